@@ -1,0 +1,5 @@
+"""Which models there are, and how each family encodes, denoises and decodes."""
+
+from playground.models.latent import LatentModel, default_device, default_dtype, load_model
+
+__all__ = ["LatentModel", "default_device", "default_dtype", "load_model"]

@@ -1,0 +1,128 @@
+"""A latent diffusion model as the engine needs it: words in, noise predicted, latents decoded."""
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from diffusers import StableDiffusionPipeline
+from PIL import Image
+
+from playground.models.preview import PreviewDecoder
+
+REGISTERED: dict[str, Path] = {"pocket": Path(__file__).parent / "pocket"}
+TEXT_CACHE = 512  # encodings kept; one is 25 kB for Pocket
+
+
+def default_device() -> torch.device:
+    """CUDA, else Apple's MPS, else the CPU."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def default_dtype(device: torch.device) -> torch.dtype:
+    """fp16 on CUDA; bf16 on CPUs with instructions for it (elsewhere it is slower than fp32); else fp32."""
+    if device.type == "cuda":
+        return torch.float16
+    if device.type == "cpu" and any(
+        getattr(torch.cpu, name, bool)() for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    ):
+        return torch.bfloat16
+    return torch.float32
+
+
+class LatentModel:
+    """Stable Diffusion's layout (text encoder, U-Net, VAE, schedule), loaded by diffusers.
+
+    The U-Net runs in `dtype`; latents, schedules and the VAE stay in fp32, so that no banding appears.
+    """
+
+    def __init__(self, name: str, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
+        self.name, self.device, self.dtype = name, device, dtype
+        pipeline = StableDiffusionPipeline.from_pretrained(
+            folder, safety_checker=None, use_safetensors=True, local_files_only=True
+        )
+        self.tokenizer = pipeline.tokenizer
+        self.text_encoder = pipeline.text_encoder.to(device, torch.float32).eval()
+        self.unet = pipeline.unet.to(device, dtype, memory_format=torch.channels_last).eval()
+        self.vae = pipeline.vae.to(device, torch.float32, memory_format=torch.channels_last).eval()
+        self.scheduler_config = pipeline.scheduler.config
+        self.prediction_type: str = self.scheduler_config.get("prediction_type", "epsilon")
+        self.vae_scale = pipeline.vae_scale_factor  # pixels per latent, per side
+        self.channels: int = self.unet.config.in_channels
+        self.default_side: int = self.unet.config.sample_size * self.vae_scale
+        self.fingerprint = _fingerprint(folder, dtype)
+        self.preview_decoder = PreviewDecoder.load(folder, device)
+        self._image_processor = pipeline.image_processor
+        self.encode = lru_cache(TEXT_CACHE)(self._encode)
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of text encoder, U-Net and VAE together."""
+        return sum(p.numel() for m in (self.text_encoder, self.unet, self.vae) for p in m.parameters())
+
+    def latent_shape(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Pixels -> (1, 4, H/8, W/8)"""
+        return (1, self.channels, height // self.vae_scale, width // self.vae_scale)
+
+    @torch.inference_mode()
+    def _encode(self, text: str) -> torch.Tensor:
+        """text -> (1, tokens, width), cut and padded to the tokenizer's limit as StableDiffusionPipeline does"""
+        ids = self.tokenizer(
+            text,
+            padding="max_length",
+            max_length=self.tokenizer.model_max_length,
+            truncation=True,
+            return_tensors="pt",
+        ).input_ids
+        return self.text_encoder(ids.to(self.device))[0].to(self.dtype)
+
+    @torch.inference_mode()
+    def predict(self, latents: torch.Tensor, t: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        """(B, 4, h, w), (B,), (B, tokens, width) -> the network's output (B, 4, h, w) in fp32"""
+        latents = latents.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        return self.unet(latents, t, text, return_dict=False)[0].float().contiguous()
+
+    @torch.inference_mode()
+    def decode(self, latents: torch.Tensor) -> list[Image.Image]:
+        """(B, 4, h, w) -> B pictures, by the real VAE"""
+        pixels = self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False)[0]
+        return self._image_processor.postprocess(pixels, output_type="pil")
+
+    @torch.inference_mode()
+    def preview(self, latents: torch.Tensor) -> list[Image.Image]:
+        """(B, 4, h, w) -> B quick, approximate pictures"""
+        if self.preview_decoder is None:
+            return self.decode(latents)
+        return self.preview_decoder.pictures(latents)
+
+    def token_count(self, text: str) -> tuple[int, int]:
+        """(tokens of the text, tokens that fit), start and end marks included"""
+        return len(self.tokenizer(text).input_ids), self.tokenizer.model_max_length
+
+
+def load_model(
+    name_or_folder: str | Path, device: torch.device | None = None, dtype: torch.dtype | None = None
+) -> LatentModel:
+    """A registered name, or a local folder in diffusers layout with safetensors weights.
+
+    Raises ValueError with one sentence when there is no such model. Nothing is ever downloaded.
+    """
+    device = device or default_device()
+    name = str(name_or_folder)
+    folder = REGISTERED.get(name, Path(name_or_folder))
+    if not (folder / "model_index.json").is_file():
+        raise ValueError(f"There is no model named {Path(name).name!r}; known: {', '.join(REGISTERED)}.")
+    return LatentModel(name if name in REGISTERED else folder.name, folder, device, dtype or default_dtype(device))
+
+
+def _fingerprint(folder: Path, dtype: torch.dtype) -> str:
+    """16 digits over the weights, the configs and the precision: pictures are kept under it."""
+    digest = hashlib.sha256(json.dumps(str(dtype)).encode())
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in (".safetensors", ".json") and "preview" not in path.parts:
+            digest.update(path.relative_to(folder).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]

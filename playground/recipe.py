@@ -1,0 +1,131 @@
+"""A Recipe fixes one picture completely: same recipe, same weights, same picture."""
+
+import hashlib
+import json
+import math
+from dataclasses import asdict, dataclass, fields
+from dataclasses import replace as dataclass_replace
+from typing import Any
+
+from playground.samplers import SAMPLERS
+
+PROMPT_LIMIT = 1000  # characters; the tokenizer keeps far fewer, and the page says how many
+GUIDANCE_RANGE = (0.0, 50.0)
+STEPS_RANGE = (1, 1000)
+SEED_RANGE = (0, 2**32 - 1)
+SIDE_RANGE = (64, 1024)  # pixels
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a picture is made from. Raises ValueError, with one sentence that names the field, for anything invalid."""
+
+    prompt: str = ""
+    negative_prompt: str = ""  # used only where guidance_scale > 1
+    sampler: str = "dpmpp_2m"  # a key of playground.samplers.SAMPLERS
+    num_inference_steps: int = 20  # 1 … 1000
+    guidance_scale: float = 5.0  # 0 … 50; at 1 or below there is no guidance and no unconditional pass
+    seed: int = 0  # 0 … 2³²−1; of the generator that draws the initial and any later noise
+    width: int = 128  # pixels, multiple of 8
+    height: int = 128
+    model: str = "pocket"
+
+    def __post_init__(self) -> None:
+        for name in ("prompt", "negative_prompt"):
+            _check_text(name, getattr(self, name))
+        if not isinstance(self.sampler, str) or self.sampler not in SAMPLERS:
+            raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, not {_shown(self.sampler)}.")
+        for name, limits in (("num_inference_steps", STEPS_RANGE), ("seed", SEED_RANGE)):
+            _check_whole(name, getattr(self, name), *limits)
+        sampler = SAMPLERS[self.sampler]
+        if self.num_inference_steps < sampler.fewest_steps:
+            raise ValueError(
+                f"num_inference_steps must be at least {sampler.fewest_steps} for the sampler {self.sampler}."
+            )
+        if self.num_inference_steps > sampler.most_steps:
+            raise ValueError(
+                f"num_inference_steps must be at most {sampler.most_steps} for the sampler {self.sampler}."
+            )
+        _check_number("guidance_scale", self.guidance_scale, *GUIDANCE_RANGE)
+        object.__setattr__(self, "guidance_scale", float(self.guidance_scale))
+        for name in ("width", "height"):
+            side = getattr(self, name)
+            _check_whole(name, side, *SIDE_RANGE)
+            if side % 8:
+                raise ValueError(f"{name} must be a multiple of 8, not {side}.")
+        if not isinstance(self.model, str) or not self.model:
+            raise ValueError("model must be the name of a model.")
+
+    @property
+    def guided(self) -> bool:
+        """True where classifier-free guidance runs, as StableDiffusionPipeline decides it."""
+        return self.guidance_scale > 1
+
+    @property
+    def evaluations(self) -> int:
+        """U-Net forward passes for this picture: calls of the sampler, twice that when guided."""
+        calls = SAMPLERS[self.sampler].calls(self.num_inference_steps)
+        return calls * (2 if self.guided else 1)
+
+    def replace(self, **changes: Any) -> "Recipe":
+        """A checked copy with some fields changed."""
+        unknown = set(changes) - FIELDS
+        if unknown:
+            raise ValueError(f"{_shown(sorted(unknown)[0])} is not a field of a recipe.")
+        return dataclass_replace(self, **changes)
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def to_json(self) -> str:
+        """Canonical JSON: keys sorted, so equal recipes give equal text."""
+        return json.dumps(self.to_dict(), sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> "Recipe":
+        if not isinstance(data, dict):
+            raise ValueError("A recipe must be a JSON object with fields such as prompt and seed.")
+        return cls().replace(**data)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Recipe":
+        """Reads `to_json`; missing fields take their defaults, unknown ones raise ValueError."""
+        try:
+            data = json.loads(text)
+        except (TypeError, ValueError) as error:
+            raise ValueError("A recipe must be valid JSON.") from error
+        return cls.from_dict(data)
+
+    def digest(self) -> str:
+        """64 hexadecimal digits; stable across processes, machines and versions of Python."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()
+
+
+FIELDS = {f.name for f in fields(Recipe)}
+
+
+def _shown(value: Any) -> str:
+    """A value as it may stand in an error sentence: short, one line."""
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 40 else text[:37] + "…"
+
+
+def _check_text(name: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be text, not {_shown(value)}.")
+    if len(value) > PROMPT_LIMIT:
+        raise ValueError(f"{name} must have at most {PROMPT_LIMIT:,} characters; this one has {len(value):,}.")
+
+
+def _check_whole(name: str, value: Any, low: int, high: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"{name} must be a whole number from {low:,} to {high:,}, not {_shown(value)}.")
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be from {low:,} to {high:,}, not {value:,}.")
+
+
+def _check_number(name: str, value: Any, low: float, high: float) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {_shown(value)}.")
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be from {low:g} to {high:g}, not {value:g}.")

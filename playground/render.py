@@ -1,0 +1,33 @@
+"""The one path from recipes to finished cells: kept in the store, or denoised by the engine and then kept."""
+
+from collections.abc import Iterator, Sequence
+
+from playground.engine import Done, Engine, Event
+from playground.recipe import Recipe
+from playground.store import Store
+
+
+def render(engine: Engine, store: Store, cells: Sequence[Recipe], previews: bool = True) -> Iterator[Event]:
+    """Events as `engine.run` gives them; cells that the store has come first. Every finished cell is kept at once.
+
+    Raises ValueError, before anything runs, for a recipe of another model than the engine's.
+    """
+    other = next((recipe.model for recipe in cells if recipe.model != engine.model.name), None)
+    if other is not None:
+        raise ValueError(f"model must be {engine.model.name}, which is what this playground runs, not {other[:40]!r}.")
+    missing = []
+    for cell, recipe in enumerate(cells):
+        if result := store.get(recipe, engine.model.fingerprint):
+            yield Done(cell, result, stored=True)
+        else:
+            missing.append(cell)
+    for event in engine.run([cells[cell] for cell in missing], previews):
+        cell = missing[event.cell]
+        if isinstance(event, Done):
+            store.put(event.result, engine.model.fingerprint)
+        yield type(event)(**{**event.__dict__, "cell": cell})
+
+
+def missing(engine: Engine, store: Store, cells: Sequence[Recipe]) -> list[Recipe]:
+    """The recipes that the engine would still have to denoise."""
+    return [recipe for recipe in cells if not store.has(recipe, engine.model.fingerprint)]

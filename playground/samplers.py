@@ -1,0 +1,127 @@
+"""The samplers, as a table: what people call them, and which diffusers scheduler each one is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import diffusers
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """One row. `scheduler_class` is taken from diffusers by name and configured from the model's own schedule."""
+
+    key: str
+    label: str  # as AUTOMATIC1111 users know it
+    scheduler_class: str
+    config: Mapping[str, Any] = field(default_factory=dict)  # what differs from the model's scheduler config
+    order: int = 1  # U-Net calls per step, before guidance
+    extra_calls: int = 0  # calls beyond order · steps, negative when the last step saves one
+    adds_noise: bool = False  # draws fresh noise at every step, so the picture keeps changing with more steps
+    fewest_steps: int = 1
+    most_steps: int = 1000  # the schedule has that many; some samplers can take fewer
+    usual_steps: tuple[int, int] = (20, 50)
+    sentence: str = ""  # what a learner should know
+    paper: str = ""
+
+    def calls(self, num_inference_steps: int) -> int:
+        """U-Net calls for that many steps, before guidance doubles them."""
+        return self.order * num_inference_steps + self.extra_calls
+
+    def make(self, schedule: Mapping[str, Any]) -> Any:
+        """A fresh diffusers scheduler with the model's schedule, as `from_config` gives it to any diffusers user."""
+        return getattr(diffusers, self.scheduler_class).from_config(schedule, **self.config)
+
+
+_ROWS = (
+    Sampler(
+        "ddpm",
+        "DDPM",
+        "DDPMScheduler",
+        adds_noise=True,
+        usual_steps=(200, 1000),
+        sentence="The original: removes a little noise, adds a little back, and needs hundreds of steps for it.",
+        paper="https://arxiv.org/abs/2006.11239",
+    ),
+    Sampler(
+        "ddim",
+        "DDIM",
+        "DDIMScheduler",
+        sentence="The same network without the added noise: a straight walk that can take large steps.",
+        paper="https://arxiv.org/abs/2010.02502",
+    ),
+    Sampler(
+        "pndm",
+        "PLMS",
+        "PNDMScheduler",
+        {"skip_prk_steps": True},
+        extra_calls=1,
+        fewest_steps=2,
+        sentence="Remembers the last four predictions to bend each step along the curve.",
+        paper="https://arxiv.org/abs/2202.09778",
+    ),
+    Sampler(
+        "euler",
+        "Euler",
+        "EulerDiscreteScheduler",
+        usual_steps=(20, 40),
+        sentence="The plainest solver: follow the direction you see, one step at a time.",
+        paper="https://arxiv.org/abs/2206.00364",
+    ),
+    Sampler(
+        "euler_a",
+        "Euler a",
+        "EulerAncestralDiscreteScheduler",
+        adds_noise=True,
+        usual_steps=(20, 40),
+        sentence="Euler with fresh noise at every step: lively, and never settles as steps increase.",
+        paper="https://arxiv.org/abs/2206.00364",
+    ),
+    Sampler(
+        "heun",
+        "Heun",
+        "HeunDiscreteScheduler",
+        order=2,
+        extra_calls=-1,
+        usual_steps=(10, 25),
+        sentence="Looks twice before each step: better per step, at twice the cost per step.",
+        paper="https://arxiv.org/abs/2206.00364",
+    ),
+    Sampler(
+        "dpmpp_2m",
+        "DPM++ 2M",
+        "DPMSolverMultistepScheduler",
+        usual_steps=(15, 30),
+        sentence="Uses the previous prediction to curve its step; good pictures from about 15 steps.",
+        paper="https://arxiv.org/abs/2211.01095",
+    ),
+    Sampler(
+        "dpmpp_2m_karras",
+        "DPM++ 2M Karras",
+        "DPMSolverMultistepScheduler",
+        {"use_karras_sigmas": True},
+        usual_steps=(15, 30),
+        sentence="DPM++ 2M with its steps spaced more closely where little noise is left.",
+        paper="https://arxiv.org/abs/2206.00364",
+    ),
+    Sampler(
+        "unipc",
+        "UniPC",
+        "UniPCMultistepScheduler",
+        usual_steps=(10, 25),
+        sentence="Predicts each step and then corrects it; made for few steps.",
+        paper="https://arxiv.org/abs/2302.04867",
+    ),
+    Sampler(
+        "lcm",
+        "LCM",
+        "LCMScheduler",
+        adds_noise=True,
+        most_steps=50,  # the number of steps it was distilled over
+        usual_steps=(2, 8),
+        sentence="Jumps to the clean picture and re-noises; needs a model distilled for it, and is blurry without.",
+        paper="https://arxiv.org/abs/2310.04378",
+    ),
+)
+
+SAMPLERS: dict[str, Sampler] = {row.key: row for row in _ROWS}
