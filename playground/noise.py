@@ -1,0 +1,135 @@
+"""The forward process in closed form: any picture at any noise level t, in one step and with no network.
+
+x_t = √ᾱ_t · x₀ + √(1−ᾱ_t) · ε,  ε ~ N(0, I),  ᾱ_t = ∏_{s≤t} (1−β_s)
+Ho et al. 2020, equation 4, https://arxiv.org/abs/2006.11239
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from numbers import Integral
+
+import torch
+from diffusers import DDPMScheduler
+
+TIMESTEPS = 1000  # T: the number of noise levels the schedules are cut into
+MAX_SEED = 2**32 - 1
+
+# name -> the config of diffusers' DDPMScheduler that makes it
+SCHEDULES: dict[str, dict[str, object]] = {
+    "scaled_linear": {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.012},  # Stable Diffusion
+    "linear": {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02},  # DDPM, Ho et al. 2020, section 4
+    "cosine": {"beta_schedule": "squaredcos_cap_v2"},  # Nichol & Dhariwal 2021, arxiv.org/abs/2102.09672
+}
+
+
+@dataclass(frozen=True)
+class Coefficients:
+    """What the closed form needs at one t, and the two ratios people quote for it."""
+
+    t: int  # timestep, 0..999
+    alpha_bar: float  # ᾱ_t: share of the signal power that is left, 0..1
+    sqrt_alpha_bar: float  # √ᾱ_t: amplitude of the picture
+    sqrt_one_minus_alpha_bar: float  # √(1−ᾱ_t): amplitude of the noise
+    snr: float  # ᾱ_t / (1−ᾱ_t), for x₀ and ε of unit variance
+    log_snr: float  # its natural logarithm
+
+
+def check_timestep(t: object) -> int:
+    """t -> t as an int; ValueError unless it is a whole number in 0..999 (bools and floats are refused)."""
+    if isinstance(t, bool) or not isinstance(t, Integral) or not 0 <= t < TIMESTEPS:
+        raise ValueError(f"t must be a whole number from 0 to {TIMESTEPS - 1}.")
+    return int(t)
+
+
+def check_schedule(schedule: object) -> str:
+    """schedule -> schedule; ValueError unless it is one of the names in SCHEDULES."""
+    if not isinstance(schedule, str) or schedule not in SCHEDULES:
+        raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}.")
+    return schedule
+
+
+def check_seed(seed: object) -> int:
+    """seed -> seed as an int; ValueError unless it is a whole number in 0..2**32-1 (bools and floats are refused)."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed <= MAX_SEED:
+        raise ValueError(f"seed must be a whole number from 0 to {MAX_SEED}.")
+    return int(seed)
+
+
+@lru_cache
+def _scheduler(schedule: str) -> DDPMScheduler:
+    return DDPMScheduler(num_train_timesteps=TIMESTEPS, **SCHEDULES[schedule])
+
+
+def betas(schedule: str) -> torch.Tensor:
+    """name -> β_t, (1000,) float32: the variance of the noise that step t of the walk adds."""
+    return _scheduler(check_schedule(schedule)).betas.clone()
+
+
+def alphas_cumprod(schedule: str) -> torch.Tensor:
+    """name -> ᾱ_t, (1000,) float32, falling from nearly 1 to nearly 0. ValueError for an unknown name."""
+    return _scheduler(check_schedule(schedule)).alphas_cumprod.clone()  # a copy: callers may write into it
+
+
+def coefficients(schedule: str, t: int) -> Coefficients:
+    """name, t in 0..999 -> the numbers of the closed form at t. ValueError for an unknown name or a bad t."""
+    t = check_timestep(t)
+    alpha_bar = alphas_cumprod(schedule)[t].item()
+    snr = alpha_bar / (1 - alpha_bar)
+    return Coefficients(t, alpha_bar, math.sqrt(alpha_bar), math.sqrt(1 - alpha_bar), snr, math.log(snr))
+
+
+def half_signal_power(schedule: str) -> int:
+    """name -> the t whose ᾱ_t is nearest to 1/2: from there on there is more noise power than picture power."""
+    return int((alphas_cumprod(schedule) - 0.5).abs().argmin())
+
+
+def noise_like(shape: Sequence[int], seed: int) -> torch.Tensor:
+    """shape, seed in 0..2**32-1 -> ε ~ N(0, 1), float32, drawn on the CPU so that every machine gets the same."""
+    return torch.randn(tuple(shape), generator=torch.Generator("cpu").manual_seed(check_seed(seed)))
+
+
+def add_noise(x0: torch.Tensor, noise: torch.Tensor, t: int, schedule: str) -> torch.Tensor:
+    """x₀ in [-1, 1] and ε of the same shape, t in 0..999 -> x_t, same shape and dtype; Ho et al. 2020, eq. 4.
+
+    The jump: one multiplication and one addition, whatever t is. ValueError for a bad t, name or shape.
+    """
+    if x0.shape != noise.shape:
+        raise ValueError("noise must have the same shape as x0.")
+    alpha_bar = alphas_cumprod(schedule)[check_timestep(t)].to(x0.device)
+    return (alpha_bar**0.5).to(x0.dtype) * x0 + ((1 - alpha_bar) ** 0.5).to(x0.dtype) * noise
+
+
+def walk(x0: torch.Tensor, t: int, schedule: str, seed: int) -> torch.Tensor:
+    """x₀ in [-1, 1], t in 0..999 -> x_t after t+1 small steps, each with fresh noise; Ho et al. 2020, eq. 2.
+
+    x_s = √(1−β_s) · x_{s−1} + √β_s · ε_s. The same distribution as `add_noise`, in t+1 times the work.
+    """
+    t, beta = check_timestep(t), betas(schedule)
+    generator = torch.Generator("cpu").manual_seed(check_seed(seed))
+    x = x0.clone()
+    for s in range(t + 1):
+        fresh = torch.randn(x.shape, generator=generator)
+        x.mul_((1 - beta[s]) ** 0.5).add_(fresh * beta[s] ** 0.5)
+    return x
+
+
+def quantise(noise: torch.Tensor) -> bytes:
+    """ε (3, H, W) -> int8 bytes in (H, W, 3) order, one unit = 1/32, for the browser.
+
+    The rounding error is at most 1/64, that is 2 of 255 grey levels at full noise; |ε| > 3.97 is clipped, which
+    happens to 7 values in 100,000, all of which are far outside the displayed range already once noise dominates.
+    """
+    return (noise * 32).round().clamp(-127, 127).to(torch.int8).permute(1, 2, 0).contiguous().numpy().tobytes()
+
+
+def amplitudes(x: torch.Tensor, x0: torch.Tensor) -> tuple[float, float]:
+    """x_t and the x₀ it came from -> measured (picture amplitude, noise amplitude), to hold against √ᾱ_t, √(1−ᾱ_t).
+
+    The first is the least-squares fit of x_t by a·x₀, the second the root mean square of what the fit leaves over.
+    """
+    signal = float((x * x0).sum() / (x0 * x0).sum().clamp_min(1e-12))
+    return signal, float((x - signal * x0).square().mean().sqrt())

@@ -1,0 +1,100 @@
+"""Pictures from outside: opened with suspicion, turned into a small square RGB picture, and to tensors and back."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+SIDE = 256  # pixels per side of every picture the page shows
+MAX_BYTES = 8 * 1024 * 1024
+MAX_PIXELS = 40_000_000
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow knows many more, several of them rarely looked after
+
+TOO_LARGE = "The picture file is larger than 8 MB."
+TOO_MANY_PIXELS = "The picture has more than 40 megapixels."
+NOT_A_PICTURE = "The picture file is not a PNG, JPEG, WebP, GIF, BMP or TIFF picture."
+DAMAGED = "The picture file is damaged and cannot be read."
+
+# Pillow warns about large pictures while it reads the header, before we can refuse them ourselves.
+# Warning filters are global to the process, so one thread at a time may change them.
+_filters = threading.Lock()
+
+
+def open_picture(path: str | Path, side: int = SIDE) -> Image.Image:
+    """path of an untrusted file -> RGB picture of side × side pixels, the centre of the original.
+
+    Only the first frame is read. EXIF rotation is applied, transparency is laid on white, 16-bit and CMYK become
+    8-bit RGB, metadata is dropped. Raises ValueError with one sentence for anything else: more than 8 MB, more than
+    40 megapixels (known from the header, nothing is decoded), another format, a damaged file.
+    """
+    try:
+        if Path(path).stat().st_size > MAX_BYTES:
+            raise ValueError(TOO_LARGE)
+        with _header(path) as picture:
+            width, height = picture.size
+            if width * height > MAX_PIXELS:
+                raise ValueError(TOO_MANY_PIXELS)
+            return _square(picture, side)
+    except UnidentifiedImageError:
+        raise ValueError(NOT_A_PICTURE) from None
+    except Image.DecompressionBombError:
+        raise ValueError(TOO_MANY_PIXELS) from None
+    except ValueError as error:
+        if str(error) in (TOO_LARGE, TOO_MANY_PIXELS):
+            raise
+        raise ValueError(DAMAGED) from None
+    except Exception:  # decoders of broken files raise nearly anything: OSError, SyntaxError, struct.error, …
+        raise ValueError(DAMAGED) from None
+
+
+def _header(path: str | Path) -> Image.Image:
+    """path -> a lazily opened picture: its format and size are known, its pixels are still encoded."""
+    with _filters, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return Image.open(path, formats=FORMATS)
+
+
+def _square(picture: Image.Image, side: int) -> Image.Image:
+    picture.draft("RGB", (side * 2, side * 2))  # JPEG only: decodes large photographs at a fraction of their size
+    picture = _eight_bit_rgb(ImageOps.exif_transpose(picture))
+    short = min(picture.size)
+    left, top = (picture.width - short) // 2, (picture.height - short) // 2
+    return picture.crop((left, top, left + short, top + short)).resize((side, side), Image.Resampling.LANCZOS)
+
+
+def _eight_bit_rgb(picture: Image.Image) -> Image.Image:
+    """Any mode -> RGB, transparency on white."""
+    if picture.mode.startswith(("I", "F")):
+        return _stretched(picture).convert("RGB")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        return Image.alpha_composite(white, picture).convert("RGB")
+    return picture.convert("RGB")
+
+
+def _stretched(picture: Image.Image) -> Image.Image:
+    """16-bit, 32-bit or float greys -> 8-bit greys. Pillow's own convert() would clip everything above 255 to white."""
+    grey = np.nan_to_num(np.asarray(picture, dtype=np.float32))
+    if picture.mode == "F":
+        white = max(float(grey.max()), 1.0)
+    else:
+        white = 65535.0 if grey.max() <= 65535 else float(grey.max())
+    return Image.fromarray((grey.clip(0, white) * (255 / white)).round().astype(np.uint8), "L")
+
+
+def to_x0(picture: Image.Image) -> torch.Tensor:
+    """RGB picture -> x₀ (3, H, W) float32 in [-1, 1]"""
+    levels = torch.from_numpy(np.array(picture.convert("RGB")))  # (H, W, 3) uint8
+    return levels.permute(2, 0, 1).float() / 127.5 - 1
+
+
+def from_x0(x: torch.Tensor) -> Image.Image:
+    """(3, H, W), values outside [-1, 1] clipped -> RGB picture"""
+    levels = ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return Image.fromarray(levels.permute(1, 2, 0).contiguous().numpy())

@@ -1,0 +1,163 @@
+// Runs once, when the tab is first opened. `element` holds add_noise.html, whose text never changes, so Gradio never
+// rebuilds it; `props.value` is the JSON that add_noise.py packs: x₀, ε and the table ᾱ. From then on every
+// x_t = √ᾱ_t · x₀ + √(1−ᾱ_t) · ε is computed here, and moving the slider asks the server nothing.
+
+const STRIP = [0, 100, 250, 400, 600, 800, 999];
+const SECONDS = 8; // one run of the timeline
+const find = (selector) => element.querySelector(selector);
+const range = find(".dpn-range");
+const play = find(".dpn-play");
+let data = null;
+let t = Number(range.value);
+
+const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
+
+/** signal · x₀ + noise · ε on a canvas; `skip` = 2 takes every second pixel, which keeps the noise as strong as it is
+ *  (averaging pixels would calm it). Values outside [-1, 1] are clipped, as when a picture is saved. */
+function paint(canvas, signal, noise, skip = 1) {
+  const side = data.side / skip;
+  const image = new ImageData(side, side);
+  const out = image.data;
+  for (let y = 0, to = 0; y < side; y++) {
+    for (let x = 0; x < side; x++, to += 4) {
+      const from = (y * skip * data.side + x * skip) * 3;
+      for (let c = 0; c < 3; c++) {
+        const x0 = data.x0[from + c] / 127.5 - 1;
+        const value = signal * x0 + (noise * data.noise[from + c]) / data.noiseUnit;
+        out[to + c] = Math.round((value + 1) * 127.5); // a clamped array: below 0 is 0, above 255 is 255
+      }
+      out[to + 3] = 255;
+    }
+  }
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+const signalAt = (at) => Math.sqrt(data.alphaBar[at]);
+const noiseAt = (at) => Math.sqrt(1 - data.alphaBar[at]);
+
+function show(name, text) {
+  for (const place of element.querySelectorAll(`[data-show="${name}"]`)) place.textContent = text;
+}
+
+function plain(value) {
+  if (value >= 1000) return value.toFixed(0);
+  if (value >= 1) return value.toPrecision(4);
+  return value >= 0.001 ? value.toFixed(4) : value.toExponential(1);
+}
+
+// the curve: t runs from 28 to 412, amplitude 1…0 from 12 to 144 (units of the SVG's viewBox)
+const curveX = (at) => 28 + (384 * at) / 999;
+const curveY = (amplitude) => 144 - 132 * amplitude;
+
+function place(selector, attributes) {
+  for (const [name, value] of Object.entries(attributes)) find(selector).setAttribute(name, value);
+}
+
+function drawCurve() {
+  const path = (amplitude) =>
+    data.alphaBar.map((_, at) => `${at ? "L" : "M"}${curveX(at).toFixed(1)} ${curveY(amplitude(at)).toFixed(1)}`).join("");
+  place(".dpn-line-signal", { d: path(signalAt) });
+  place(".dpn-line-noise", { d: path(noiseAt) });
+  place(".dpn-name-signal", { x: curveX(999), y: curveY(signalAt(790)) - 12 });
+  place(".dpn-name-noise", { x: curveX(999), y: curveY(noiseAt(790)) + 22 });
+  place(".dpn-half", { x1: curveX(data.half), x2: curveX(data.half) });
+}
+
+function goTo(next) {
+  t = Math.max(0, Math.min(999, Math.round(next)));
+  range.value = t;
+  if (!data) return;
+  const power = data.alphaBar[t];
+  const [signal, noise] = [signalAt(t), noiseAt(t)];
+  paint(find(".dpn-picture"), signal, noise);
+  paint(find(".dpn-part-signal"), signal, 0, 2);
+  paint(find(".dpn-part-noise"), 0, noise, 2);
+  show("t", t);
+  show("signal", signal.toFixed(4));
+  show("noise", noise.toFixed(4));
+  show("power", plain(power));
+  show("snr", plain(power / (1 - power)));
+  show("logsnr", Math.log(power / (1 - power)).toFixed(2).replace("-", "−"));
+  place(".dpn-marker", { x1: curveX(t), x2: curveX(t) });
+  place(".dpn-dot-signal", { cx: curveX(t), cy: curveY(signal) });
+  place(".dpn-dot-noise", { cx: curveX(t), cy: curveY(noise) });
+  range.setAttribute("aria-valuetext", `t = ${t}, signal ${signal.toFixed(2)}, noise ${noise.toFixed(2)}`);
+  range.style.setProperty("--dpn-done", `${(100 * t) / 999}%`);
+  for (const frame of find(".dpn-strip").children) {
+    if (Number(frame.dataset.t) === t) frame.setAttribute("aria-current", "true");
+    else frame.removeAttribute("aria-current");
+  }
+}
+
+// play and pause
+let running = false;
+function setRunning(on) {
+  running = on;
+  play.textContent = on ? "Pause" : "Play";
+  play.setAttribute("aria-label", on ? "Pause the timeline" : "Play the timeline");
+  if (!on) return;
+  const first = t >= 999 ? 0 : t;
+  let started = null;
+  const frame = (now) => {
+    if (!running || !element.isConnected) return;
+    started ??= now;
+    goTo(first + ((now - started) / 1000 / SECONDS) * 999);
+    if (t >= 999) setRunning(false);
+    else requestAnimationFrame(frame);
+  };
+  requestAnimationFrame(frame);
+}
+function jump(next) {
+  setRunning(false);
+  goTo(next);
+}
+
+for (const at of STRIP) {
+  const frame = document.createElement("button");
+  const canvas = document.createElement("canvas");
+  const caption = document.createElement("span");
+  canvas.width = canvas.height = 128;
+  caption.textContent = `t = ${at}`;
+  frame.type = "button";
+  frame.dataset.t = at;
+  frame.setAttribute("aria-label", `Jump to t = ${at}`);
+  frame.append(canvas, caption);
+  frame.addEventListener("click", () => jump(at));
+  find(".dpn-strip").append(frame);
+}
+for (const at of [0, 250, 500, 750, 999]) {
+  const tick = document.createElementNS("http://www.w3.org/2000/svg", "text");
+  tick.setAttribute("x", curveX(at));
+  tick.setAttribute("y", 164);
+  tick.setAttribute("text-anchor", at === 999 ? "end" : "middle");
+  tick.textContent = at === 999 ? "t = 999" : at;
+  find(".dpn-ticks").append(tick);
+}
+
+range.addEventListener("input", () => jump(Number(range.value)));
+play.addEventListener("click", () => setRunning(!running));
+find(".dpn-to-half").addEventListener("click", () => data && jump(data.half));
+const curve = find(".dpn-curve"); // a pointer on the curve moves the marker; the slider does the same from the keyboard
+const follow = (event) => {
+  const box = curve.getBoundingClientRect();
+  jump(((((event.clientX - box.left) / box.width) * 420 - 28) / 384) * 999);
+};
+curve.addEventListener("pointerdown", follow);
+curve.addEventListener("pointermove", (event) => event.buttons && follow(event));
+
+function receive() {
+  if (!props.value) return;
+  const sent = JSON.parse(props.value);
+  data = { ...sent, x0: bytes(sent.x0), noise: new Int8Array(bytes(sent.noise).buffer) };
+  show("half", data.half);
+  show("last", data.last);
+  drawCurve();
+  for (const frame of find(".dpn-strip").children) {
+    paint(frame.firstChild, signalAt(frame.dataset.t), noiseAt(frame.dataset.t), 2);
+  }
+  goTo(t);
+  element.dataset.ready = data.key;
+}
+watch("value", receive);
+if (props.value) receive();
+else trigger("opened"); // nobody pays for x₀ and ε before this tab is looked at
