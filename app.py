@@ -1,0 +1,28 @@
+"""Opens the playground in a browser; also the entry point on Hugging Face Spaces.
+
+python app.py [--model pocket] [--port 7860] [--host 127.0.0.1]
+"""
+
+import argparse
+import os
+
+from playground import open_engine
+from playground.store import Store
+from playground.ui import build_page, launch_options
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Diffusion playground")
+    parser.add_argument("--model", default="pocket", help="a registered name, or a local folder in diffusers layout")
+    parser.add_argument("--port", type=int, default=None)
+    parser.add_argument("--host", default=None, help="127.0.0.1 unless given; 0.0.0.0 for a workshop's network")
+    args = parser.parse_args()
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no other host is contacted
+    engine = open_engine(args.model)
+    engine.warm_up()
+    page = build_page(engine, Store())
+    page.launch(server_name=args.host, server_port=args.port, **launch_options())
+
+
+if __name__ == "__main__":
+    main()

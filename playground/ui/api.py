@@ -1,0 +1,56 @@
+"""The endpoint for programs: a sweep as JSON in, picture files and numbers out."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+from gradio.processing_utils import save_bytes_to_cache
+from gradio.utils import get_upload_folder
+
+from playground.engine import Done, Engine, Failed
+from playground.recipe import Recipe
+from playground.render import render
+from playground.store import Store, to_png
+from playground.sweep import Sweep
+
+
+def build(engine: Engine, store: Store) -> None:
+    """Register `/render_grid`; it has no visible part."""
+
+    def render_grid(sweep: dict[str, Any]) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:
+        """Render a sweep: {"base": {…recipe…}, "axes": {"field": [values]}} -> PNG files and one row per cell."""
+        try:
+            yield from _rendered(Sweep.from_dict(sweep).recipes())
+        except ValueError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    def _rendered(cells: list[Recipe]) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:
+        files: dict[int, str] = {}
+        rows: dict[int, dict[str, Any]] = {}
+        for event in render(engine, store, cells, previews=False):
+            if isinstance(event, Done):
+                result = event.result
+                name = f"{event.cell:02d}-{result.recipe.digest()[:12]}.png"
+                files[event.cell] = save_bytes_to_cache(to_png(result), name, get_upload_folder())
+                rows[event.cell] = {
+                    "recipe": result.recipe.to_dict(),
+                    "digest": result.recipe.digest(),
+                    "file": name,
+                    "seconds": result.seconds,
+                    "evaluations": result.evaluations,
+                    "shared": result.shared,
+                    "kept": event.stored,
+                }
+            elif isinstance(event, Failed):
+                rows[event.cell] = {"recipe": cells[event.cell].to_dict(), "error": event.reason}
+            else:
+                continue
+            yield [files[i] for i in sorted(files)], [rows[i] for i in sorted(rows)]
+
+    with gr.Group(visible=False):
+        sweep = gr.JSON(label="sweep")
+        files = gr.Files(label="pictures")
+        rows = gr.JSON(label="cells")
+        gr.Button("Render").click(
+            render_grid, sweep, [files, rows], api_name="render_grid", concurrency_limit=8, concurrency_id="engine"
+        )

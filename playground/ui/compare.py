@@ -1,0 +1,249 @@
+"""The Compare tab: ask on the left, look on the right, one parameter at a time."""
+
+import random
+import time
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from playground.engine import Done, Engine
+from playground.recipe import SEED_RANGE
+from playground.render import missing, render
+from playground.samplers import SAMPLERS
+from playground.store import Store
+from playground.sweep import Sweep
+from playground.ui.form import BASE_FIELDS, LINE_AXES, NUMBER_AXES, VALUES, Reading, read_form, typed_values
+from playground.ui.grid import Grid
+from playground.ui.shipped import examples, first_view
+from playground.ui.words import AXES, HELP
+
+HERE = Path(__file__).parent
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+LARGEST_ESTIMATE = 600  # seconds; a longer grid is asked to be smaller, so that one visitor cannot hold the machine
+
+
+def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
+    """Lay out the tab and wire it, inside a `gr.Tab` of the page."""
+    shipped = examples()
+    start = shipped[0].sweep
+    with gr.Row(elem_classes="dp-columns"):
+        with gr.Column(elem_classes="dp-rail"):
+            form = Form(start)
+        with gr.Column(elem_classes="dp-stage"):
+            with gr.Row(elem_classes="dp-examples"):
+                gr.HTML("<span>Ready-made:</span>", min_width=0)
+                chips = [gr.Button(example.title, size="sm", variant="secondary") for example in shipped]
+            header = gr.HTML(say(start, with_hint=True), elem_classes="dp-say")
+            grid = gr.HTML(
+                first_view(start), js_on_load=(HERE / "grid.js").read_text(encoding="utf-8"), elem_id="compare-grid"
+            )
+            total = gr.HTML(_earlier(start), elem_classes="dp-total")
+    running = gr.State(None)  # the sweep on the page, for Stop
+
+    def check(*values: Any) -> list[Any]:
+        reading = form.read(values)
+        return [*form.error_html(reading), cost(engine, store, reading)]
+
+    def run(*values: Any) -> Iterator[list[Any]]:
+        reading = form.read(values)
+        problem = reading.sweep and _too_long(engine, store, reading.sweep)
+        if problem:
+            reading = Reading(None, {VALUES: problem})
+        errors = form.error_html(reading)
+        if reading.sweep is None:
+            yield [*errors, cost(engine, store, reading), gr.skip(), gr.skip(), gr.skip(), gr.skip()]
+            return
+        view, begun = Grid(reading.sweep), time.perf_counter()
+        shown = [*errors, gr.skip(), say(reading.sweep, with_hint=True)]
+        yield [*shown, view.html(), _paragraph("Starting …"), reading.sweep.to_dict()]
+        shown = [gr.skip()] * len(shown)
+        for event in _by_tick(render(engine, store, reading.sweep.recipes()), view):
+            del event
+            yield [*shown, view.html(), _paragraph(progress(view, begun)), gr.skip()]
+        yield [*shown, view.html(), _paragraph(summary(view, time.perf_counter() - begun)), gr.skip()]
+
+    def stop(sweep: dict[str, Any] | None) -> list[Any]:
+        if sweep is None:
+            return [gr.skip(), gr.skip()]
+        view = Grid(Sweep.from_dict(sweep))
+        for i, cell in enumerate(view.cells):
+            if result := store.get(cell.recipe, engine.model.fingerprint):
+                view.take(Done(i, result, stored=True))
+        if view.finished == len(view.cells):
+            return [gr.skip(), gr.skip()]
+        view.stop()
+        text = f"Stopped. {view.finished} of {len(view.cells)} pictures were finished and are kept; Run continues."
+        return [view.html(), _paragraph(text)]
+
+    checked = [*form.errors.values(), form.cost]
+    gr.on(
+        [c.change for c in form.inputs], check, form.inputs, checked, queue=False, trigger_mode="always_last", **PRIVATE
+    )
+    page.load(check, form.inputs, checked, queue=False, **PRIVATE)
+    form.axis.change(form.show_editor, form.axis, list(form.editors.values()), queue=False, **PRIVATE)
+    form.new_seed.click(lambda: random.randint(*SEED_RANGE), None, form.fields["seed"], queue=False, **PRIVATE)
+    outputs = [*checked, header, grid, total, running]
+    runs = [
+        gr.on(
+            [form.run.click, form.fields["prompt"].submit, form.fields["negative_prompt"].submit],
+            run,
+            form.inputs,
+            outputs,
+            concurrency_limit=8,
+            concurrency_id="engine",
+            **PRIVATE,
+        )
+    ]
+    for chip, example in zip(chips, shipped, strict=True):
+        filled = chip.click(lambda e=example: form.fill(e.sweep), None, form.inputs, queue=False, **PRIVATE)
+        runs.append(filled.then(run, form.inputs, outputs, concurrency_limit=8, concurrency_id="engine", **PRIVATE))
+    form.stop.click(stop, running, [grid, total], cancels=runs, queue=False, **PRIVATE)
+
+
+class Form:
+    """The asking side: components, and the way between their values and a sweep."""
+
+    def __init__(self, start: Sweep) -> None:
+        self.base = start.base
+        self.fields: dict[str, gr.components.Component] = {}
+        self.errors: dict[str, gr.HTML] = {}
+        axis = next(iter(start.axes))
+        self._text("prompt", "Prompt", start.base.prompt)
+        self._text("negative_prompt", "Negative prompt", start.base.negative_prompt)
+        self.axis = gr.Radio([(w.label, key) for key, w in AXES.items()], value=axis, label="Vary")
+        self.editors = {key: self._editor(key, start, shown=key == axis) for key in AXES}
+        self._error(VALUES)
+        with gr.Accordion("Everything else", open=False):
+            self.fields["sampler"] = gr.Dropdown(
+                [(s.label, key) for key, s in SAMPLERS.items()],
+                value=start.base.sampler,
+                label="Sampler",
+                info=HELP["sampler"],
+            )
+            self._error("sampler")
+            for name, label in (("num_inference_steps", "Steps"), ("guidance_scale", "Guidance scale")):
+                self.fields[name] = gr.Number(getattr(start.base, name), label=label, info=HELP[name])
+                self._error(name)
+            self.fields["seed"] = gr.Number(start.base.seed, label="Seed", info=HELP["seed"])
+            self._error("seed")
+            self.new_seed = gr.Button("Draw a new seed", size="sm")
+        self.cost = gr.HTML(elem_classes="dp-cost", elem_id="cost")
+        with gr.Row():
+            self.run = gr.Button("Run", variant="primary", elem_id="run")
+            self.stop = gr.Button("Stop", elem_id="stop")
+        self.inputs = [*(self.fields[n] for n in BASE_FIELDS), self.axis, *self.editors.values()]
+
+    def _text(self, name: str, label: str, value: str) -> None:
+        self.fields[name] = gr.Textbox(value, label=label, info=HELP[name], lines=1, max_lines=4)
+        self._error(name)
+
+    def _error(self, name: str) -> None:
+        self.errors[name] = gr.HTML("", elem_classes="dp-error", elem_id=f"error-{name.replace('_', '-')}")
+
+    def _editor(self, axis: str, start: Sweep, shown: bool) -> gr.components.Component:
+        values = start.axes.get(axis) or next(e.sweep.axes[axis] for e in examples() if axis in e.sweep.axes)
+        typed, label = typed_values(axis, values), f"Values of {AXES[axis].label.lower()}"
+        if axis in NUMBER_AXES:
+            return gr.Textbox(typed, label=label, info=AXES[axis].help, visible=shown, lines=1)
+        if axis in LINE_AXES:
+            return gr.Textbox(typed, label=label, info=AXES[axis].help, visible=shown, lines=4, max_lines=8)
+        choices = [(s.label, key) for key, s in SAMPLERS.items()]
+        return gr.CheckboxGroup(choices, value=typed, label=label, info=AXES[axis].help, visible=shown)
+
+    def show_editor(self, axis: str) -> list[Any]:
+        return [gr.update(visible=key == axis) for key in self.editors]
+
+    def read(self, values: tuple[Any, ...]) -> Reading:
+        """The values of `inputs`, in order -> a sweep or errors."""
+        count = len(BASE_FIELDS)
+        axis, editors = values[count], dict(zip(self.editors, values[count + 1 :], strict=True))
+        named = dict(zip(BASE_FIELDS, values[:count], strict=True))
+        return read_form({**named, "axis": axis, VALUES: editors.get(axis)}, self.base)
+
+    def fill(self, sweep: Sweep) -> list[Any]:
+        """Values for `inputs` that ask for this sweep; the other editors keep theirs."""
+        axis = next(iter(sweep.axes))
+        base = [getattr(sweep.base, name) for name in BASE_FIELDS]
+        editors = [
+            gr.update(value=typed_values(axis, sweep.axes[axis]), visible=True)
+            if key == axis
+            else gr.update(visible=False)
+            for key in self.editors
+        ]
+        return [*base, axis, *editors]
+
+    def error_html(self, reading: Reading) -> list[str]:
+        return [
+            f'<p role="alert">{escape(reading.errors[name], quote=True)}</p>' if name in reading.errors else ""
+            for name in self.errors
+        ]
+
+
+def say(sweep: Sweep, with_hint: bool) -> str:
+    """The sentence above the grid, and what to look for."""
+    words = AXES[next(iter(sweep.axes))]
+    hint = f"<p>{escape(words.look_for)}</p>" if with_hint else ""
+    return f"<h2>{escape(words.header)}</h2>{hint}"
+
+
+def cost(engine: Engine, store: Store, reading: Reading) -> str:
+    """The parsed values, and what the run would take; shown before it."""
+    if reading.sweep is None:
+        return _paragraph("Nothing runs until every field is right.")
+    recipes = reading.sweep.recipes()
+    open_cells = missing(engine, store, recipes)
+    evaluations, seconds = sum(r.evaluations for r in recipes), engine.estimate(open_cells)
+    kept = len(recipes) - len(open_cells)
+    parts = [f"<strong>{len(recipes)} pictures</strong>" + (f" ({kept} kept)" if kept else "")]
+    parts.append(f"{evaluations:,} U-Net evaluations")
+    if seconds is not None:
+        parts.append(f"about {seconds:.1f} s")
+    axis, values = next(iter(reading.sweep.axes.items()))
+    listed = f"{len(values)} values: {', '.join(f'{v:.15g}' for v in values)}<br>" if axis in NUMBER_AXES else ""
+    return f"<p>{listed}{' · '.join(parts)}</p>"
+
+
+def progress(view: Grid, begun: float) -> str:
+    return f"{view.finished} of {len(view.cells)} finished · {time.perf_counter() - begun:.1f} s"
+
+
+def summary(view: Grid, seconds: float) -> str:
+    """What was measured, after the run."""
+    text = f"{view.finished} of {len(view.cells)} pictures in {seconds:.1f} s. "
+    if view.computed or view.shared:
+        text += f"{view.computed + view.shared:,} evaluations, {view.shared:,} of them shared between cells. "
+    kept = sum(c.note.endswith("kept") for c in view.cells)
+    if kept:
+        text += f"{kept} kept from an earlier run. "
+    return text + "Seconds under a picture are its share of the batched work."
+
+
+def _by_tick(events: Iterator[Any], view: Grid) -> Iterator[Any]:
+    """Give every event to the grid, and pass one on per tick: the page is redrawn once for all cells."""
+    latest: int | None = None
+    for event in events:
+        if latest is not None and event.cell <= latest:
+            yield event
+        view.take(event)
+        latest = event.cell
+
+
+def _too_long(engine: Engine, store: Store, sweep: Sweep) -> str | None:
+    seconds = engine.estimate(missing(engine, store, sweep.recipes()))
+    if seconds is not None and seconds > LARGEST_ESTIMATE:
+        return (
+            f"This grid would take about {seconds / 60:.0f} minutes here; "
+            f"the limit is {LARGEST_ESTIMATE // 60}. Use fewer values or fewer steps."
+        )
+    return None
+
+
+def _earlier(sweep: Sweep) -> str:
+    return _paragraph("Rendered earlier by this model, with the recipe on the left. Run renders it here and now.")
+
+
+def _paragraph(text: str) -> str:
+    return f"<p>{escape(text)}</p>"

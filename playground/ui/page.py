@@ -1,0 +1,45 @@
+"""The page: a head line, one tab per view, and the endpoints."""
+
+from html import escape
+from typing import Any
+
+import gradio as gr
+
+from playground.engine import Engine
+from playground.store import Store
+from playground.ui import add_noise, api, compare, theme
+
+LARGEST_UPLOAD = "8mb"
+QUEUE = 64  # visitors' requests waiting at once, over all events
+
+
+def build_page(engine: Engine, store: Store) -> gr.Blocks:
+    with gr.Blocks(title="Diffusion playground", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+        gr.HTML(_head(engine))
+        with gr.Tab("Compare"):
+            compare.build(page, engine, store)
+        with gr.Tab("Add noise"):
+            add_noise.build()
+        api.build(engine, store)
+    return page.queue(max_size=QUEUE, default_concurrency_limit=8, api_open=False)
+
+
+def launch_options() -> dict[str, Any]:
+    """What every start of the page shares, also in tests."""
+    return {
+        "theme": theme.theme(),
+        "css": theme.css(),
+        "footer_links": ["api", "settings"],
+        "max_file_size": LARGEST_UPLOAD,
+        "enable_monitoring": False,
+        "strict_cors": True,
+        "run_history": False,
+        "ssr_mode": False,
+    }
+
+
+def _head(engine: Engine) -> str:
+    model = engine.model
+    precision = str(model.dtype).removeprefix("torch.").replace("float", "fp").replace("bfp", "bf")
+    facts = f"{model.name.capitalize()} · {model.parameters / 1e6:.1f} M parameters · {model.device.type} {precision}"
+    return f'<header class="dp-head"><h1>Diffusion playground</h1><p>{escape(facts)}</p></header>'

@@ -1,0 +1,45 @@
+"""What ships with the page: ready-made sweeps, and a first grid that the model rendered earlier."""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from playground.engine import Done
+from playground.store import from_png
+from playground.sweep import Sweep
+from playground.ui.grid import Grid
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+ORDER = ("guidance", "steps", "sampler", "seed", "negative", "prompt")
+
+
+@dataclass(frozen=True)
+class Example:
+    title: str
+    sweep: Sweep
+
+
+@lru_cache
+def examples() -> tuple[Example, ...]:
+    """One per parameter, from examples/recipes."""
+    found = []
+    for name in ORDER:
+        data = json.loads((EXAMPLES / "recipes" / f"{name}.json").read_text(encoding="utf-8"))
+        found.append(Example(data["title"], Sweep.from_dict(data["sweep"])))
+    return tuple(found)
+
+
+def first_view_files(sweep: Sweep) -> list[Path]:
+    return [EXAMPLES / "first_view" / f"{i}.png" for i in range(len(sweep.recipes()))]
+
+
+def first_view(sweep: Sweep) -> str:
+    """The grid that the page opens with, from pictures that carry their own recipes."""
+    grid = Grid(sweep)
+    for i, path in enumerate(first_view_files(sweep)):
+        result = from_png(path.read_bytes())
+        if result.recipe != grid.cells[i].recipe:
+            raise ValueError(f"{path.name} was rendered with another recipe; run examples/render_first_view.py.")
+        grid.take(Done(i, result))
+    return grid.html()
