@@ -1,0 +1,125 @@
+"""Train the autoencoder: pictures (B, 3, 128, 128) in [-1, 1] <-> latents (B, 4, 16, 16).
+
+    python -m examples.train_pocket.vae --minutes 30                 # starts, or goes on from training/vae.pt
+    python -m examples.train_pocket.vae --minutes 20 --decoder-only  # latents stay as they are, pictures get better
+
+Mean squared error and a light pull of the latents towards N(0, 1) (Kingma & Welling 2013,
+https://arxiv.org/abs/1312.6114). Crops come first because they are cheap, whole pictures last because the shipped
+model sees whole pictures.
+"""
+
+import random
+import time
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderKL
+
+from .data import BACKGROUNDS, SIZE, Sprites, draw, random_scene, reconstruction_only
+from .train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
+
+CONFIG = dict(
+    block_out_channels=(16, 32, 96, 128),
+    layers_per_block=1,
+    latent_channels=4,
+    down_block_types=("DownEncoderBlock2D",) * 4,
+    up_block_types=("UpDecoderBlock2D",) * 4,
+    norm_num_groups=4,  # few groups: a group of one channel would forget its mean, the colour
+    sample_size=SIZE,
+)
+KL_WEIGHT = 5e-5  # per latent value, against the mean squared error in [-1, 1]
+CROP = 64
+
+
+class AnySprite:
+    """Random scenes of any stored sprite whose code passes `keep`, things with a name or not."""
+
+    def __init__(self, keep, seed: int) -> None:
+        sprites = Sprites()
+        self.rng = random.Random(seed)
+        self.sprites = [s for c, s in zip(sprites.codes, sprites.all, strict=True) if keep(c)]
+
+    def batch(self, n: int, crop: int) -> torch.Tensor:
+        """-> (n, 3, crop, crop) in [-1, 1]"""
+        pictures = np.empty((n, crop, crop, 3), np.uint8)
+        for i in range(n):
+            scene = random_scene(self.rng, 0, self.rng.choice(list(BACKGROUNDS)))
+            whole = draw(scene, self.rng.choice(self.sprites))
+            # the middle holds the sprite; its corners are plain
+            y, x = (self.rng.randint(min(12, SIZE - crop), max(SIZE - crop - 12, 0)) for _ in range(2))
+            pictures[i] = whole[y : y + crop, x : x + crop]
+        return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+@torch.no_grad()
+def psnr(vae: AutoencoderKL, pictures: torch.Tensor) -> float:
+    """Mean over pictures of 10·log10(1 / MSE) with values in [0, 1], dB."""
+    out = torch.cat([vae.decode(vae.encode(p).latent_dist.mode()).sample.clamp(-1, 1) for p in pictures.split(16)])
+    mse = ((out - pictures) / 2).square().mean((1, 2, 3))
+    return (10 * torch.log10(1 / mse)).mean().item()
+
+
+def unseen_pictures(n: int = 96) -> torch.Tensor:
+    """Whole scenes of sprites the autoencoder never trains on; the same on every call."""
+    return AnySprite(reconstruction_only, seed=1).batch(n, SIZE)
+
+
+def main() -> None:
+    parser = arguments(__doc__, minutes=30, batch=8)
+    parser.add_argument("--decoder-only", action="store_true", help="keep the latents, train what draws them")
+    parser.add_argument("--whole-from", type=float, default=0.6, help="share of the budget after which crops end")
+    args = parser.parse_args()
+    device = device_and_threads()
+    torch.manual_seed(args.seed)
+    vae = AutoencoderKL(**CONFIG).to(device, memory_format=torch.channels_last)
+    torch.nn.init.constant_(vae.quant_conv.bias[4:], -6.0)  # little noise at first, so the decoder sees a signal
+    if args.decoder_only:
+        vae.encoder.requires_grad_(False)
+        vae.quant_conv.requires_grad_(False)
+    trained = [(n, p) for n, p in vae.named_parameters() if p.requires_grad]
+    optimizers = Optimizers(trained, 1e-3 * args.lr, outer=("conv_in", "conv_out", "quant_conv"))
+    average, samples, seconds = Average(vae, 0.998), 0, 0.0
+    if state := load_checkpoint("vae"):
+        vae.load_state_dict(state["vae"])
+        average.load_state_dict(state["average"])
+        samples, seconds = state["samples"], state["seconds"]
+        if state["decoder_only"] == args.decoder_only:
+            optimizers.load_state_dict(state["optimizers"])
+    data = AnySprite(lambda c: not reconstruction_only(c), seed=args.seed + samples)
+    unseen = unseen_pictures(64).to(device)
+
+    def checkpoint() -> None:
+        state = {"vae": vae.state_dict(), "average": average.state_dict(), "optimizers": optimizers.state_dict()}
+        state |= {"samples": samples, "seconds": seconds + time.monotonic() - budget.start}
+        save_checkpoint("vae", state | {"decoder_only": args.decoder_only})
+
+    budget, shown, saved, losses = Budget(args.minutes, args.cooldown, 20), time.monotonic(), time.monotonic(), []
+    for step, rate in budget:
+        whole = budget.used() > args.whole_from
+        crop, n = (SIZE, max(4, args.batch // 4)) if whole else (CROP, args.batch)
+        pictures = data.batch(n, crop).to(device, memory_format=torch.channels_last)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            posterior = vae.encode(pictures).latent_dist
+            out = vae.decode(posterior.sample()).sample
+        mse = F.mse_loss(out.float(), pictures)
+        kl = posterior.kl().mean() / posterior.mean[0].numel()
+        (mse + (0 if args.decoder_only else KL_WEIGHT) * kl).backward()
+        optimizers.step(rate)
+        average.update(vae)
+        samples += n
+        losses.append((mse.item(), kl.item()))
+        if step % 50 == 49:
+            took, shown = time.monotonic() - shown, time.monotonic()
+            m, k = np.mean(losses[-50:], axis=0)
+            print(f"{step + 1} samples={samples} {50 * n / took:.1f}/s crop={crop} mse={m:.5f} kl={k:.2f}", flush=True)
+        if time.monotonic() - saved > 180:
+            saved = time.monotonic()
+            checkpoint()
+    checkpoint()
+    average.copy_to(vae)
+    print(f"PSNR on unseen sprites: {psnr(vae.eval(), unseen):.2f} dB, samples {samples}")
+
+
+if __name__ == "__main__":
+    main()
