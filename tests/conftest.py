@@ -1,0 +1,71 @@
+"""Real parts only: the shipped model, a real Gradio server, a real Chromium."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from playwright.sync_api import Browser, Page, sync_playwright
+
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+
+from playground import open_engine  # noqa: E402
+from playground.engine import Engine  # noqa: E402
+from playground.store import Store  # noqa: E402
+from playground.ui import build_page, launch_options  # noqa: E402
+from tests.ensure_chromium import found  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    """The embedded model in fp32 on the CPU, so that comparisons mean the same on every machine."""
+    engine = open_engine("pocket", torch.device("cpu"), torch.float32)
+    engine.warm_up()
+    return engine
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    store = Store(tmp_path / "cells")
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def server_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    store = Store(tmp_path_factory.mktemp("cells"))
+    yield store
+    store.close()
+
+
+@pytest.fixture(scope="session")
+def address(engine: Engine, server_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the whole page, served as app.py serves it."""
+    os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("gradio"))
+    page = build_page(engine, server_store)
+    _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
+    yield url
+    page.close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found(), args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """The page in a fresh browser profile; fails the test on any script error."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.goto(address)
+    page.get_by_role("button", name="Run", exact=True).wait_for(timeout=60_000)
+    yield page
+    context.close()
+    assert errors == []

@@ -1,0 +1,51 @@
+"""The endpoints for programs, called as the README says, through gradio_client."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gradio_client import Client
+from PIL import Image
+
+from playground import Recipe
+from playground.engine import Engine
+from playground.store import from_png
+
+
+@pytest.fixture(scope="module")
+def client(address: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    return Client(address, verbose=False, download_files=str(tmp_path_factory.mktemp("downloads")))
+
+
+def test_the_public_endpoints_are_these(client: Client) -> None:
+    assert sorted(client.view_api(return_format="dict")["named_endpoints"]) == ["/add_noise", "/render_grid"]
+
+
+def test_render_grid_gives_the_pictures_and_their_numbers(client: Client, engine: Engine) -> None:
+    base = Recipe(prompt="red apple, blue background", num_inference_steps=4, seed=3)
+    sweep = {"base": base.to_dict(), "axes": {"guidance_scale": [1, 5]}}
+    files, cells = client.predict(sweep, api_name="/render_grid")
+    assert [c["recipe"]["guidance_scale"] for c in cells] == [1, 5]
+    assert [c["evaluations"] for c in cells] == [4, 8]
+    saved = from_png(Path(files[1]).read_bytes())
+    assert saved.recipe == base and saved.recipe.digest() == cells[1]["digest"]
+    again = engine.render(base)
+    difference = np.abs(np.asarray(Image.open(files[1])).astype(int) - np.asarray(again.image).astype(int))
+    assert difference.max() <= 2
+
+
+@pytest.mark.parametrize(
+    "sweep",
+    [
+        {},
+        {"base": {}, "axes": {}},
+        {"base": {"seed": "x"}, "axes": {"guidance_scale": [1, 2]}},
+        {"base": {}, "axes": {"guidance_scale": [-1]}},
+        {"base": {}, "axes": {"seed": list(range(500))}},
+        {"base": {"model": "../../etc"}, "axes": {"seed": [1, 2]}},
+    ],
+)
+def test_render_grid_refuses_bad_json_with_a_sentence(client: Client, sweep: dict) -> None:
+    with pytest.raises(Exception) as caught:
+        client.predict(sweep, api_name="/render_grid")
+    assert str(caught.value).endswith(".") and "Traceback" not in str(caught.value)

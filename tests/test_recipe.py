@@ -1,0 +1,120 @@
+"""A recipe fixes one picture, refuses nonsense in one sentence, and has the same digest everywhere."""
+
+import math
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from playground import Recipe
+from playground.samplers import SAMPLERS
+
+RECIPES = st.builds(
+    Recipe,
+    prompt=st.text(max_size=50),
+    negative_prompt=st.text(max_size=20),
+    sampler=st.sampled_from(sorted(SAMPLERS)),
+    num_inference_steps=st.integers(2, 50),
+    guidance_scale=st.floats(0, 50),
+    seed=st.integers(0, 2**32 - 1),
+)
+
+
+@given(RECIPES)
+def test_json_round_trip_is_exact(recipe: Recipe) -> None:
+    again = Recipe.from_json(recipe.to_json())
+    assert again == recipe
+    assert again.digest() == recipe.digest()
+
+
+def test_digest_is_the_same_in_another_process_with_another_hash_seed() -> None:
+    recipe = Recipe(prompt="red apple, blue background ✓", guidance_scale=7, seed=3)
+    code = "import sys; from playground import Recipe; print(Recipe.from_json(sys.argv[1]).digest())"
+    other = subprocess.run(
+        [sys.executable, "-c", code, recipe.to_json()],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PYTHONHASHSEED": "99", "PATH": ""},
+    )
+    assert other.stdout.strip() == recipe.digest()
+
+
+def test_whole_and_decimal_guidance_are_the_same_recipe() -> None:
+    assert Recipe(guidance_scale=5).digest() == Recipe(guidance_scale=5.0).digest()
+
+
+def test_any_changed_field_changes_the_digest() -> None:
+    base = Recipe()
+    changes = [
+        {"prompt": "x"},
+        {"negative_prompt": "x"},
+        {"sampler": "ddim"},
+        {"num_inference_steps": 21},
+        {"guidance_scale": 5.1},
+        {"seed": 1},
+        {"width": 256},
+        {"height": 256},
+        {"model": "other"},
+    ]
+    digests = {base.digest(), *(base.replace(**change).digest() for change in changes)}
+    assert len(digests) == len(changes) + 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("guidance_scale", -1),
+        ("guidance_scale", math.nan),
+        ("guidance_scale", math.inf),
+        ("guidance_scale", 1e9),
+        ("guidance_scale", True),
+        ("guidance_scale", "5"),
+        ("guidance_scale", None),
+        ("num_inference_steps", 0),
+        ("num_inference_steps", 10_000),
+        ("num_inference_steps", 20.5),
+        ("num_inference_steps", True),
+        ("seed", -1),
+        ("seed", 2**32),
+        ("seed", 1.0),
+        ("seed", None),
+        ("sampler", "nope"),
+        ("sampler", ["ddim"]),
+        ("prompt", "x" * 100_000),
+        ("prompt", None),
+        ("negative_prompt", 3),
+        ("width", 100),
+        ("width", 8),
+        ("height", 100_000),
+        ("model", ""),
+    ],
+)
+def test_bad_values_are_refused_in_one_sentence_that_names_the_field(field: str, value: object) -> None:
+    with pytest.raises(ValueError) as caught:
+        Recipe(**{field: value})
+    sentence = str(caught.value)
+    assert sentence.startswith(field) and sentence.endswith(".")
+    assert len(sentence) < 200 and "\n" not in sentence
+
+
+@pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"prompts": "x"}', '{"seed": "7"}', None])
+def test_bad_json_is_a_value_error(text: str) -> None:
+    with pytest.raises(ValueError):
+        Recipe.from_json(text)
+
+
+def test_a_sampler_says_how_few_and_how_many_steps_it_can_make() -> None:
+    with pytest.raises(ValueError, match="at least 2 for the sampler pndm"):
+        Recipe(sampler="pndm", num_inference_steps=1)
+    with pytest.raises(ValueError, match="at most 50 for the sampler lcm"):
+        Recipe(sampler="lcm", num_inference_steps=51)
+
+
+def test_recipes_are_frozen_and_replace_checks() -> None:
+    with pytest.raises(AttributeError):
+        Recipe().seed = 3  # type: ignore[misc]
+    with pytest.raises(ValueError, match="colour"):
+        Recipe().replace(colour="red")

@@ -1,0 +1,38 @@
+"""The table agrees with diffusers: classes, calls, noise."""
+
+import pytest
+import torch
+
+from playground.engine import Engine
+from playground.engine.trajectory import Trajectory
+from playground.recipe import Recipe
+from playground.samplers import SAMPLERS, Sampler
+
+FIXED = {"ddim", "ddpm", "euler", "euler_a", "heun", "dpmpp_2m", "dpmpp_2m_karras", "unipc", "pndm", "lcm"}
+
+
+def test_the_fixed_keys_are_there() -> None:
+    assert FIXED <= set(SAMPLERS)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
+def test_calls_are_those_that_diffusers_makes(engine: Engine, sampler: Sampler) -> None:
+    for steps in {sampler.fewest_steps, 3, 20, sampler.most_steps}:
+        scheduler = sampler.make(engine.model.scheduler_config)
+        scheduler.set_timesteps(steps)
+        assert len(scheduler.timesteps) == sampler.calls(steps), steps
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
+def test_adds_noise_says_whether_a_step_draws_from_the_generator(engine: Engine, sampler: Sampler) -> None:
+    trajectory = Trajectory(Recipe(sampler=sampler.key, num_inference_steps=4, guidance_scale=1), engine.model)
+    drawn = trajectory.generator.get_state()
+    trajectory.model_input()
+    trajectory.advance([torch.zeros_like(trajectory.latents)])
+    assert torch.equal(drawn, trajectory.generator.get_state()) != sampler.adds_noise
+
+
+def test_every_row_teaches() -> None:
+    for sampler in SAMPLERS.values():
+        assert sampler.sentence.endswith(".") and sampler.paper.startswith("https://arxiv.org/abs/")
+        assert sampler.fewest_steps <= sampler.usual_steps[0] < sampler.usual_steps[1] <= sampler.most_steps

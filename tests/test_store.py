@@ -1,0 +1,120 @@
+"""Finished cells stay: exact, bounded, shared between processes, and never read back half-written."""
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from playground import Recipe, Sweep
+from playground.engine import Done, Engine, Result, Step
+from playground.render import missing, render
+from playground.store import Store, from_png, to_png
+
+
+def picture(seed: int, side: int = 64) -> Result:
+    rng = np.random.default_rng(seed)
+    image = Image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8))
+    return Result(image, Recipe(prompt="naïve “cat” ✓", seed=seed), 1.25, 40, 3, torch.randn(1, 4, 8, 8))
+
+
+def test_a_kept_cell_comes_back_exactly(store: Store) -> None:
+    before = picture(1)
+    store.put(before, "weights")
+    after = store.get(before.recipe, "weights")
+    assert np.array_equal(np.asarray(after.image), np.asarray(before.image))
+    assert torch.equal(after.x0, before.x0)
+    assert (after.recipe, after.seconds, after.evaluations, after.shared) == (before.recipe, 1.25, 40, 3)
+
+
+def test_other_weights_or_another_recipe_are_not_answered(store: Store) -> None:
+    store.put(picture(1), "weights")
+    assert store.get(picture(1).recipe, "other weights") is None
+    assert store.get(picture(2).recipe, "weights") is None
+
+
+def test_the_png_that_is_kept_opens_anywhere_and_carries_its_recipe() -> None:
+    data = to_png(picture(3))
+    assert Image.open(io.BytesIO(data)).format == "PNG"
+    assert from_png(data).recipe == picture(3).recipe
+
+
+@pytest.mark.parametrize("damage", ["cut", "other", "empty"])
+def test_damaged_entries_count_as_absent(store: Store, damage: str) -> None:
+    result = picture(4)
+    whole = to_png(result)
+    data = {"cut": whole[: len(whole) // 2], "other": b"hello", "empty": b""}[damage]
+    store._cache.set(f"weights-{result.recipe.digest()}", data)
+    assert store.get(result.recipe, "weights") is None
+    store.put(result, "weights")
+    assert store.get(result.recipe, "weights") is not None
+
+
+def test_a_pickle_in_the_folder_is_never_loaded(tmp_path: Path) -> None:
+    import diskcache
+
+    recipe = picture(5).recipe
+    other = diskcache.Cache(str(tmp_path / "cells"))
+    other.set(f"weights-{recipe.digest()}", {"a": Path("anything")})  # diskcache pickles what is not text or bytes
+    other.close()
+    store = Store(tmp_path / "cells")
+    assert store.get(recipe, "weights") is None
+    store.close()
+
+
+def test_the_folder_stays_within_its_limit(tmp_path: Path) -> None:
+    store = Store(tmp_path / "cells", size_limit=2_000_000)
+    for seed in range(60):  # 60 pictures of about 100 kB
+        store.put(picture(seed, 180), "weights")
+    size = sum(p.stat().st_size for p in (tmp_path / "cells").rglob("*") if p.is_file())
+    assert 0 < len(store) < 60 and size < 3_000_000
+    assert store.get(picture(59, 180).recipe, "weights") is not None
+    store.close()
+
+
+def test_two_processes_share_one_store(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from playground.store import Store; from tests.test_store import picture\n"
+        "store = Store(Path(sys.argv[1]))\n"
+        "for seed in range(int(sys.argv[2]), int(sys.argv[2]) + 30): store.put(picture(seed), 'weights')\n"
+    )
+    writers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "cells"), str(s)]) for s in (0, 20)]
+    assert [w.wait(120) for w in writers] == [0, 0]
+    store = Store(tmp_path / "cells")
+    for seed in range(50):
+        kept = store.get(picture(seed).recipe, "weights")
+        assert np.array_equal(np.asarray(kept.image), np.asarray(picture(seed).image))
+    store.close()
+
+
+def test_a_second_run_computes_nothing_and_gives_the_same_pictures(engine: Engine, store: Store) -> None:
+    cells = Sweep(Recipe(prompt="cat", num_inference_steps=3), {"seed": [1, 2, 3]}).recipes()
+    first = {e.cell: e.result for e in render(engine, store, cells) if isinstance(e, Done)}
+    assert missing(engine, store, cells) == []
+    second = list(render(engine, store, cells))
+    assert all(isinstance(e, Done) and e.stored for e in second)
+    for event in second:
+        assert np.array_equal(np.asarray(event.result.image), np.asarray(first[event.cell].image))
+
+
+def test_only_the_new_value_of_an_axis_is_computed(engine: Engine, store: Store) -> None:
+    base = Recipe(prompt="cat", num_inference_steps=3)
+    list(render(engine, store, Sweep(base, {"seed": [1, 2]}).recipes()))
+    events = list(render(engine, store, Sweep(base, {"seed": [1, 5, 2]}).recipes()))
+    assert {e.cell for e in events if isinstance(e, Step)} == {1}
+    assert {e.cell for e in events if isinstance(e, Done)} == {0, 1, 2}
+
+
+def test_what_was_finished_before_a_stop_is_kept(engine: Engine, store: Store) -> None:
+    cells = [Recipe(seed=1, num_inference_steps=2), Recipe(seed=2, num_inference_steps=30)]
+    run = render(engine, store, cells)
+    for event in run:
+        if isinstance(event, Done):
+            break
+    run.close()
+    assert missing(engine, store, cells) == [cells[1]]
