@@ -34,7 +34,6 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
             form = Form(start)
         with gr.Column(elem_classes="dp-stage"):
             with gr.Row(elem_classes="dp-examples"):
-                gr.HTML("<span>Ready-made:</span>", min_width=0)
                 chips = [gr.Button(example.title, size="sm", variant="secondary") for example in shipped]
             header = gr.HTML(say(start, with_hint=True), elem_classes="dp-say")
             grid = gr.HTML(
@@ -199,7 +198,9 @@ def cost(engine: Engine, store: Store, reading: Reading) -> str:
     kept = len(recipes) - len(open_cells)
     parts = [f"<strong>{len(recipes)} pictures</strong>" + (f" ({kept} kept)" if kept else "")]
     parts.append(f"{evaluations:,} U-Net evaluations")
-    if seconds is not None:
+    if not open_cells:
+        parts.append("nothing left to compute")
+    elif seconds is not None:
         parts.append(f"about {seconds:.1f} s")
     axis, values = next(iter(reading.sweep.axes.items()))
     listed = f"{len(values)} values: {', '.join(f'{v:.15g}' for v in values)}<br>" if axis in NUMBER_AXES else ""

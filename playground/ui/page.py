@@ -10,6 +10,7 @@ from playground.store import Store
 from playground.ui import add_noise, api, compare, theme
 
 LARGEST_UPLOAD = "8mb"
+PRECISIONS = {"torch.float32": "fp32", "torch.float16": "fp16", "torch.bfloat16": "bf16"}
 QUEUE = 64  # visitors' requests waiting at once, over all events
 
 
@@ -40,6 +41,7 @@ def launch_options() -> dict[str, Any]:
 
 def _head(engine: Engine) -> str:
     model = engine.model
-    precision = str(model.dtype).removeprefix("torch.").replace("float", "fp").replace("bfp", "bf")
-    facts = f"{model.name.capitalize()} · {model.parameters / 1e6:.1f} M parameters · {model.device.type} {precision}"
+    precision = PRECISIONS.get(str(model.dtype), str(model.dtype))
+    runs = f"{model.device.type.upper()} {precision}"
+    facts = f"{model.name.capitalize()} · {model.parameters / 1e6:.1f} M parameters · {runs}"
     return f'<header class="dp-head"><h1>Diffusion playground</h1><p>{escape(facts)}</p></header>'
