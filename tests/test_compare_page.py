@@ -14,10 +14,17 @@ def run(page: Page) -> None:
     page.get_by_role("button", name="Run", exact=True).click()
 
 
-def fill(page: Page, label: str, value: str) -> None:
-    field = page.get_by_label(label, exact=True)
-    field.fill(value)
-    field.blur()
+def field(page: Page, name: str) -> Locator:
+    return page.locator(f"#{name}").locator("input, textarea").first
+
+
+def fill(page: Page, name: str, value: str) -> None:
+    field(page, name).fill(value)
+    field(page, name).blur()
+
+
+def vary(page: Page, label: str) -> None:
+    page.locator("#vary").get_by_role("radio", name=label, exact=True).check()
 
 
 def cells(page: Page, state: str | None = None) -> Locator:
@@ -38,79 +45,79 @@ def test_the_page_opens_with_a_finished_grid_and_its_cost(page: Page) -> None:
 
 
 def test_a_guidance_grid_runs_to_its_end(page: Page) -> None:
-    fill(page, "Prompt", "banana, green background")
-    fill(page, "Values of guidance scale", "1, 4, 7")
+    fill(page, "field-prompt", "banana, green background")
+    fill(page, "values-guidance-scale", "1, 4, 7")
     expect(page.locator("#cost")).to_contain_text("3 pictures")
     expect(page.locator("#cost")).to_contain_text("100 U-Net evaluations")
     run(page)
     expect(cells(page, "running").locator("img").first).to_be_visible(timeout=RUN_TIMEOUT)  # a preview
     expect(cells(page, "done")).to_have_count(3, timeout=RUN_TIMEOUT)
     expect(cells(page).locator("figcaption")).to_have_text(["1", "4", "7"])
-    expect(page.locator(".dp-total")).to_contain_text("3 of 3 pictures")
-    expect(page.locator(".dp-total")).to_contain_text("100 evaluations, 3 of them shared")
+    expect(page.locator("#total")).to_contain_text("3 of 3 pictures")
+    expect(page.locator("#total")).to_contain_text("100 evaluations, 3 of them shared")
     assert cells(page).nth(1).locator(".dp-note").inner_text().endswith("40 evaluations")
     sources = [i.get_attribute("src") for i in cells(page).locator("img").all()]
     assert len(set(sources)) == 3 and not any(s.startswith("data:") for s in sources)
 
 
 def test_enter_in_the_prompt_runs_and_a_second_run_is_kept(page: Page) -> None:
-    fill(page, "Values of guidance scale", "2, 3")
-    page.get_by_label("Prompt", exact=True).fill("lemon, black background")
-    page.get_by_label("Prompt", exact=True).press("Enter")
-    expect(page.locator(".dp-total")).to_contain_text("2 of 2 pictures", timeout=RUN_TIMEOUT)
+    fill(page, "values-guidance-scale", "2, 3")
+    field(page, "field-prompt").fill("lemon, black background")
+    field(page, "field-prompt").press("Enter")
+    expect(page.locator("#total")).to_contain_text("2 of 2 pictures", timeout=RUN_TIMEOUT)
     run(page)
-    expect(page.locator(".dp-total")).to_contain_text("2 kept from an earlier run", timeout=RUN_TIMEOUT)
+    expect(page.locator("#total")).to_contain_text("2 kept from an earlier run", timeout=RUN_TIMEOUT)
     expect(page.locator("#cost")).to_contain_text("(2 kept)")
 
 
 def test_stop_in_mid_run_keeps_finished_cells_and_run_continues(page: Page, server_store: Store) -> None:
-    page.get_by_label("Steps", exact=True).first.check()
-    fill(page, "Prompt", "violin, red background")
-    fill(page, "Values of steps", "2, 1000")
+    vary(page, "Steps")
+    fill(page, "field-prompt", "violin, red background")
+    fill(page, "values-num-inference-steps", "2, 1000")
     run(page)
     expect(cells(page, "done")).to_have_count(1, timeout=RUN_TIMEOUT)
     expect(cells(page, "running")).to_have_count(1)
     page.get_by_role("button", name="Stop", exact=True).click()
-    expect(page.locator(".dp-total")).to_contain_text("1 of 2 pictures were finished", timeout=RUN_TIMEOUT)
+    expect(page.locator("#total")).to_contain_text("1 of 2 pictures were finished", timeout=RUN_TIMEOUT)
     expect(cells(page, "done")).to_have_count(1)
     expect(cells(page, "stopped").locator(".dp-note")).to_have_text("stopped before it was finished")
-    fill(page, "Values of steps", "2, 3")
+    fill(page, "values-num-inference-steps", "2, 3")
     run(page)
     expect(cells(page, "done")).to_have_count(2, timeout=RUN_TIMEOUT)
-    expect(page.locator(".dp-total")).to_contain_text("1 kept from an earlier run")
+    expect(page.locator("#total")).to_contain_text("1 kept from an earlier run")
     assert len(server_store) >= 2
 
 
 def test_a_bad_value_shows_its_sentence_and_nothing_runs(page: Page) -> None:
     before = page.locator("#compare-grid").inner_html()
-    fill(page, "Values of guidance scale", "1, 2, x")
+    fill(page, "values-guidance-scale", "1, 2, x")
     expect(page.locator("#error-values")).to_have_text("“x” is not a number.")
     run(page)
     page.wait_for_timeout(1500)
     assert page.locator("#compare-grid").inner_html() == before
-    fill(page, "Values of guidance scale", "1, 2")
+    fill(page, "values-guidance-scale", "1, 2")
     expect(page.locator("#error-values")).to_have_text("")
 
 
 def test_every_field_shows_its_own_error(page: Page) -> None:
     everything_else(page)
-    fill(page, "Prompt", "x" * 100_000)
+    fill(page, "field-prompt", "x" * 100_000)
     expect(page.locator("#error-prompt")).to_contain_text("at most 1,000 characters; this one has 100,000")
-    page.get_by_role("spinbutton", name="Steps").fill("10000")
+    field(page, "field-num-inference-steps").fill("10000")
     expect(page.locator("#error-num-inference-steps")).to_contain_text("from 1 to 1,000, not 10,000")
-    page.get_by_role("spinbutton", name="Seed").fill("-1")
+    field(page, "field-seed").fill("-1")
     expect(page.locator("#error-seed")).to_contain_text("seed must be from 0")
-    fill(page, "Values of guidance scale", "-1, 5")
+    fill(page, "values-guidance-scale", "-1, 5")
     expect(page.locator("#error-values")).to_contain_text("guidance_scale must be from 0 to 50, not -1")
     expect(page.locator("#cost")).to_contain_text("Nothing runs until every field is right.")
 
 
 def test_payloads_in_a_prompt_stay_text(page: Page) -> None:
-    page.get_by_label("Prompt", exact=True).last.check()
+    vary(page, "Prompt")
     payloads = ["<img src=x onerror=window.PWN=1>", "${window.PWN=2}", "{{constructor}}", "</figcaption><script>PWN=3"]
-    fill(page, "Values of prompt", "\n".join(payloads))
+    fill(page, "values-prompt", "\n".join(payloads))
     everything_else(page)
-    page.get_by_role("spinbutton", name="Steps").fill("2")
+    field(page, "field-num-inference-steps").fill("2")
     run(page)
     expect(cells(page, "done")).to_have_count(4, timeout=RUN_TIMEOUT)
     expect(cells(page).locator("figcaption")).to_have_text(payloads)
@@ -138,8 +145,8 @@ def test_a_cell_opens_with_its_recipe_and_escape_closes_it(page: Page) -> None:
 def test_each_ready_made_example_fills_the_form_and_runs(page: Page) -> None:
     for name, axis in (("Samplers", "Sampler"), ("Seeds", "Seed")):
         page.get_by_role("button", name=name, exact=True).click()
-        expect(page.locator(".dp-total")).to_contain_text("pictures in", timeout=RUN_TIMEOUT)
-        expect(page.get_by_role("radio", name=axis, exact=True)).to_be_checked()
+        expect(page.locator("#total")).to_contain_text("pictures in", timeout=RUN_TIMEOUT)
+        expect(page.locator("#vary").get_by_role("radio", name=axis, exact=True)).to_be_checked()
     expect(cells(page, "done")).to_have_count(6)
 
 

@@ -39,7 +39,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
             grid = gr.HTML(
                 first_view(start), js_on_load=(HERE / "grid.js").read_text(encoding="utf-8"), elem_id="compare-grid"
             )
-            total = gr.HTML(_earlier(start), elem_classes="dp-total")
+            total = gr.HTML(_earlier(start), elem_classes="dp-total", elem_id="total")
     running = gr.State(None)  # the sweep on the page, for Stop
 
     def check(*values: Any) -> list[Any]:
@@ -112,7 +112,7 @@ class Form:
         axis = next(iter(start.axes))
         self._text("prompt", "Prompt", start.base.prompt)
         self._text("negative_prompt", "Negative prompt", start.base.negative_prompt)
-        self.axis = gr.Radio([(w.label, key) for key, w in AXES.items()], value=axis, label="Vary")
+        self.axis = gr.Radio([(w.label, key) for key, w in AXES.items()], value=axis, label="Vary", elem_id="vary")
         self.editors = {key: self._editor(key, start, shown=key == axis) for key in AXES}
         self._error(VALUES)
         with gr.Accordion("Everything else", open=False):
@@ -121,12 +121,15 @@ class Form:
                 value=start.base.sampler,
                 label="Sampler",
                 info=HELP["sampler"],
+                elem_id="field-sampler",
             )
             self._error("sampler")
             for name, label in (("num_inference_steps", "Steps"), ("guidance_scale", "Guidance scale")):
-                self.fields[name] = gr.Number(getattr(start.base, name), label=label, info=HELP[name])
+                self.fields[name] = gr.Number(
+                    getattr(start.base, name), label=label, info=HELP[name], elem_id=_id("field", name)
+                )
                 self._error(name)
-            self.fields["seed"] = gr.Number(start.base.seed, label="Seed", info=HELP["seed"])
+            self.fields["seed"] = gr.Number(start.base.seed, label="Seed", info=HELP["seed"], elem_id="field-seed")
             self._error("seed")
             self.new_seed = gr.Button("Draw a new seed", size="sm")
         self.cost = gr.HTML(elem_classes="dp-cost", elem_id="cost")
@@ -136,21 +139,24 @@ class Form:
         self.inputs = [*(self.fields[n] for n in BASE_FIELDS), self.axis, *self.editors.values()]
 
     def _text(self, name: str, label: str, value: str) -> None:
-        self.fields[name] = gr.Textbox(value, label=label, info=HELP[name], lines=1, max_lines=4)
+        self.fields[name] = gr.Textbox(
+            value, label=label, info=HELP[name], lines=1, max_lines=4, elem_id=_id("field", name)
+        )
         self._error(name)
 
     def _error(self, name: str) -> None:
-        self.errors[name] = gr.HTML("", elem_classes="dp-error", elem_id=f"error-{name.replace('_', '-')}")
+        self.errors[name] = gr.HTML("", elem_classes="dp-error", elem_id=_id("error", name))
 
     def _editor(self, axis: str, start: Sweep, shown: bool) -> gr.components.Component:
         values = start.axes.get(axis) or next(e.sweep.axes[axis] for e in examples() if axis in e.sweep.axes)
         typed, label = typed_values(axis, values), f"Values of {AXES[axis].label.lower()}"
+        shared: dict[str, Any] = {"label": label, "info": AXES[axis].help, "visible": shown}
+        shared["elem_id"] = _id("values", axis)
         if axis in NUMBER_AXES:
-            return gr.Textbox(typed, label=label, info=AXES[axis].help, visible=shown, lines=1)
+            return gr.Textbox(typed, lines=1, **shared)
         if axis in LINE_AXES:
-            return gr.Textbox(typed, label=label, info=AXES[axis].help, visible=shown, lines=4, max_lines=8)
-        choices = [(s.label, key) for key, s in SAMPLERS.items()]
-        return gr.CheckboxGroup(choices, value=typed, label=label, info=AXES[axis].help, visible=shown)
+            return gr.Textbox(typed, lines=4, max_lines=8, **shared)
+        return gr.CheckboxGroup([(s.label, key) for key, s in SAMPLERS.items()], value=typed, **shared)
 
     def show_editor(self, axis: str) -> list[Any]:
         return [gr.update(visible=key == axis) for key in self.editors]
@@ -179,6 +185,10 @@ class Form:
             f'<p role="alert">{escape(reading.errors[name], quote=True)}</p>' if name in reading.errors else ""
             for name in self.errors
         ]
+
+
+def _id(kind: str, name: str) -> str:
+    return f"{kind}-{name.replace('_', '-')}"
 
 
 def say(sweep: Sweep, with_hint: bool) -> str:
