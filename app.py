@@ -6,6 +6,9 @@ python app.py [--model pocket] [--port 7860] [--host 127.0.0.1]
 import argparse
 import os
 
+import diffusers
+import transformers
+
 from playground import open_engine
 from playground.store import Store
 from playground.ui import build_page, launch_options
@@ -18,6 +21,9 @@ def main() -> None:
     parser.add_argument("--host", default=None, help="127.0.0.1 unless given; 0.0.0.0 for a workshop's network")
     args = parser.parse_args()
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no other host is contacted
+    for library in (diffusers, transformers):  # their loading bars and hints are not for visitors
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
     engine = open_engine(args.model)
     engine.warm_up()
     page = build_page(engine, Store())

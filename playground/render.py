@@ -6,6 +6,8 @@ from playground.engine import Done, Engine, Event
 from playground.recipe import Recipe
 from playground.store import Store
 
+LONGEST = 600  # seconds of one grid, so that one visitor cannot hold the machine
+
 
 def render(engine: Engine, store: Store, cells: Sequence[Recipe], previews: bool = True) -> Iterator[Event]:
     """Events as `engine.run` gives them; cells that the store has come first. Every finished cell is kept at once.
@@ -26,6 +28,16 @@ def render(engine: Engine, store: Store, cells: Sequence[Recipe], previews: bool
         if isinstance(event, Done):
             store.put(event.result, engine.model.fingerprint)
         yield type(event)(**{**event.__dict__, "cell": cell})
+
+
+def check_cost(engine: Engine, store: Store, cells: Sequence[Recipe]) -> None:
+    """Raises ValueError where the cells still to render would hold the machine too long, by the measured speed."""
+    seconds = engine.estimate(missing(engine, store, cells))
+    if seconds is not None and seconds > LONGEST:
+        raise ValueError(
+            f"This grid would take about {seconds / 60:.0f} minutes here; the limit is {LONGEST // 60}. "
+            "Use fewer values or fewer steps."
+        )
 
 
 def missing(engine: Engine, store: Store, cells: Sequence[Recipe]) -> list[Recipe]:

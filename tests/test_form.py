@@ -2,11 +2,13 @@
 
 import math
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from playground import Recipe, Sweep
+from playground.ui.files import PictureFiles
 from playground.ui.form import VALUES, read_form, typed_values
 from playground.ui.grid import Grid
 from playground.ui.shipped import examples
@@ -101,3 +103,12 @@ def test_what_an_editor_shows_reads_back_as_the_same_sweep() -> None:
 def test_what_was_typed_is_text_in_the_grid(payload: str) -> None:
     html = Grid(Sweep(Recipe(), {"prompt": [payload, "cat"]})).html()
     assert "<img" not in html and "<script" not in html and payload in unescape(html)
+
+
+def test_picture_files_are_written_once_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    files = PictureFiles(most=3)
+    paths = [Path(files.path(bytes([i]))) for i in range(3)]
+    assert files.path(b"\x00") == str(paths[0])  # shown again, so it is now the newest
+    newest = Path(files.path(b"\x09"))
+    assert [p.exists() for p in [*paths, newest]] == [True, False, True, True]

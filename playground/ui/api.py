@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
-from gradio.processing_utils import save_bytes_to_cache
-from gradio.utils import get_upload_folder
 
 from playground.engine import Done, Engine, Failed
 from playground.recipe import Recipe
-from playground.render import render
+from playground.render import check_cost, render
 from playground.store import Store, to_png
 from playground.sweep import Sweep
+from playground.ui.files import FILES
 
 
 def build(engine: Engine, store: Store) -> None:
@@ -20,7 +19,9 @@ def build(engine: Engine, store: Store) -> None:
     def render_grid(sweep: dict[str, Any]) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:
         """Render a sweep: {"base": {…recipe…}, "axes": {"field": [values]}} -> PNG files and one row per cell."""
         try:
-            yield from _rendered(Sweep.from_dict(sweep).recipes())
+            cells = Sweep.from_dict(sweep).recipes()
+            check_cost(engine, store, cells)
+            yield from _rendered(cells)
         except ValueError as error:
             raise gr.Error(str(error), print_exception=False) from error
 
@@ -31,7 +32,7 @@ def build(engine: Engine, store: Store) -> None:
             if isinstance(event, Done):
                 result = event.result
                 name = f"{event.cell:02d}-{result.recipe.digest()[:12]}.png"
-                files[event.cell] = save_bytes_to_cache(to_png(result), name, get_upload_folder())
+                files[event.cell] = FILES.path(to_png(result), name)
                 rows[event.cell] = {
                     "recipe": result.recipe.to_dict(),
                     "digest": result.recipe.digest(),

@@ -11,7 +11,7 @@ import gradio as gr
 
 from playground.engine import Done, Engine
 from playground.recipe import SEED_RANGE
-from playground.render import missing, render
+from playground.render import check_cost, missing, render
 from playground.samplers import SAMPLERS
 from playground.store import Store
 from playground.sweep import Sweep
@@ -22,7 +22,6 @@ from playground.ui.words import AXES, HELP
 
 HERE = Path(__file__).parent
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-LARGEST_ESTIMATE = 600  # seconds; a longer grid is asked to be smaller, so that one visitor cannot hold the machine
 
 
 def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
@@ -48,9 +47,11 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
 
     def run(*values: Any) -> Iterator[list[Any]]:
         reading = form.read(values)
-        problem = reading.sweep and _too_long(engine, store, reading.sweep)
-        if problem:
-            reading = Reading(None, {VALUES: problem})
+        try:
+            if reading.sweep:
+                check_cost(engine, store, reading.sweep.recipes())
+        except ValueError as error:
+            reading = Reading(None, {VALUES: str(error)})
         errors = form.error_html(reading)
         if reading.sweep is None:
             yield [*errors, cost(engine, store, reading), gr.skip(), gr.skip(), gr.skip(), gr.skip()]
@@ -81,6 +82,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
     gr.on(
         [c.change for c in form.inputs], check, form.inputs, checked, queue=False, trigger_mode="always_last", **PRIVATE
     )
+    page.load(lambda: first_view(start), None, grid, queue=False, **PRIVATE)
     page.load(check, form.inputs, checked, queue=False, **PRIVATE)
     form.axis.change(form.show_editor, form.axis, list(form.editors.values()), queue=False, **PRIVATE)
     form.new_seed.click(lambda: random.randint(*SEED_RANGE), None, form.fields["seed"], queue=False, **PRIVATE)
@@ -240,16 +242,6 @@ def _by_tick(events: Iterator[Any], view: Grid) -> Iterator[Any]:
             yield event
         view.take(event)
         latest = event.cell
-
-
-def _too_long(engine: Engine, store: Store, sweep: Sweep) -> str | None:
-    seconds = engine.estimate(missing(engine, store, sweep.recipes()))
-    if seconds is not None and seconds > LARGEST_ESTIMATE:
-        return (
-            f"This grid would take about {seconds / 60:.0f} minutes here; "
-            f"the limit is {LARGEST_ESTIMATE // 60}. Use fewer values or fewer steps."
-        )
-    return None
 
 
 def _earlier(sweep: Sweep) -> str:

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-from gradio.processing_utils import save_bytes_to_cache
-from gradio.utils import get_upload_folder
 from PIL import Image
 
 from playground.engine import Done, Event, Failed, Step
@@ -19,6 +17,7 @@ from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 from playground.store import to_png
 from playground.sweep import Sweep
+from playground.ui.files import FILES
 
 MOST_COLUMNS = 6
 SHORT_LABEL = 60  # characters of a prompt above a cell; the whole of it is in the tooltip and in the opened cell
@@ -56,7 +55,7 @@ class Grid:
                 cell.picture = data_url(event.preview)
         elif isinstance(event, Done):
             result = event.result
-            cell.state, cell.progress, cell.picture = "done", 1.0, picture_url(to_png(result))
+            cell.state, cell.progress, cell.picture = "done", 1.0, FILES.url(to_png(result))
             cell.note = f"{result.seconds:.2f} s · {result.evaluations} evaluations"
             if event.stored:
                 cell.note += " · kept"
@@ -100,12 +99,6 @@ def data_url(picture: Image.Image) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def picture_url(png: bytes) -> str:
-    """A finished picture is a file: written once, fetched once, and what is downloaded is what is shown."""
-    path = save_bytes_to_cache(png, "picture.png", get_upload_folder())
-    return f"gradio_api/file={path}"
 
 
 def _cell_html(cell: Cell) -> str:
