@@ -17,7 +17,7 @@ from playground.store import Store
 from playground.sweep import Sweep
 from playground.ui.form import BASE_FIELDS, LINE_AXES, NUMBER_AXES, VALUES, Reading, read_form, typed_values
 from playground.ui.grid import Grid
-from playground.ui.shipped import examples, first_view
+from playground.ui.shipped import examples, first_view, measured_guidance
 from playground.ui.words import AXES, HELP
 
 HERE = Path(__file__).parent
@@ -34,7 +34,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
         with gr.Column(elem_classes="dp-stage"):
             with gr.Row(elem_classes="dp-examples"):
                 chips = [gr.Button(example.title, size="sm", variant="secondary") for example in shipped]
-            header = gr.HTML(say(start, with_hint=True), elem_classes="dp-say")
+            header = gr.HTML(say(start), elem_classes="dp-say")
             grid = gr.HTML(
                 first_view(start), js_on_load=(HERE / "grid.js").read_text(encoding="utf-8"), elem_id="compare-grid"
             )
@@ -57,7 +57,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
             yield [*errors, cost(engine, store, reading), gr.skip(), gr.skip(), gr.skip(), gr.skip()]
             return
         view, begun = Grid(reading.sweep), time.perf_counter()
-        shown = [*errors, gr.skip(), say(reading.sweep, with_hint=True)]
+        shown = [*errors, gr.skip(), say(reading.sweep)]
         yield [*shown, view.html(), _paragraph("Starting …"), reading.sweep.to_dict()]
         shown = [gr.skip()] * len(shown)
         for event in _by_tick(render(engine, store, reading.sweep.recipes()), view):
@@ -193,11 +193,13 @@ def _id(kind: str, name: str) -> str:
     return f"{kind}-{name.replace('_', '-')}"
 
 
-def say(sweep: Sweep, with_hint: bool) -> str:
+def say(sweep: Sweep) -> str:
     """The sentence above the grid, and what to look for."""
-    words = AXES[next(iter(sweep.axes))]
-    hint = f"<p>{escape(words.look_for)}</p>" if with_hint else ""
-    return f"<h2>{escape(words.header)}</h2>{hint}"
+    axis = next(iter(sweep.axes))
+    look_for = AXES[axis].look_for
+    if axis == "guidance_scale" and sweep.base.model == "pocket":
+        look_for += f" {measured_guidance()}"
+    return f"<h2>{escape(AXES[axis].header)}</h2><p>{escape(look_for)}</p>"
 
 
 def cost(engine: Engine, store: Store, reading: Reading) -> str:
