@@ -63,6 +63,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
         for event in _by_tick(render(engine, store, reading.sweep.recipes()), view):
             del event
             yield [*shown, view.html(), _paragraph(progress(view, begun)), gr.skip()]
+        shown[len(errors)] = cost(engine, store, reading)  # the finished cells are kept now
         yield [*shown, view.html(), _paragraph(summary(view, time.perf_counter() - begun)), gr.skip()]
 
     def stop(sweep: dict[str, Any] | None) -> list[Any]:
