@@ -1,6 +1,6 @@
 """Train the autoencoder: pictures (B, 3, 128, 128) in [-1, 1] <-> latents (B, 4, 16, 16).
 
-    python -m examples.train_pocket.vae --minutes 30                 # starts, or goes on from training/vae.pt
+    python -m examples.train_pocket.vae --minutes 30  # goes on from training/vae.pt or the shipped ones
     python -m examples.train_pocket.vae --minutes 20 --decoder-only  # latents stay as they are, pictures get better
 
 Mean squared error and a light pull of the latents towards N(0, 1) (Kingma & Welling 2013,
@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
 from .data import BACKGROUNDS, SIZE, Sprites, draw, random_scene, reconstruction_only
+from .text import POCKET
 from .train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
 
 CONFIG = dict(
@@ -74,14 +75,18 @@ def main() -> None:
     torch.manual_seed(args.seed)
     vae = AutoencoderKL(**CONFIG).to(device, memory_format=torch.channels_last)
     torch.nn.init.constant_(vae.quant_conv.bias[4:], -6.0)  # little noise at first, so the decoder sees a signal
+    state = load_checkpoint("vae")
+    if state:
+        vae.load_state_dict(state["vae"])
+    elif (POCKET / "vae" / "config.json").exists():
+        vae.load_state_dict(AutoencoderKL.from_pretrained(POCKET / "vae").state_dict())
     if args.decoder_only:
         vae.encoder.requires_grad_(False)
         vae.quant_conv.requires_grad_(False)
     trained = [(n, p) for n, p in vae.named_parameters() if p.requires_grad]
     optimizers = Optimizers(trained, 1e-3 * args.lr, outer=("conv_in", "conv_out", "quant_conv"))
     average, samples, seconds = Average(vae, 0.998), 0, 0.0
-    if state := load_checkpoint("vae"):
-        vae.load_state_dict(state["vae"])
+    if state:
         average.load_state_dict(state["average"])
         samples, seconds = state["samples"], state["seconds"]
         if state["decoder_only"] == args.decoder_only:
