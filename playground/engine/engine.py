@@ -164,12 +164,9 @@ class Engine:
 
     def _previews(self, live: dict[int, Trajectory], failed: dict[int, str]) -> dict:
         """A quick picture of every cell's x̂₀."""
-        shapes: dict[torch.Size, list[int]] = {}
-        for cell, trajectory in live.items():
-            if cell not in failed and not trajectory.finished:
-                shapes.setdefault(trajectory.latents.shape, []).append(cell)
+        shown = {cell: t for cell, t in live.items() if cell not in failed and not t.finished}
         pictures = {}
-        for cells in shapes.values():
+        for cells in _by_shape(shown):
             latents = torch.cat([live[cell].x0 for cell in cells])
             pictures |= dict(zip(cells, self.model.preview(latents), strict=True))
         return pictures
@@ -177,10 +174,7 @@ class Engine:
     def _decode(self, finished: dict[int, Trajectory]) -> list[Event]:
         """The final pictures by the real VAE, batched; one by one where the batch fails."""
         events: list[Event] = []
-        shapes: dict[torch.Size, list[int]] = {}
-        for cell, trajectory in finished.items():
-            shapes.setdefault(trajectory.latents.shape, []).append(cell)
-        for cells in shapes.values():
+        for cells in _by_shape(finished):
             start = time.perf_counter()
             try:
                 images = self.model.decode(torch.cat([finished[c].latents for c in cells]))
@@ -207,6 +201,14 @@ def open_engine(
 ) -> Engine:
     """A registered model name, or a local folder in diffusers layout. Raises ValueError when there is none."""
     return Engine(load_model(model, device, dtype))
+
+
+def _by_shape(trajectories: dict[int, Trajectory]) -> list[list[int]]:
+    """Cells whose latents can be stacked into one batch."""
+    shapes: dict[torch.Size, list[int]] = {}
+    for cell, trajectory in trajectories.items():
+        shapes.setdefault(trajectory.latents.shape, []).append(cell)
+    return list(shapes.values())
 
 
 def _smoothed(before: float, now: float) -> float:

@@ -38,7 +38,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
             grid = gr.HTML(
                 first_view(start), js_on_load=(HERE / "grid.js").read_text(encoding="utf-8"), elem_id="compare-grid"
             )
-            total = gr.HTML(_earlier(start), elem_classes="dp-total", elem_id="total")
+            total = gr.HTML(_earlier(), elem_classes="dp-total", elem_id="total")
     running = gr.State(None)  # the sweep on the page, for Stop
 
     def check(*values: Any) -> list[Any]:
@@ -247,7 +247,7 @@ def _by_tick(events: Iterator[Any], view: Grid) -> Iterator[Any]:
         latest = event.cell
 
 
-def _earlier(sweep: Sweep) -> str:
+def _earlier() -> str:
     return _paragraph("Rendered earlier by this model, with the recipe on the left. Run renders it here and now.")
 
 
