@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,6 +89,12 @@ class Engine:
                 with self._turn:
                     events = self._decode({cell: finished[cell] for cell in now})
                 yield from events
+
+    @contextmanager
+    def between_ticks(self) -> Iterator[LatentModel]:
+        """The model with nobody else on it. Visitors' grids wait meanwhile, so hold it for about one U-Net call."""
+        with self._turn:
+            yield self.model
 
     def _advance(self, live: dict[int, Trajectory]) -> dict[int, str]:
         """One sampler call for every live trajectory; returns the cells that failed, with reasons."""
