@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from playground.engine import Done, Engine, Event
+from playground.engine import Done, Engine, Event, Waiting
 from playground.recipe import Recipe
 from playground.store import Store
 
@@ -24,6 +24,9 @@ def render(engine: Engine, store: Store, cells: Sequence[Recipe], previews: bool
         else:
             missing.append(cell)
     for event in engine.run([cells[cell] for cell in missing], previews):
+        if isinstance(event, Waiting):
+            yield event
+            continue
         cell = missing[event.cell]
         if isinstance(event, Done):
             store.put(event.result, engine.model.fingerprint)

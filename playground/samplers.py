@@ -17,6 +17,7 @@ class Sampler:
     config: Mapping[str, Any] = field(default_factory=dict)  # what differs from the model's scheduler config
     order: int = 1  # U-Net calls per step, before guidance
     extra_calls: int = 0  # calls beyond order · steps, negative when the last step saves one
+    brownian_noise: bool = False  # draws it from a Brownian tree with the recipe's seed, not from a generator
     adds_noise: bool = False  # draws fresh noise at every step, so the picture keeps changing with more steps
     fewest_steps: int = 1
     most_steps: int = 1000  # the schedule has that many; some samplers can take fewer
@@ -28,9 +29,15 @@ class Sampler:
         """U-Net calls for that many steps, before guidance doubles them."""
         return self.order * num_inference_steps + self.extra_calls
 
-    def make(self, schedule: Mapping[str, Any]) -> Any:
-        """A fresh diffusers scheduler with the model's schedule, as `from_config` gives it to any diffusers user."""
-        return getattr(diffusers, self.scheduler_class).from_config(schedule, **self.config)
+    def make(self, schedule: Mapping[str, Any], seed: int = 0) -> Any:
+        """A fresh diffusers scheduler with the model's schedule, as `from_config` gives it to any diffusers user.
+
+        `seed` matters only where `brownian_noise`: diffusers would otherwise draw that noise from an unseeded source,
+        and two runs of one recipe would differ. With `noise_sampler_seed` equal to the recipe's seed plain diffusers
+        draws the same noise, and a cell's noise does not depend on its batch-mates.
+        """
+        seeded = {"noise_sampler_seed": seed} if self.brownian_noise else {}
+        return getattr(diffusers, self.scheduler_class).from_config(schedule, **self.config, **seeded)
 
 
 _ROWS = (
@@ -103,6 +110,18 @@ _ROWS = (
         usual_steps=(15, 30),
         sentence="DPM++ 2M with its steps spaced more closely where little noise is left.",
         paper="https://arxiv.org/abs/2206.00364",
+    ),
+    Sampler(
+        "dpmpp_sde",
+        "DPM++ SDE",
+        "DPMSolverSDEScheduler",
+        order=2,
+        extra_calls=-1,
+        brownian_noise=True,
+        adds_noise=True,
+        usual_steps=(10, 20),
+        sentence="Two looks per step and fresh noise: rich pictures in few steps, and never the same as steps change.",
+        paper="https://arxiv.org/abs/2211.01095",
     ),
     Sampler(
         "unipc",

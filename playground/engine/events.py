@@ -43,4 +43,12 @@ class Failed:
     reason: str  # one sentence for people
 
 
-Event = Step | Done | Failed
+@dataclass(frozen=True)
+class Waiting:
+    """Others are being served as well; said once, before the first step."""
+
+    others: int  # requests under way
+    seconds: float | None  # estimate until the last picture of this request, by the measured speed
+
+
+Event = Step | Done | Failed | Waiting

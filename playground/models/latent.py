@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,28 +10,11 @@ import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
 
+from playground.models.device import default_device, default_dtype, offload_for, use_the_cores_present
 from playground.models.preview import PreviewDecoder
 
 REGISTERED: dict[str, Path] = {"pocket": Path(__file__).parent / "pocket"}
 TEXT_CACHE = 512  # encodings kept; one is 25 kB for Pocket
-
-
-def default_device() -> torch.device:
-    """CUDA, else Apple's MPS, else the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def default_dtype(device: torch.device) -> torch.dtype:
-    """fp16 on CUDA; bf16 on CPUs with instructions for it (elsewhere it is slower than fp32); else fp32."""
-    if device.type == "cuda":
-        return torch.float16
-    if device.type == "cpu" and any(
-        getattr(torch.cpu, name, bool)() for name in ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    ):
-        return torch.bfloat16
-    return torch.float32
 
 
 class LatentModel:
@@ -41,13 +25,15 @@ class LatentModel:
 
     def __init__(self, name: str, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
         self.name, self.device, self.dtype = name, device, dtype
+        use_the_cores_present()
         pipeline = StableDiffusionPipeline.from_pretrained(
             folder, safety_checker=None, use_safetensors=True, local_files_only=True
         )
         self.tokenizer = pipeline.tokenizer
-        self.text_encoder = pipeline.text_encoder.to(device, torch.float32).eval()
-        self.unet = pipeline.unet.to(device, dtype, memory_format=torch.channels_last).eval()
-        self.vae = pipeline.vae.to(device, torch.float32, memory_format=torch.channels_last).eval()
+        self.text_encoder = pipeline.text_encoder.to(torch.float32).eval()
+        self.unet = pipeline.unet.to(dtype, memory_format=torch.channels_last).eval()
+        self.vae = pipeline.vae.to(torch.float32, memory_format=torch.channels_last).eval()
+        self._place(pipeline)
         self.scheduler_config = pipeline.scheduler.config
         self.prediction_type: str = self.scheduler_config.get("prediction_type", "epsilon")
         self.vae_scale = pipeline.vae_scale_factor  # pixels per latent, per side
@@ -56,7 +42,22 @@ class LatentModel:
         self.fingerprint = _fingerprint(folder, dtype)
         self.preview_decoder = PreviewDecoder.load(folder, device)
         self._image_processor = pipeline.image_processor
+        self._compiled: Callable | None = None
         self.encode = lru_cache(TEXT_CACHE)(self._encode)
+
+    def _place(self, pipeline: StableDiffusionPipeline) -> None:
+        """Weights onto the device, all at once or, on a small card, as they are needed (accelerate's hooks)."""
+        offload = None
+        if self.device.type == "cuda":
+            sizes = [_bytes(part) for part in (self.text_encoder, self.unet, self.vae)]
+            card = torch.cuda.get_device_properties(self.device).total_memory
+            offload = offload_for(sum(sizes), max(sizes), card)
+        if offload == "model":
+            pipeline.enable_model_cpu_offload(device=self.device)
+        elif offload == "sequential":
+            pipeline.enable_sequential_cpu_offload(device=self.device)
+        else:
+            pipeline.to(self.device)
 
     @property
     def parameters(self) -> int:
@@ -82,8 +83,17 @@ class LatentModel:
     @torch.inference_mode()
     def predict(self, latents: torch.Tensor, t: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
         """(B, 4, h, w), (B,), (B, tokens, width) -> the network's output (B, 4, h, w) in fp32"""
+        rows = len(latents)
+        if self._compiled is not None:
+            latents, t, text = (filled_up(x) for x in (latents, t, text))
         latents = latents.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        return self.unet(latents, t, text, return_dict=False)[0].float().contiguous()
+        unet = self.unet if self._compiled is None else self._compiled
+        return unet(latents, t, text, return_dict=False)[0][:rows].float().contiguous()
+
+    def compile(self) -> None:
+        """Let torch.compile specialise the U-Net: worth its minutes of compiling on a card that then runs for hours."""
+        mode = "reduce-overhead" if self.device.type == "cuda" else "default"  # CUDA graphs want fixed batch sizes
+        self._compiled = torch.compile(self.unet, mode=mode, dynamic=False)
 
     @torch.inference_mode()
     def decode(self, latents: torch.Tensor) -> list[Image.Image]:
@@ -116,6 +126,16 @@ def load_model(
     if not (folder / "model_index.json").is_file():
         raise ValueError(f"There is no model named {Path(name).name!r}; known: {', '.join(REGISTERED)}.")
     return LatentModel(name if name in REGISTERED else folder.name, folder, device, dtype or default_dtype(device))
+
+
+def filled_up(rows: torch.Tensor) -> torch.Tensor:
+    """(B, …) -> the next power of two of rows, the last one repeated, so that few batch sizes are ever compiled"""
+    wanted = 1 << (len(rows) - 1).bit_length()
+    return torch.cat([rows, rows[-1:].expand(wanted - len(rows), *rows.shape[1:])]) if wanted > len(rows) else rows
+
+
+def _bytes(part: torch.nn.Module) -> int:
+    return sum(p.numel() * p.element_size() for p in part.parameters())
 
 
 def _fingerprint(folder: Path, dtype: torch.dtype) -> str:

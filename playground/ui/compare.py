@@ -9,7 +9,7 @@ from typing import Any
 
 import gradio as gr
 
-from playground.engine import Done, Engine
+from playground.engine import Done, Engine, Waiting
 from playground.recipe import SEED_RANGE
 from playground.render import check_cost, missing, render
 from playground.samplers import SAMPLERS
@@ -209,21 +209,29 @@ def cost(engine: Engine, store: Store, reading: Reading) -> str:
         return _paragraph("Nothing runs until every field is right.")
     recipes = reading.sweep.recipes()
     open_cells = missing(engine, store, recipes)
-    evaluations, seconds = sum(r.evaluations for r in recipes), engine.estimate(open_cells)
+    evaluations, outlook = sum(r.evaluations for r in recipes), engine.outlook(open_cells)
     kept = len(recipes) - len(open_cells)
     parts = [f"<strong>{len(recipes)} pictures</strong>" + (f" ({kept} kept)" if kept else "")]
     parts.append(f"{evaluations:,} U-Net evaluations")
     if not open_cells:
         parts.append("nothing left to compute")
-    elif seconds is not None:
-        parts.append(f"about {seconds:.1f} s")
+    elif outlook.seconds is not None:
+        parts.append(f"about {outlook.seconds:.1f} s")
+        if outlook.others:
+            parts.append(sharing(outlook.others))
     axis, values = next(iter(reading.sweep.axes.items()))
     listed = f"{len(values)} values: {', '.join(f'{v:.15g}' for v in values)}<br>" if axis in NUMBER_AXES else ""
     return f"<p>{listed}{' · '.join(parts)}</p>"
 
 
 def progress(view: Grid, begun: float) -> str:
-    return f"{view.finished} of {len(view.cells)} finished · {time.perf_counter() - begun:.1f} s"
+    text = f"{view.finished} of {len(view.cells)} finished · {time.perf_counter() - begun:.1f} s"
+    return f"{text} · {sharing(view.others)}" if view.others else text
+
+
+def sharing(others: int) -> str:
+    """The number of other visitors' runs -> what a person should know about it."""
+    return f"shared fairly with {others} other {'run' if others == 1 else 'runs'}"
 
 
 def summary(view: Grid, seconds: float) -> str:
@@ -241,6 +249,10 @@ def _by_tick(events: Iterator[Any], view: Grid) -> Iterator[Any]:
     """Give every event to the grid, and pass one on per tick: the page is redrawn once for all cells."""
     latest: int | None = None
     for event in events:
+        if isinstance(event, Waiting):
+            view.take(event)
+            yield event
+            continue
         if latest is not None and event.cell <= latest:
             yield event
         view.take(event)

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from playground.engine import Done, Event, Failed, Step
+from playground.engine import Done, Event, Failed, Step, Waiting
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 from playground.store import to_png
@@ -45,8 +45,12 @@ class Grid:
         axis = next(iter(sweep.axes))
         self.cells = [Cell(r, value_label(axis, getattr(r, axis))) for r in recipes]
         self.computed = self.shared = 0
+        self.others = 0  # visitors who were being served when this run began
 
     def take(self, event: Event) -> None:
+        if isinstance(event, Waiting):
+            self.others = event.others
+            return
         cell = self.cells[event.cell]
         if isinstance(event, Step):
             cell.state, cell.progress = "running", event.k / event.of

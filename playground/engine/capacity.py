@@ -1,0 +1,106 @@
+"""How many rows one U-Net call should have: measured once per shape, halved when memory runs out, then kept."""
+
+import time
+
+import torch
+from torch import Tensor
+
+from playground.models import LatentModel
+
+MOST_ROWS = 128
+WORTH = 1.1  # a batch twice as large must be this much faster per row, else the smaller one answers sooner
+LONGEST_CALL = 0.5  # seconds; longer calls would make visitors wait for each other and Stop feel dead
+TRIES = 3  # of each size; the fastest counts, because a busy machine only ever adds time
+SHARE_OF_MEMORY = 0.8  # of what is free on an accelerator, for the rows of one call
+
+Shape = tuple[int, ...]  # (1, 4, h, w)
+
+
+class Capacity:
+    """Rows per call, by latent shape."""
+
+    def __init__(self, model: LatentModel) -> None:
+        self._model = model
+        self.rows: dict[Shape, int] = {}
+
+    def __call__(self, shape: Shape) -> int:
+        if shape not in self.rows:
+            self.rows[shape] = self._measure(shape)
+        return self.rows[shape]
+
+    def halve(self, shape: Shape, failed: int) -> None:
+        """A call with `failed` rows ran out of memory."""
+        self.rows[shape] = max(1, failed // 2)
+
+    def _measure(self, shape: Shape) -> int:
+        """Double the rows as long as that is faster per row. On an accelerator memory sets a second limit."""
+        best, best_seconds, rows = 1, float("inf"), 1
+        memory = self._rows_in_memory(shape) if self._model.device.type == "cuda" else MOST_ROWS
+        while rows <= min(memory, MOST_ROWS):
+            try:
+                seconds = min(self._seconds(shape, rows) for _ in range(TRIES))
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                free_memory(self._model.device)
+                break
+            if rows > 1 and (seconds > LONGEST_CALL or best_seconds < WORTH * seconds / rows):
+                break
+            best, best_seconds = rows, seconds / rows
+            rows *= 2
+        return best
+
+    def _seconds(self, shape: Shape, rows: int) -> float:
+        start = time.perf_counter()
+        self._model.predict(*self._inputs(shape, rows))
+        synchronize(self._model.device)
+        return time.perf_counter() - start
+
+    def _inputs(self, shape: Shape, rows: int) -> tuple[Tensor, Tensor, Tensor]:
+        device = self._model.device
+        text = self._model.encode("").expand(rows, -1, -1)
+        return torch.zeros(rows, *shape[1:], device=device), torch.full((rows,), 500.0, device=device), text
+
+    def _rows_in_memory(self, shape: Shape) -> int:
+        """From the peak memory of calls with one and with two rows: the difference is the price of a row."""
+        peaks = []
+        for rows in (1, 2):
+            torch.cuda.reset_peak_memory_stats()
+            self._seconds(shape, rows)
+            peaks.append(torch.cuda.max_memory_allocated())
+        free, _ = torch.cuda.mem_get_info()
+        return max(1, int(SHARE_OF_MEMORY * free / max(1, peaks[1] - peaks[0])))
+
+    def largest_side_that_fits(self, shape: Shape) -> int | None:
+        """Pixels per side of the largest square, in eighths of the failed one, that runs; None when none does."""
+        longest = max(shape[2:])
+        for eighths in range(7, 0, -1):
+            side = longest * eighths // 8 // 8 * 8  # latents that every level of the U-Net can halve
+            if side == 0:
+                break
+            try:
+                self._seconds((1, shape[1], side, side), 1)
+                return side * self._model.vae_scale
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                free_memory(self._model.device)
+        return None
+
+
+def out_of_memory(error: Exception) -> bool:
+    """True for the accelerator's own exception and for the CPU allocator's, which has none."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def free_memory(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what it was asked; only for measuring."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    elif device.type == "mps":
+        torch.mps.synchronize()

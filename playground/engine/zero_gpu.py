@@ -1,0 +1,55 @@
+"""ZeroGPU (Hugging Face Spaces): the device exists only inside a decorated generator in a forked worker.
+
+So one visitor's whole grid is one call there, by the same loop as everywhere; what crosses the process boundary is
+plain data: recipes as dictionaries in, events with PIL pictures and CPU tensors out.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from playground.engine.events import Event
+from playground.recipe import Recipe
+
+if TYPE_CHECKING:
+    from playground.engine.engine import Engine
+
+ACTIVE = bool(os.environ.get("SPACES_ZERO_GPU"))  # set by the platform
+LEAST_SECONDS, MOST_SECONDS = 15, 120
+START_SECONDS = 5.0  # of a worker, generously; an estimate, used only to ask for enough time
+FIRST_SECONDS_PER_EVALUATION = 0.05  # before any was measured; an estimate as well
+
+try:
+    import spaces
+except ImportError:  # everywhere but on Spaces
+
+    class spaces:  # noqa: N801
+        @staticmethod
+        def GPU(**_: Any) -> Any:
+            return lambda function: function
+
+
+_engine: "Engine | None" = None  # the worker is a fork, so it finds the model here; it could not be passed as data
+
+
+def duration(cells: Sequence[dict[str, Any]], previews: bool) -> int:
+    """Seconds to ask for: by the measured speed where there is one, within what the platform grants."""
+    assert _engine is not None
+    recipes = [Recipe.from_dict(cell) for cell in cells]
+    seconds = _engine.estimate(recipes)
+    if seconds is None:
+        seconds = sum(r.evaluations for r in recipes) * FIRST_SECONDS_PER_EVALUATION
+    return round(min(MOST_SECONDS, max(LEAST_SECONDS, START_SECONDS + 1.5 * seconds)))
+
+
+@spaces.GPU(duration=duration)
+def _on_gpu(cells: Sequence[dict[str, Any]], previews: bool) -> Iterator[Event]:
+    assert _engine is not None
+    yield from _engine.run_here([Recipe.from_dict(cell) for cell in cells], previews)
+
+
+def run(engine: "Engine", cells: Sequence[Recipe], previews: bool) -> Iterator[Event]:
+    """Events of one visitor's cells, from a worker that has the device."""
+    global _engine
+    _engine = engine
+    yield from _on_gpu([cell.to_dict() for cell in cells], previews)

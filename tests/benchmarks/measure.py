@@ -1,0 +1,67 @@
+"""What the benchmarks share: interleaved timing, the machine's name, the models they run."""
+
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from diffusers import StableDiffusionPipeline
+
+from playground import Recipe
+from playground.engine import Engine
+from playground.samplers import SAMPLERS
+
+
+def seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def interleaved(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median seconds of each; taken in turns, so that a slow moment of the machine meets all of them."""
+    for work in runs.values():
+        work()  # warm up
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(repeats):
+        for name, work in runs.items():
+            taken[name].append(seconds(work))
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def machine() -> str:
+    """The processor or card, as the system names it, and the threads used."""
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    names = [
+        line.split(":")[1].strip()
+        for line in (Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else [])
+        if line.startswith("model name")
+    ]
+    return (
+        f"{names[0] if names else platform.processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
+    )
+
+
+def draw(engine: Engine, cells: list[Recipe], previews: bool = True) -> None:
+    for _ in engine.run(cells, previews):
+        pass
+
+
+def pipeline_loop(pipeline: StableDiffusionPipeline, cells: list[Recipe]) -> None:
+    """What a person without this engine does: one call after the other."""
+    schedule = pipeline.scheduler.config
+    for recipe in cells:
+        pipeline.scheduler = SAMPLERS[recipe.sampler].make(schedule, recipe.seed)
+        pipeline(
+            recipe.prompt,
+            width=recipe.width,
+            height=recipe.height,
+            num_inference_steps=recipe.num_inference_steps,
+            guidance_scale=recipe.guidance_scale,
+            generator=torch.Generator().manual_seed(recipe.seed),
+        )

@@ -1,0 +1,94 @@
+"""Device, precision, threads and batch size are read or measured, not guessed."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from playground.engine import Engine
+from playground.engine.capacity import Capacity
+from playground.models import default_dtype, device
+from playground.models.latent import filled_up
+
+GB = 2**30
+CPU = torch.device("cpu")
+
+
+def test_precision_on_a_cpu_follows_the_measured_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+    for gain, dtype in ((0.4, torch.float32), (1.1, torch.float32), (2.5, torch.bfloat16)):
+        monkeypatch.setattr(device, "bf16_gain", lambda gain=gain: gain)
+        assert default_dtype(CPU) is dtype
+    assert default_dtype(torch.device("cuda")) is torch.float16
+
+
+def test_the_gain_is_a_ratio_of_two_measured_times() -> None:
+    assert 0.01 < device.bf16_gain() < 100
+
+
+@pytest.mark.parametrize(("limit", "cores"), [("100000 100000", 1), ("150000 100000", 2), ("50000 100000", 1)])
+def test_a_containers_quota_limits_the_threads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, cores: int
+) -> None:
+    monkeypatch.setattr(device.os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    (tmp_path / "cpu.max").write_text(limit)
+    assert device.usable_cores(tmp_path / "cpu.max") == cores
+    (tmp_path / "cpu.max").write_text("max 100000")
+    assert device.usable_cores(tmp_path / "cpu.max") == 64
+    assert device.usable_cores(tmp_path / "absent") == 64
+
+
+@pytest.mark.parametrize(
+    ("weights", "largest", "card", "expected"),
+    [
+        (2 * GB, 1.7 * GB, 24 * GB, None),  # a large card
+        (38 << 20, 27 << 20, 2 * GB, None),  # Pocket fits anywhere
+        (7 * GB, 4.5 * GB, 8 * GB, None),  # eight gigabytes and more are not small
+        (2.5 * GB, 1.7 * GB, 4 * GB, "model"),
+        (7 * GB, 5 * GB, 6 * GB, "sequential"),
+    ],
+)
+def test_weights_leave_a_small_card_only_when_they_must(
+    weights: float, largest: float, card: int, expected: str | None
+) -> None:
+    assert device.offload_for(int(weights), int(largest), card) == expected
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(1, 1), (2, 2), (3, 4), (9, 16), (16, 16)])
+def test_compiled_batches_are_filled_up_to_a_power_of_two(rows: int, expected: int) -> None:
+    x = torch.arange(rows, dtype=torch.float32)[:, None]
+    filled = filled_up(x)
+    assert len(filled) == expected and torch.equal(filled[:rows], x) and bool((filled[rows:] == x[-1]).all())
+
+
+def test_a_compiled_network_gives_the_same_answer(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = engine.model
+    x, t = torch.randn(3, 4, 16, 16), torch.tensor([10.0, 500.0, 999.0])
+    text = model.encode("cat").expand(3, -1, -1)
+    plain = model.predict(x, t, text)
+    # the eager backend traces like the others but needs no compiler on the machine
+    monkeypatch.setattr(model, "_compiled", torch.compile(model.unet, backend="eager", dynamic=False))
+    compiled = model.predict(x, t, text)
+    assert compiled.shape == plain.shape and torch.allclose(compiled, plain, atol=1e-4)
+
+
+def test_the_best_batch_is_measured_once_and_kept(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    capacity, calls = Capacity(engine.model), []
+    # a machine on which sixteen rows cost as much as one, and more cost in proportion
+    monkeypatch.setattr(capacity, "_seconds", lambda shape, rows: (calls.append(rows), 0.001 * max(1, rows / 16))[1])
+    assert capacity((1, 4, 16, 16)) == 16
+    measured = len(calls)
+    assert capacity((1, 4, 16, 16)) == 16 and len(calls) == measured
+
+
+def test_a_batch_that_runs_out_of_memory_while_measuring_ends_the_search(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capacity = Capacity(engine.model)
+
+    def limited(shape: tuple, rows: int) -> float:
+        if rows > 4:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return 0.001
+
+    monkeypatch.setattr(capacity, "_seconds", limited)
+    assert capacity((1, 4, 16, 16)) == 4
