@@ -20,9 +20,10 @@ from PIL import Image, ImageDraw
 from playground import Recipe, open_engine
 from playground.engine import Done, Engine
 
-from .data import BACKGROUNDS, held_out, things
+from .colours import BACKGROUNDS, lab, nearest_colour
 from .judge import Judge, load_judge, names_ranked
 from .text import POCKET
+from .things import held_out, things
 from .train import load_checkpoint
 from .vae import psnr, unseen_pictures
 
@@ -30,22 +31,12 @@ GUIDANCE_SCALES = (5.0, 3.0, 1.0)
 BORDER = 6  # pixels
 
 
-def lab(rgb: tuple[float, ...]) -> np.ndarray:
-    """sRGB 0…255 -> CIE Lab (D65)"""
-    c = np.asarray(rgb, float) / 255
-    c = np.where(c > 0.04045, ((c + 0.055) / 1.055) ** 2.4, c / 12.92)
-    xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]) @ c
-    f = np.cbrt(np.maximum(xyz / (0.9505, 1.0, 1.089), 0.008856))
-    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
-
-
 def background_of(picture: Image.Image) -> str:
     """The named background nearest to the median colour of the picture's border."""
     pixels = np.asarray(picture.convert("RGB"))
     inner = np.ones(pixels.shape[:2], bool)
     inner[BORDER:-BORDER, BORDER:-BORDER] = False
-    found = lab(tuple(np.median(pixels[inner], axis=0)))
-    return min(BACKGROUNDS, key=lambda name: float(np.linalg.norm(lab(BACKGROUNDS[name]) - found)))
+    return nearest_colour(lab(np.median(pixels[inner], axis=0)))
 
 
 def prompts(n: int) -> list[tuple[str, str, bool]]:

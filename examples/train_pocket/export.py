@@ -11,7 +11,8 @@ from transformers import CLIPTokenizer
 
 from .text import POCKET
 from .train import Average, load_checkpoint
-from .unet import SCHEDULE, TextToNoise, trained_vae
+from .unet import SCHEDULE, TextToNoise
+from .vae import trained_vae
 
 MODEL_INDEX = {
     "_class_name": "StableDiffusionPipeline",

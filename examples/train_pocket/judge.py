@@ -14,14 +14,17 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 
-from .data import BACKGROUNDS, Sprites, draw, random_scene, things
+from .colours import BACKGROUNDS
+from .scenes import draw, random_scene
+from .sprites import Sprites
+from .things import things
 from .train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
 
 SIDE = 64  # pixels per side that the judge looks at
 
 
 class Judge(nn.Sequential):
-    """pictures (B, 3, 64, 64) in [-1, 1] -> logits over the names of things.tsv"""
+    """pictures (B, 3, 64, 64) in [-1, 1] -> logits over the names of the common things"""
 
     def __init__(self, names: int) -> None:
         def block(before: int, after: int) -> nn.Sequential:
@@ -56,7 +59,7 @@ def augmented(batch: torch.Tensor) -> torch.Tensor:
 def renders(rng: random.Random, sprites: Sprites, n: int) -> tuple[torch.Tensor, torch.Tensor]:
     """n random real renders of any thing on any background -> (n, 3, 64, 64), (n,)"""
     rows = [rng.randrange(len(things())) for _ in range(n)]
-    pictures = [draw(random_scene(rng, r, rng.choice(list(BACKGROUNDS))), sprites.of(r)) for r in rows]
+    pictures = [draw(random_scene(rng, r, rng.choice(list(BACKGROUNDS))), sprites) for r in rows]
     return torch.stack([view(Image.fromarray(p)) for p in pictures]), torch.tensor(rows)
 
 

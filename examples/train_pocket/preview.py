@@ -5,7 +5,7 @@
 Some noise is added to the latents, because a preview shows x̂₀ long before it is clean.
 """
 
-import random
+import itertools
 
 import torch
 import torch.nn.functional as F
@@ -13,20 +13,21 @@ from safetensors.torch import load_file, save_file
 
 from playground.models.preview import UPSAMPLE, PreviewDecoder
 
-from .data import SIZE, Sprites, draw, random_scene, training_pairs
+from .scenes import SIZE, draw
+from .sprites import Sprites
+from .stream import Scenes
 from .text import POCKET
 from .train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint
-from .unet import trained_vae
+from .vae import trained_vae
 
 
 @torch.no_grad()
 def pairs(vae, scaling_factor: float, n: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     """n scenes -> scaled latents (n, 4, 16, 16) and half-size pictures (n, 3, 64, 64) in [0, 1]"""
-    rng, sprites, known = random.Random(seed), Sprites(), training_pairs()
+    stream, sprites = iter(Scenes(seed)), Sprites()
     latents, small = [], []
     for _ in range(0, n, 32):
-        scenes = [random_scene(rng, *rng.choice(known)) for _ in range(32)]
-        pictures = torch.stack([torch.from_numpy(draw(s, sprites.of(s.thing))) for s in scenes])
+        pictures = torch.stack([torch.from_numpy(draw(scene, sprites)) for scene, _ in itertools.islice(stream, 32)])
         pictures = pictures.permute(0, 3, 1, 2).float() / 255
         latents.append(vae.encode(pictures * 2 - 1).latent_dist.mode() * scaling_factor)
         small.append(F.avg_pool2d(pictures, SIZE // (16 * UPSAMPLE)))
@@ -37,8 +38,9 @@ def main() -> None:
     args = arguments(__doc__, minutes=3, batch=32).parse_args()
     device_and_threads()
     torch.manual_seed(args.seed)
-    scaling_factor = load_checkpoint("latents")["scaling_factor"]
-    latents, pictures = pairs(trained_vae(torch.device("cpu")), scaling_factor, 2048, args.seed)
+    vae, state = trained_vae(torch.device("cpu")), load_checkpoint("unet")
+    scaling_factor = state["scaling_factor"] if state else vae.config.scaling_factor
+    latents, pictures = pairs(vae, scaling_factor, 2048, args.seed)
     decoder = PreviewDecoder()
     path = POCKET / "preview" / "decoder.safetensors"
     if path.exists():

@@ -7,17 +7,17 @@ styles, relations and numbers), so that later training can go on without new tok
 """
 
 import json
-import subprocess
-import tarfile
 from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from .data import BACKGROUNDS, WORDINGS, WORK, things
+from .captions import WORDINGS
+from .colours import BACKGROUNDS
+from .sprites import NAMES_PACKAGE, npm_pack, packed_json
+from .things import things
 
 POCKET = Path(__file__).parents[2] / "playground" / "models" / "pocket"
-NAMES_PACKAGE = "emojibase-data@17.0.0"  # MIT
 VOCABULARY = 5000
 LENGTH = 32  # tokens, start and end included
 OTHER_WORDS = (
@@ -30,12 +30,9 @@ OTHER_WORDS = (
 
 def corpus() -> list[str]:
     """Every name and keyword once, and the first weights' own words."""
-    package = subprocess.run(
-        ["npm", "pack", "--silent", NAMES_PACKAGE], cwd=WORK, check=True, capture_output=True, text=True
-    ).stdout.split()[-1]
-    with tarfile.open(WORK / package) as archive:
-        emoji = json.load(archive.extractfile("package/en/data.json"))
-    (WORK / package).unlink()
+    archive = npm_pack(NAMES_PACKAGE)
+    (emoji,) = packed_json(archive, "en/data.json")
+    archive.unlink()
     lines = [OTHER_WORDS, *BACKGROUNDS, *WORDINGS, *(name for _, name in things())]
     for entry in emoji:
         lines += [entry["label"], *entry.get("tags", [])]

@@ -3,6 +3,8 @@
     python -m examples.train_pocket.unet --minutes 100          # starts, or goes on from training/unet.pt
     python -m examples.train_pocket.unet --minutes 10 --cooldown 0
 
+It learns from the bank that `latents` makes, from the first shard on; later shards join while it runs.
+
 Timesteps are drawn in proportion to the min-SNR-5 weight of their loss (Hang et al. 2023,
 https://arxiv.org/abs/2303.09556) instead of weighing uniform draws: the same expected gradient, none of it wasted on
 steps that hardly count. One caption in ten is empty, which is what classifier-free guidance needs
@@ -14,14 +16,14 @@ import time
 
 import torch
 import torch.nn.functional as F
-from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
+from diffusers import DDPMScheduler, UNet2DConditionModel
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from .latents import Bank, encode_bank
+from .latents import Bank
 from .text import POCKET, new_text_encoder, token_ids
 from .train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
-from .vae import CONFIG as VAE_CONFIG
+from .vae import trained_vae
 
 CONFIG = dict(
     sample_size=16,
@@ -43,7 +45,6 @@ SCHEDULE = dict(  # Stable Diffusion's own
     prediction_type="epsilon",
     clip_sample=False,
 )
-SCENES_PER_PAIR = 3
 EMPTY_CAPTIONS = 0.1
 MIN_SNR = 5.0
 
@@ -61,40 +62,33 @@ class TextToNoise(nn.Module):
         return self.unet(noisy, t, self.text_encoder(ids).last_hidden_state).sample
 
 
-def trained_vae(device: torch.device) -> AutoencoderKL:
-    """The averaged weights of training/vae.pt, or else the shipped autoencoder."""
-    if state := load_checkpoint("vae"):
-        vae = AutoencoderKL(**VAE_CONFIG)
-        average = Average(vae)
-        average.load_state_dict(state["average"])
-        average.copy_to(vae)
-    else:
-        vae = AutoencoderKL.from_pretrained(POCKET / "vae")
-    return vae.to(device, memory_format=torch.channels_last).eval()
-
-
 class Batches:
-    """Random (latents, token ids) from the bank, empty captions included."""
+    """Random (latents, token ids) from the bank, empty captions included; new shards join as they appear."""
 
     def __init__(self, bank: Bank, tokenizer: CLIPTokenizer, device: torch.device, seed: int) -> None:
         self.bank, self.tokenizer, self.device = bank, tokenizer, device
-        self.latents = bank.latents.to(device)
-        self.rng, self.order = random.Random(seed), []
+        bank.latents = bank.latents.to(device)
+        self.rng, self.order, self.calls = random.Random(seed), [], 0
 
     def next(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
+        self.calls += 1
+        if self.calls % 100 == 0 and (added := self.bank.grow()):
+            self.order += range(len(self.bank.scenes) - added, len(self.bank.scenes))
+            self.rng.shuffle(self.order)
+            print(f"the bank has {len(self.bank.scenes)} scenes now", flush=True)
         while len(self.order) < n:  # every scene once before any a second time
-            self.order += self.rng.sample(range(len(self.latents)), len(self.latents))
+            self.order += self.rng.sample(range(len(self.bank.scenes)), len(self.bank.scenes))
         chosen, self.order = self.order[:n], self.order[n:]
         captions = ["" if self.rng.random() < EMPTY_CAPTIONS else self.bank.caption(self.rng, i) for i in chosen]
         ids = token_ids(self.tokenizer, captions).to(self.device)
-        return self.latents[torch.tensor(chosen, device=self.device)].float(), ids
+        return self.bank.latents[torch.tensor(chosen, device=self.device)].float(), ids
 
 
 def main() -> None:
     args = arguments(__doc__, minutes=100, batch=48).parse_args()
     device = device_and_threads()
     tokenizer = CLIPTokenizer.from_pretrained(POCKET / "tokenizer")
-    bank = encode_bank(trained_vae(device), SCENES_PER_PAIR, device)
+    bank = Bank(trained_vae(device))
     torch.manual_seed(args.seed)
     model = TextToNoise(tokenizer).to(device)
     model.unet.to(memory_format=torch.channels_last)

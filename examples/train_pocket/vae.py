@@ -16,8 +16,11 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
-from .data import BACKGROUNDS, SIZE, Sprites, draw, random_scene, reconstruction_only
+from .colours import BACKGROUNDS, HUES, recoloured
+from .scenes import SIZE, Part, compose, copy_places, random_scene
+from .sprites import Sprites
 from .text import POCKET
+from .things import STYLES, reconstruction_only
 from .train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
 
 CONFIG = dict(
@@ -31,26 +34,55 @@ CONFIG = dict(
 )
 KL_WEIGHT = 5e-5  # per latent value, against the mean squared error in [-1, 1]
 CROP = 64
+SMALL = 1 / 6  # share of the pictures with two to four small sprites
+TONED = 0.06  # share of the sprites with a skin tone: all of them would make a third of the pictures people
 
 
 class AnySprite:
-    """Random scenes of any stored sprite whose code passes `keep`, things with a name or not."""
+    """Random scenes of any stored sprite whose code passes `keep`, things with a name or not, in all styles."""
 
-    def __init__(self, keep, seed: int) -> None:
-        sprites = Sprites()
-        self.rng = random.Random(seed)
-        self.sprites = [s for c, s in zip(sprites.codes, sprites.all, strict=True) if keep(c)]
+    def __init__(self, keep, seed: int, styles: tuple[str, ...] = STYLES) -> None:
+        self.rng, self.sprites = random.Random(seed), Sprites()
+        kept = [(style, code) for style in styles for code in self.sprites.codes[style] if keep(code)]
+        self.base = [chosen for chosen in kept if "+" not in chosen[1]]
+        self.toned = [chosen for chosen in kept if "+" in chosen[1]]
+
+    def sprite(self) -> np.ndarray:
+        shown = self.toned if self.rng.random() < TONED else self.base
+        return self.sprites.named(*self.rng.choice(shown))
+
+    def picture(self) -> np.ndarray:
+        """-> (128, 128, 3) uint8: one large sprite, or, in one of six, two to four small ones"""
+        background = self.rng.choice(list(BACKGROUNDS))
+        if self.rng.random() > SMALL:
+            return compose(background, [(self.sprite(), random_scene(self.rng, 0, background).parts[0])])
+        n, sprites = self.rng.randint(2, 4), [self.sprite(), self.sprite()]
+        if self.rng.random() < 0.3:
+            sprites[0] = recoloured(sprites[0], self.rng.choice(HUES))
+        parts = [Part(0, *place, self.rng.random() < 0.2) for place in copy_places(self.rng, n)]
+        return compose(background, [(sprites[i % 2 if n == 2 else 0], part) for i, part in enumerate(parts)])
 
     def batch(self, n: int, crop: int) -> torch.Tensor:
         """-> (n, 3, crop, crop) in [-1, 1]"""
         pictures = np.empty((n, crop, crop, 3), np.uint8)
         for i in range(n):
-            scene = random_scene(self.rng, 0, self.rng.choice(list(BACKGROUNDS)))
-            whole = draw(scene, self.rng.choice(self.sprites))
+            whole = self.picture()
             # the middle holds the sprite; its corners are plain
             y, x = (self.rng.randint(min(12, SIZE - crop), max(SIZE - crop - 12, 0)) for _ in range(2))
             pictures[i] = whole[y : y + crop, x : x + crop]
         return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def trained_vae(device: torch.device) -> AutoencoderKL:
+    """The averaged weights of training/vae.pt, or else the shipped autoencoder."""
+    if state := load_checkpoint("vae"):
+        vae = AutoencoderKL(**CONFIG)
+        average = Average(vae)
+        average.load_state_dict(state["average"])
+        average.copy_to(vae)
+    else:
+        vae = AutoencoderKL.from_pretrained(POCKET / "vae")
+    return vae.to(device, memory_format=torch.channels_last).eval()
 
 
 @torch.no_grad()
@@ -61,9 +93,9 @@ def psnr(vae: AutoencoderKL, pictures: torch.Tensor) -> float:
     return (10 * torch.log10(1 / mse)).mean().item()
 
 
-def unseen_pictures(n: int = 96) -> torch.Tensor:
+def unseen_pictures(n: int = 96, styles: tuple[str, ...] = STYLES) -> torch.Tensor:
     """Whole scenes of sprites the autoencoder never trains on; the same on every call."""
-    return AnySprite(reconstruction_only, seed=1).batch(n, SIZE)
+    return AnySprite(reconstruction_only, 1, styles).batch(n, SIZE)
 
 
 def main() -> None:
@@ -91,8 +123,9 @@ def main() -> None:
         samples, seconds = state["samples"], state["seconds"]
         if state["decoder_only"] == args.decoder_only:
             optimizers.load_state_dict(state["optimizers"])
+    if state and args.decoder_only:  # the average goes on from itself, so that the encoder in it stays exactly the same
+        average.copy_to(vae)
     data = AnySprite(lambda c: not reconstruction_only(c), seed=args.seed + samples)
-    unseen = unseen_pictures(64).to(device)
 
     def checkpoint() -> None:
         state = {"vae": vae.state_dict(), "average": average.state_dict(), "optimizers": optimizers.state_dict()}
@@ -123,7 +156,10 @@ def main() -> None:
             checkpoint()
     checkpoint()
     average.copy_to(vae)
-    print(f"PSNR on unseen sprites: {psnr(vae.eval(), unseen):.2f} dB, samples {samples}")
+    vae.eval()
+    for styles in (STYLES, *((style,) for style in STYLES)):
+        unseen = unseen_pictures(64, styles).to(device)
+        print(f"PSNR on unseen sprites, {', '.join(styles)}: {psnr(vae, unseen):.2f} dB, samples {samples}")
 
 
 if __name__ == "__main__":
