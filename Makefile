@@ -15,7 +15,7 @@ test: $(VENV)/test-ready
 	$(BIN)/python -m pytest
 
 benchmark: $(VENV)/app-ready
-	$(BIN)/python -m tests.benchmarks.grid_vs_pipeline
+	$(BIN)/python -m tests.benchmarks
 
 $(VENV)/app-ready: requirements.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

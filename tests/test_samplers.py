@@ -29,7 +29,22 @@ def test_adds_noise_says_whether_a_step_draws_from_the_generator(engine: Engine,
     drawn = trajectory.generator.get_state()
     trajectory.model_input()
     trajectory.advance([torch.zeros_like(trajectory.latents)])
-    assert torch.equal(drawn, trajectory.generator.get_state()) != sampler.adds_noise
+    untouched = torch.equal(drawn, trajectory.generator.get_state())
+    assert untouched == (sampler.brownian_noise or not sampler.adds_noise)
+
+
+@pytest.mark.parametrize("sampler", [s for s in SAMPLERS.values() if s.brownian_noise], ids=lambda s: s.key)
+def test_brownian_noise_comes_from_the_recipes_seed(engine: Engine, sampler: Sampler) -> None:
+    def after_a_step(seed: int) -> torch.Tensor:
+        trajectory = Trajectory(Recipe(sampler=sampler.key, num_inference_steps=4, seed=seed), engine.model)
+        trajectory.latents = torch.zeros_like(trajectory.latents)  # so that only the step's own noise is left
+        for _ in range(2):
+            trajectory.model_input()
+            trajectory.advance([torch.zeros_like(trajectory.latents)] * 2)
+        return trajectory.latents
+
+    assert torch.equal(after_a_step(1), after_a_step(1)) and not torch.equal(after_a_step(1), after_a_step(2))
+    assert after_a_step(1).std() > 0.1
 
 
 def test_every_row_teaches() -> None:

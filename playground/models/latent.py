@@ -23,12 +23,17 @@ class LatentModel:
     The U-Net runs in `dtype`; latents, schedules and the VAE stay in fp32, so that no banding appears.
     """
 
-    def __init__(self, name: str, folder: Path, device: torch.device, dtype: torch.dtype) -> None:
-        self.name, self.device, self.dtype = name, device, dtype
+    def __init__(
+        self,
+        name: str,
+        pipeline: StableDiffusionPipeline,
+        device: torch.device,
+        dtype: torch.dtype,
+        fingerprint: str,
+        preview_decoder: PreviewDecoder | None = None,
+    ) -> None:
+        self.name, self.device, self.dtype, self.fingerprint = name, device, dtype, fingerprint
         use_the_cores_present()
-        pipeline = StableDiffusionPipeline.from_pretrained(
-            folder, safety_checker=None, use_safetensors=True, local_files_only=True
-        )
         self.tokenizer = pipeline.tokenizer
         self.text_encoder = pipeline.text_encoder.to(torch.float32).eval()
         self.unet = pipeline.unet.to(dtype, memory_format=torch.channels_last).eval()
@@ -39,8 +44,7 @@ class LatentModel:
         self.vae_scale = pipeline.vae_scale_factor  # pixels per latent, per side
         self.channels: int = self.unet.config.in_channels
         self.default_side: int = self.unet.config.sample_size * self.vae_scale
-        self.fingerprint = _fingerprint(folder, dtype)
-        self.preview_decoder = PreviewDecoder.load(folder, device)
+        self.preview_decoder = preview_decoder
         self._image_processor = pipeline.image_processor
         self._compiled: Callable | None = None
         self.encode = lru_cache(TEXT_CACHE)(self._encode)
@@ -125,7 +129,18 @@ def load_model(
     folder = REGISTERED.get(name, Path(name_or_folder))
     if not (folder / "model_index.json").is_file():
         raise ValueError(f"There is no model named {Path(name).name!r}; known: {', '.join(REGISTERED)}.")
-    return LatentModel(name if name in REGISTERED else folder.name, folder, device, dtype or default_dtype(device))
+    dtype = dtype or default_dtype(device)
+    pipeline = StableDiffusionPipeline.from_pretrained(
+        folder, safety_checker=None, use_safetensors=True, local_files_only=True
+    )
+    return LatentModel(
+        name if name in REGISTERED else folder.name,
+        pipeline,
+        device,
+        dtype,
+        _fingerprint(folder, dtype),
+        PreviewDecoder.load(folder, device),
+    )
 
 
 def filled_up(rows: torch.Tensor) -> torch.Tensor:
