@@ -9,7 +9,9 @@ from playground.store import Store
 LONGEST = 600  # seconds of one grid, so that one visitor cannot hold the machine
 
 
-def render(engine: Engine, store: Store, cells: Sequence[Recipe], previews: bool = True) -> Iterator[Event]:
+def render(
+    engine: Engine, store: Store, cells: Sequence[Recipe], previews: bool = True, latents: bool = False
+) -> Iterator[Event]:
     """Events as `engine.run` gives them; cells that the store has come first. Every finished cell is kept at once.
 
     Raises ValueError, before anything runs, for a recipe of another model than the engine's.
@@ -23,7 +25,7 @@ def render(engine: Engine, store: Store, cells: Sequence[Recipe], previews: bool
             yield Done(cell, result, stored=True)
         else:
             missing.append(cell)
-    for event in engine.run([cells[cell] for cell in missing], previews):
+    for event in engine.run([cells[cell] for cell in missing], previews, latents):
         if isinstance(event, Waiting):
             yield event
             continue

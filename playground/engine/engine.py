@@ -78,20 +78,21 @@ class Engine:
                 raise RuntimeError(event.reason)
         raise RuntimeError("The run ended without a picture.")
 
-    def run(self, cells: Sequence[Recipe], previews: bool = True) -> Iterator[Event]:
+    def run(self, cells: Sequence[Recipe], previews: bool = True, latents: bool = False) -> Iterator[Event]:
         """Step events for every cell as it advances, and one Done or Failed for each. Closing stops within a step.
 
-        The first event is Waiting where other requests are under way.
+        The first event is Waiting where other requests are under way. `previews`: steps carry pictures of x̂₀, as often
+        as a twentieth of the time allows; `latents`: every step carries x_t and x̂₀ themselves.
         """
         if not cells:
             return
         if zero_gpu.ACTIVE:
-            yield from zero_gpu.run(self, cells, previews)
+            yield from zero_gpu.run(self, cells, previews, latents)
             return
         outlook = self.outlook(cells)
         if outlook.others:
             yield Waiting(outlook.others, outlook.seconds)
-        request = Request(cells, previews)
+        request = Request(cells, previews, latents=latents)
         self._submit(request)
         try:
             while (event := request.read()) is not None:
@@ -99,9 +100,9 @@ class Engine:
         finally:
             request.cancelled = True
 
-    def run_here(self, cells: Sequence[Recipe], previews: bool = True) -> Iterator[Event]:
+    def run_here(self, cells: Sequence[Recipe], previews: bool = True, latents: bool = False) -> Iterator[Event]:
         """Like `run`, but ticking in the caller's own thread: for workers that live for one call, as on ZeroGPU."""
-        loop, request = Loop(self.model), Request(cells, previews)
+        loop, request = Loop(self.model), Request(cells, previews, latents=latents)
         loop.add(request)
         while loop.busy:
             loop.tick()

@@ -28,6 +28,9 @@ class Step:
     k: int  # calls done, 1 … of
     of: int  # calls in all; a step of a second-order sampler is two
     preview: Image.Image | None  # the predicted clean picture x̂₀ at this point
+    latents: Tensor | None = (
+        None  # (2, 4, H/8, W/8) fp16 on the CPU: x_t as the network saw it, and x̂₀; where asked for
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -217,7 +217,11 @@ class Loop:
             t = entry.trajectory
             if t.finished:
                 self._undecoded.append(entry)
-            told += [(r, Step(cell, t.k, t.of, pictures.get(entry))) for r, cell in entry.watchers]
+            pair = torch.cat([t.seen, t.x0]).half().cpu() if any(r.latents for r, _ in entry.watchers) else None
+            told += [
+                (r, Step(cell, t.k, t.of, pictures.get(entry), pair if r.latents else None))
+                for r, cell in entry.watchers
+            ]
         for request, step in sorted(told, key=lambda pair: pair[1].cell):
             request.tell(step)
 

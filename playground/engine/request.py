@@ -23,10 +23,12 @@ class Live:
 class Request:
     """Cells that wait, cells under way, and the events not yet read."""
 
-    def __init__(self, cells: Sequence[Recipe], previews: bool = True, weight: float = 1.0) -> None:
+    def __init__(
+        self, cells: Sequence[Recipe], previews: bool = True, weight: float = 1.0, latents: bool = False
+    ) -> None:
         self.waiting: deque[tuple[int, Recipe]] = deque(enumerate(cells))
         self.live: dict[int, Live] = {}
-        self.previews, self.weight = previews, weight
+        self.previews, self.weight, self.latents = previews, weight, latents
         self.served = 0.0  # share of U-Net calls used so far, over weight
         self.cancelled = False  # set by the reader, read by the loop at its next tick
         self.open = len(cells)  # cells without a Done or Failed
@@ -41,7 +43,7 @@ class Request:
 
     def tell(self, event: Event) -> None:
         if isinstance(event, Step) and event.preview is not None and self._events.qsize() > MOST_UNREAD:
-            event = Step(event.cell, event.k, event.of, None)
+            event = Step(event.cell, event.k, event.of, None, event.latents)
         self._events.put(event)
 
     def finish(self, event: Event) -> None:

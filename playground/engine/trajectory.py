@@ -57,7 +57,7 @@ class Trajectory:
         self.x0: Tensor | None = None  # predicted, after the latest step
         self.seconds, self.shared = 0.0, 0
         self.takes_generator = "generator" in inspect.signature(self.scheduler.step).parameters
-        self._input: Tensor | None = None
+        self.seen: Tensor | None = None  # the latest model input
 
     @property
     def finished(self) -> bool:
@@ -75,8 +75,8 @@ class Trajectory:
     @torch.inference_mode()
     def model_input(self) -> Tensor:
         """(1, 4, h, w) as the network must see it at the current timestep"""
-        self._input = self.scheduler.scale_model_input(self.latents, self.timestep)
-        return self._input
+        self.seen = self.scheduler.scale_model_input(self.latents, self.timestep)
+        return self.seen
 
     def advance(self, outputs: list[Tensor]) -> None:
         """Take the predictions for `texts()`, in order, each (1, 4, h, w), and make one scheduler step.
@@ -119,7 +119,7 @@ def advance_together(group: list[Trajectory], outputs: list[list[Tensor]]) -> No
             output = answers[0] + trajectory.recipe.guidance_scale * (answers[1] - answers[0])
         guided.append(output)
     output = torch.cat(guided)
-    x0 = predicted_x0(torch.cat([t._input for t in group]), output, first.sigma, first.prediction_type)
+    x0 = predicted_x0(torch.cat([t.seen for t in group]), output, first.sigma, first.prediction_type)
     generators = {"generator": [t.generator for t in group]} if first.takes_generator else {}
     scheduler = _joined([t.scheduler for t in group])
     latents = torch.cat([t.latents for t in group])

@@ -32,7 +32,7 @@ except ImportError:  # everywhere but on Spaces
 _engine: "Engine | None" = None  # the worker is a fork, so it finds the model here; it could not be passed as data
 
 
-def duration(cells: Sequence[dict[str, Any]], previews: bool) -> int:
+def duration(cells: Sequence[dict[str, Any]], previews: bool, latents: bool) -> int:
     """Seconds to ask for: by the measured speed where there is one, within what the platform grants."""
     assert _engine is not None
     recipes = [Recipe.from_dict(cell) for cell in cells]
@@ -43,13 +43,13 @@ def duration(cells: Sequence[dict[str, Any]], previews: bool) -> int:
 
 
 @spaces.GPU(duration=duration)
-def _on_gpu(cells: Sequence[dict[str, Any]], previews: bool) -> Iterator[Event]:
+def _on_gpu(cells: Sequence[dict[str, Any]], previews: bool, latents: bool) -> Iterator[Event]:
     assert _engine is not None
-    yield from _engine.run_here([Recipe.from_dict(cell) for cell in cells], previews)
+    yield from _engine.run_here([Recipe.from_dict(cell) for cell in cells], previews, latents)
 
 
-def run(engine: "Engine", cells: Sequence[Recipe], previews: bool) -> Iterator[Event]:
+def run(engine: "Engine", cells: Sequence[Recipe], previews: bool, latents: bool) -> Iterator[Event]:
     """Events of one visitor's cells, from a worker that has the device."""
     global _engine
     _engine = engine
-    yield from _on_gpu([cell.to_dict() for cell in cells], previews)
+    yield from _on_gpu([cell.to_dict() for cell in cells], previews, latents)

@@ -10,11 +10,13 @@ from typing import Any
 import gradio as gr
 
 from playground.engine import Done, Engine, Waiting
+from playground.inside.grid_film import Films, Recorder
 from playground.recipe import SEED_RANGE
 from playground.render import check_cost, missing, render
 from playground.samplers import SAMPLERS
 from playground.store import Store
 from playground.sweep import Sweep
+from playground.ui.compare_film import GridFilm
 from playground.ui.form import BASE_FIELDS, LINE_AXES, NUMBER_AXES, VALUES, Reading, read_form, typed_values
 from playground.ui.grid import Grid
 from playground.ui.shipped import examples, first_view, measured_guidance
@@ -39,11 +41,16 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
                 first_view(start), js_on_load=(HERE / "grid.js").read_text(encoding="utf-8"), elem_id="compare-grid"
             )
             total = gr.HTML(_earlier(), elem_classes="dp-total", elem_id="total")
-    running = gr.State(None)  # the sweep on the page, for Stop
+            film = GridFilm()
+    running = gr.State(None)  # the sweep on the page, for Stop and for the scrubber
+    films = Films(engine)
+    film.wire(engine, films, running)
 
     def check(*values: Any) -> list[Any]:
         reading = form.read(values)
         return [*form.error_html(reading), cost(engine, store, reading)]
+
+    unchanged = [gr.skip()] * len(film.outputs)
 
     def run(*values: Any) -> Iterator[list[Any]]:
         reading = form.read(values)
@@ -54,30 +61,32 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
             reading = Reading(None, {VALUES: str(error)})
         errors = form.error_html(reading)
         if reading.sweep is None:
-            yield [*errors, cost(engine, store, reading), gr.skip(), gr.skip(), gr.skip(), gr.skip()]
+            yield [*errors, cost(engine, store, reading), *[gr.skip()] * 4, *unchanged]
             return
-        view, begun = Grid(reading.sweep), time.perf_counter()
-        shown = [*errors, gr.skip(), say(reading.sweep)]
-        yield [*shown, view.html(), _paragraph("Starting …"), reading.sweep.to_dict()]
+        view, begun, recipes = Grid(reading.sweep), time.perf_counter(), reading.sweep.recipes()
+        shown, recorder = [*errors, gr.skip(), say(reading.sweep)], films.recorder(recipes)
+        yield [*shown, view.html(), _paragraph("Starting …"), reading.sweep.to_dict(), *film.clear(ready=False)]
         shown = [gr.skip()] * len(shown)
-        for event in _by_tick(render(engine, store, reading.sweep.recipes()), view):
-            del event
-            yield [*shown, view.html(), _paragraph(progress(view, begun)), gr.skip()]
+        for _ in _by_tick(render(engine, store, recipes, latents=True), view, recorder):
+            yield [*shown, view.html(), _paragraph(progress(view, begun)), gr.skip(), *unchanged]
         shown[len(errors)] = cost(engine, store, reading)  # the finished cells are kept now
-        yield [*shown, view.html(), _paragraph(summary(view, time.perf_counter() - begun)), gr.skip()]
+        told = _paragraph(summary(view, time.perf_counter() - begun))
+        yield [*shown, view.html(), told, gr.skip(), *film.clear(ready=view.finished > 0)]
+
+    stopped = [grid, total, *film.outputs]
 
     def stop(sweep: dict[str, Any] | None) -> list[Any]:
         if sweep is None:
-            return [gr.skip(), gr.skip()]
+            return [gr.skip()] * len(stopped)
         view = Grid(Sweep.from_dict(sweep))
         for i, cell in enumerate(view.cells):
             if result := store.get(cell.recipe, engine.model.fingerprint):
                 view.take(Done(i, result, stored=True))
         if view.finished == len(view.cells):
-            return [gr.skip(), gr.skip()]
+            return [gr.skip()] * len(stopped)
         view.stop()
         text = f"Stopped. {view.finished} of {len(view.cells)} pictures were finished and are kept; Run continues."
-        return [view.html(), _paragraph(text)]
+        return [view.html(), _paragraph(text), *film.clear(ready=view.finished > 0)]
 
     checked = [*form.errors.values(), form.cost]
     gr.on(
@@ -87,7 +96,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
     page.load(check, form.inputs, checked, queue=False, **PRIVATE)
     form.axis.change(form.show_editor, form.axis, list(form.editors.values()), queue=False, **PRIVATE)
     form.new_seed.click(lambda: random.randint(*SEED_RANGE), None, form.fields["seed"], queue=False, **PRIVATE)
-    outputs = [*checked, header, grid, total, running]
+    outputs = [*checked, header, grid, total, running, *film.outputs]
     runs = [
         gr.on(
             [form.run.click, form.fields["prompt"].submit, form.fields["negative_prompt"].submit],
@@ -102,7 +111,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
     for chip, example in zip(chips, shipped, strict=True):
         filled = chip.click(lambda e=example: form.fill(e.sweep), None, form.inputs, queue=False, **PRIVATE)
         runs.append(filled.then(run, form.inputs, outputs, concurrency_limit=8, concurrency_id="engine", **PRIVATE))
-    form.stop.click(stop, running, [grid, total], cancels=runs, queue=False, **PRIVATE)
+    form.stop.click(stop, running, stopped, cancels=runs, queue=False, **PRIVATE)
 
 
 class Form:
@@ -245,18 +254,15 @@ def summary(view: Grid, seconds: float) -> str:
     return text + "Seconds under a picture are its share of the batched work."
 
 
-def _by_tick(events: Iterator[Any], view: Grid) -> Iterator[Any]:
-    """Give every event to the grid, and pass one on per tick: the page is redrawn once for all cells."""
-    latest: int | None = None
+def _by_tick(events: Iterator[Any], view: Grid, recorder: Recorder) -> Iterator[None]:
+    """Hand every event on, and yield once per tick: the page is redrawn once for all cells."""
+    latest = -1
     for event in events:
-        if isinstance(event, Waiting):
-            view.take(event)
-            yield event
-            continue
-        if latest is not None and event.cell <= latest:
-            yield event
+        if isinstance(event, Waiting) or event.cell <= latest:
+            yield
         view.take(event)
-        latest = event.cell
+        recorder.take(event)
+        latest = -1 if isinstance(event, Waiting) else event.cell
 
 
 def _earlier() -> str:

@@ -11,25 +11,25 @@ MOST = 4000  # files; the least recently shown go first, and come back from the 
 
 
 class PictureFiles:
-    """PNG bytes in Gradio's own cache folder, under a name made from their content; bounded."""
+    """Pictures' bytes in Gradio's own cache folder, under a name made from their content; bounded."""
 
     def __init__(self, most: int = MOST) -> None:
         self._most, self._lock = most, threading.Lock()
         self._shown: OrderedDict[str, None] = OrderedDict()
 
-    def path(self, png: bytes, name: str = "picture.png") -> str:
+    def path(self, data: bytes, name: str = "picture.png") -> str:
         """Write the file unless it is there, and forget the oldest ones."""
         with self._lock:
-            path = save_bytes_to_cache(png, name, get_upload_folder())
+            path = save_bytes_to_cache(data, name, get_upload_folder())
             self._shown[path] = None
             self._shown.move_to_end(path)
             while len(self._shown) > self._most:
                 Path(self._shown.popitem(last=False)[0]).unlink(missing_ok=True)
         return path
 
-    def url(self, png: bytes) -> str:
+    def url(self, data: bytes, name: str = "picture.png") -> str:
         """Relative to the page, so that it also works behind a proxy's sub-path."""
-        return f"gradio_api/file={self.path(png)}"
+        return f"gradio_api/file={self.path(data, name)}"
 
 
 FILES = PictureFiles()

@@ -1,0 +1,75 @@
+// The scrubber of the whole grid: lays one frame of each cell's strip over its finished picture.
+const grid = () => document.querySelector("#compare-grid");
+let timer = null;
+
+function frames(cells, view, share, whole) {
+  grid()?.querySelectorAll(".dp-cell").forEach((figure, i) => {
+    const cell = cells[i];
+    const picture = figure.querySelector(".dp-picture");
+    const note = figure.querySelector(".dp-note");
+    if (!cell || !picture || !note) return;
+    let frame = picture.querySelector(".dp-frame");
+    note.dataset.kept ??= note.textContent;
+    if (whole) {
+      frame?.remove();
+      note.textContent = note.dataset.kept;
+      return;
+    }
+    if (!frame) {
+      frame = document.createElement("span");
+      frame.className = "dp-frame";
+      picture.append(frame);
+    }
+    const last = cell.calls.length - 1;
+    let at = 0; // the frame nearest to this share of the cell's own run
+    cell.calls.forEach((k, j) => {
+      if (Math.abs(k / cell.of - share) < Math.abs(cell.calls[at] / cell.of - share)) at = j;
+    });
+    frame.style.backgroundImage = `url("${cell[view]}")`;
+    frame.style.backgroundSize = `${100 * (last + 1)}% 100%`;
+    frame.style.backgroundPosition = `${last ? (100 * at) / last : 0}% 0`;
+    note.textContent = `call ${cell.calls[at]} of ${cell.of} · t = ${cell.t[at]}`;
+  });
+}
+
+function show() {
+  const bar = element.querySelector(".dp-scrub");
+  if (!bar) return;
+  const cells = JSON.parse(bar.dataset.cells);
+  const range = bar.querySelector("input[type=range]");
+  const view = bar.querySelector("input[type=radio]:checked").value;
+  const n = Number(bar.dataset.frames);
+  const position = Number(range.value);
+  const whole = position > n;
+  frames(cells, view, position / n, whole);
+  bar.querySelector("output").textContent = whole ? "finished" : `${Math.round((100 * position) / n)} % of the run`;
+}
+
+function stop() {
+  clearInterval(timer);
+  timer = null;
+  const play = element.querySelector(".dp-play");
+  if (play) {
+    play.textContent = "▶";
+    play.setAttribute("aria-label", "Play");
+  }
+}
+
+element.addEventListener("input", show);
+element.addEventListener("click", (event) => {
+  if (!event.target.closest(".dp-play")) return;
+  if (timer) return stop();
+  const range = element.querySelector("input[type=range]");
+  if (Number(range.value) >= Number(range.max)) range.value = range.min;
+  event.target.textContent = "❚❚";
+  event.target.setAttribute("aria-label", "Pause");
+  timer = setInterval(() => {
+    if (!element.isConnected || !range.isConnected || Number(range.value) >= Number(range.max)) return stop();
+    range.value = Number(range.value) + 1;
+    show();
+  }, 160);
+  show();
+});
+// when the server brings a new scrubber, an old playback must not go on; the finished pictures stand there already
+new MutationObserver(() => { if (!element.querySelector(".dp-scrub")) stop(); else show(); })
+  .observe(element, { childList: true, subtree: false });

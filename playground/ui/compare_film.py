@@ -1,0 +1,118 @@
+"""One scrubber for the whole grid: every cell at the same point of its run, and how far the cells are apart there."""
+
+import io
+import json
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+from PIL import Image
+
+from playground.engine import Engine
+from playground.inside.grid_film import CellFilm, Films, apart, strip
+from playground.recipe import Recipe
+from playground.sweep import Sweep
+from playground.ui.files import FILES
+
+HERE = Path(__file__).parent
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+EMPTY = pd.DataFrame({"share": [], "distance": []})
+CURVE_NEEDS = 2  # cells of one size
+
+
+class GridFilm:
+    """The components under the grid; `clear` gives their values when another grid takes its place."""
+
+    def __init__(self) -> None:
+        self.ask = gr.Button("Step through this grid", size="sm", visible=False, elem_id="film-ask")
+        self.bar = gr.HTML("", js_on_load=(HERE / "compare_film.js").read_text(encoding="utf-8"), elem_id="grid-film")
+        self.curve = gr.LinePlot(
+            EMPTY,
+            x="share",
+            y="distance",
+            x_title="share of the run, %",
+            y_title="RMS difference of two cells' x̂₀",
+            height=200,
+            visible=False,
+            elem_id="film-curve",
+        )
+        self.outputs = [self.ask, self.bar, self.curve]
+
+    def clear(self, ready: bool) -> list[Any]:
+        """`ready`: a finished grid stands above, whose runs can be stepped through."""
+        return [gr.update(visible=ready), "", gr.update(value=EMPTY, visible=False)]
+
+    def wire(self, engine: Engine, films: Films, running: gr.State) -> None:
+        def show(sweep: dict[str, Any]) -> Iterator[list[Any]]:
+            recipes = Sweep.from_dict(sweep).recipes()
+            yield [gr.update(visible=False), _paragraph("Collecting the steps …"), gr.skip()]
+            for done, total in films.record(recipes):
+                if done % 8 == 0:
+                    yield [
+                        gr.skip(),
+                        _paragraph(f"Running kept cells once more for their steps: {done} of {total}"),
+                    ] + [gr.skip()]
+            found = [films.get(recipe) for recipe in recipes]
+            if not any(found):
+                yield [
+                    gr.update(visible=True),
+                    _paragraph("There are no steps to show; run the grid again."),
+                    gr.skip(),
+                ]
+                return
+            yield [gr.skip(), bar(engine, recipes, found), curve(found)]
+
+        self.ask.click(show, running, self.outputs, concurrency_limit=8, concurrency_id="engine", **QUIET)
+
+
+def bar(engine: Engine, recipes: list[Recipe], films: list[CellFilm | None]) -> str:
+    """The scrubber's HTML; what the script needs is in its data, as numbers and addresses of picture strips."""
+    cells = [None if film is None else _cell(engine, film) for film in films]
+    most = max(len(film.calls) for film in films if film)
+    calls = {recipe.num_inference_steps for recipe in recipes}
+    note = (
+        "All cells stand at the same step."
+        if len(calls) == 1 and len({film.of for film in films if film}) == 1
+        else "The cells have runs of different length, so each stands at the same share of its own run."
+    )
+    return (
+        f'<div class="dp-scrub" data-cells="{escape(json.dumps(cells), quote=True)}" data-frames="{most}">'
+        '<button type="button" class="dp-play" aria-label="Play">▶</button>'
+        f'<input type="range" min="1" max="{most + 1}" value="{most + 1}" aria-label="Point of the run">'
+        '<output aria-live="polite"></output>'
+        '<fieldset><legend class="dp-hidden">What to show</legend>'
+        '<label><input type="radio" name="dp-view" value="x0" checked> predicted x̂₀</label>'
+        '<label><input type="radio" name="dp-view" value="xt"> noisy x_t</label></fieldset>'
+        f"<p>{note} Drawn by the quick decoder; the last position is the finished picture.</p></div>"
+    )
+
+
+def curve(films: list[CellFilm | None]) -> Any:
+    """The distance plot, where at least two cells have latents of one size."""
+    found = [film for film in films if film]
+    if len(found) < CURVE_NEEDS or len({film.x0.shape[1:] for film in found}) > 1:
+        return gr.update(visible=False)
+    return gr.update(value=apart(found), visible=True)
+
+
+def _cell(engine: Engine, film: CellFilm) -> dict[str, Any]:
+    return {
+        "x0": _url(strip(engine, film.x0)),
+        "xt": _url(strip(engine, film.seen)),
+        "calls": film.calls,
+        "of": film.of,
+        "t": [round(t, 1) for t in film.timesteps],
+    }
+
+
+def _url(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=88)
+    return FILES.url(buffer.getvalue(), "strip.jpg")
+
+
+def _paragraph(text: str) -> str:
+    return f'<p class="dp-quiet">{escape(text)}</p>'
