@@ -1,6 +1,7 @@
 """The one path from recipes to finished cells: kept in the store, or denoised by the engine and then kept."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 
 from playground.engine import Done, Engine, Event, Waiting
 from playground.recipe import Recipe
@@ -25,14 +26,19 @@ def render(
             yield Done(cell, result, stored=True)
         else:
             missing.append(cell)
-    for event in engine.run([cells[cell] for cell in missing], previews, latents):
-        if isinstance(event, Waiting):
-            yield event
-            continue
-        cell = missing[event.cell]
-        if isinstance(event, Done):
-            store.put(event.result, engine.model.fingerprint)
-        yield type(event)(**{**event.__dict__, "cell": cell})
+
+    def keep(event: Done) -> None:
+        store.put(event.result, engine.model.fingerprint)
+
+    with closing(engine.run([cells[cell] for cell in missing], previews, latents, unread=keep)) as events:
+        for event in events:
+            if isinstance(event, Waiting):
+                yield event
+                continue
+            cell = missing[event.cell]
+            if isinstance(event, Done):
+                keep(event)
+            yield type(event)(**{**event.__dict__, "cell": cell})
 
 
 def check_cost(engine: Engine, store: Store, cells: Sequence[Recipe]) -> None:

@@ -156,3 +156,28 @@ def test_the_grid_has_two_columns_on_a_phone_and_nothing_scrolls_sideways(page: 
     lefts = {round(c.bounding_box()["x"]) for c in cells(page).all()}
     assert len(lefts) == 2
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_one_scrubber_moves_every_cell_along_its_own_run(page: Page) -> None:
+    fill(page, "values-guidance-scale", "2, 6")
+    everything_else(page)
+    fill(page, "field-num-inference-steps", "6")
+    run(page)
+    expect(cells(page, "done")).to_have_count(2, timeout=RUN_TIMEOUT)
+    page.get_by_role("button", name="Step through this grid").click()
+    scrubber = page.get_by_role("slider", name="Point of the run")
+    expect(scrubber).to_be_visible(timeout=RUN_TIMEOUT)
+    expect(page.locator(".dp-frame")).to_have_count(0)  # the finished pictures
+    expect(page.locator("#film-curve")).to_be_visible()
+    scrubber.fill("2")
+    expect(page.locator(".dp-frame")).to_have_count(2)
+    expect(cells(page).locator(".dp-note").first).to_contain_text("call 2 of 6 · t = ")
+    frame = page.locator(".dp-frame").first
+    clean = frame.evaluate("e => e.style.backgroundImage")
+    page.get_by_role("radio", name="noisy x_t").check()
+    assert frame.evaluate("e => e.style.backgroundImage") != clean
+    address = frame.evaluate("e => new URL(e.style.backgroundImage.slice(5, -2), location).href")
+    assert page.request.get(address).ok
+    scrubber.fill("7")
+    expect(page.locator(".dp-frame")).to_have_count(0)
+    expect(cells(page).locator(".dp-note").first).to_contain_text("evaluations")

@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -118,3 +119,42 @@ def test_what_was_finished_before_a_stop_is_kept(engine: Engine, store: Store) -
             break
     run.close()
     assert missing(engine, store, cells) == [cells[1]]
+
+
+DRAWS = """
+import sys
+from pathlib import Path
+from playground import Recipe, open_engine
+from playground.render import render
+from playground.store import Store
+store = Store(Path(sys.argv[1]))
+for event in render(open_engine("pocket"), store, [Recipe(seed=s, num_inference_steps=2) for s in range(500)]):
+    pass
+"""
+
+
+def test_a_killed_process_loses_nothing_that_was_finished(tmp_path: Path, engine: Engine) -> None:
+    process = subprocess.Popen([sys.executable, "-c", DRAWS, str(tmp_path)], stderr=subprocess.DEVNULL)
+    store = Store(tmp_path)
+    while len(store) < 20:
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    finished = len(store)
+    # the child chose precision for itself, so its fingerprint is read from what it kept
+    fingerprint = next(iter(store._cache)).split("-")[0]
+    found = [store.get(Recipe(seed=s, num_inference_steps=2), fingerprint) for s in range(500)]
+    assert sum(result is not None for result in found) == finished >= 20  # whole pictures, nothing half-written
+    store.close()
+
+
+def test_closing_a_run_keeps_the_cells_that_were_finished_but_not_yet_read(store: Store, engine: Engine) -> None:
+    cells = [Recipe(seed=s, num_inference_steps=2) for s in range(4)] + [Recipe(num_inference_steps=400)]
+    events = render(engine, store, cells, previews=False)
+    while not isinstance(next(events), Done):
+        pass
+    while len([live for request in engine.loop.requests for live in request.live]) > 1:
+        time.sleep(0.01)  # the other three are finished too; their events wait to be read
+    events.close()
+    assert [store.has(cell, engine.model.fingerprint) for cell in cells] == [True] * 4 + [False]

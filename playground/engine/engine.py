@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,11 +78,18 @@ class Engine:
                 raise RuntimeError(event.reason)
         raise RuntimeError("The run ended without a picture.")
 
-    def run(self, cells: Sequence[Recipe], previews: bool = True, latents: bool = False) -> Iterator[Event]:
+    def run(
+        self,
+        cells: Sequence[Recipe],
+        previews: bool = True,
+        latents: bool = False,
+        unread: Callable[[Done], None] | None = None,
+    ) -> Iterator[Event]:
         """Step events for every cell as it advances, and one Done or Failed for each. Closing stops within a step.
 
         The first event is Waiting where other requests are under way. `previews`: steps carry pictures of x̂₀, as often
         as a twentieth of the time allows; `latents`: every step carries x_t and x̂₀ themselves.
+        `unread` is told the cells that were finished but not yet read when the run was closed, so that none is lost.
         """
         if not cells:
             return
@@ -99,6 +106,9 @@ class Engine:
                 yield event
         finally:
             request.cancelled = True
+            while unread is not None and request.unread:
+                if isinstance(event := request.read(), Done):
+                    unread(event)
 
     def run_here(self, cells: Sequence[Recipe], previews: bool = True, latents: bool = False) -> Iterator[Event]:
         """Like `run`, but ticking in the caller's own thread: for workers that live for one call, as on ZeroGPU."""
