@@ -8,7 +8,7 @@ from torch import Tensor
 from playground.models import LatentModel
 
 MOST_ROWS = 128
-WORTH = 1.1  # a batch twice as large must be this much faster per row, else the smaller one answers sooner
+NEAR_BEST = 1.1  # the smallest batch within this factor of the best time per row: it answers sooner
 LONGEST_CALL = 0.5  # seconds; longer calls would make visitors wait for each other and Stop feel dead
 TRIES = 3  # of each size; the fastest counts, because a busy machine only ever adds time
 SHARE_OF_MEMORY = 0.8  # of what is free on an accelerator, for the rows of one call
@@ -33,8 +33,10 @@ class Capacity:
         self.rows[shape] = max(1, failed // 2)
 
     def _measure(self, shape: Shape) -> int:
-        """Double the rows as long as that is faster per row. On an accelerator memory sets a second limit."""
-        best, best_seconds, rows = 1, float("inf"), 1
+        """Time calls of 1, 2, 4 … rows. All of them, because one slow moment must not end the search early; on an
+        accelerator memory sets a second limit."""
+        each: dict[int, float] = {}  # rows -> seconds per row
+        rows = 1
         memory = self._rows_in_memory(shape) if self._model.device.type == "cuda" else MOST_ROWS
         while rows <= min(memory, MOST_ROWS):
             try:
@@ -44,11 +46,11 @@ class Capacity:
                     raise
                 free_memory(self._model.device)
                 break
-            if rows > 1 and (seconds > LONGEST_CALL or best_seconds < WORTH * seconds / rows):
+            if each and seconds > LONGEST_CALL:
                 break
-            best, best_seconds = rows, seconds / rows
+            each[rows] = seconds / rows
             rows *= 2
-        return best
+        return min((n for n in each if each[n] <= NEAR_BEST * min(each.values())), default=1)
 
     def _seconds(self, shape: Shape, rows: int) -> float:
         start = time.perf_counter()
