@@ -7,13 +7,16 @@ Ho et al. 2020, equation 4, https://arxiv.org/abs/2006.11239
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Integral
+from typing import Any
 
 import torch
 from diffusers import DDPMScheduler
+
+from playground.samplers import SAMPLERS
 
 TIMESTEPS = 1000  # T: the number of noise levels the schedules are cut into
 MAX_SEED = 2**32 - 1
@@ -133,3 +136,100 @@ def amplitudes(x: torch.Tensor, x0: torch.Tensor) -> tuple[float, float]:
     """
     signal = float((x * x0).sum() / (x0 * x0).sum().clamp_min(1e-12))
     return signal, float((x - signal * x0).square().mean().sqrt())
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Mean and variance of the noise part x_t − √ᾱ_t · x₀, and what N(0, 1−ᾱ_t) lets one expect of n such values."""
+
+    mean: float
+    variance: float
+    expected_variance: float  # 1−ᾱ_t; the expected mean is 0
+    mean_error: float  # one standard error of the mean, √((1−ᾱ_t)/n)
+    variance_error: float  # one standard error of the variance of n normal values, (1−ᾱ_t) · √(2/(n−1))
+
+    @property
+    def mean_off(self) -> float:
+        """how many standard errors the mean is away from 0"""
+        return abs(self.mean) / self.mean_error
+
+    @property
+    def variance_off(self) -> float:
+        """how many standard errors the variance is away from 1−ᾱ_t"""
+        return abs(self.variance - self.expected_variance) / self.variance_error
+
+
+def moments(x: torch.Tensor, x0: torch.Tensor, t: int, schedule: str) -> Moments:
+    """x_t and the x₀ it came from, any shape -> the noise part's moments; ValueError as above."""
+    numbers = coefficients(schedule, t)
+    rest = (x - numbers.sqrt_alpha_bar * x0).double()
+    expected = 1 - numbers.alpha_bar
+    return Moments(
+        float(rest.mean()),
+        float(rest.var()),
+        expected,
+        math.sqrt(expected / rest.numel()),
+        expected * math.sqrt(2 / (rest.numel() - 1)),
+    )
+
+
+def correlation(a: torch.Tensor, b: torch.Tensor, x0: torch.Tensor, t: int, schedule: str) -> float:
+    """two x_t of one x₀ -> correlation of their noise parts, -1 … 1; about 1/√n for two independent draws"""
+    signal = coefficients(schedule, t).sqrt_alpha_bar
+    parts = torch.stack([(a - signal * x0).flatten(), (b - signal * x0).flatten()])
+    return float(torch.corrcoef(parts.double())[0, 1])
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One schedule as amplitudes, x_t = signal_t · x₀ + noise_t · ε; both (1000,) float32."""
+
+    label: str
+    signal: torch.Tensor
+    noise: torch.Tensor
+
+    @property
+    def log_snr(self) -> torch.Tensor:
+        """ln(signal² / noise²), (1000,); −∞ where nothing of the picture is left"""
+        return 2 * (self.signal.log() - self.noise.log())
+
+    @property
+    def half_power(self) -> int:
+        """the t at which the picture's power signal² is nearest to 1/2"""
+        return int((self.signal.square() - 0.5).abs().argmin())
+
+    @property
+    def crossing(self) -> int:
+        """the t at which signal and noise are nearest to equal: SNR = 1"""
+        return int((self.signal - self.noise).abs().argmin())
+
+
+@lru_cache
+def compared() -> tuple[Curve, ...]:
+    """Five schedules people use, on the same axis t = 0 … 999."""
+
+    def kept(label: str, alpha_bar: torch.Tensor) -> Curve:  # variance preserving: signal² + noise² = 1
+        return Curve(label, alpha_bar.sqrt(), (1 - alpha_bar).sqrt())
+
+    # Lin et al. 2023, algorithm 1, https://arxiv.org/abs/2305.08891: shifted and stretched until √ᾱ_T is 0
+    zero = DDPMScheduler(num_train_timesteps=TIMESTEPS, rescale_betas_zero_snr=True, **SCHEDULES["scaled_linear"])
+    # Flow matching walks the straight line x_t = (1−s) · x₀ + s · ε, s = (t+1)/T: Lipman et al. 2023,
+    # https://arxiv.org/abs/2210.02747; Stable Diffusion 3 trains on it.
+    s = torch.arange(1, TIMESTEPS + 1) / TIMESTEPS
+    return (
+        kept("Scaled linear", alphas_cumprod("scaled_linear")),
+        kept("Linear", alphas_cumprod("linear")),
+        kept("Cosine", alphas_cumprod("cosine")),
+        kept("Zero terminal SNR", zero.alphas_cumprod),
+        Curve("Flow matching", 1 - s, s),
+    )
+
+
+def visited(sampler: str, num_inference_steps: int, config: Mapping[str, Any]) -> list[float]:
+    """sampler key, N, a diffusers scheduler config -> the timesteps that N steps ask the network about, falling.
+
+    Each once, from the real scheduler; a second-order sampler asks about some of them twice.
+    """
+    scheduler = SAMPLERS[sampler].make(config)
+    scheduler.set_timesteps(num_inference_steps)
+    return sorted({float(t) for t in scheduler.timesteps}, reverse=True)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from diffusers import DDPMScheduler
+from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, FlowMatchEulerDiscreteScheduler
 
 from playground import noise
 
@@ -67,6 +67,53 @@ def test_the_jump_and_the_walk_agree() -> None:
         signal, rest = noise.amplitudes(x, x0)
         assert signal == pytest.approx(numbers.sqrt_alpha_bar, abs=0.1)  # 4096 pixels: chance is about 0.025
         assert rest == pytest.approx(numbers.sqrt_one_minus_alpha_bar, abs=0.05)
+
+
+@pytest.mark.parametrize("schedule", noise.SCHEDULES)
+def test_the_moments_of_jump_and_walk_are_those_of_the_formula(schedule: str) -> None:
+    """Over many seeds the deviations, counted in the promised standard errors, are those of chance: about 1."""
+    x0, t = torch.linspace(-1, 1, 1024).reshape(1, 32, 32), 400
+    for draw in (
+        lambda seed: noise.add_noise(x0, noise.noise_like(x0.shape, seed), t, schedule),
+        lambda seed: noise.walk(x0, t, schedule, seed + 1000),
+    ):
+        found = [noise.moments(draw(seed), x0, t, schedule) for seed in range(60)]
+        assert found[0].expected_variance == pytest.approx(1 - noise.coefficients(schedule, t).alpha_bar)
+        for off in ([m.mean_off for m in found], [m.variance_off for m in found]):
+            assert 0.7 < math.sqrt(sum(z * z for z in off) / len(off)) < 1.35  # 60 draws: 1 ± 0.09
+
+
+def test_jump_and_walk_draw_unrelated_noise() -> None:
+    x0 = torch.zeros(1, 64, 64)
+    jump = noise.add_noise(x0, noise.noise_like(x0.shape, 0), 300, "linear")
+    walk = noise.walk(x0, 300, "linear", 0)
+    assert abs(noise.correlation(jump, walk, x0, 300, "linear")) < 4 / 64
+    assert noise.correlation(jump, jump, x0, 300, "linear") == pytest.approx(1)
+
+
+def test_the_compared_schedules_are_those_of_diffusers() -> None:
+    scaled, linear, cosine, zero, flow = noise.compared()
+    for curve, name in ((scaled, "scaled_linear"), (linear, "linear"), (cosine, "cosine")):
+        assert torch.equal(curve.signal, noise.alphas_cumprod(name).sqrt())
+        assert torch.allclose(curve.signal**2 + curve.noise**2, torch.ones(1000))
+        assert abs(curve.half_power - curve.crossing) <= 1
+    # Lin et al. 2023, algorithm 1, from its definition
+    shifted = (scaled.signal - scaled.signal[-1]) * scaled.signal[0] / (scaled.signal[0] - scaled.signal[-1])
+    assert torch.allclose(zero.signal, shifted, atol=2e-4)
+    assert zero.signal[-1] == 0 and zero.noise[-1] == 1 and zero.log_snr[-1] == -math.inf
+    theirs = FlowMatchEulerDiscreteScheduler(num_train_timesteps=1000, shift=1.0).sigmas.flip(0)
+    assert torch.allclose(flow.noise, theirs[-1000:], atol=1e-6)
+    assert torch.allclose(flow.signal + flow.noise, torch.ones(1000))
+    assert (flow.half_power, flow.crossing) == (292, 499)
+
+
+def test_the_visited_timesteps_are_those_of_the_scheduler() -> None:
+    config = {"num_train_timesteps": 1000, "steps_offset": 1, **noise.SCHEDULES["scaled_linear"]}
+    assert noise.visited("ddim", 4, config) == [751, 501, 251, 1]
+    theirs = DPMSolverMultistepScheduler.from_config(config, use_karras_sigmas=True)
+    theirs.set_timesteps(10)
+    assert noise.visited("dpmpp_2m_karras", 10, config) == theirs.timesteps.tolist()
+    assert len(noise.visited("heun", 6, config)) == 6  # it asks twice about most, which are still six
 
 
 def test_the_walk_is_step_by_step_what_the_scheduler_defines() -> None:

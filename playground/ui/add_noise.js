@@ -1,6 +1,7 @@
 // Runs once, when the tab is first opened. `element` holds add_noise.html, whose text never changes, so Gradio never
 // rebuilds it; `props.value` is the JSON that add_noise.py packs: x₀, ε and the table ᾱ. From then on every
-// x_t = √ᾱ_t · x₀ + √(1−ᾱ_t) · ε is computed here, and moving the slider asks the server nothing.
+// x_t = √ᾱ_t · x₀ + √(1−ᾱ_t) · ε is computed here, and moving the slider asks the server nothing. The values are those
+// of the pixels, or those of the model's latents; then decoded pictures of some t come along, for the VAE runs there.
 
 const STRIP = [0, 100, 250, 400, 600, 800, 999];
 const SECONDS = 8; // one run of the timeline
@@ -12,24 +13,100 @@ let t = Number(range.value);
 
 const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
 
-/** signal · x₀ + noise · ε on a canvas; `skip` = 2 takes every second pixel, which keeps the noise as strong as it is
- *  (averaging pixels would calm it). Values outside [-1, 1] are clipped, as when a picture is saved. */
+/** x₀ and ε as floats. Pixels: (side, side, 3), from 8 bits each. Latents: (channels, h, w), as they are. */
+function unpack(sent) {
+  if (sent.kind === "latents") {
+    const floats = (text) => new Float32Array(bytes(text).buffer);
+    return { ...sent, x0: floats(sent.x0), noise: floats(sent.noise) };
+  }
+  const noise = new Int8Array(bytes(sent.noise).buffer);
+  return {
+    ...sent,
+    x0: Float32Array.from(bytes(sent.x0), (level) => level / 127.5 - 1),
+    noise: Float32Array.from(noise, (unit) => unit / sent.noiseUnit),
+  };
+}
+
+/** signal · x₀ + noise · ε on a canvas. Values outside the shown range are clipped, as when a picture is saved. */
 function paint(canvas, signal, noise, skip = 1) {
+  if (data.kind === "latents") paintChannels(canvas, signal, noise);
+  else paintPixels(canvas, signal, noise, skip);
+}
+
+/** `skip` = 2 takes every second pixel, which keeps the noise as strong as it is (averaging would calm it). */
+function paintPixels(canvas, signal, noise, skip) {
   const side = data.side / skip;
+  canvas.width = canvas.height = side;
   const image = new ImageData(side, side);
   const out = image.data;
   for (let y = 0, to = 0; y < side; y++) {
     for (let x = 0; x < side; x++, to += 4) {
       const from = (y * skip * data.side + x * skip) * 3;
       for (let c = 0; c < 3; c++) {
-        const x0 = data.x0[from + c] / 127.5 - 1;
-        const value = signal * x0 + (noise * data.noise[from + c]) / data.noiseUnit;
+        const value = signal * data.x0[from + c] + noise * data.noise[from + c];
         out[to + c] = Math.round((value + 1) * 127.5); // a clamped array: below 0 is 0, above 255 is 255
       }
       out[to + 3] = 255;
     }
   }
   canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+/** All channels side by side, one square a value: black at −limit, white at limit. */
+function paintChannels(canvas, signal, noise) {
+  const [channels, height, width] = data.shape;
+  const columns = Math.ceil(Math.sqrt(channels));
+  canvas.width = columns * (width + 1) - 1;
+  canvas.height = Math.ceil(channels / columns) * (height + 1) - 1;
+  for (let c = 0; c < channels; c++) {
+    const image = new ImageData(width, height);
+    for (let i = 0; i < width * height; i++) {
+      const from = c * width * height + i;
+      const value = signal * data.x0[from] + noise * data.noise[from];
+      image.data.fill(Math.round((value / data.limit + 1) * 127.5), 4 * i, 4 * i + 3);
+      image.data[4 * i + 3] = 255;
+    }
+    canvas.getContext("2d").putImageData(image, (c % columns) * (width + 1), Math.floor(c / columns) * (height + 1));
+  }
+}
+
+/** The decoded picture of the nearest t that was decoded, said so under the picture. */
+function paintDecoded(canvas, at) {
+  const nearest = data.frames.reduce((a, b) => (Math.abs(b.t - at) < Math.abs(a.t - at) ? b : a));
+  canvas.width = nearest.image.naturalWidth;
+  canvas.height = nearest.image.naturalHeight;
+  canvas.getContext("2d").drawImage(nearest.image, 0, 0);
+  return nearest.t;
+}
+
+/** Histogram of all values of x_t, from −4 to 4, as a density; the normal curve on the same scale. */
+const BINS = 64;
+const valueX = (value) => 28 + 48 * (value + 4);
+function drawValues(signal, noise) {
+  const counts = new Float64Array(BINS);
+  const n = data.x0.length;
+  let sum = 0;
+  let squares = 0;
+  for (let i = 0; i < n; i++) {
+    const value = signal * data.x0[i] + noise * data.noise[i];
+    sum += value;
+    squares += value * value;
+    const bin = Math.floor((value + 4) * (BINS / 8));
+    if (bin >= 0 && bin < BINS) counts[bin]++;
+  }
+  const densities = Array.from(counts, (count) => (count * BINS) / (8 * n));
+  const top = Math.max(0.5, ...densities);
+  const valueY = (density) => 108 - (96 * density) / top;
+  const bars = densities.map((d, i) => `L${valueX(-4 + (8 * i) / BINS).toFixed(1)} ${valueY(d).toFixed(1)}h${384 / BINS}`);
+  place(".dpn-bars", { d: `M28 108${bars.join("")}L412 108Z` });
+  const normal = (value) => Math.exp((-value * value) / 2) / Math.sqrt(2 * Math.PI);
+  const line = Array.from({ length: 81 }, (_, i) => {
+    const value = -4 + i / 10;
+    return `${i ? "L" : "M"}${valueX(value).toFixed(1)} ${valueY(normal(value)).toFixed(1)}`;
+  });
+  place(".dpn-normal", { d: line.join("") });
+  show("mean", (sum / n).toFixed(3).replace("-", "−"));
+  show("variance", (squares / n - (sum / n) ** 2).toFixed(3));
 }
 
 const signalAt = (at) => Math.sqrt(data.alphaBar[at]);
@@ -69,7 +146,14 @@ function goTo(next) {
   if (!data) return;
   const power = data.alphaBar[t];
   const [signal, noise] = [signalAt(t), noiseAt(t)];
-  paint(find(".dpn-picture"), signal, noise);
+  if (data.kind === "latents") {
+    show("decoded", `decoded at t = ${paintDecoded(find(".dpn-picture"), t)}, the nearest of ${data.frames.length} that the VAE decoded`);
+    paint(find(".dpn-part-sum"), signal, noise);
+  } else {
+    paint(find(".dpn-picture"), signal, noise);
+    show("decoded", "");
+  }
+  drawValues(signal, noise);
   paint(find(".dpn-part-signal"), signal, 0, 2);
   paint(find(".dpn-part-noise"), 0, noise, 2);
   show("t", t);
@@ -145,15 +229,40 @@ const follow = (event) => {
 curve.addEventListener("pointerdown", follow);
 curve.addEventListener("pointermove", (event) => event.buttons && follow(event));
 
-function receive() {
+for (const at of [-4, -2, 0, 2, 4]) {
+  const tick = document.createElementNS("http://www.w3.org/2000/svg", "text");
+  tick.setAttribute("x", valueX(at));
+  tick.setAttribute("y", 125);
+  tick.setAttribute("text-anchor", "middle");
+  tick.textContent = String(at).replace("-", "−");
+  find(".dpn-value-ticks").append(tick);
+}
+
+/** A data URI -> an image that can be drawn. */
+async function loaded(frame) {
+  const image = new Image();
+  image.src = frame.src;
+  await image.decode();
+  return { t: frame.t, image };
+}
+
+let latest = 0;
+async function receive() {
   if (!props.value) return;
-  const sent = JSON.parse(props.value);
-  data = { ...sent, x0: bytes(sent.x0), noise: new Int8Array(bytes(sent.noise).buffer) };
+  const mine = ++latest;
+  const next = unpack(JSON.parse(props.value));
+  next.frames = await Promise.all((next.frames ?? []).map(loaded));
+  if (mine !== latest) return; // a newer one came while the pictures were being read
+  data = next;
+  element.querySelector(".dpn").dataset.kind = data.kind;
   show("half", data.half);
   show("last", data.last);
+  show("about", data.about);
+  show("count", data.x0.length.toLocaleString("en"));
   drawCurve();
   for (const frame of find(".dpn-strip").children) {
-    paint(frame.firstChild, signalAt(frame.dataset.t), noiseAt(frame.dataset.t), 2);
+    if (data.kind === "latents") paintDecoded(frame.firstChild, Number(frame.dataset.t));
+    else paint(frame.firstChild, signalAt(frame.dataset.t), noiseAt(frame.dataset.t), 2);
   }
   goTo(t);
   element.dataset.ready = data.key;

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,18 @@ import gradio as gr
 from PIL import Image
 
 from playground import noise, pictures
-from playground.ui import add_noise_walk
+from playground.engine import Engine
+from playground.inside import latent_noise
+from playground.recipe import Recipe
+from playground.samplers import SAMPLERS
+from playground.ui import add_noise_schedules, add_noise_walk
+from playground.ui.add_noise_picture import own_picture
 
 HERE = Path(__file__).parent
 CSS: str = (HERE / "add_noise.css").read_text("utf-8")  # theme.py joins it with the rest
 SKELETON: str = (HERE / "add_noise.html").read_text("utf-8")  # a template without placeholders: no text can enter it
 SCRIPT: str = (HERE / "add_noise.js").read_text("utf-8")
+MARKS_SCRIPT: str = (HERE / "add_noise_marks.js").read_text("utf-8")
 
 EXAMPLES = HERE.parents[1] / "examples" / "images"
 SAMPLES = (
@@ -34,6 +41,9 @@ SCHEDULES = (
     ("Cosine (improved DDPM)", "cosine"),
 )
 SHAPE = (3, pictures.SIDE, pictures.SIDE)
+SPACES = (("Pixels", "pixels"), ("Latents", "latents"))
+FRAMES = (*range(0, noise.TIMESTEPS, 50), noise.TIMESTEPS - 1)  # the t whose latents are decoded, 21 of them
+STEPS = 20
 
 
 def last_step(schedule: str) -> str:
@@ -53,16 +63,55 @@ def payload(picture: Image.Image, schedule: str, seed: int) -> str:
     epsilon = noise.noise_like(SHAPE, seed)
     return json.dumps(
         {
+            "kind": "pixels",
             "side": pictures.SIDE,
             "x0": base64.b64encode(picture.tobytes()).decode(),  # (H, W, 3) uint8, 0..255 for [-1, 1]
             "noise": base64.b64encode(noise.quantise(epsilon)).decode(),  # (H, W, 3) int8, see noise.quantise
             "noiseUnit": 32,
-            "alphaBar": noise.alphas_cumprod(schedule).tolist(),
-            "half": noise.half_signal_power(schedule),
-            "last": last_step(schedule),
+            "about": "",
             "key": f"{schedule} {seed}",
+            **_schedule(schedule),
         }
     )
+
+
+def latent_payload(engine: Engine, picture: Image.Image, schedule: str, seed: int) -> str:
+    """the same for the model's latents of the picture, with x_t decoded at some t; ValueError as above"""
+    side = engine.model.default_side
+    x0 = latent_noise.encode_picture(engine, picture.resize((side, side), Image.Resampling.LANCZOS))
+    epsilon = noise.noise_like(x0.shape, seed)
+    alphas = noise.alphas_cumprod(schedule)
+    decoded = latent_noise.decode(engine, latent_noise.noised(x0, epsilon, alphas, FRAMES))
+    channels, height, width = x0.shape[1:]
+    return json.dumps(
+        {
+            "kind": "latents",
+            "shape": [channels, height, width],
+            "x0": base64.b64encode(x0.numpy().astype("<f4").tobytes()).decode(),
+            "noise": base64.b64encode(epsilon.numpy().astype("<f4").tobytes()).decode(),
+            "limit": latent_noise.LIMIT,
+            "frames": [{"t": t, "src": _webp(frame)} for t, frame in zip(FRAMES, decoded, strict=True)],
+            "about": f"Here x₀ is what the model's VAE makes of the picture: {channels} channels of {height} × "
+            f"{width}, {3 * side * side // x0.numel()} times fewer values than its {side} × {side} pixels. Channels "
+            f"are drawn black at −{latent_noise.LIMIT:g} and white at {latent_noise.LIMIT:g}.",
+            "key": f"{schedule} {seed} latents",
+            **_schedule(schedule),
+        }
+    )
+
+
+def _schedule(schedule: str) -> dict[str, Any]:
+    return {
+        "alphaBar": noise.alphas_cumprod(schedule).tolist(),
+        "half": noise.half_signal_power(schedule),
+        "last": last_step(schedule),
+    }
+
+
+def _webp(picture: Image.Image) -> str:
+    file = io.BytesIO()
+    picture.save(file, "WEBP", quality=90)
+    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def add_noise(picture: str | None, t: int, schedule: str, seed: int) -> tuple[Image.Image, dict[str, Any]]:
@@ -86,31 +135,20 @@ def _error(sentence: str = "") -> str:
     return f'<p role="alert">{html.escape(sentence, quote=True)}</p>' if sentence else ""
 
 
-def _refresh(picture: Image.Image, schedule: str, seed: int) -> tuple[Any, str]:
-    """-> the stage's new value and the sentence under the seed; on bad input the stage stays as it is"""
-    try:
-        return payload(picture, schedule, seed), _error()
-    except ValueError as error:
-        return gr.skip(), _error(str(error))
+def visited(engine: Engine, sampler: str, steps: int, schedule: str) -> str:
+    """sampler key, N, schedule -> HTML: the timesteps the sampler visits, for the eye and as data for add_noise.js"""
+    Recipe(sampler=sampler, num_inference_steps=steps)  # ValueError with one sentence
+    config = {**engine.model.scheduler_config, **noise.SCHEDULES[noise.check_schedule(schedule)]}
+    times = noise.visited(sampler, steps, config)
+    shown = [f"{t:.0f}" for t in times]
+    listed = ", ".join(shown if len(shown) <= 24 else [*shown[:8], "…", *shown[-4:]])
+    return (
+        f'<p class="dpn-visits" data-visits="{",".join(shown)}">Marked on the timeline: {len(times)} of '
+        f"{noise.TIMESTEPS:,} timesteps. {listed}</p>"
+    )
 
 
-def _choose(schedule: str, seed: int, chosen: gr.SelectData) -> tuple[Any, ...]:
-    index = chosen.index
-    if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(SAMPLES):
-        return gr.skip(), gr.skip(), gr.skip(), gr.skip()
-    picture = pictures.open_picture(EXAMPLES / SAMPLES[index][0])
-    return picture, _error(), *_refresh(picture, schedule, seed)
-
-
-def _upload(path: str | None, schedule: str, seed: int) -> tuple[Any, ...]:
-    try:
-        picture = pictures.open_picture(path or "")
-    except ValueError as error:
-        return gr.skip(), _error(str(error)), gr.skip(), gr.skip(), gr.skip()
-    return picture, _error(), gr.Gallery(selected_index=None), *_refresh(picture, schedule, seed)
-
-
-def build() -> None:
+def build(engine: Engine) -> None:
     """Builds the tab; to be called inside `with gr.Tab("Add noise"):` of a gr.Blocks."""
     samples = [(pictures.open_picture(EXAMPLES / name), title) for name, title in SAMPLES]
     picture = gr.State(samples[0][0])
@@ -130,8 +168,14 @@ def build() -> None:
                 interactive=False,
                 elem_classes="dpn-samples",
             )
-            upload = gr.UploadButton("Upload your own", file_types=["image"], size="sm")
-            upload_error = gr.HTML(elem_classes="dp-error dpn-error dpn-flush")
+            own = own_picture()
+            own_error = gr.HTML(elem_classes="dp-error dpn-error dpn-flush")
+            space = gr.Radio(
+                list(SPACES),
+                value="pixels",
+                label="Pixels or latents",
+                info="Where the noise is added. A latent diffusion model works in its VAE's latents.",
+            )
             schedule = gr.Radio(
                 list(SCHEDULES),
                 value="scaled_linear",
@@ -140,21 +184,75 @@ def build() -> None:
             )
             seed = gr.Number(0, label="Seed of ε", info="Which noise is drawn. The same seed gives the same noise.")
             seed_error = gr.HTML(elem_classes="dp-error dpn-error dpn-flush")
+            sampler = gr.Dropdown(
+                [(row.label, key) for key, row in SAMPLERS.items()],
+                value="ddim",
+                label="Sampler",
+                info="On its way back it asks the network at these timesteps only.",
+            )
+            steps = gr.Number(STEPS, label="Steps")
+            steps_error = gr.HTML(elem_classes="dp-error dpn-error dpn-flush")
+            marks = gr.HTML(
+                visited(engine, "ddim", STEPS, "scaled_linear"),
+                js_on_load=MARKS_SCRIPT,
+                elem_classes="dpn-flush dpn-visited",
+                apply_default_css=False,
+            )
 
         with gr.Column(scale=1, min_width=320, elem_classes=["dp-stage", "dpn-column"]):
             stage = gr.HTML(
                 html_template=SKELETON, js_on_load=SCRIPT, apply_default_css=False, elem_classes="dpn-flush"
             )
             add_noise_walk.build(picture, schedule, seed)
+            add_noise_schedules.build()
 
-    settings = [schedule, seed]
+    def refresh(picture: Image.Image, schedule: str, seed: int, space: str) -> tuple[Any, str]:
+        """-> the stage's new value and the sentence under the seed; on bad input the stage stays as it is"""
+        try:
+            if space == "latents":
+                return latent_payload(engine, picture, schedule, seed), _error()
+            return payload(picture, schedule, seed), _error()
+        except ValueError as error:
+            return gr.skip(), _error(str(error))
+
+    def choose(schedule: str, seed: int, space: str, chosen: gr.SelectData) -> tuple[Any, ...]:
+        index = chosen.index
+        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(SAMPLES):
+            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        return samples[index][0], _error(), *refresh(samples[index][0], schedule, seed, space)
+
+    def bring(path: str | None, schedule: str, seed: int, space: str) -> tuple[Any, ...]:
+        if path is None:  # the field was emptied: the picture that is shown stays
+            return gr.skip(), _error(), gr.skip(), gr.skip(), gr.skip()
+        try:
+            mine = pictures.open_picture(path)
+        except ValueError as error:
+            return gr.skip(), _error(str(error)), gr.skip(), gr.skip(), gr.skip()
+        return mine, _error(), gr.Gallery(selected_index=None), *refresh(mine, schedule, seed, space)
+
+    def mark(sampler: str, steps: int, schedule: str) -> tuple[Any, str]:
+        try:
+            return visited(engine, sampler, steps, schedule), _error()
+        except ValueError as error:
+            return gr.skip(), _error(str(error))
+
+    settings = [schedule, seed, space]
     shown = [stage, seed_error]
     # Without the queue: a picture must not wait behind someone's grid.
-    stage.opened(_refresh, [picture, *settings], shown, queue=False, **quiet)
-    schedule.change(_refresh, [picture, *settings], shown, queue=False, **quiet)
-    seed.change(_refresh, [picture, *settings], shown, queue=False, trigger_mode="always_last", **quiet)
-    gallery.select(_choose, settings, [picture, upload_error, *shown], queue=False, **quiet)
-    upload.upload(_upload, [upload, *settings], [picture, upload_error, gallery, *shown], queue=False, **quiet)
+    stage.opened(refresh, [picture, *settings], shown, queue=False, **quiet)
+    gr.on([schedule.change, space.change], refresh, [picture, *settings], shown, queue=False, **quiet)
+    seed.change(refresh, [picture, *settings], shown, queue=False, trigger_mode="always_last", **quiet)
+    gallery.select(choose, settings, [picture, own_error, *shown], queue=False, **quiet)
+    own.input(bring, [own, *settings], [picture, own_error, gallery, *shown], queue=False, **quiet)
+    gr.on(
+        [sampler.change, steps.change, schedule.change],
+        mark,
+        [sampler, steps, schedule],
+        [marks, steps_error],
+        queue=False,
+        trigger_mode="always_last",
+        **quiet,
+    )
     _endpoint()
 
 

@@ -30,6 +30,13 @@ def _figure(picture: Image.Image, title: str, steps: int, seconds: float, measur
     )
 
 
+def other_seed(seed: int) -> int:
+    """The walk's seed. With the jump's own, its first step would draw the very ε of the jump, and the two would agree
+    by more than law.
+    """
+    return (noise.check_seed(seed) + 1) % (noise.MAX_SEED + 1)
+
+
 def compare(t: int, picture: Image.Image, schedule: str, seed: int) -> str:
     """t in 0..999, RGB picture, schedule, seed -> HTML: x_t by one jump and by t+1 steps, with what was measured"""
     try:
@@ -39,18 +46,49 @@ def compare(t: int, picture: Image.Image, schedule: str, seed: int) -> str:
         start = time.perf_counter()
         jumped = noise.add_noise(x0, epsilon, t, schedule)
         landed = time.perf_counter()
-        walked = noise.walk(x0, t, schedule, seed)
+        walked = noise.walk(x0, t, schedule, other_seed(seed))
         arrived = time.perf_counter()
     except ValueError as error:
         return f'<div class="dp-error"><p role="alert">{html.escape(str(error), quote=True)}</p></div>'
+    moments = [noise.moments(x, x0, t, schedule) for x in (jumped, walked)]
+    related = noise.correlation(jumped, walked, x0, t, schedule)
     figures = _figure(pictures.from_x0(jumped), "Jump", 1, landed - start, noise.amplitudes(jumped, x0)) + _figure(
         pictures.from_x0(walked), "Walk", t + 1, arrived - landed, noise.amplitudes(walked, x0)
     )
     return (
         f'<div class="dpn-compare">{figures}<p>At t = {t} the formula says signal {numbers.sqrt_alpha_bar:.3f} and '
         f"noise {numbers.sqrt_one_minus_alpha_bar:.3f}; the numbers beside the pictures were measured in their "
-        "pixels. The walk draws fresh noise at every step, so single pixels differ, and the amplitudes agree up to "
-        "chance.</p></div>"
+        f"pixels.</p></div>{_agreement(*moments, related, jumped.numel())}"
+    )
+
+
+def _agreement(jump: noise.Moments, walk: noise.Moments, related: float, n: int) -> str:
+    """-> mean and variance of both noise parts against the formula, with the error that chance alone makes"""
+
+    def cell(value: float, errors: float) -> str:
+        return f"<td>{value:.4f}".replace("-", "−") + f"</td><td>{errors:.1f}</td>"
+
+    rows = "".join(
+        f"<tr><th scope='row'>{name}</th>{cell(m.mean, m.mean_off)}{cell(m.variance, m.variance_off)}</tr>"
+        for name, m in (("Jump", jump), ("Walk", walk))
+    )
+    correlated = f"{related:.4f}".replace("-", "−")
+    farthest = max(max(m.mean_off, m.variance_off) for m in (jump, walk))
+    verdict = (
+        f"The farthest of the four is {farthest:.1f} standard errors off; chance alone puts 95 in 100 within 2."
+        if farthest <= 3
+        else f"The farthest of the four is {farthest:.1f} standard errors off, which chance rarely does."
+    )
+    return (
+        '<div class="dpn-walk-scroll"><table class="dpn-table dpn-agreement"><thead><tr>'
+        '<th scope="col">x<sub>t</sub> − √ᾱ · x<sub>0</sub></th><th scope="col">Mean</th>'
+        '<th scope="col">off by, errors</th><th scope="col">Variance</th>'
+        '<th scope="col">off by, errors</th></tr></thead><tbody>'
+        f"<tr><th scope='row'>Formula</th><td>0</td><td>± {jump.mean_error:.4f}</td>"
+        f"<td>{jump.expected_variance:.4f}</td><td>± {jump.variance_error:.4f}</td></tr>{rows}</tbody></table></div>"
+        f'<p class="dpn-walk-note">± is one standard error for {n:,} values. {verdict} The pictures differ because '
+        "jump and walk drew different noise (the walk's seed is one higher) from the same law: the correlation "
+        f"of their noise is {correlated}, and chance makes about ± {n**-0.5:.4f}.</p>"
     )
 
 

@@ -1,0 +1,1 @@
+"""What happens inside: the tensors of this very model, taken out while it works."""

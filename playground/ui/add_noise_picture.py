@@ -1,0 +1,29 @@
+"""One's own picture by upload, webcam or paste: a gr.Image that hands over the untouched file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+
+def own_picture() -> gr.Image:
+    """The field for the rail: drop, choose, take or paste a picture. Its value is the path of the file as it came."""
+    field = gr.Image(
+        label="Your own picture",
+        sources=["upload", "webcam", "clipboard"],
+        type="filepath",
+        height=150,
+        buttons=[],
+        placeholder="Drop a picture here, or choose one",
+        elem_classes="dpn-own",
+    )
+    # gr.Image would open the file itself, and answer a broken one with a stack trace; playground.pictures is to judge
+    # it. Set on the instance, because Gradio writes a .pyi file beside every subclass of a component.
+    field.preprocess = _path
+    return field
+
+
+def _path(payload: Any) -> str | None:
+    """What the browser sends -> path of an uploaded file, which Gradio has checked to be one, or None."""
+    return None if payload is None else payload.path

@@ -1,0 +1,263 @@
+"""The "Predict noise" tab: what the network is asked, what it answers, and where its answers lead. /predict_noise."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from playground import pictures
+from playground.engine import Engine
+from playground.inside import latent_noise, prediction
+from playground.recipe import Recipe
+from playground.ui import predict_noise_api
+from playground.ui import predict_noise_views as views
+from playground.ui.files import FILES
+from playground.ui.predict_noise_api import GUIDANCE, checked, decoded, png
+from playground.ui.shipped import EXAMPLES
+from playground.ui.words import HELP
+
+CSS: str = (Path(__file__).parent / "predict_noise.css").read_text("utf-8")  # theme.py joins it with the rest
+ON_LOAD = "if (!document.querySelector('.dpp-found b')) trigger('opened')"  # the curve is not paid for before
+
+SAMPLES = (  # file, title, what is in it
+    ("first_view/2.png", "Drawn by Pocket", "red apple, blue background"),
+    ("images/flower.webp", "Flower", "pink flower, green background"),
+    ("images/sphere.webp", "Ball on a table", "red ball on a wooden table"),
+    ("images/dusk.webp", "Lake at dusk", "sunrise over mountains and a lake"),
+    ("images/bust.webp", "Plaster head", "plaster head, grey background"),
+    ("images/quilt.webp", "Patchwork", "colourful patchwork quilt"),
+)
+WRONG = "yellow fish, green background"
+T = 500  # where the tab opens
+STEPS = 20
+POINTS = 20  # timesteps of the curve
+DRAWS = 8  # draws of ε for the averaged curve
+PLOT = {
+    "x": "t",
+    "color": "caption",
+    "color_map": views.COLOURS,
+    "height": 230,
+    "buttons": [],
+    "tooltip": "axis",
+    "elem_classes": "dpp-plot",
+}
+PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+LIGHT: dict[str, Any] = {"queue": False, **PRIVATE}
+QUEUED: dict[str, Any] = {"concurrency_limit": 8, "concurrency_id": "engine", **PRIVATE}
+
+
+def build(engine: Engine) -> None:
+    """Builds the tab; to be called inside `with gr.Tab("Predict noise"):` of a gr.Blocks."""
+    side, last = engine.model.default_side, prediction.total_timesteps(engine.model) - 1
+    samples = [(pictures.open_picture(EXAMPLES / name, side), title) for name, title, _ in SAMPLES]
+    subject = gr.State(None)  # a views.Subject once the tab was opened
+
+    @lru_cache(len(SAMPLES))
+    def sample(index: int) -> views.Subject:
+        return _look(engine, samples[index][0])
+
+    with gr.Row(elem_classes="dp-columns"):
+        with gr.Column(scale=0, min_width=340, elem_classes="dp-rail"):
+            gallery = gr.Gallery(
+                samples,
+                label="Picture x₀",
+                columns=3,
+                height="auto",
+                allow_preview=False,
+                selected_index=0,
+                object_fit="cover",
+                buttons=[],
+                interactive=False,
+                elem_classes="dpn-samples",
+            )
+            upload = gr.UploadButton("Upload your own", file_types=["image"], size="sm")
+            upload_error = _error_slot()
+            caption = gr.Textbox(
+                SAMPLES[0][2], label="Caption", info="Say what is in the picture.", max_lines=4, elem_id="pn-caption"
+            )
+            caption_error = _error_slot()
+            wrong = gr.Textbox(
+                WRONG, label="A wrong caption", info="Say what is not in it.", max_lines=4, elem_id="pn-wrong"
+            )
+            wrong_error = _error_slot()
+            seed = gr.Number(0, label="Seed of ε", info="Which noise is drawn.", elem_id="pn-seed")
+            seed_error = _error_slot()
+
+        with gr.Column(scale=1, min_width=320, elem_classes=["dp-stage", "dpn-column"]):
+            gr.HTML(
+                '<p class="dpp-lead">In training the network sees x<sub>t</sub>, t and the caption, and must name the '
+                "noise that was added. That is all it learns. Move t and see how well it does, and what is left of "
+                "the picture once its answer is subtracted.</p>",
+                elem_classes="dpp-flush",
+                apply_default_css=False,
+            )
+            t = gr.Slider(
+                0,
+                last,
+                value=min(T, last),
+                step=1,
+                label="Timestep t",
+                info="0 is the picture.",
+                buttons=[],
+                elem_classes="dpp-field",
+            )
+            t_error = _error_slot()
+            stage = gr.HTML(
+                views.stage(), js_on_load=ON_LOAD, elem_classes="dpp-flush", apply_default_css=False, elem_id="pn-stage"
+            )
+            _heading("Loss over t", "The same question at 20 noise levels, with three captions. One line for each.")
+            with gr.Row():
+                loss_plot = gr.LinePlot(**PLOT, y="L", title="L over t", min_width=300)
+                change_plot = gr.LinePlot(**PLOT, y="change of L in %", title="L, right against none", min_width=300)
+            found = gr.HTML('<p class="dpp-found"></p>', elem_classes="dpp-flush", apply_default_css=False)
+            more = gr.Button(f"Average over {DRAWS} draws of ε", size="sm", elem_classes="dpn-walk")
+            _heading(
+                "Let it guess from here",
+                "Forward and reverse meet: the formula takes the picture to t, the network takes it back with the "
+                "caption, step by step (DDIM, which adds no noise of its own). This is image-to-image.",
+            )
+            with gr.Row(elem_classes="dpp-ask"):
+                steps = gr.Number(
+                    STEPS,
+                    label="Steps",
+                    info="For the whole way from T; only those below t are taken.",
+                    elem_classes="dpp-field",
+                )
+                guidance = gr.Number(
+                    GUIDANCE, label="Guidance scale", info=HELP["guidance_scale"], elem_classes="dpp-field"
+                )
+            guess_error = _error_slot()
+            go = gr.Button("Let it guess from here", variant="primary", elem_classes="dpn-walk")
+            guessed = gr.HTML(
+                views.guess([None] * 8, [""] * 8, {}, {}), elem_classes="dpp-flush", apply_default_css=False
+            )
+
+    def ask(subject: views.Subject | None, caption: str, wrong: str, t: int, seed: int) -> list[Any]:
+        """-> stage, and the sentences under caption, wrong caption, seed and t; on bad input the stage stays"""
+        errors = _errors(engine, caption=caption, wrong=wrong, seed=seed)
+        if any(errors):
+            return [gr.skip(), *(views.error(e) for e in errors), gr.skip()]
+        subject = subject or sample(0)
+        try:
+            answers = prediction.predict(engine, subject.x0, [caption, wrong, ""], t, seed)
+        except ValueError as error:
+            return [gr.skip(), "", "", "", views.error(str(error))]
+        return [views.stage(subject, answers, list(decoded(engine, answers[0]))), "", "", "", ""]
+
+    def measure(
+        subject: views.Subject | None, caption: str, wrong: str, seed: int, draws: int = 1
+    ) -> Iterator[list[Any]]:
+        if any(_errors(engine, caption=caption, wrong=wrong, seed=seed)):
+            return
+        subject = subject or sample(0)
+        timesteps = latent_noise.spread_timesteps(last + 1, POINTS)
+        captions = [caption, wrong, ""]
+        for n, mean in enumerate(prediction.losses(engine, subject.x0, captions, timesteps, seed, draws), 1):
+            yield [*views.curves(timesteps, mean), views.curve_words(mean, n)]
+
+    def guess(
+        subject: views.Subject | None, caption: str, t: int, seed: int, steps: int, guidance: float
+    ) -> Iterator[list[Any]]:
+        subject = subject or sample(0)
+        try:
+            recipe = checked(engine, caption, seed).replace(num_inference_steps=steps, guidance_scale=guidance)
+            for html in _guessed(engine, subject, recipe, t):
+                yield [html, ""]
+        except ValueError as error:
+            yield [gr.skip(), views.error(str(error))]
+
+    def choose(wrong: str, t: int, seed: int, chosen: gr.SelectData) -> list[Any]:
+        index = chosen.index
+        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(SAMPLES):
+            return [gr.skip()] * 8
+        caption = SAMPLES[index][2]
+        return [sample(index), caption, "", *ask(sample(index), caption, wrong, t, seed)]
+
+    def uploaded(path: str | None, wrong: str, t: int, seed: int) -> list[Any]:
+        try:
+            new = _look(engine, pictures.open_picture(path or "", side))
+        except ValueError as error:
+            return [gr.skip(), gr.skip(), views.error(str(error)), *[gr.skip()] * 6]
+        return [new, "", "", gr.Gallery(selected_index=None), *ask(new, "", wrong, t, seed)]
+
+    shown = [stage, caption_error, wrong_error, seed_error, t_error]
+    asking, curve = [subject, caption, wrong, t, seed], [loss_plot, change_plot, found]
+    measuring = [subject, caption, wrong, seed]
+    if engine.model.device.type == "cpu":  # the first picture is there at once; elsewhere asking is fast anyway
+        stage.value = ask(None, SAMPLES[0][2], WRONG, min(T, last), 0)[0]
+    # Without the queue: one call of the network must not wait behind someone's grid.
+    opened = stage.opened(ask, asking, shown, **LIGHT)
+    picked = gallery.select(choose, [wrong, t, seed], [subject, caption, upload_error, *shown], **LIGHT)
+    sent = upload.upload(uploaded, [upload, wrong, t, seed], [subject, caption, upload_error, gallery, *shown], **LIGHT)
+    gr.on([c.change for c in (t, caption, wrong, seed)], ask, asking, shown, trigger_mode="always_last", **LIGHT)
+    for event in (opened, picked, sent):
+        event.then(measure, measuring, curve, **QUEUED)
+    settled = [c.submit for c in (caption, wrong, seed)] + [c.blur for c in (caption, wrong, seed)]
+    gr.on(settled, measure, measuring, curve, **QUEUED)
+    more.click(lambda *values: (yield from measure(*values, draws=DRAWS)), measuring, curve, **QUEUED)
+    go.click(guess, [subject, caption, t, seed, steps, guidance], [guessed, guess_error], **QUEUED)
+    predict_noise_api.build(engine)
+
+
+def _heading(title: str, says: str) -> None:
+    gr.HTML(
+        f'<div class="dpp-words"><h3>{title}</h3><p>{says}</p></div>',
+        elem_classes="dpp-flush",
+        apply_default_css=False,
+    )
+
+
+def _error_slot() -> gr.HTML:
+    return gr.HTML(elem_classes="dp-error dpn-error dpn-flush")
+
+
+def _look(engine: Engine, picture: Image.Image) -> views.Subject:
+    x0 = latent_noise.encode_picture(engine, picture)
+    return views.Subject(x0, views.source(next(latent_noise.decode(engine, x0))))
+
+
+def _errors(engine: Engine, caption: Any, wrong: Any, seed: Any) -> list[str]:
+    """-> one sentence, or none, for each of the three fields"""
+    sentences = []
+    for prompt, number in ((caption, 0), (wrong, 0), ("", seed)):
+        try:
+            checked(engine, prompt, number)
+            sentences.append("")
+        except ValueError as error:
+            sentences.append(str(error))
+    return sentences
+
+
+def _guessed(engine: Engine, subject: views.Subject, recipe: Recipe, t: int) -> Iterator[str]:
+    """-> the timeline again and again while the guess runs, and once more with its result"""
+    plan, started = prediction.plan(engine, recipe, t), time.perf_counter()
+    times = (*plan.timesteps, 0.0)
+    columns = views.chosen(len(times))
+    epsilon = prediction.draw_noise(subject.x0, recipe.seed)[0]
+    alphas = latent_noise.alphas_cumprod(engine.model)
+    forward = latent_noise.noised(subject.x0, epsilon, alphas, [int(times[c]) for c in columns])
+    forward[-1] = subject.x0[0]  # the left end is the picture itself, before any noise
+    sources = [_small(picture) for picture in latent_noise.preview(engine, forward)]
+    back: dict[int, str] = {}
+    guessed: dict[int, str] = {}
+    for frame in prediction.guess(engine, subject.x0, recipe, t):
+        if frame.k in columns:
+            back[columns.index(frame.k)] = _small(latent_noise.preview(engine, frame.x_t)[0])
+        if frame.k - 1 in columns:
+            guessed[columns.index(frame.k - 1)] = _small(latent_noise.preview(engine, frame.x0)[0])
+        if frame.k in columns:
+            yield views.guess([times[c] for c in columns], sources, back, guessed)
+    seconds, picture = time.perf_counter() - started, next(latent_noise.decode(engine, frame.x_t))
+    evaluations = frame.of * (2 if recipe.guided else 1)
+    found = views.result(subject, frame, picture, plan, evaluations, seconds, recipe.num_inference_steps)
+    yield views.guess([times[c] for c in columns], sources, back, guessed, found)
+
+
+def _small(picture: Image.Image) -> str:
+    return FILES.url(png(picture))
