@@ -11,6 +11,8 @@ from playground import Recipe
 from playground.engine import Engine
 from playground.store import from_png
 
+ENDPOINTS = ("/render_grid", "/add_noise", "/denoise", "/predict_noise", "/inspect_prompt")
+
 
 @pytest.fixture(scope="module")
 def client(address: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
@@ -18,7 +20,7 @@ def client(address: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
 
 
 def test_the_public_endpoints_are_these(client: Client) -> None:
-    assert sorted(client.view_api(return_format="dict")["named_endpoints"]) == ["/add_noise", "/render_grid"]
+    assert sorted(client.view_api(return_format="dict")["named_endpoints"]) == sorted(ENDPOINTS)
 
 
 def test_render_grid_gives_the_pictures_and_their_numbers(client: Client, engine: Engine) -> None:

@@ -7,7 +7,7 @@ import gradio as gr
 
 from playground.engine import Engine
 from playground.store import Store
-from playground.ui import add_noise, api, compare, theme
+from playground.ui import add_noise, api, compare, denoise, inside, predict_noise, theme
 
 LARGEST_UPLOAD = "8mb"
 PRECISIONS = {"torch.float32": "fp32", "torch.float16": "fp16", "torch.bfloat16": "bf16"}
@@ -20,7 +20,13 @@ def build_page(engine: Engine, store: Store) -> gr.Blocks:
         with gr.Tab("Compare"):
             compare.build(page, engine, store)
         with gr.Tab("Add noise"):
-            add_noise.build()
+            add_noise.build(engine)
+        with gr.Tab("Predict noise"):
+            predict_noise.build(engine)
+        with gr.Tab("Denoise"):
+            denoise.build(engine)
+        with gr.Tab("Inside"):
+            inside.build(engine)
         api.build(engine, store)
     return page.queue(max_size=QUEUE, default_concurrency_limit=8, api_open=False)
 

@@ -6,6 +6,9 @@ import gradio as gr
 from gradio.themes.utils import colors, sizes
 
 from playground.ui.add_noise import CSS as ADD_NOISE_CSS
+from playground.ui.denoise import CSS as DENOISE_CSS
+from playground.ui.inside import CSS as INSIDE_CSS
+from playground.ui.predict_noise import CSS as PREDICT_NOISE_CSS
 
 HERE = Path(__file__).parent
 SYSTEM_FONT = ("ui-sans-serif", "system-ui", "sans-serif")
@@ -52,4 +55,5 @@ def theme() -> gr.themes.Base:
 
 
 def css() -> str:
-    return (HERE / "page.css").read_text(encoding="utf-8") + ADD_NOISE_CSS
+    tabs = ADD_NOISE_CSS + DENOISE_CSS + PREDICT_NOISE_CSS + INSIDE_CSS
+    return (HERE / "page.css").read_text(encoding="utf-8") + tabs

@@ -1,0 +1,1 @@
+"""What a visitor can take away, one file per thing."""

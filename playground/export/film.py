@@ -1,0 +1,63 @@
+"""A film as one file: an animated GIF, which every program opens, or WebP, which keeps all colours.
+
+MP4 is not offered: writing it takes ffmpeg or another encoder, and none is among the playground's packages.
+"""
+
+import io
+from collections.abc import Sequence
+
+from PIL import Image, ImageDraw, ImageFont
+
+SIDE = 192  # pixels of one picture's longer side
+GAP = 8
+CAPTION = 22  # pixels above each picture
+PAPER, INK = (255, 255, 255), (40, 42, 46)
+FRAME_SECONDS = 0.2
+HOLD_SECONDS = 2.0  # of the last frame, the finished picture
+
+
+def sheet(rows: Sequence[Sequence[tuple[str, Image.Image]]]) -> Image.Image:
+    """Rows of (caption, picture), equally many and equally shaped -> one RGB picture with the captions above."""
+    width, height = rows[0][0][1].size
+    scale = SIDE / max(width, height)
+    cell = (round(width * scale), round(height * scale))
+    columns = len(rows[0])
+    size = (columns * (cell[0] + GAP) + GAP, len(rows) * (cell[1] + CAPTION + GAP) + GAP)
+    paper = Image.new("RGB", size, PAPER)
+    draw, font = ImageDraw.Draw(paper), ImageFont.load_default(13)
+    for j, row in enumerate(rows):
+        for i, (caption, picture) in enumerate(row):
+            x, y = GAP + i * (cell[0] + GAP), GAP + j * (cell[1] + CAPTION + GAP)
+            draw.text((x, y), caption, INK, font)
+            paper.paste(picture.convert("RGB").resize(cell, Image.Resampling.BICUBIC), (x, y + CAPTION))
+    return paper
+
+
+def to_gif(frames: Sequence[Image.Image]) -> bytes:
+    """Frames of one size -> an endless GIF; each frame has its own 256 colours, so colours are approximate."""
+    return _saved(frames, "GIF", optimize=False)
+
+
+def to_webp(frames: Sequence[Image.Image]) -> bytes:
+    """Frames of one size -> an endless animated WebP in true colour."""
+    return _saved(frames, "WEBP", quality=90, method=0)
+
+
+def _saved(frames: Sequence[Image.Image], kind: str, **options: object) -> bytes:
+    """Raises ValueError where there is nothing to save."""
+    if not frames:
+        raise ValueError("A film needs at least one frame.")
+    milliseconds = [round(1000 * FRAME_SECONDS)] * (len(frames) - 1) + [round(1000 * HOLD_SECONDS)]
+    if kind == "GIF":
+        frames = [_with_palette(frame) for frame in frames]
+    buffer = io.BytesIO()
+    frames[0].save(
+        buffer, kind, save_all=True, append_images=list(frames[1:]), duration=milliseconds, loop=0, **options
+    )
+    return buffer.getvalue()
+
+
+def _with_palette(frame: Image.Image) -> Image.Image:
+    """256 colours by octree (sixty times as fast as Pillow's median cut), dithered so that gradients stay smooth."""
+    colours = frame.quantize(256, Image.Quantize.FASTOCTREE)
+    return frame.quantize(palette=colours, dither=Image.Dither.FLOYDSTEINBERG)

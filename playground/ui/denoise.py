@@ -1,0 +1,107 @@
+"""The "Denoise" tab: one run as a film, two runs side by side, guidance taken apart, and the two kinds of steps."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from playground.engine import Engine
+from playground.inside.film import Ending, check, films
+from playground.recipe import Recipe
+from playground.ui import denoise_api
+from playground.ui.denoise_film import Lines
+from playground.ui.denoise_form import Form
+from playground.ui.files import FILES
+from playground.ui.shipped import examples
+
+HERE = Path(__file__).parent
+CSS: str = (HERE / "denoise.css").read_text("utf-8")  # theme.py joins it with the rest
+SKELETON: str = (HERE / "denoise.html").read_text("utf-8")  # a template without placeholders: no text can enter it
+# one script of two files: the sections under the film, then the film, which starts both
+SCRIPT: str = "".join((HERE / name).read_text("utf-8") for name in ("denoise_below.js", "denoise.js"))
+
+UPDATE_SECONDS = 0.15  # between two updates of the page; the first comes at once
+PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+ENGINE: dict[str, Any] = {"concurrency_limit": 8, "concurrency_id": "engine"}
+
+SAY = (
+    "<h2>One run, from noise to picture.</h2><p>At every step the network is asked which noise it sees in "
+    "x<sub>t</sub>; what is left without that noise is its guess of the picture, x̂₀. What to look for: at which t can "
+    "you first tell what x̂₀ will become, and how noisy is x<sub>t</sub> there?</p>"
+)
+
+
+def start_recipe(engine: Engine) -> Recipe:
+    """The recipe of the page's first view, for the model that is loaded."""
+    base = examples()[0].sweep.base
+    if engine.model.name == base.model:
+        return base
+    return base.replace(model=engine.model.name, width=engine.model.default_side, height=engine.model.default_side)
+
+
+def build(engine: Engine) -> None:
+    """Builds the tab and its endpoint; to be called inside `with gr.Tab("Denoise"):` of a gr.Blocks."""
+    with gr.Row(elem_classes="dp-columns"):
+        with gr.Column(elem_classes="dp-rail"):
+            form = Form(start_recipe(engine))
+        with gr.Column(elem_classes="dp-stage"):
+            gr.HTML(SAY, elem_classes="dp-say")
+            stage = gr.HTML(
+                html_template=SKELETON, js_on_load=SCRIPT, apply_default_css=False, elem_classes="dpd-flush"
+            )
+            with gr.Row(elem_classes="dpd-files"):
+                gif = gr.DownloadButton("Download GIF", size="sm", interactive=False, elem_id="denoise-gif")
+                webp = gr.DownloadButton("Download WebP", size="sm", interactive=False, elem_id="denoise-webp")
+            gr.HTML(
+                "<p>GIF opens everywhere and has 256 colours per frame; animated WebP has all of them. MP4 would need "
+                "an encoder that this playground does not carry.</p>",
+                elem_classes="dp-total",
+            )
+
+    def run(*values: Any) -> Iterator[list[Any]]:
+        reading = form.read(values)
+        errors = dict(reading.errors)
+        for slot, recipes in (("num_inference_steps", reading.recipes[:1]), ("second", reading.recipes)):
+            try:
+                check(engine, recipes)
+            except ValueError as error:
+                errors[slot] = str(error)
+                break
+        if errors:
+            yield [*form.error_html(errors), gr.skip(), gr.skip(), gr.skip()]
+            return
+        lines = Lines(engine, reading.recipes, reading.varied)
+        clear = [gr.DownloadButton(value=None, interactive=False)] * 2
+        yield [*form.error_html({}), lines.text, *clear]
+        rest, updated = [gr.skip()] * len(form.errors), 0.0
+        try:
+            for i, shot in films(engine, reading.recipes):
+                due = isinstance(shot, Ending) or time.perf_counter() - updated > UPDATE_SECONDS
+                if lines.take(i, shot) and due:
+                    updated = time.perf_counter()
+                    yield [*rest, lines.text, gr.skip(), gr.skip()]
+        except (FloatingPointError, RuntimeError) as error:
+            sentence = str(error).strip().splitlines() or ["The run failed."]
+            failed = form.error_html({"second" if reading.varied else "guidance_scale": sentence[0][:200]})
+            yield [*failed, lines.text, gr.skip(), gr.skip()]
+            return
+        saved = zip(lines.files(), ("film.gif", "film.webp"), strict=True)
+        yield [*rest, lines.text, *(gr.DownloadButton(value=FILES.path(*file), interactive=True) for file in saved)]
+
+    outputs = [*form.errors.values(), stage, gif, webp]
+    # nobody pays for a film before this tab is looked at; then it is computed here and now, from the form's recipe
+    opening = stage.opened(run, form.inputs, outputs, **ENGINE, **PRIVATE)
+    form.beside.change(form.show_second, form.beside, list(form.seconds.values()), queue=False, **PRIVATE)
+    asked = gr.on(
+        [form.run.click, form.fields["prompt"].submit, form.fields["negative_prompt"].submit],
+        run,
+        form.inputs,
+        outputs,
+        cancels=opening,
+        **ENGINE,
+        **PRIVATE,
+    )
+    form.stop.click(None, None, None, cancels=[opening, asked], queue=False, **PRIVATE)
+    denoise_api.build(engine)
