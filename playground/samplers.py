@@ -20,7 +20,7 @@ class Sampler:
     brownian_noise: bool = False  # draws it from a Brownian tree with the recipe's seed, not from a generator
     adds_noise: bool = False  # draws fresh noise at every step, so the picture keeps changing with more steps
     fewest_steps: int = 1
-    most_steps: int = 1000  # the schedule has that many; some samplers can take fewer
+    most_steps: int = 1000  # the schedule has that many; see LEADING for those that can take fewer
     usual_steps: tuple[int, int] = (20, 50)
     sentence: str = ""  # what a learner should know
     paper: str = ""
@@ -40,13 +40,18 @@ class Sampler:
         return getattr(diffusers, self.scheduler_class).from_config(schedule, **self.config, **seeded)
 
 
+# These place their timesteps from the clean end, one further than zero (steps_offset, as Stable Diffusion has it), so
+# a thousandth step would stand at t = 1000, where the schedule has no value.
+LEADING = 999
+
 _ROWS = (
     Sampler(
         "ddpm",
         "DDPM",
         "DDPMScheduler",
         adds_noise=True,
-        usual_steps=(200, 1000),
+        most_steps=LEADING,
+        usual_steps=(200, 999),
         sentence="The original: removes a little noise, adds a little back, and needs hundreds of steps for it.",
         paper="https://arxiv.org/abs/2006.11239",
     ),
@@ -54,6 +59,7 @@ _ROWS = (
         "ddim",
         "DDIM",
         "DDIMScheduler",
+        most_steps=LEADING,
         sentence="The same network without the added noise: a straight walk that can take large steps.",
         paper="https://arxiv.org/abs/2010.02502",
     ),
@@ -64,6 +70,7 @@ _ROWS = (
         {"skip_prk_steps": True},
         extra_calls=1,
         fewest_steps=2,
+        most_steps=LEADING,
         sentence="Remembers the last four predictions to bend each step along the curve.",
         paper="https://arxiv.org/abs/2202.09778",
     ),

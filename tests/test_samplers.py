@@ -51,3 +51,11 @@ def test_every_row_teaches() -> None:
     for sampler in SAMPLERS.values():
         assert sampler.sentence.endswith(".") and sampler.paper.startswith("https://arxiv.org/abs/")
         assert sampler.fewest_steps <= sampler.usual_steps[0] < sampler.usual_steps[1] <= sampler.most_steps
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
+def test_the_longest_run_stays_inside_the_schedule(engine: Engine, sampler: Sampler) -> None:
+    trajectory = Trajectory(Recipe(sampler=sampler.key, num_inference_steps=sampler.most_steps), engine.model)
+    assert float(trajectory.scheduler.timesteps.max()) <= 999
+    trajectory.model_input()
+    trajectory.advance([torch.zeros_like(trajectory.latents)] * 2)

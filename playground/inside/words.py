@@ -1,0 +1,128 @@
+"""A prompt as the tokenizer cuts it: tokens with ids, words that fall into pieces, words that no longer fit."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from playground.models import LatentModel
+
+_lock = threading.Lock()
+_copies: dict[int, tuple[Any, Any]] = {}  # id of a model's tokenizer -> (that tokenizer, our copy)
+
+
+@dataclass(frozen=True)
+class Token:
+    """One of the `limit` positions that the text encoder reads."""
+
+    id: int
+    piece: str  # as the vocabulary spells it; "</w>" ends a word, bytes stand as single letters (byte-level BPE)
+    text: str  # the part of the prompt it stands for; empty for marks
+    kind: str  # "start", "text", "end" or "padding"
+    word: int | None  # index into Words.words
+    whole: bool = True  # False where it is a byte that makes no character by itself
+
+
+@dataclass(frozen=True)
+class Word:
+    """What the tokenizer splits at: a word, a digit, a run of punctuation."""
+
+    text: str
+    pieces: int  # tokens it takes, kept or not
+    positions: tuple[int, ...]  # of its tokens among Words.tokens; fewer than `pieces` where it was cut off
+    unknown: bool  # True where a piece is not in the vocabulary at all and stands as the unknown token
+
+    @property
+    def truncated(self) -> bool:
+        return len(self.positions) < self.pieces
+
+
+@dataclass(frozen=True)
+class Words:
+    tokens: tuple[Token, ...]  # exactly `limit`, padding included
+    words: tuple[Word, ...]
+    limit: int  # positions that the text encoder has
+    needed: int  # positions that the whole text would take, marks included; may exceed the limit
+    marks: int  # of those, start and end marks
+
+    @property
+    def truncated(self) -> tuple[Word, ...]:
+        """Words of which the model sees nothing or only a part."""
+        return tuple(word for word in self.words if word.truncated)
+
+    @property
+    def in_pieces(self) -> tuple[Word, ...]:
+        """Words that are no single token."""
+        return tuple(word for word in self.words if word.pieces > 1)
+
+    @property
+    def ids(self) -> tuple[int, ...]:
+        return tuple(token.id for token in self.tokens)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON, with `truncated` as texts."""
+        return asdict(self) | {"truncated": [word.text for word in self.truncated]}
+
+
+def cut(model: LatentModel, text: str) -> Words:
+    """text -> its tokens, cut and padded to the model's limit: the same ids that `model.encode` looks up."""
+    tokenizer = _own(model.tokenizer)
+    limit = model.tokenizer.model_max_length
+    whole = tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
+    tokens = _tokens(tokenizer, text, whole)
+    before = [token for token in tokens if token.kind == "start"]
+    inside = [token for token in tokens if token.kind == "text"]
+    after = [token for token in tokens if token.kind == "end"]
+    kept = [*before, *inside[: limit - len(before) - len(after)], *after]
+    padding = Token(tokenizer.pad_token_id, _piece(tokenizer, tokenizer.pad_token_id), "", "padding", None)
+    padded = kept + [padding] * (limit - len(kept))
+    words = _words(tokenizer, text, inside, padded, whole)
+    return Words(tuple(padded), words, limit, len(tokens), len(before) + len(after))
+
+
+def _own(tokenizer: Any) -> Any:
+    """Our copy: a fast tokenizer keeps its truncation as state, and the engine's thread may set it at this moment."""
+    with _lock:
+        if id(tokenizer) not in _copies:
+            _copies[id(tokenizer)] = (tokenizer, copy.deepcopy(tokenizer))  # holding it keeps its id from being reused
+        return _copies[id(tokenizer)][1]
+
+
+def _tokens(tokenizer: Any, text: str, whole: Any) -> list[Token]:
+    """The text's tokens with its marks, not cut and not padded."""
+    found = []
+    columns = zip(
+        whole["input_ids"], whole["offset_mapping"], whole["special_tokens_mask"], whole.word_ids(), strict=True
+    )
+    for id_, (start, end), special, word in columns:
+        if special:  # a mark that the tokenizer added; a mark that somebody typed is text
+            kind = (
+                "start" if not any(token.kind == "text" for token in found) and id_ == tokenizer.bos_token_id else "end"
+            )
+            found.append(Token(id_, _piece(tokenizer, id_), "", kind, None))
+        else:
+            is_whole = "\ufffd" not in tokenizer.decode([id_])
+            found.append(Token(id_, _piece(tokenizer, id_), text[start:end], "text", word, is_whole))
+    return found
+
+
+def _piece(tokenizer: Any, id_: int) -> str:
+    return str(tokenizer.convert_ids_to_tokens(id_))
+
+
+def _words(tokenizer: Any, text: str, inside: list[Token], padded: list[Token], whole: Any) -> tuple[Word, ...]:
+    words = []
+    spans: dict[int, list[int]] = {}
+    for (start, end), word in zip(whole["offset_mapping"], whole.word_ids(), strict=True):
+        if word is not None:
+            span = spans.setdefault(word, [start, end])
+            span[1] = max(span[1], end)
+    for index, (start, end) in spans.items():
+        pieces = [token for token in inside if token.word == index]
+        positions = tuple(i for i, token in enumerate(padded) if token.word == index)
+        shown = text[start:end]
+        missing = any(token.id == tokenizer.unk_token_id for token in pieces) and shown != tokenizer.unk_token
+        words.append(Word(shown, len(pieces), positions, missing))
+    return tuple(words)

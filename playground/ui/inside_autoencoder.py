@@ -1,0 +1,148 @@
+"""Pixels and latents: a picture through the VAE and back, what that loses, and what working in latents saves."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from playground import pictures
+from playground.engine import Engine
+from playground.inside.autoencoder import GAIN, TIMED, Cost, RoundTrip, channel_pictures, cost, round_trip
+from playground.ui.add_noise import EXAMPLES, SAMPLES
+from playground.ui.inside_attention import first_line
+from playground.ui.inside_format import count, error, image, milliseconds, shape
+
+WORDS = (
+    '<section class="dpi-section"><h2>Pixels and latents</h2><p>The VAE turns a picture into far fewer numbers and '
+    "back. All denoising happens on those few numbers, so every step is cheaper; the price is what the VAE cannot "
+    "bring back.</p></section>"
+)
+
+
+def build(engine: Engine, generated: gr.State) -> Any:
+    """Builds the section; `generated` holds the latest picture of the walk. Returns (function, inputs, outputs).
+
+    The caller runs these when the tab is opened, so that the section is never empty.
+    """
+    side = engine.model.default_side
+
+    def examine(picture: Image.Image | None) -> list[Any]:
+        if picture is None:
+            return [error("There is no generated picture yet; press Walk first."), gr.skip()]
+        try:
+            return ["", view(round_trip(engine, picture), cost(engine.model, picture.height, picture.width))]
+        except (ValueError, RuntimeError) as problem:
+            return [error(first_line(problem)), gr.skip()]
+
+    def choose(chosen: gr.SelectData) -> list[Any]:
+        index = chosen.index
+        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(SAMPLES):
+            return [gr.skip(), gr.skip()]
+        return examine(pictures.open_picture(EXAMPLES / SAMPLES[index][0], side))
+
+    def upload_(path: str | None) -> list[Any]:
+        try:
+            return examine(pictures.open_picture(path or "", side))
+        except ValueError as problem:
+            return [error(str(problem)), gr.skip()]
+
+    gr.HTML(WORDS, elem_id="inside-autoencoder")
+    with gr.Row(elem_classes="dpi-sources"):
+        samples = gr.Gallery(
+            [(pictures.open_picture(EXAMPLES / name, 96), title) for name, title in SAMPLES],
+            label="Sample pictures",
+            columns=len(SAMPLES),
+            height="auto",
+            allow_preview=False,
+            object_fit="cover",
+            buttons=[],
+            interactive=False,
+            elem_id="inside-samples",
+            scale=3,
+        )
+        with gr.Column(min_width=160, scale=1):
+            own = gr.Button("The generated picture", size="sm", elem_id="inside-own")
+            upload = gr.UploadButton("Upload your own", file_types=["image"], size="sm", elem_id="inside-upload")
+    wrong = gr.HTML(elem_classes="dp-error", elem_id="inside-picture-error")
+    shown = gr.HTML(elem_id="inside-vae", min_height=420)
+    outputs = [wrong, shown]
+    options: dict[str, Any] = {"concurrency_limit": 8, "concurrency_id": "engine"}
+    options |= {"api_visibility": "private", "show_progress": "hidden"}
+    unselected = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+    samples.select(choose, None, outputs, **options)
+    upload.upload(upload_, upload, outputs, **options)
+    own.click(examine, generated, outputs, **options)
+    gr.on([upload.upload, own.click], lambda: gr.Gallery(selected_index=None), None, samples, **unselected)
+    return examine, [generated], outputs
+
+
+def view(found: RoundTrip, costs: Cost) -> str:
+    """The round trip as HTML: four pictures in a row, then its numbers, then the two costs as bars."""
+    channels, limit = channel_pictures(found.latents)
+    side = f"{found.picture.width} × {found.picture.height}"
+    tiles = "".join(image(p, f"Latent channel {i + 1}", "dpi-pixels") for i, p in enumerate(channels))
+    figures = (
+        f"<figure>{image(found.picture, 'The picture')}<figcaption>Picture<small>{side} × 3</small></figcaption>"
+        "</figure>"
+        f'<figure><div class="dpi-four">{tiles}</div><figcaption>Latents<small>{shape(found.latents.shape)}, '
+        f"black −{limit:.1f}, white {limit:.1f}</small></figcaption></figure>"
+        f"<figure>{image(found.decoded, 'The picture decoded from the latents')}<figcaption>Decoded again"
+        f"<small>PSNR {decibel(found.psnr)}</small></figcaption></figure>"
+        f"<figure>{image(found.difference, 'The difference')}<figcaption>Difference × {GAIN}"
+        "<small>black: nothing lost</small></figcaption></figure>"
+    )
+    return (
+        f'<section class="dpi-trip" aria-label="The VAE round trip"><div class="dpi-row">{figures}</div>'
+        f"{_numbers(found)}{_bars(found, costs)}</section>"
+    )
+
+
+def decibel(psnr: float) -> str:
+    return "infinite: equal" if math.isinf(psnr) else f"{psnr:.2f} dB"
+
+
+def _numbers(found: RoundTrip) -> str:
+    before, after = found.values_before, found.values_after
+    rows = [
+        ("Numbers before", f"{before:,}"),
+        ("Numbers after", f"{after:,}"),
+        ("Ratio", f"{before / after:g} : 1"),
+        ("PSNR", decibel(found.psnr)),
+        ("Encode", milliseconds(found.milliseconds["encode"])),
+        ("Decode", milliseconds(found.milliseconds["decode"])),
+        ("One U-Net call", milliseconds(found.milliseconds["unet"])),
+    ]
+    cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in rows)
+    return (
+        f'<dl class="dpi-facts">{cells}</dl><p class="dpi-quiet">Times were measured just now, the median of {TIMED} '
+        f"runs: the VAE in {found.dtypes['vae']}, one row through the U-Net in {found.dtypes['unet']}, on the "
+        "latents. PSNR compares the 8-bit pictures shown; higher is closer.</p>"
+    )
+
+
+def _bars(found: RoundTrip, costs: Cost) -> str:
+    height, width = found.picture.height, found.picture.width
+    rows, columns = found.latents.shape[-2:]
+    bars = [
+        (f"U-Net on {rows} × {columns} latents", costs.unet_latents),
+        (f"the same U-Net on {height} × {width} pixels", costs.unet_pixels),
+        ("VAE encoder, once", costs.encode),
+        ("VAE decoder, once", costs.decode),
+    ]
+    most = max(value for _, value in bars)
+    drawn = "".join(
+        f'<div><dt>{name}</dt><dd><i style="width: {100 * value / most:.2f}%"></i><span>{count(value)}</span></dd>'
+        "</div>"
+        for name, value in bars
+    )
+    ratio = costs.unet_pixels / costs.unet_latents
+    places = height * width / (rows * columns)
+    return (
+        f'<h3>Multiply-adds of one pass</h3><dl class="dpi-bars">{drawn}</dl><p class="dpi-quiet">Counted from the '
+        f"shapes of the networks, not timed. On pixels one U-Net call would take {ratio:.0f} times the "
+        f"multiply-adds, with {places:g} times as many places: self-attention compares every place with every other, "
+        "and so grows faster.</p>"
+    )
