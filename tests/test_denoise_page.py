@@ -127,7 +127,10 @@ def test_only_the_endpoint_is_public(client: Client) -> None:
         ({"seed": -1}, "seed must be from 0 to 4,294,967,295, not -1."),
         ({"sampler": "<b>"}, "sampler must be one of"),
         ({"model": "../../etc"}, "model must be pocket"),
-        ({"sampler": "ddim", "num_inference_steps": 1000}, "num_inference_steps must be at most 999 for the sampler ddim."),
+        (
+            {"sampler": "ddim", "num_inference_steps": 1000},
+            "num_inference_steps must be at most 999 for the sampler ddim.",
+        ),
         ([], "A recipe must be a JSON object"),
     ],
 )

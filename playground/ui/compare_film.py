@@ -34,7 +34,7 @@ class GridFilm:
             x="share",
             y="distance",
             x_title="share of the run, %",
-            y_title="RMS difference of two cells' x̂₀",
+            y_title="distance of two x̂₀",
             height=200,
             visible=False,
             elem_id="film-curve",
@@ -86,7 +86,8 @@ def bar(engine: Engine, recipes: list[Recipe], films: list[CellFilm | None]) -> 
         '<fieldset><legend class="dp-hidden">What to show</legend>'
         '<label><input type="radio" name="dp-view" value="x0" checked> predicted x̂₀</label>'
         '<label><input type="radio" name="dp-view" value="xt"> noisy x_t</label></fieldset>'
-        f"<p>{note} Drawn by the quick decoder; the last position is the finished picture.</p></div>"
+        f"<p>{note} Drawn by the quick decoder; the last position is the finished picture. Below: how far the cells "
+        "are apart, the root mean square difference of two cells' x̂₀ per latent value, over all pairs.</p></div>"
     )
 
 

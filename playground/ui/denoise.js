@@ -76,7 +76,7 @@ function makeStrip() {
       box.className = "dpd-frame";
       img.dataset.run = run;
       img.dataset.kind = kind;
-      img.alt = "";
+      img.alt = kind === "x0" ? "predicted x̂₀" : "noisy x_t";
       box.append(img);
       button.append(box);
     }

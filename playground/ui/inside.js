@@ -29,4 +29,5 @@ new MutationObserver(apply).observe(element, {
   childList: true, subtree: true, attributes: true, attributeFilter: ["aria-expanded"],
 });
 open("tokens");
-if (!element.querySelector(".dpi")) trigger("opened"); // nobody pays for an encoding before this tab is looked at
+// nobody pays for the autoencoder before this tab is looked at, nor twice
+if (!document.querySelector(".dpi-trip")) trigger("opened");

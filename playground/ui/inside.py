@@ -66,15 +66,17 @@ def build(engine: Engine) -> None:
         text = prompt or ""
         return "" if len(text) > PROMPT_LIMIT else _cut(engine, text)
 
-    generated = gr.State(None)
+    # on a CPU what needs no network call is there from the beginning; elsewhere asking for it is fast anyway
+    at_once = opened() if engine.model.device.type == "cpu" else [None, None, None]
+    generated = gr.State(at_once[2])
     with gr.Row(elem_classes="dp-columns"):
         with gr.Column(elem_classes="dp-rail"):
             form = Form(start)
             form.cut.value = _cut(engine, start.prompt)
         with gr.Column(elem_classes=["dp-stage", "dpi-stage"]):
             gr.HTML(WORDS, elem_classes="dp-say")
-            stage = gr.HTML(js_on_load=SCRIPT, elem_id="inside-diagram", min_height=560)
-            status = gr.HTML(elem_classes="dp-total", elem_id="inside-status")
+            stage = gr.HTML(at_once[0], js_on_load=SCRIPT, elem_id="inside-diagram", min_height=560)
+            status = gr.HTML(at_once[1], elem_classes="dp-total", elem_id="inside-status")
             looks = inside_attention.build(engine, form)
             examine, sources, trip = inside_autoencoder.build(engine, generated)
 
