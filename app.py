@@ -6,6 +6,11 @@ python app.py [--model pocket] [--port 7860] [--host 127.0.0.1] [--compile]
 import argparse
 import os
 
+try:
+    import spaces  # noqa: F401  before torch, because ZeroGPU lends its device by patching it
+except ImportError:
+    pass
+
 import diffusers
 import transformers
 

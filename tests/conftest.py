@@ -1,9 +1,11 @@
 """Real parts only: the shipped model, a real Gradio server, a real Chromium."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import gradio as gr
 import pytest
 import torch
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -13,7 +15,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 from playground import open_engine  # noqa: E402
 from playground.engine import Engine  # noqa: E402
 from playground.store import Store  # noqa: E402
-from playground.ui import build_page, launch_options  # noqa: E402
+from playground.ui import build_page, launch_options, theme  # noqa: E402
 from tests.ensure_chromium import found  # noqa: E402
 
 
@@ -47,6 +49,24 @@ def address(engine: Engine, server_store: Store, tmp_path_factory: pytest.TempPa
     _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
     yield url
     page.close()
+
+
+@contextmanager
+def one_tab(title: str, build: Callable[[], None], folder: Path) -> Iterator[str]:
+    """The address of a page that has only this tab, and another one to come from; `folder` is for Gradio's files."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder))
+        with gr.Blocks(analytics_enabled=False) as demo:
+            with gr.Tab("Elsewhere"):
+                gr.Markdown("Another tab.")
+            with gr.Tab(title):
+                build()
+        demo.queue(api_open=False)
+        _, url, _ = demo.launch(
+            prevent_thread_lock=True, quiet=True, theme=theme.theme(), css=theme.css(), server_name="127.0.0.1"
+        )
+        yield url
+        demo.close()
 
 
 @pytest.fixture(scope="session")

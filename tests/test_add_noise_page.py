@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import gradio as gr
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
@@ -19,27 +18,16 @@ from playwright.sync_api import Browser, Page, expect
 from playground import noise, pictures
 from playground.engine import Engine
 from playground.inside import latent_noise
-from playground.ui import add_noise, add_noise_schedules, theme
+from playground.ui import add_noise, add_noise_schedules
+from tests.conftest import one_tab
 
 DUSK = add_noise.EXAMPLES / "dusk.webp"
 
 
 @pytest.fixture(scope="module")
 def address(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
-        with gr.Blocks(analytics_enabled=False) as demo:
-            with gr.Tabs():
-                with gr.Tab("Elsewhere"):
-                    gr.Markdown("Another tab.")
-                with gr.Tab("Add noise"):
-                    add_noise.build(engine)
-        demo.queue(api_open=False)
-        _, url, _ = demo.launch(
-            prevent_thread_lock=True, quiet=True, theme=theme.theme(), css=theme.css(), server_name="127.0.0.1"
-        )
+    with one_tab("Add noise", lambda: add_noise.build(engine), tmp_path_factory.mktemp("gradio")) as url:
         yield url
-        demo.close()
 
 
 @pytest.fixture

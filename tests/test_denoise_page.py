@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import gradio as gr
 import numpy as np
 import pytest
 from gradio_client import Client
@@ -17,7 +16,8 @@ from playground import Recipe
 from playground.engine import Engine
 from playground.inside.film import levels
 from playground.store import from_png
-from playground.ui import denoise, theme
+from playground.ui import denoise
+from tests.conftest import one_tab
 
 STEPS = 6  # a short film, so that the tests are quick
 
@@ -25,20 +25,10 @@ STEPS = 6  # a short film, so that the tests are quick
 @pytest.fixture(scope="module")
 def address(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
         start = denoise.start_recipe(engine).replace(num_inference_steps=STEPS)
         patch.setattr(denoise, "start_recipe", lambda engine: start)
-        with gr.Blocks(analytics_enabled=False) as demo:
-            with gr.Tab("Elsewhere"):
-                gr.Markdown("Another tab.")
-            with gr.Tab("Denoise"):
-                denoise.build(engine)
-        demo.queue(api_open=False)
-        _, url, _ = demo.launch(
-            prevent_thread_lock=True, quiet=True, theme=theme.theme(), css=theme.css(), server_name="127.0.0.1"
-        )
-        yield url
-        demo.close()
+        with one_tab("Denoise", lambda: denoise.build(engine), tmp_path_factory.mktemp("gradio")) as url:
+            yield url
 
 
 @pytest.fixture(scope="module")

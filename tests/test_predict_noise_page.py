@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import gradio as gr
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
@@ -18,8 +16,9 @@ from playwright.sync_api import Browser, Page, expect
 from playground import pictures
 from playground.engine import Engine
 from playground.inside import latent_noise, prediction
-from playground.ui import predict_noise, theme
+from playground.ui import predict_noise
 from playground.ui.shipped import EXAMPLES
+from tests.conftest import one_tab
 
 APPLE = EXAMPLES / "first_view" / "2.png"
 CAPTION = "red apple, blue background"
@@ -27,18 +26,8 @@ CAPTION = "red apple, blue background"
 
 @pytest.fixture(scope="module")
 def address(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("gradio"))
-    with gr.Blocks(analytics_enabled=False) as demo:
-        with gr.Tab("Elsewhere"):
-            gr.Markdown("Another tab.")
-        with gr.Tab("Predict noise"):
-            predict_noise.build(engine)
-    demo.queue(api_open=False)
-    _, url, _ = demo.launch(
-        prevent_thread_lock=True, quiet=True, theme=theme.theme(), css=theme.css(), server_name="127.0.0.1"
-    )
-    yield url
-    demo.close()
+    with one_tab("Predict noise", lambda: predict_noise.build(engine), tmp_path_factory.mktemp("gradio")) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from playground.engine import Done, Engine
 from .colours import BACKGROUNDS, lab, nearest_colour
 from .judge import Judge, load_judge, names_ranked
 from .text import POCKET
-from .things import held_out, things
+from .things import STYLES, held_out, things
 from .train import load_checkpoint
 from .vae import psnr, unseen_pictures
 
@@ -123,7 +123,9 @@ def write_card(report: dict) -> None:
             lines.append(f"| {label}, {where} | " + " | ".join(values) + " |")
     lines += [
         "",
-        f"VAE: {report['vae_psnr']:.1f} dB PSNR on sprites it never trained on. U-Net and text encoder: "
+        f"VAE: {report['vae_psnr']:.1f} dB PSNR on sprites it never trained on, over four styles; by style: "
+        + ", ".join(f"{style} {value:.1f} dB" for style, value in report["vae_psnr_by_style"].items())
+        + ". U-Net and text encoder: "
         f"{report['samples_seen']:,} samples in {report['training_minutes']} minutes.",
         "",
         "![32 of the prompts, not chosen by hand](samples.png)",
@@ -135,6 +137,11 @@ def write_card(report: dict) -> None:
     card.write_text(
         f"{before}<!-- scores:{mark}\n" + "\n".join(lines) + f"\n<!-- end of scores -->{after}", encoding="utf-8"
     )
+
+
+def unseen_psnr(engine: Engine, styles: tuple[str, ...]) -> float:
+    """dB, of the shipped VAE on sprites of these styles that it never trained on"""
+    return round(psnr(engine.model.vae.float(), unseen_pictures(styles=styles).to(torch.float32)), 2)
 
 
 def main() -> None:
@@ -150,7 +157,8 @@ def main() -> None:
         "num_inference_steps": 20,
         "samples_seen": state.get("samples"),
         "training_minutes": round(state["seconds"] / 60) if state else None,
-        "vae_psnr": round(psnr(engine.model.vae.float(), unseen_pictures().to(torch.float32)), 2),
+        "vae_psnr": unseen_psnr(engine, STYLES),
+        "vae_psnr_by_style": {style: unseen_psnr(engine, (style,)) for style in STYLES},
         "judge_top1": (load_checkpoint("judge") or {})["top1"],
         "guidance": {},
     }

@@ -19,6 +19,7 @@ from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 from playground.ui import add_noise_schedules, add_noise_walk
 from playground.ui.add_noise_picture import own_picture
+from playground.ui.gallery import gallery
 
 HERE = Path(__file__).parent
 CSS: str = (HERE / "add_noise.css").read_text("utf-8")  # theme.py joins it with the rest
@@ -156,18 +157,7 @@ def build(engine: Engine) -> None:
 
     with gr.Row(elem_classes="dp-columns"):
         with gr.Column(scale=0, min_width=340, elem_classes="dp-rail"):
-            gallery = gr.Gallery(
-                samples,
-                label="Picture x₀",
-                columns=3,
-                height="auto",
-                allow_preview=False,
-                selected_index=0,
-                object_fit="cover",
-                buttons=[],
-                interactive=False,
-                elem_classes="dpn-samples",
-            )
+            chooser = gallery(samples)
             own = own_picture()
             own_error = gr.HTML(elem_classes="dp-error dpn-error dpn-flush")
             space = gr.Radio(
@@ -242,8 +232,8 @@ def build(engine: Engine) -> None:
     stage.opened(refresh, [picture, *settings], shown, queue=False, **quiet)
     gr.on([schedule.change, space.change], refresh, [picture, *settings], shown, queue=False, **quiet)
     seed.change(refresh, [picture, *settings], shown, queue=False, trigger_mode="always_last", **quiet)
-    gallery.select(choose, settings, [picture, own_error, *shown], queue=False, **quiet)
-    own.input(bring, [own, *settings], [picture, own_error, gallery, *shown], queue=False, **quiet)
+    chooser.select(choose, settings, [picture, own_error, *shown], queue=False, **quiet)
+    own.input(bring, [own, *settings], [picture, own_error, chooser, *shown], queue=False, **quiet)
     gr.on(
         [sampler.change, steps.change, schedule.change],
         mark,

@@ -66,7 +66,11 @@ class Grid:
             else:
                 self.computed += result.evaluations - result.shared
                 self.shared += result.shared
-            cell.facts = {"seconds": round(result.seconds, 3), "evaluations": result.evaluations}
+            cell.facts = {
+                "seconds": round(result.seconds, 3),
+                "evaluations": result.evaluations,
+                "of them shared": result.shared,
+            }
         elif isinstance(event, Failed):
             cell.state, cell.progress, cell.picture, cell.note = "failed", 0.0, "", event.reason
 

@@ -18,6 +18,7 @@ from playground.recipe import Recipe
 from playground.ui import predict_noise_api
 from playground.ui import predict_noise_views as views
 from playground.ui.files import FILES
+from playground.ui.gallery import gallery
 from playground.ui.predict_noise_api import GUIDANCE, checked, decoded, png
 from playground.ui.shipped import EXAMPLES
 from playground.ui.words import HELP
@@ -64,18 +65,7 @@ def build(engine: Engine) -> None:
 
     with gr.Row(elem_classes="dp-columns"):
         with gr.Column(scale=0, min_width=340, elem_classes="dp-rail"):
-            gallery = gr.Gallery(
-                samples,
-                label="Picture x₀",
-                columns=3,
-                height="auto",
-                allow_preview=False,
-                selected_index=0,
-                object_fit="cover",
-                buttons=[],
-                interactive=False,
-                elem_classes="dpn-samples",
-            )
+            chooser = gallery(samples)
             upload = gr.UploadButton("Upload your own", file_types=["image"], size="sm")
             upload_error = _error_slot()
             caption = gr.Textbox(
@@ -193,8 +183,8 @@ def build(engine: Engine) -> None:
         stage.value = ask(None, SAMPLES[0][2], WRONG, min(T, last), 0)[0]
     # Without the queue: one call of the network must not wait behind someone's grid.
     opened = stage.opened(ask, asking, shown, **LIGHT)
-    picked = gallery.select(choose, [wrong, t, seed], [subject, caption, upload_error, *shown], **LIGHT)
-    sent = upload.upload(uploaded, [upload, wrong, t, seed], [subject, caption, upload_error, gallery, *shown], **LIGHT)
+    picked = chooser.select(choose, [wrong, t, seed], [subject, caption, upload_error, *shown], **LIGHT)
+    sent = upload.upload(uploaded, [upload, wrong, t, seed], [subject, caption, upload_error, chooser, *shown], **LIGHT)
     gr.on([c.change for c in (t, caption, wrong, seed)], ask, asking, shown, trigger_mode="always_last", **LIGHT)
     for event in (opened, picked, sent):
         event.then(measure, measuring, curve, **QUEUED)

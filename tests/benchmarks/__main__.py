@@ -16,7 +16,7 @@ README = Path(__file__).parents[2] / "README.md"
 def table(repeats: int) -> str:
     found = [
         *grid_vs_pipeline.rows(repeats),
-        *visitors.rows(),
+        *visitors.rows(repeats),
         *overheads.rows(repeats),
         *large_model.rows(repeats),
     ]

@@ -6,15 +6,13 @@ Rows: an 8-cell guidance grid in the engine's default precision and in fp32, and
 the pipeline always has diffusers' defaults (fp32 on a CPU). Then one 5-cell grid from asking to the last picture.
 """
 
-import argparse
-
 import torch
 from diffusers import StableDiffusionPipeline
 
 from playground import Recipe, Sweep, open_engine
 from playground.models import default_device
 from playground.models.latent import REGISTERED
-from tests.benchmarks.measure import draw, interleaved, machine, pipeline_loop
+from tests.benchmarks.measure import draw, interleaved, main, pipeline_loop
 
 BASE = Recipe(prompt="red apple, blue background", seed=7)
 GUIDANCE = Sweep(BASE, {"guidance_scale": [1.5, 2, 3, 4, 5, 7, 9, 15]}).recipes()
@@ -58,14 +56,5 @@ def rows(repeats: int) -> list[tuple[str, str, str]]:
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=3)
-    found = rows(parser.parse_args().repeats)
-    print(machine())
-    for work, against, measured in found:
-        print(f"{work:70} {against:42} {measured}")
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, rows)

@@ -5,8 +5,6 @@
 Pictures of random weights mean nothing, but they cost what real ones cost. Without a card this says so and stops.
 """
 
-import argparse
-
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
@@ -14,7 +12,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from playground import Recipe, Sweep
 from playground.engine import Engine
 from playground.models import LatentModel, load_model
-from tests.benchmarks.measure import draw, interleaved, machine, pipeline_loop
+from tests.benchmarks.measure import draw, interleaved, main, pipeline_loop
 
 BASE = Recipe(prompt="red apple, blue background", seed=7, width=512, height=512, model="sd15-shape")
 GUIDANCE = Sweep(BASE, {"guidance_scale": [1.5, 2, 3, 4, 5, 7, 9, 15]}).recipes()
@@ -85,14 +83,5 @@ def rows(repeats: int) -> list[tuple[str, str, str]]:
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=3)
-    found = rows(parser.parse_args().repeats)
-    print(machine())
-    for work, against, measured in found:
-        print(f"{work:60} {against:42} {measured}")
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, rows)

@@ -1,5 +1,6 @@
 """What the benchmarks share: interleaved timing, the machine's name, the models they run."""
 
+import argparse
 import platform
 import statistics
 import time
@@ -45,6 +46,16 @@ def machine() -> str:
     return (
         f"{names[0] if names else platform.processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
     )
+
+
+def main(description: str | None, rows: Callable[[int], list[tuple[str, str, str]]]) -> None:
+    """The command line of one benchmark: its (work, against, measured) rows, printed."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=3)
+    found = rows(parser.parse_args().repeats)
+    print(machine())
+    for work, against, measured in found:
+        print(f"{work:60} {against:50} {measured}")
 
 
 def draw(engine: Engine, cells: list[Recipe], previews: bool = True) -> None:

@@ -3,7 +3,6 @@
 python -m tests.benchmarks.overheads [--repeats 3]
 """
 
-import argparse
 import tempfile
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from playground.engine import Engine
 from playground.render import render
 from playground.store import Store
 from tests.benchmarks.grid_vs_pipeline import GUIDANCE
-from tests.benchmarks.measure import draw, interleaved, machine
+from tests.benchmarks.measure import draw, interleaved, main
 
 
 def bare(engine: Engine, calls: list[int]) -> None:
@@ -92,14 +91,5 @@ def rows(repeats: int) -> list[tuple[str, str, str]]:
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=3)
-    found = rows(parser.parse_args().repeats)
-    print(machine())
-    for work, against, measured in found:
-        print(f"{work:45} {against:50} {measured}")
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, rows)

@@ -1,12 +1,11 @@
 """Sixteen visitors at once against the same grids one visitor after another, in one run.
 
-    python -m tests.benchmarks.visitors [--visitors 16]
+    python -m tests.benchmarks.visitors [--repeats 1]
 
 Throughput is pictures per second; the time to the first preview counts from the moment the visitor asks. One after
 another, a visitor's own time starts when everybody asked, as it would for people who wait in a line.
 """
 
-import argparse
 import threading
 import time
 
@@ -14,7 +13,9 @@ import numpy as np
 
 from playground import Recipe, Sweep, open_engine
 from playground.engine import Engine, Step
-from tests.benchmarks.measure import machine
+from tests.benchmarks.measure import main
+
+VISITORS = 16
 
 
 def grids(visitors: int) -> list[list[Recipe]]:
@@ -56,14 +57,15 @@ def one_after_another(engine: Engine, asked: list[list[Recipe]]) -> tuple[float,
     return time.perf_counter() - begun, first
 
 
-def rows(visitors: int = 16) -> list[tuple[str, str, str]]:
+def rows(repeats: int = 1) -> list[tuple[str, str, str]]:
+    """Medians of `repeats`, each time all of them one after another and then all at once."""
     engine = open_engine("pocket")
     engine.warm_up()
-    asked = grids(visitors)
-    line, line_first = one_after_another(engine, asked)
-    together, together_first = at_once(engine, asked)
-    p95 = [float(np.percentile(first, 95)) for first in (line_first, together_first)]
-    work = f"{visitors} visitors, a 5-cell grid each, at once"
+    asked = grids(VISITORS)
+    runs = [(*one_after_another(engine, asked), *at_once(engine, asked)) for _ in range(repeats)]
+    line, together = (float(np.median([run[i] for run in runs])) for i in (0, 2))
+    p95 = [float(np.median([np.percentile(run[i], 95) for run in runs])) for i in (1, 3)]
+    work = f"{VISITORS} visitors, a 5-cell grid each, at once"
     return [
         (work, "one visitor after another", f"throughput {line / together:.2f}× ({line:.1f} s → {together:.1f} s)"),
         (
@@ -74,13 +76,5 @@ def rows(visitors: int = 16) -> list[tuple[str, str, str]]:
     ]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--visitors", type=int, default=16)
-    print(machine())
-    for work, against, measured in rows(parser.parse_args().visitors):
-        print(f"{work:60} {against:30} {measured}")
-
-
 if __name__ == "__main__":
-    main()
+    main(__doc__, rows)
