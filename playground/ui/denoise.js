@@ -149,7 +149,9 @@ function draw() {
   showIn(root, "status", complete() ? "" : `${done.join(" and ")} computed`);
   fillStrip();
   const frame = frameOf(chosen, at);
-  drawGuidance(head.runs[chosen], frame);
+  // the finished picture asks nothing more, so the last call stays in view beside it
+  const called = frame?.norm_cond === undefined ? frames[chosen].filter((f) => f.norm_cond !== undefined).at(-1) : frame;
+  drawGuidance(head.runs[chosen], called, called !== frame);
   drawCurve(head.runs[chosen], frames[chosen], frame?.k ?? 0);
 }
 

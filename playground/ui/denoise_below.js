@@ -42,8 +42,8 @@ function introduceGuidance(run, gain) {
   }
 }
 
-function drawGuidance(run, frame) {
-  const last = !frame || frame.norm_cond === undefined; // the finished picture: no network call belongs to it
+function drawGuidance(run, frame, over) {
+  const none = !frame;
   const noise = anatomy.as === "noise";
   anatomy.root.dataset.as = anatomy.as;
   const names = noise
@@ -52,17 +52,13 @@ function drawGuidance(run, frame) {
   for (const img of anatomy.root.querySelectorAll("[data-part]")) {
     const part = img.dataset.part;
     img.classList.toggle("dpd-latent", noise || part === "difference");
-    setPicture(img, last ? "" : frame[names[part]], `${part}, as ${noise ? "noise" : "predicted picture"}`);
+    setPicture(img, none ? "" : frame[names[part]], `${part}, as ${noise ? "noise" : "predicted picture"}`);
   }
   for (const name of ["norm_uncond", "norm_cond", "norm_difference", "norm_eps"]) {
-    showIn(anatomy.root, name, last ? "–" : figures(frame[name]));
+    showIn(anatomy.root, name, none ? "–" : figures(frame[name]));
   }
-  showIn(anatomy.root, "cosine", last ? "–" : number(frame.cosine, 4));
-  if (last) {
-    showIn(anatomy.root, "formula-numbers", "–");
-    showIn(anatomy.root, "formula-words", "The run is over and no network call follows. Move back to see one.");
-    return;
-  }
+  showIn(anatomy.root, "cosine", none ? "–" : number(frame.cosine, 4));
+  if (none) return;
   const at = frame.largest;
   const [u, c, sum] = [at.uncond, at.cond, at.eps].map((value) => number(value, 3));
   const w = plainNumber(run.w);
@@ -72,7 +68,7 @@ function drawGuidance(run, frame) {
   showIn(
     anatomy.root,
     "formula-words",
-    `These are the numbers of one value, that in which the two answers differ most: channel ${at.channel}, row ` +
+    `${over ? "The run is over; this was its last call. " : ""}These are the numbers of one value, that in which the two answers differ most: channel ${at.channel}, row ` +
       `${at.row}, column ${at.column}. ${run.guided ? push : ""}`,
   );
 }
