@@ -4,8 +4,9 @@
     python -m examples.train_pocket.latents --scenes 100000  # more; goes on where an earlier call ended
 
 Encoding is slower than drawing and almost as slow as training, so it is done once; captions are worded anew each time
-a scene is used. The scenes come from one stream with a fixed seed, so a call that was stopped goes on with the next
-shard. A shard knows the autoencoder and the table it was made with; shards of others are made again.
+a scene is used. The scenes come from streams with fixed seeds, so a call that was stopped goes on with the next shard;
+the first eight shards show common things half of the time, the later ones more of what is composed. A shard knows the
+autoencoder and the table it was made with; shards of others are made again.
 """
 
 import argparse
@@ -30,6 +31,8 @@ from .vae import trained_vae
 FOLDER = WORK / "bank"
 SHARD = 2000  # scenes
 SEED = 0
+FIRST = 8  # shards of one stream with the shares of stream.py; every later one has its own seed and these shares:
+LATER_SHARES = {"common": 0.25, "single": 0.25, "recoloured": 0.14, "relation": 0.13, "count": 0.11, "coloured": 0.12}
 BATCH = 32
 
 
@@ -61,10 +64,11 @@ def scaling_factor(latents: torch.Tensor) -> float:
 
 
 def build(vae: AutoencoderKL, scenes: int, device: torch.device, size: int = SHARD) -> None:
-    """Draw and encode the stream's first `scenes` scenes, shard by shard; shards that are there already stay."""
+    """Draw and encode the first `scenes` scenes, shard by shard; shards that are there already stay."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    stamp, sprites, stream = encoder_stamp(vae), Sprites(), iter(Scenes(SEED))
+    stamp, sprites, first = encoder_stamp(vae), Sprites(), iter(Scenes(SEED))
     for k in range((scenes + size - 1) // size):
+        stream = first if k < FIRST else iter(Scenes(SEED + k, LATER_SHARES))
         chosen = [scene for scene, _ in itertools.islice(stream, size)]
         path, start = shard_path(k), time.monotonic()
         if path.exists() and torch.load(path, weights_only=True, mmap=True)["stamp"] == stamp:

@@ -131,7 +131,8 @@ class Optimizers:
         chosen = {id(p) for p in inner}
         rest = [p for _, p in named if id(p) not in chosen]
         self.lr = lr
-        self.all = [Muon(inner, lr), torch.optim.AdamW(rest, lr, betas=(0.9, 0.98), weight_decay=0.0)]
+        fused = all(p.is_cuda for p in rest)
+        self.all = [Muon(inner, lr), torch.optim.AdamW(rest, lr, betas=(0.9, 0.98), weight_decay=0.0, fused=fused)]
 
     def step(self, rate: float) -> None:
         for optimizer in self.all:

@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
 from .colours import BACKGROUNDS, HUES, recoloured
+from .pool import MARGIN, Pool
 from .scenes import SIZE, Part, compose, copy_places, random_scene
 from .sprites import Sprites
 from .text import POCKET
@@ -34,6 +35,7 @@ CONFIG = dict(
 )
 KL_WEIGHT = 5e-5  # per latent value, against the mean squared error in [-1, 1]
 CROP = 64
+POOL = 16_384  # pictures kept on a card: 0.8 GB
 SMALL = 1 / 6  # share of the pictures with two to four small sprites
 TONED = 0.06  # share of the sprites with a skin tone: all of them would make a third of the pictures people
 
@@ -67,8 +69,7 @@ class AnySprite:
         pictures = np.empty((n, crop, crop, 3), np.uint8)
         for i in range(n):
             whole = self.picture()
-            # the middle holds the sprite; its corners are plain
-            y, x = (self.rng.randint(min(12, SIZE - crop), max(SIZE - crop - 12, 0)) for _ in range(2))
+            y, x = (self.rng.randint(min(MARGIN, SIZE - crop), max(SIZE - crop - MARGIN, 0)) for _ in range(2))
             pictures[i] = whole[y : y + crop, x : x + crop]
         return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 127.5 - 1
 
@@ -125,7 +126,9 @@ def main() -> None:
             optimizers.load_state_dict(state["optimizers"])
     if state and args.decoder_only:  # the average goes on from itself, so that the encoder in it stays exactly the same
         average.copy_to(vae)
-    data = AnySprite(lambda c: not reconstruction_only(c), seed=args.seed + samples)
+    data: AnySprite | Pool = AnySprite(lambda c: not reconstruction_only(c), seed=args.seed + samples)
+    if device.type == "cuda":  # which is much faster than drawing
+        data = Pool(data.picture, POOL, device, args.seed + samples)
 
     def checkpoint() -> None:
         state = {"vae": vae.state_dict(), "average": average.state_dict(), "optimizers": optimizers.state_dict()}
