@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from dataclasses import replace as dataclass_replace
 from typing import Any
@@ -14,6 +15,9 @@ GUIDANCE_RANGE = (0.0, 50.0)
 STEPS_RANGE = (1, 1000)
 SEED_RANGE = (0, 2**32 - 1)
 SIDE_RANGE = (64, 1024)  # pixels
+LORA_RANGE = (-2.0, 2.0)  # weight; 1 is as trained, 0 is without
+MOST_LORAS = 4  # in one picture
+LORA_NAME_LIMIT = 64  # characters
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class Recipe:
     width: int = 128  # pixels, multiple of 8
     height: int = 128
     model: str = "pocket"
+    loras: tuple[tuple[str, float], ...] = ()  # (name, weight −2 … 2), sorted; given as a mapping such as {"ink": 0.8}
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative_prompt"):
@@ -55,11 +60,17 @@ class Recipe:
                 raise ValueError(f"{name} must be a multiple of 8, not {side}.")
         if not isinstance(self.model, str) or not self.model:
             raise ValueError("model must be the name of a model.")
+        object.__setattr__(self, "loras", _checked_loras(self.loras))
 
     @property
     def guided(self) -> bool:
         """True where classifier-free guidance runs, as StableDiffusionPipeline decides it."""
         return self.guidance_scale > 1
+
+    @property
+    def active_loras(self) -> tuple[tuple[str, float], ...]:
+        """The LoRAs that change the network: weight 0 is the same as none."""
+        return tuple((name, weight) for name, weight in self.loras if weight)
 
     @property
     def evaluations(self) -> int:
@@ -75,7 +86,10 @@ class Recipe:
         return dataclass_replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        """Plain JSON values; `loras` is an object, and absent where there are none."""
+        data = asdict(self)
+        loras = dict(data.pop("loras"))
+        return data | ({"loras": loras} if loras else {})
 
     def to_json(self) -> str:
         """Canonical JSON: keys sorted, so equal recipes give equal text."""
@@ -104,6 +118,14 @@ class Recipe:
 FIELDS = {f.name for f in fields(Recipe)}
 
 
+def check_known_loras(names: Iterable[str], known: Sequence[str]) -> None:
+    """Raises ValueError, with the names that a model has, for the first one that it does not have."""
+    for name in names:
+        if name not in known:
+            others = f"known: {', '.join(known)}" if known else "this model has none"
+            raise ValueError(f"There is no LoRA named {_shown(name)}; {others}.")
+
+
 def _shown(value: Any) -> str:
     """A value as it may stand in an error sentence: short, one line."""
     text = " ".join(repr(value).split())
@@ -129,3 +151,20 @@ def _check_number(name: str, value: Any, low: float, high: float) -> None:
         raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {_shown(value)}.")
     if not low <= value <= high:
         raise ValueError(f"{name} must be from {low:g} to {high:g}, not {value:g}.")
+
+
+def _checked_loras(value: Any) -> tuple[tuple[str, float], ...]:
+    """A mapping of names to weights, or such a tuple of pairs -> sorted pairs with weights as floats."""
+    try:
+        weights = dict(value) if isinstance(value, Mapping | tuple) else None
+    except (TypeError, ValueError):
+        weights = None
+    if weights is None:
+        raise ValueError(f'loras must be an object such as {{"name": 0.8}}, not {_shown(value)}.')
+    if len(weights) > MOST_LORAS:
+        raise ValueError(f"loras can have at most {MOST_LORAS} entries; this one has {len(weights):,}.")
+    for name, weight in weights.items():
+        if not isinstance(name, str) or not 0 < len(name) <= LORA_NAME_LIMIT or not name.isprintable():
+            raise ValueError(f"loras needs names of 1 to {LORA_NAME_LIMIT} plain characters, not {_shown(name)}.")
+        _check_number(f"loras.{name}", weight, *LORA_RANGE)
+    return tuple(sorted((name, float(weight) + 0.0) for name, weight in weights.items()))  # + 0.0 makes −0.0 plain

@@ -15,20 +15,22 @@ def render(
 ) -> Iterator[Event]:
     """Events as `engine.run` gives them; cells that the store has come first. Every finished cell is kept at once.
 
-    Raises ValueError, before anything runs, for a recipe of another model than the engine's.
+    Raises ValueError, before anything runs, for a recipe of another model than the engine's or with unknown LoRAs.
     """
     other = next((recipe.model for recipe in cells if recipe.model != engine.model.name), None)
     if other is not None:
         raise ValueError(f"model must be {engine.model.name}, which is what this playground runs, not {other[:40]!r}.")
+    for recipe in cells:
+        engine.model.loras.check_known(recipe.loras)
     missing = []
     for cell, recipe in enumerate(cells):
-        if result := store.get(recipe, engine.model.fingerprint):
+        if result := store.get(recipe, engine.model.fingerprint_for(recipe)):
             yield Done(cell, result, stored=True)
         else:
             missing.append(cell)
 
     def keep(event: Done) -> None:
-        store.put(event.result, engine.model.fingerprint)
+        store.put(event.result, engine.model.fingerprint_for(event.result.recipe))
 
     with closing(engine.run([cells[cell] for cell in missing], previews, latents, unread=keep)) as events:
         for event in events:
@@ -53,4 +55,4 @@ def check_cost(engine: Engine, store: Store, cells: Sequence[Recipe]) -> None:
 
 def missing(engine: Engine, store: Store, cells: Sequence[Recipe]) -> list[Recipe]:
     """The recipes that the engine would still have to denoise."""
-    return [recipe for recipe in cells if not store.has(recipe, engine.model.fingerprint)]
+    return [recipe for recipe in cells if not store.has(recipe, engine.model.fingerprint_for(recipe))]

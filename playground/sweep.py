@@ -10,12 +10,16 @@ from playground.recipe import FIELDS, Recipe
 
 MOST_CELLS = 64  # pictures in one sweep
 AXES = ("guidance_scale", "num_inference_steps", "sampler", "seed", "negative_prompt", "prompt")
+LORA_PREFIX = "loras."  # of an axis over one LoRA's weight: "loras.ink" is the axis of the LoRA named ink
 _WHOLE = {"num_inference_steps", "seed"}
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """`axes` maps one or two recipe fields to their values; the last axis varies fastest (columns)."""
+    """`axes` maps one or two recipe fields to their values; the last axis varies fastest (columns).
+
+    The axis "loras.NAME" sets the weight of that LoRA in every cell and leaves the others as they are.
+    """
 
     base: Recipe
     axes: dict[str, list[Any]]
@@ -24,7 +28,7 @@ class Sweep:
         if not 1 <= len(self.axes) <= 2:
             raise ValueError("A sweep varies one or two fields.")
         for name, values in self.axes.items():
-            if name not in FIELDS:
+            if name not in FIELDS and lora_of(name) is None:
                 raise ValueError(f"{name!r} is not a field of a recipe.")
             if not isinstance(values, list | tuple) or not values:
                 raise ValueError(f"{name} needs at least one value.")
@@ -37,7 +41,7 @@ class Sweep:
     def recipes(self) -> list[Recipe]:
         """Row-major: the first axis gives rows, the last one columns."""
         names = list(self.axes)
-        return [self.base.replace(**dict(zip(names, v, strict=True))) for v in itertools.product(*self.axes.values())]
+        return [varied(self.base, dict(zip(names, v, strict=True))) for v in itertools.product(*self.axes.values())]
 
     def to_dict(self) -> dict[str, Any]:
         return {"base": self.base.to_dict(), "axes": self.axes}
@@ -47,6 +51,24 @@ class Sweep:
         if not isinstance(data, dict) or set(data) != {"base", "axes"} or not isinstance(data.get("axes"), dict):
             raise ValueError('A sweep must be a JSON object {"base": {…recipe…}, "axes": {"field": [values]}}.')
         return cls(Recipe.from_dict(data["base"]), data["axes"])
+
+
+def lora_of(axis: str) -> str | None:
+    """The name of the LoRA whose weight this axis varies; None for the axes of whole fields."""
+    return axis.removeprefix(LORA_PREFIX) if axis.startswith(LORA_PREFIX) else None
+
+
+def varied(recipe: Recipe, values: dict[str, Any]) -> Recipe:
+    """The recipe with these values on these axes. Raises ValueError for any that could not run."""
+    recipe = recipe.replace(**{axis: value for axis, value in values.items() if lora_of(axis) is None})
+    weights = {name: value for axis, value in values.items() if (name := lora_of(axis)) is not None}
+    return recipe.replace(loras=dict(recipe.loras) | weights) if weights else recipe
+
+
+def value_of(recipe: Recipe, axis: str) -> Any:
+    """Where a recipe stands on an axis; a LoRA that it does not have stands at 0."""
+    name = lora_of(axis)
+    return getattr(recipe, axis) if name is None else dict(recipe.loras).get(name, 0.0)
 
 
 def parse_numbers(text: str, field: str) -> list[int] | list[float]:

@@ -69,10 +69,26 @@ def one_tab(title: str, build: Callable[[], None], folder: Path) -> Iterator[str
         demo.close()
 
 
+@contextmanager
+def opened_tab(browser: Browser, address: str, title: str, ready: str) -> Iterator[Page]:
+    """That tab of `one_tab` or of the whole page, once `ready` is there; fails the test on any script error."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.on("console", lambda line: faults.append(line.text) if "js_on_load" in line.text else None)
+    page.goto(address)
+    page.get_by_role("tab", name=title, exact=True).click()
+    page.locator(ready).first.wait_for()
+    yield page
+    page.close()
+    assert faults == []
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found(), args=["--no-sandbox", "--disable-gpu"])
+        camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]  # a moving test picture
+        browser = playwright.chromium.launch(executable_path=found(), args=["--no-sandbox", "--disable-gpu", *camera])
         yield browser
         browser.close()
 

@@ -17,9 +17,10 @@ from playground.engine import Engine
 from playground.inside.film import levels
 from playground.store import from_png
 from playground.ui import denoise
-from tests.conftest import one_tab
+from tests.conftest import one_tab, opened_tab
 
 STEPS = 6  # a short film, so that the tests are quick
+DONE = '.dpd[data-runs="1"][data-state="done"]'
 
 
 @pytest.fixture(scope="module")
@@ -39,25 +40,14 @@ def client(address: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
 @pytest.fixture(scope="module")
 def opened(browser: Browser, address: str) -> Iterator[Page]:
     """The tab as a visitor finds it, for tests that only look at its first film."""
-    yield from _page(browser, address)
+    with opened_tab(browser, address, "Denoise", DONE) as page:
+        yield page
 
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
-    yield from _page(browser, address)
-
-
-def _page(browser: Browser, address: str) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1280, "height": 1000})
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.on("console", lambda line: faults.append(line.text) if "js_on_load" in line.text else None)
-    page.goto(address)
-    page.get_by_role("tab", name="Denoise").click()
-    done(page)
-    yield page
-    page.close()
-    assert not faults
+    with opened_tab(browser, address, "Denoise", DONE) as page:
+        yield page
 
 
 def done(page: Page, runs: int = 1) -> None:

@@ -21,7 +21,6 @@ from playground.inside.film import (
     film,
     films,
     levels,
-    noise_of,
     noise_picture,
     steps_taken,
 )
@@ -136,20 +135,21 @@ def test_guidance_numbers_are_those_of_the_tensors(engine: Engine) -> None:
     assert numbers(frame)["t"] == frame.t and set(numbers(frame)) >= {"k", "sigma", "log_snr", "cosine"}
 
 
+def test_kept_frames_come_with_pictures_of_their_own_tensors(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(film_module, "MOST_FRAMES", 3)
+    seen = frames_of(engine, APPLE)
+    assert [frame.k for frame in seen if frame.pictures] == [0, 2, 4]
+    shown = seen[2].pictures
+    expected = np.asarray(engine.model.preview(seen[2].x0)[0]).astype(int)
+    assert np.abs(np.asarray(shown["x0"]).astype(int) - expected).max() <= 1
+    apart = (4 * (seen[2].eps_cond - seen[2].eps_uncond)[0, :3] / 3).clamp(-1, 1).permute(1, 2, 0).numpy()
+    assert np.abs(np.asarray(shown["difference"]) / 127.5 - 1 - apart).max() <= 1 / 127
+
+
 def test_without_guidance_the_other_pass_is_shown_only(engine: Engine) -> None:
     frame = frames_of(engine, APPLE.replace(guidance_scale=0.5))[1]
     assert not frame.guided and torch.equal(frame.eps, frame.eps_cond)
     assert not torch.allclose(frame.eps_uncond, frame.eps_cond, atol=1e-3)
-
-
-def test_the_noise_that_other_predictions_stand_for() -> None:
-    x0, eps = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
-    level = Level(300, 0.8)
-    x_t = level.signal * x0 + level.noise * eps
-    velocity = level.signal * eps - level.noise * x0
-    assert level.signal**2 + level.noise**2 == pytest.approx(1)
-    for output, kind in ((eps, "epsilon"), (velocity, "v_prediction"), (x0, "sample")):
-        assert torch.allclose(noise_of(x_t, output, level, kind), eps, atol=1e-5)
 
 
 def test_two_films_go_on_by_their_share_and_others_are_served_in_between(engine: Engine) -> None:

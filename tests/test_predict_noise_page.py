@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +14,13 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from playground import pictures
+from playground import Recipe, pictures
 from playground.engine import Engine
 from playground.inside import latent_noise, prediction
+from playground.inside.guess import guess
 from playground.ui import predict_noise
 from playground.ui.shipped import EXAMPLES
-from tests.conftest import one_tab
+from tests.conftest import one_tab, opened_tab
 
 APPLE = EXAMPLES / "first_view" / "2.png"
 CAPTION = "red apple, blue background"
@@ -37,15 +39,8 @@ def client(address: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
 
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
-    faults: list[str] = []
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    page.goto(address)
-    page.get_by_role("tab", name="Predict noise").click()
-    page.locator(".dpp-found b").first.wait_for()
-    yield page
-    page.close()
-    assert not faults
+    with opened_tab(browser, address, "Predict noise", ".dpp-found b") as page:
+        yield page
 
 
 def loss(page: Page) -> float:
@@ -76,6 +71,18 @@ def test_the_endpoint_guesses_when_asked(client: Client) -> None:
     assert int(10 * numbers["guess"]["strength"]) == 7  # what StableDiffusionImg2ImgPipeline makes of it
 
 
+def test_the_endpoint_guesses_with_the_sampler_that_is_asked_for(client: Client, engine: Engine) -> None:
+    files, numbers = client.predict(handle_file(str(APPLE)), CAPTION, 640, 4, 4, "euler", api_name="/predict_noise")
+    assert numbers["guess"]["sampler"] == "euler"
+    x0 = latent_noise.encode_picture(engine, pictures.open_picture(APPLE, 128))
+    recipe = Recipe(prompt=CAPTION, sampler="euler", num_inference_steps=4, guidance_scale=5.0, seed=4)
+    *_, last = guess(engine, x0, recipe, 640)
+    difference = np.asarray(Image.open(files[4])).astype(int) - np.asarray(last.picture).astype(int)
+    assert np.abs(difference).max() <= 2
+    with pytest.raises(AppError, match="sampler must be one of"):
+        client.predict(handle_file(str(APPLE)), CAPTION, 640, 4, 4, "<b>", api_name="/predict_noise")
+
+
 @pytest.mark.parametrize(
     ("prompt", "t", "seed", "steps", "sentence"),
     [
@@ -99,7 +106,7 @@ def test_only_the_endpoint_is_public(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert list(endpoints) == ["/predict_noise"]
     names = [parameter["parameter_name"] for parameter in endpoints["/predict_noise"]["parameters"]]
-    assert names == ["picture", "prompt", "t", "seed", "num_inference_steps"]
+    assert names == ["picture", "prompt", "t", "seed", "num_inference_steps", "sampler"]
 
 
 # the page
@@ -136,10 +143,20 @@ def test_forward_and_reverse_meet(page: Page) -> None:
     page.get_by_label("Steps").fill("5")
     page.get_by_role("button", name="Let it guess from here").click()
     expect(page.locator(".dpp-result img")).to_have_count(2, timeout=30_000)
-    expect(page.locator(".dpp-result")).to_contain_text("took 3 of 5 steps")
+    expect(page.locator(".dpp-result")).to_contain_text("took 3 of 5 DDIM steps")
     rows = page.locator(".dpp-timeline tbody tr")
-    meet = [rows.nth(i).locator("img").last.evaluate("i => i.src") for i in (0, 1)]
-    assert meet[0] == meet[1]  # the same x_t, so the same file
+    meet = [page.request.get(rows.nth(i).locator("img").last.evaluate("i => i.src")).body() for i in (0, 1)]
+    forward, reverse = (np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int) for data in meet)
+    assert np.abs(forward - reverse).max() <= 2  # the same x_t by the formula and by the scheduler, up to rounding
+
+
+def test_another_sampler_guesses_with_its_own_timesteps(page: Page) -> None:
+    page.locator("#pn-sampler input").click()
+    page.get_by_role("option", name="Euler a", exact=True).click()
+    page.get_by_label("Steps").fill("4")
+    page.get_by_role("button", name="Let it guess from here").click()
+    expect(page.locator(".dpp-result")).to_contain_text("took 2 of 4 Euler a steps", timeout=30_000)
+    assert page.locator(".dpp-timeline thead th").all_inner_texts()[1:] == ["t = 0", "t = 0", "t = 333"]
 
 
 def test_bad_fields_are_refused_beside_them_and_nothing_changes(page: Page) -> None:

@@ -1,17 +1,18 @@
-"""Noise prediction against independent computations: torch's own loss, diffusers' schedulers, diffusers' img2img."""
+"""Noise prediction against independent computations: torch's own loss, diffusers' schedulers."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, StableDiffusionImg2ImgPipeline
+from diffusers import DDIMScheduler
 from PIL import Image
 
 from playground import Recipe, pictures
 from playground.engine import Engine
 from playground.inside import latent_noise, prediction
-from playground.samplers import SAMPLERS
+from playground.inside.guess import guess
+from playground.inside.network import as_noise
 from playground.ui.shipped import EXAMPLES
 
 APPLE = EXAMPLES / "first_view" / "2.png"
@@ -20,23 +21,6 @@ APPLE = EXAMPLES / "first_view" / "2.png"
 @pytest.fixture(scope="module")
 def x0(engine: Engine) -> torch.Tensor:
     return latent_noise.encode_picture(engine, pictures.open_picture(APPLE, engine.model.default_side))
-
-
-@pytest.fixture(scope="module")
-def img2img(engine: Engine) -> StableDiffusionImg2ImgPipeline:
-    model = engine.model
-    pipeline = StableDiffusionImg2ImgPipeline(
-        model.vae,
-        model.text_encoder,
-        model.tokenizer,
-        model.unet,
-        DDIMScheduler.from_config(model.scheduler_config),
-        safety_checker=None,
-        feature_extractor=None,
-        requires_safety_checker=False,
-    )
-    pipeline.set_progress_bar_config(disable=True)
-    return pipeline
 
 
 def test_the_latents_are_those_of_the_vae(engine: Engine, x0: torch.Tensor) -> None:
@@ -93,10 +77,11 @@ def test_another_kind_of_answer_is_turned_into_noise() -> None:
         "v_prediction": alpha_bar.sqrt() * epsilon - (1 - alpha_bar).sqrt() * x0,
         "sample": x0,
     }
+    signal, noise = float(alpha_bar.sqrt()), (1 - alpha_bar).sqrt()
     for kind, answer in answers.items():
-        assert torch.allclose(prediction.as_noise(x_t, answer, alpha_bar, kind), epsilon, atol=1e-5), kind
+        assert torch.allclose(as_noise(x_t, answer, signal, noise, kind), epsilon, atol=1e-5), kind
     with pytest.raises(ValueError, match="not known"):
-        prediction.as_noise(x_t, epsilon, alpha_bar, "flow")
+        as_noise(x_t, epsilon, signal, noise, "flow")
 
 
 @pytest.mark.parametrize("t", [-1, 1000, 2.0, True, None, "5"])
@@ -104,47 +89,7 @@ def test_a_bad_timestep_is_refused(engine: Engine, x0: torch.Tensor, t: object) 
     with pytest.raises(ValueError, match=r"^t must be a whole number from 0 to 999\.$"):
         prediction.predict(engine, x0, [""], t, 0)
     with pytest.raises(ValueError, match=r"^t must be"):
-        next(prediction.guess(engine, x0, Recipe(), t))
-
-
-@pytest.mark.parametrize("sampler", ["ddim", "ddpm", "pndm", "euler", "euler_a", "heun", "dpmpp_2m", "unipc", "lcm"])
-def test_a_guess_is_diffusers_image_to_image(
-    engine: Engine, x0: torch.Tensor, img2img: StableDiffusionImg2ImgPipeline, sampler: str
-) -> None:
-    recipe = Recipe(prompt="red apple, blue background", sampler=sampler, num_inference_steps=7, seed=11)
-    plan = prediction.plan(engine, recipe, 600)
-    frames = list(prediction.guess(engine, x0, recipe, 600))
-    img2img.scheduler = SAMPLERS[sampler].make(engine.model.scheduler_config)
-    theirs = img2img(
-        recipe.prompt,
-        image=x0,
-        strength=plan.strength,
-        num_inference_steps=7,
-        guidance_scale=recipe.guidance_scale,
-        generator=torch.Generator().manual_seed(11),
-        output_type="latent",
-    ).images
-    assert torch.allclose(frames[-1].x_t, theirs, atol=2e-3)
-    assert plan.start <= 600 and plan.steps < 7
-    assert len(frames) == len(plan.timesteps) + 1 and frames[0].t == plan.timesteps[0]
-
-
-@pytest.mark.parametrize("sampler", ["ddim", "euler", "dpmpp_2m"])
-def test_the_frames_are_on_one_scale(engine: Engine, x0: torch.Tensor, sampler: str) -> None:
-    """Frame 0 is the closed form at the start, whatever scale the sampler keeps its latents on; and x̂₀ follows ε_θ."""
-    recipe = Recipe(prompt="red apple, blue background", sampler=sampler, num_inference_steps=8, guidance_scale=1.0)
-    first, second = list(prediction.guess(engine, x0, recipe, 700))[:2]
-    asked = prediction.predict(engine, x0, [recipe.prompt], int(first.t), recipe.seed)[0]
-    tolerance = 2e-3 if sampler == "ddim" else 2e-2  # only DDIM's noise levels are those of whole timesteps
-    assert first.x0 is None and torch.allclose(first.x_t, asked.x_t, atol=tolerance)
-    assert torch.allclose(second.x0, asked.x0, atol=5 * tolerance)
-
-
-def test_a_guess_that_has_nothing_left_to_do_is_refused(engine: Engine, x0: torch.Tensor) -> None:
-    with pytest.raises(ValueError, match=r"^t = 0 lies below 1, the last timestep .* choose a larger t\.$"):
-        next(prediction.guess(engine, x0, Recipe(sampler="ddim", num_inference_steps=10), 0))
-    with pytest.raises(ValueError, match=r"at most 100 here\.$"):
-        next(prediction.guess(engine, x0, Recipe(sampler="ddim", num_inference_steps=101), 500))
+        next(guess(engine, x0, Recipe(), t))
 
 
 def test_the_channels_are_drawn_as_they_are() -> None:

@@ -19,6 +19,7 @@ RECIPES = st.builds(
     num_inference_steps=st.integers(2, 50),
     guidance_scale=st.floats(0, 50),
     seed=st.integers(0, 2**32 - 1),
+    loras=st.dictionaries(st.text("aZé7 ._-", min_size=1, max_size=8), st.floats(-2, 2), max_size=4),
 )
 
 
@@ -58,6 +59,7 @@ def test_any_changed_field_changes_the_digest() -> None:
         {"width": 256},
         {"height": 256},
         {"model": "other"},
+        {"loras": {"ink": 0.5}},
     ]
     digests = {base.digest(), *(base.replace(**change).digest() for change in changes)}
     assert len(digests) == len(changes) + 1

@@ -4,15 +4,13 @@ Plain and single-threaded: `Engine` calls `tick` from its own thread, a ZeroGPU 
 """
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
-from playground.engine.capacity import Capacity, free_memory, out_of_memory, synchronize
+from playground.engine.capacity import Capacity, free_memory, synchronize
 from playground.engine.events import Done, Failed, Result, Step
 from playground.engine.request import Live, Request
+from playground.engine.rows import Row, answers, keys, predict, rows_of
 from playground.engine.trajectory import Trajectory, advance_together, check_finite, steps_together
 from playground.models import LatentModel
 from playground.recipe import Recipe
@@ -20,17 +18,6 @@ from playground.recipe import Recipe
 LIVE_PER_REQUEST = 16  # cells of one visitor that grow together; the next start as these finish
 PICTURES_PER_DECODE = 8
 PREVIEW_SHARE = 0.05  # of the time; a cell's first preview is always made
-
-
-@dataclass(eq=False)
-class Row:
-    """One input of a batched U-Net call, and who waits for its output."""
-
-    latents: Tensor  # (1, 4, h, w)
-    timestep: Tensor
-    text: str
-    readers: list[tuple[Trajectory, int]]  # (trajectory, position among its texts)
-    output: Tensor | None = None
 
 
 class Loop:
@@ -66,8 +53,9 @@ class Loop:
         if not chosen:
             return
         begun = time.perf_counter()
-        rows = _rows([entry.trajectory for entry in chosen])
-        broken = self._predict_all(rows)
+        rows = rows_of([entry.trajectory for entry in chosen])
+        too_large = predict(rows, self.model, self.capacity)
+        broken = {t: self._too_large(t) for row in too_large for t, _ in row.readers}
         self._advance(chosen, rows, broken)
         if self.model.device.type != "cpu" and any(e.trajectory.finished for e in chosen):
             synchronize(self.model.device)
@@ -131,7 +119,7 @@ class Loop:
         while waiting := [request for request in self.requests if candidates[request]]:
             request = min(waiting, key=lambda r: r.served)
             entry = candidates[request][-1]
-            new = {key for key, _ in _asks(entry.trajectory)} - asked if entry not in chosen else set()
+            new = set(keys(entry.trajectory)) - asked if entry not in chosen else set()
             share = len(new) / self.capacity(tuple(entry.trajectory.latents.shape))
             if chosen and share > room + 1e-9:
                 break
@@ -142,35 +130,6 @@ class Loop:
             request.served += share / request.weight
         return list(chosen)
 
-    def _predict_all(self, rows: list[Row]) -> dict[Trajectory, str]:
-        """Fill every row's output in as few calls as memory allows; returns trajectories that cannot run, and why."""
-        broken: dict[Trajectory, str] = {}
-        shapes = {tuple(row.latents.shape): None for row in rows}
-        for shape in shapes:
-            waiting = [row for row in rows if tuple(row.latents.shape) == shape]
-            while waiting:
-                batch = waiting[: self.capacity(shape)]
-                try:
-                    outputs = self.model.predict(
-                        torch.cat([row.latents for row in batch]),
-                        torch.stack([row.timestep.to(torch.float32) for row in batch]).to(self.model.device),
-                        torch.cat([self.model.encode(row.text) for row in batch]),
-                    )
-                except RuntimeError as error:
-                    if not out_of_memory(error):
-                        raise
-                    free_memory(self.model.device)
-                    if len(batch) > 1:
-                        self.capacity.halve(shape, len(batch))
-                        continue
-                    for trajectory, _ in batch[0].readers:
-                        broken[trajectory] = self._too_large(trajectory)
-                    outputs = torch.zeros_like(batch[0].latents)
-                for row, output in zip(batch, outputs.split(1), strict=True):
-                    row.output = output
-                waiting = waiting[len(batch) :]
-        return broken
-
     def _too_large(self, trajectory: Trajectory) -> str:
         recipe = trajectory.recipe
         fits = self.capacity.largest_side_that_fits(tuple(trajectory.latents.shape))
@@ -179,10 +138,7 @@ class Loop:
 
     def _advance(self, chosen: list[Live], rows: list[Row], broken: dict[Trajectory, str]) -> None:
         """Hand every trajectory its predictions, one scheduler step for all that stand at the same point."""
-        answers: dict[Trajectory, dict[int, Tensor]] = {}
-        for row in rows:
-            for trajectory, position in row.readers:
-                answers.setdefault(trajectory, {})[position] = row.output
+        outputs = answers(rows)
         groups: dict[tuple, list[Live]] = {}
         for entry in chosen:
             if reason := broken.get(entry.trajectory):
@@ -191,7 +147,8 @@ class Loop:
                 groups.setdefault(steps_together(entry.trajectory), []).append(entry)
         for group in groups.values():
             try:
-                self._advance_group(group, answers)
+                trajectories = [entry.trajectory for entry in group]
+                advance_together(trajectories, [outputs[t] for t in trajectories])
             except Exception as error:
                 for entry in group:
                     self._fail(entry, _sentence(error))
@@ -203,11 +160,6 @@ class Loop:
                         check_finite(entry.trajectory)
                     except FloatingPointError as error:
                         self._fail(entry, str(error))
-
-    def _advance_group(self, group: list[Live], answers: dict[Trajectory, dict[int, Tensor]]) -> None:
-        trajectories = [entry.trajectory for entry in group]
-        outputs = [[answers[t][i] for i in range(len(t.texts()))] for t in trajectories]
-        advance_together(trajectories, outputs)
 
     def _tell_steps(self, chosen: list[Live], took: float) -> None:
         entries = [entry for entry in chosen if entry.watchers]
@@ -282,35 +234,6 @@ class Loop:
         self._live.pop(entry.trajectory.recipe.digest(), None)
         if entry in self._undecoded:
             self._undecoded.remove(entry)
-
-
-def _asks(trajectory: Trajectory) -> Iterator[tuple[tuple, str]]:
-    """What a trajectory asks the network now: a key that is equal where the answer must be, and the text.
-
-    Equal inputs at the same timestep occur at the first step, of cells with the same seed. Later ones cannot coincide
-    unless the recipes do, and those share one trajectory already.
-    """
-    if trajectory.k:
-        start: tuple = (trajectory,)
-    else:
-        latents = trajectory.model_input()
-        start = (latents.cpu().numpy().tobytes(), tuple(latents.shape), float(trajectory.timestep))
-    for text in trajectory.texts():
-        yield (*start, text), text
-
-
-def _rows(trajectories: list[Trajectory]) -> list[Row]:
-    """The inputs of this tick; equal ones become one row."""
-    rows: dict[tuple, Row] = {}
-    for trajectory in trajectories:
-        latents = trajectory.model_input()
-        for position, (key, text) in enumerate(_asks(trajectory)):
-            if key in rows:
-                rows[key].readers.append((trajectory, position))
-                trajectory.shared += 1
-            else:
-                rows[key] = Row(latents, trajectory.timestep, text, [(trajectory, position)])
-    return list(rows.values())
 
 
 def _by_shape(entries: list[Live]) -> list[list[Live]]:

@@ -34,9 +34,13 @@ def predicted_x0(model_input: Tensor, output: Tensor, sigma: float, prediction_t
 
 
 class Trajectory:
-    """Same noise, same scheduler and same order of draws as StableDiffusionPipeline with this recipe."""
+    """Same noise, same scheduler and same order of draws as StableDiffusionPipeline with this recipe.
+
+    Raises ValueError for a LoRA that the model does not have or cannot use.
+    """
 
     def __init__(self, recipe: Recipe, model: LatentModel) -> None:
+        model.loras.check(recipe.loras)
         self.recipe, self.prediction_type = recipe, model.prediction_type
         sampler = SAMPLERS[recipe.sampler]
         self.scheduler = sampler.make(model.scheduler_config, recipe.seed)
@@ -58,6 +62,7 @@ class Trajectory:
         self.seconds, self.shared = 0.0, 0
         self.takes_generator = "generator" in inspect.signature(self.scheduler.step).parameters
         self.seen: Tensor | None = None  # the latest model input
+        self._seen_at = -1  # the k it belongs to
 
     @property
     def finished(self) -> bool:
@@ -74,8 +79,9 @@ class Trajectory:
 
     @torch.inference_mode()
     def model_input(self) -> Tensor:
-        """(1, 4, h, w) as the network must see it at the current timestep"""
-        self.seen = self.scheduler.scale_model_input(self.latents, self.timestep)
+        """(1, 4, h, w) as the network must see it at the current timestep; computed once per call of the network"""
+        if self._seen_at != self.k:
+            self.seen, self._seen_at = self.scheduler.scale_model_input(self.latents, self.timestep), self.k
         return self.seen
 
     def advance(self, outputs: list[Tensor]) -> None:

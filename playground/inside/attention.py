@@ -19,7 +19,9 @@ from torch import Tensor
 
 from playground.engine import Engine
 from playground.engine.trajectory import Trajectory
-from playground.inside.pipeline import call, check, check_time, clock
+from playground.inside.network import clock
+from playground.inside.on_device import on_device
+from playground.inside.pipeline import call, check, check_time
 from playground.inside.words import Words, cut
 from playground.recipe import Recipe
 
@@ -107,6 +109,7 @@ class Entry:
     positions: tuple[int, ...]  # its tokens
 
 
+@on_device(evaluations=lambda recipe: recipe.evaluations)
 def watch(engine: Engine, recipe: Recipe) -> Iterator[tuple[int, int] | Attention]:
     """(calls done, of) after every U-Net call, then the Attention. The picture is that of `engine.render(recipe)`.
 

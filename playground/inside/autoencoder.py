@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -17,10 +17,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from playground import pictures
 from playground.engine import Engine
-from playground.inside.pipeline import clock, run_unet, skeleton
+from playground.inside.network import ask, clock
+from playground.inside.on_device import on_device
+from playground.inside.pipeline import run_unet, skeleton
 from playground.models import LatentModel
 
-TIMED = 3  # runs of which the median is shown
+TIMED = 3  # round trips, of which the median times are shown
 GAIN = 5  # the difference is drawn that many times stronger
 
 
@@ -35,7 +37,8 @@ class RoundTrip:
     psnr: float  # dB; infinite where nothing is lost
     values_before: int  # numbers in the picture
     values_after: int  # numbers in the latents
-    milliseconds: dict[str, float]  # "encode", "decode", "unet": each the median of TIMED runs
+    milliseconds: dict[str, float]  # "encode", "decode", "unet": each the median of the runs so far
+    runs: int  # 1 … TIMED
     dtypes: dict[str, str]  # of the weights: "vae", "unet"
 
 
@@ -49,47 +52,35 @@ class Cost:
     decode: int
 
 
-def round_trip(engine: Engine, picture: Image.Image) -> RoundTrip:
-    """RGB picture with sides that the VAE can divide -> its RoundTrip. The model is lent for one pass at a time."""
+@on_device()
+def round_trip(engine: Engine, picture: Image.Image) -> Iterator[RoundTrip]:
+    """RGB picture with sides that the VAE can divide -> its RoundTrip, at once after the first run, and again with the
+    median times after each of TIMED runs. The model is lent for one pass at a time."""
     pixels = pictures.to_x0(picture)[None]
 
     def encode(model: LatentModel) -> Tensor:
         # the mean of the posterior: the same picture always gives the same latents
         return model.vae.encode(pixels.to(model.device)).latent_dist.mode() * model.vae.config.scaling_factor
 
-    def decode(model: LatentModel) -> list[Image.Image]:
-        return model.decode(latents)
-
-    def predict(model: LatentModel) -> Tensor:
-        return model.predict(latents, torch.full((1,), 500.0, device=model.device), model.encode(""))
-
-    latents, encoding = _timed(engine, encode)
-    decoded, decoding = _timed(engine, decode)
-    _, predicting = _timed(engine, predict)
-    decoded = decoded[0]
-    model = engine.model
-    return RoundTrip(
-        picture,
-        latents[0].float().cpu().clone(),
-        decoded,
-        difference(picture, decoded),
-        psnr(picture, decoded),
-        pixels.numel(),
-        latents.numel(),
-        {"encode": encoding, "decode": decoding, "unet": predicting},
-        {"vae": _dtype(model.vae), "unet": _dtype(model.unet)},
-    )
+    took: dict[str, list[float]] = {"encode": [], "decode": [], "unet": []}
+    dtypes = {"vae": _dtype(engine.model.vae), "unet": _dtype(engine.model.unet)}
+    for n in range(1, TIMED + 1):
+        latents = _timed(engine, encode, took["encode"])
+        (decoded,) = _timed(engine, lambda model, x=latents: model.decode(x), took["decode"])
+        _timed(engine, lambda model, x=latents: ask(model, x, 500.0, [""]), took["unet"])
+        medians = {name: statistics.median(times) for name, times in took.items()}
+        shown, apart = latents[0].float().cpu().clone(), difference(picture, decoded)
+        error = psnr(picture, decoded)
+        yield RoundTrip(picture, shown, decoded, apart, error, pixels.numel(), latents.numel(), medians, n, dtypes)
 
 
-def _timed(engine: Engine, run: Callable[[LatentModel], Any]) -> tuple[Any, float]:
-    """-> what `run` gives and its median milliseconds; every run is a turn of its own"""
-    took, result = [], None
-    for _ in range(TIMED):
-        with engine.between_ticks() as model, torch.inference_mode():
-            started = clock(model.device)
-            result = run(model)
-            took.append(clock(model.device) - started)
-    return result, statistics.median(took)
+def _timed(engine: Engine, run: Callable[[LatentModel], Any], took: list[float]) -> Any:
+    """What `run` gives, in a turn of its own; its milliseconds are added to `took`."""
+    with engine.between_ticks() as model, torch.inference_mode():
+        started = clock(model.device)
+        result = run(model)
+        took.append(clock(model.device) - started)
+    return result
 
 
 def _dtype(module: Any) -> str:

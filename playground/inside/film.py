@@ -1,9 +1,8 @@
 """One run as a film: what the network sees and what it answers at every call, and the noise level it stands at."""
 
 import math
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,6 +12,8 @@ from torch import Tensor
 
 from playground.engine import Engine, Result
 from playground.engine.trajectory import Trajectory
+from playground.inside.network import as_noise, ask, clock
+from playground.inside.on_device import on_device
 from playground.models import LatentModel
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
@@ -62,6 +63,7 @@ class Frame:
     eps_uncond: Tensor  # for the negative prompt, which may be empty
     guidance_scale: float
     guided: bool  # False: the run has no unconditional pass, and eps_uncond was computed for showing only
+    pictures: Mapping[str, Image.Image] | None = None  # of kept frames (see `kept_every`): what `drawn` makes of it
 
     @property
     def t(self) -> float:
@@ -129,19 +131,26 @@ def steps_taken(recipe: Recipe, calls: int) -> int:
 
 
 def check(engine: Engine, recipes: Sequence[Recipe]) -> None:
-    """Raises ValueError, before anything runs, for another model's recipe and for films that would take too long."""
+    """Raises ValueError, before anything runs, for another model's recipe, for LoRAs that it does not have or cannot
+    use, and for films that would take too long."""
     for recipe in recipes:
         if recipe.model != engine.model.name:
             raise ValueError(
                 f"model must be {engine.model.name}, which is what this playground runs, not {recipe.model[:40]!r}."
             )
+        engine.model.loras.check(recipe.loras)
         levels(recipe, engine.model.scheduler_config)
-    # an unguided run is filmed with both passes, see Frame.guided
-    seconds = engine.estimate([r if r.guided else r.replace(guidance_scale=2.0) for r in recipes])
+    seconds = engine.estimate([_filmed(recipe) for recipe in recipes])
     if seconds is not None and seconds > LONGEST:
         raise ValueError(f"This film would take about {seconds:.0f} s here; the limit is {LONGEST}. Use fewer steps.")
 
 
+def _filmed(recipe: Recipe) -> Recipe:
+    """What a film of the recipe costs: an unguided run is filmed with both passes, see Frame.guided."""
+    return recipe if recipe.guided else recipe.replace(guidance_scale=2.0)
+
+
+@on_device(evaluations=lambda recipe: _filmed(recipe).evaluations)
 def film(engine: Engine, recipe: Recipe) -> Iterator[Frame | Ending]:
     """A Frame for every network call as it comes, then the Ending, whose picture is that of `engine.render(recipe)`.
 
@@ -149,23 +158,28 @@ def film(engine: Engine, recipe: Recipe) -> Iterator[Frame | Ending]:
     where the latents become infinite.
     """
     stands = levels(recipe, engine.model.scheduler_config)
-    seconds = 0.0
+    milliseconds = 0.0
     with engine.between_ticks() as model:
         trajectory = Trajectory(recipe, model)
     while not trajectory.finished:
         with engine.between_ticks() as model:
-            begun = time.perf_counter()
+            begun = clock(model.device)
             frame = _call(model, trajectory, stands[trajectory.k], stands[trajectory.k + 1])
-            seconds += time.perf_counter() - begun
+            milliseconds += clock(model.device) - begun
+        if frame.k % kept_every(frame.of) == 0:
+            with engine.between_ticks() as model:
+                frame = replace(frame, pictures=drawn(model, frame))
         yield frame
     with engine.between_ticks() as model:
-        begun = time.perf_counter()
+        begun = clock(model.device)
         image = model.decode(trajectory.latents)[0]
-        seconds += time.perf_counter() - begun
+        milliseconds += clock(model.device) - begun
     latents = trajectory.latents.cpu().clone()
-    yield Ending(trajectory.of, stands[-1], Result(image, recipe, seconds, recipe.evaluations, x0=latents))
+    result = Result(image, recipe, milliseconds / 1000, recipe.evaluations, x0=latents)
+    yield Ending(trajectory.of, stands[-1], result)
 
 
+@on_device(evaluations=lambda recipes: sum(_filmed(recipe).evaluations for recipe in recipes))
 def films(engine: Engine, recipes: Sequence[Recipe]) -> Iterator[tuple[int, Frame | Ending]]:
     """(run, shot) of several films; always the run goes on that is furthest behind, by its share of calls."""
     rolling = {i: film(engine, recipe) for i, recipe in enumerate(recipes)}
@@ -185,11 +199,11 @@ def kept_every(of: int) -> int:
     return -(-of // MOST_FRAMES)
 
 
-def pictures(engine: Engine, frame: Frame) -> dict[str, Image.Image]:
+@torch.inference_mode()
+def drawn(model: LatentModel, frame: Frame) -> dict[str, Image.Image]:
     """A frame -> its pictures by name. x_t and the three x̂₀ are quick previews; ε are latent channels as colours."""
-    with engine.between_ticks() as model, torch.inference_mode():
-        latents = torch.cat([frame.x_t, frame.x0, frame.clean(frame.eps_cond), frame.clean(frame.eps_uncond)])
-        decoded = [_reduced(picture) for picture in model.preview(latents.to(model.device))]
+    latents = torch.cat([frame.x_t, frame.x0, frame.clean(frame.eps_cond), frame.clean(frame.eps_uncond)])
+    decoded = [_reduced(picture) for picture in model.preview(latents.to(model.device))]
     return dict(zip(("x_t", "x0", "x0_cond", "x0_uncond"), decoded, strict=True)) | {
         "eps": noise_picture(frame.eps),
         "eps_cond": noise_picture(frame.eps_cond),
@@ -212,27 +226,12 @@ def _call(model: LatentModel, trajectory: Trajectory, level: Level, next_level: 
     recipe, k = trajectory.recipe, trajectory.k
     seen, asked = trajectory.model_input(), trajectory.texts()
     texts = asked if recipe.guided else [recipe.negative_prompt, *asked]
-    outputs = model.predict(
-        seen.expand(len(texts), -1, -1, -1),
-        trajectory.timestep.to(model.device, torch.float32).expand(len(texts)),
-        torch.cat([model.encode(text) for text in texts]),
-    ).split(1)
+    outputs = ask(model, seen, trajectory.timestep, texts, recipe.loras).split(1)
     trajectory.advance(list(outputs[-len(asked) :]))
-    uncond, cond = (noise_of(seen, output, level, model.prediction_type) for output in outputs)
+    uncond, cond = (as_noise(seen, x, level.signal, level.noise, model.prediction_type) for x in outputs)
     eps = uncond + recipe.guidance_scale * (cond - uncond) if recipe.guided else cond
     seen, x0, eps, cond, uncond = (x.float().cpu().clone() for x in (seen, trajectory.x0, eps, cond, uncond))
     return Frame(k, trajectory.of, level, next_level, seen, x0, eps, cond, uncond, recipe.guidance_scale, recipe.guided)
-
-
-def noise_of(x_t: Tensor, output: Tensor, level: Level, prediction_type: str) -> Tensor:
-    """The ε that a network's output stands for. For velocity: Salimans & Ho 2022, arxiv.org/abs/2202.00512."""
-    if prediction_type == "epsilon":
-        return output
-    if prediction_type == "v_prediction":
-        return level.signal * output + level.noise * x_t
-    if prediction_type == "sample":
-        return (x_t - level.signal * output) / level.noise
-    raise ValueError(f"The model predicts {prediction_type!r}, which is not known here.")
 
 
 def _sigma(alpha_bar: Tensor) -> float:

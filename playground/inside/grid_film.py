@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from playground.engine import Engine, Step
+from playground.inside.on_device import on_device
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 
@@ -105,6 +106,13 @@ class Recorder:
             del self._steps[event.cell]
 
 
+@on_device()
+def strips(engine: Engine, several: Sequence[Tensor]) -> list[Image.Image]:
+    """each (F, 4, h, w) -> a `strip` of each"""
+    return [strip(engine, latents) for latents in several]
+
+
+@on_device()
 def strip(engine: Engine, latents: Tensor) -> Image.Image:
     """(F, 4, h, w) -> F quick pictures side by side, at most 128 pixels high"""
     frames: list[Image.Image] = []

@@ -11,8 +11,9 @@ from diffusers import DDPMScheduler
 from PIL import Image
 from torch import Tensor
 
-from playground import pictures
+from playground import noise, pictures
 from playground.engine import Engine
+from playground.inside.on_device import on_device
 from playground.models import LatentModel
 
 LIMIT = 3.0  # a channel is drawn black at −3 and white at 3; a unit normal value lies beyond in 0.3 % of the cases
@@ -21,6 +22,7 @@ GAP = 4  # pixels between drawn channels, transparent
 PICTURES_PER_DECODE = 4  # of the VAE at once: a visitor's grid waits meanwhile
 
 
+@on_device()
 def encode_picture(engine: Engine, picture: Image.Image) -> Tensor:
     """RGB picture of the model's size -> x₀ (1, C, h, w) float32 on the CPU, in the scale the U-Net works in.
 
@@ -34,6 +36,7 @@ def encode_picture(engine: Engine, picture: Image.Image) -> Tensor:
     return x0.float().cpu().clone()  # cloned outside inference mode: an ordinary tensor that may be copied and kept
 
 
+@on_device()
 def decode(engine: Engine, latents: Tensor) -> Iterator[Image.Image]:
     """(B, C, h, w) -> B pictures by the model's VAE, a few at a time so that nobody waits long."""
     for part in latents.split(PICTURES_PER_DECODE):
@@ -42,10 +45,31 @@ def decode(engine: Engine, latents: Tensor) -> Iterator[Image.Image]:
         yield from decoded
 
 
+@on_device()
 def preview(engine: Engine, latents: Tensor) -> list[Image.Image]:
     """(B, C, h, w) -> B quick pictures by the preview decoder, or by the VAE where the model has no such decoder"""
     with engine.between_ticks() as model:
         return model.preview(latents.to(model.device))
+
+
+@on_device()
+def there_and_back(engine: Engine, picture: Image.Image) -> tuple[Tensor, Image.Image]:
+    """RGB picture of the model's size -> its x₀, as `encode_picture` gives it, and what the VAE makes of that again."""
+    x0 = encode_picture(engine, picture)
+    return x0, next(decode(engine, x0))
+
+
+@on_device()
+def noised_film(
+    engine: Engine, picture: Image.Image, seed: int, alphas: Tensor, timesteps: Sequence[int]
+) -> tuple[Tensor, Tensor, list[Image.Image]]:
+    """RGB picture of the model's size, ᾱ (T,) -> x₀, ε ~ N(0, 1) of that seed, and x_t decoded at every timestep.
+
+    Raises ValueError for a bad seed.
+    """
+    x0 = encode_picture(engine, picture)
+    epsilon = noise.noise_like(x0.shape, seed)
+    return x0, epsilon, list(decode(engine, noised(x0, epsilon, alphas, timesteps)))
 
 
 def alphas_cumprod(model: LatentModel) -> Tensor:

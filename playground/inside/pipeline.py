@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -15,6 +14,8 @@ from torch import Tensor, nn
 
 from playground.engine import Engine
 from playground.engine.trajectory import Trajectory
+from playground.inside.network import ask, clock
+from playground.inside.on_device import on_device
 from playground.inside.words import Words, cut
 from playground.models import LatentModel
 from playground.recipe import Recipe
@@ -89,6 +90,7 @@ def check_time(seconds: float) -> None:
         )
 
 
+@on_device()
 def begin(engine: Engine, recipe: Recipe) -> Walk:
     """What is there before the U-Net runs: tokens, embeddings, noise. Raises ValueError for another model's recipe."""
     check(engine, recipe)
@@ -107,6 +109,7 @@ def begin(engine: Engine, recipe: Recipe) -> Walk:
     return Walk(recipe, words, embeddings.float().cpu().clone(), noise, took, of=trajectory.of)
 
 
+@on_device(evaluations=lambda recipe: recipe.evaluations)
 def walk(engine: Engine, recipe: Recipe) -> Iterator[Walk]:
     """The Walk as it stands at the start, after every U-Net call, and at the end with the picture.
 
@@ -143,16 +146,7 @@ def walk(engine: Engine, recipe: Recipe) -> Iterator[Walk]:
 def call(model: LatentModel, trajectory: Trajectory) -> list[Tensor]:
     """One U-Net call with the rows of one picture -> an output (1, C, h, w) for each of its texts."""
     latents, texts = trajectory.model_input(), trajectory.texts()
-    t = trajectory.timestep.to(model.device, torch.float32)
-    embeddings = torch.cat([model.encode(text) for text in texts])
-    return list(model.predict(latents.repeat(len(texts), 1, 1, 1), t.repeat(len(texts)), embeddings).split(1))
-
-
-def clock(device: torch.device) -> float:
-    """Milliseconds, once the device has finished what it was given."""
-    if device.type in ("cuda", "mps"):
-        getattr(torch, device.type).synchronize()
-    return time.perf_counter() * 1000
+    return list(ask(model, latents, trajectory.timestep, texts, trajectory.recipe.loras).split(1))
 
 
 def parts(model: LatentModel, walk: Walk) -> tuple[Part, ...]:

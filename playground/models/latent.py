@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,10 +12,13 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 
 from playground.models.device import default_device, default_dtype, offload_for, use_the_cores_present
+from playground.models.lora import Loras, Weights
 from playground.models.preview import PreviewDecoder
+from playground.recipe import Recipe
 
 REGISTERED: dict[str, Path] = {"pocket": Path(__file__).parent / "pocket"}
 TEXT_CACHE = 512  # encodings kept; one is 25 kB for Pocket
+NOT_IN_EVERY_PICTURE = {"preview", "loras", "clip_image_encoder"}  # folders beside the weights that make pictures
 
 
 class LatentModel:
@@ -31,6 +35,7 @@ class LatentModel:
         dtype: torch.dtype,
         fingerprint: str,
         preview_decoder: PreviewDecoder | None = None,
+        loras: Path | None = None,  # a folder of LoRA files
     ) -> None:
         self.name, self.device, self.dtype, self.fingerprint = name, device, dtype, fingerprint
         use_the_cores_present()
@@ -39,6 +44,7 @@ class LatentModel:
         self.unet = pipeline.unet.to(dtype, memory_format=torch.channels_last).eval()
         self.vae = pipeline.vae.to(torch.float32, memory_format=torch.channels_last).eval()
         self._place(pipeline)
+        self.loras = Loras(self.unet, loras, device, dtype)
         self.scheduler_config = pipeline.scheduler.config
         self.prediction_type: str = self.scheduler_config.get("prediction_type", "epsilon")
         self.vae_scale = pipeline.vae_scale_factor  # pixels per latent, per side
@@ -85,14 +91,18 @@ class LatentModel:
         return self.text_encoder(ids.to(self.device))[0].to(self.dtype)
 
     @torch.inference_mode()
-    def predict(self, latents: torch.Tensor, t: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
-        """(B, 4, h, w), (B,), (B, tokens, width) -> the network's output (B, 4, h, w) in fp32"""
+    def predict(
+        self, latents: torch.Tensor, t: torch.Tensor, text: torch.Tensor, loras: Sequence[Weights] | None = None
+    ) -> torch.Tensor:
+        """(B, 4, h, w), (B,), (B, tokens, width), B rows' LoRAs -> the network's output (B, 4, h, w) in fp32"""
         rows = len(latents)
-        if self._compiled is not None:
+        changed = loras is not None and any(weight for row in loras for _, weight in row)
+        unet = self.unet if self._compiled is None or changed else self._compiled  # LoRAs hook into plain modules
+        if unet is not self.unet:
             latents, t, text = (filled_up(x) for x in (latents, t, text))
         latents = latents.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        unet = self.unet if self._compiled is None else self._compiled
-        return unet(latents, t, text, return_dict=False)[0][:rows].float().contiguous()
+        with self.loras.added(loras) if changed else nullcontext():
+            return unet(latents, t, text, return_dict=False)[0][:rows].float().contiguous()
 
     def compile(self) -> None:
         """Let torch.compile specialise the U-Net: worth its minutes of compiling on a card that then runs for hours."""
@@ -111,6 +121,13 @@ class LatentModel:
         if self.preview_decoder is None:
             return self.decode(latents)
         return self.preview_decoder.pictures(latents)
+
+    def fingerprint_for(self, recipe: Recipe) -> str:
+        """16 digits over the weights that make this picture: the model's own, and the files of its LoRAs."""
+        used = [(name, self.loras.digest(name)) for name, _ in recipe.active_loras]
+        if not used:
+            return self.fingerprint
+        return hashlib.sha256(json.dumps([self.fingerprint, used]).encode()).hexdigest()[:16]
 
     def token_count(self, text: str) -> tuple[int, int]:
         """(tokens of the text, tokens that fit), start and end marks included"""
@@ -140,6 +157,7 @@ def load_model(
         dtype,
         _fingerprint(folder, dtype),
         PreviewDecoder.load(folder, device),
+        folder / "loras",
     )
 
 
@@ -154,10 +172,11 @@ def _bytes(part: torch.nn.Module) -> int:
 
 
 def _fingerprint(folder: Path, dtype: torch.dtype) -> str:
-    """16 digits over the weights, the configs and the precision: pictures are kept under it."""
+    """16 digits over the weights, the configs and the precision: pictures without LoRAs are kept under it."""
     digest = hashlib.sha256(json.dumps(str(dtype)).encode())
     for path in sorted(folder.rglob("*")):
-        if path.suffix in (".safetensors", ".json") and "preview" not in path.parts:
-            digest.update(path.relative_to(folder).as_posix().encode())
+        inside = path.relative_to(folder)
+        if path.suffix in (".safetensors", ".json") and not NOT_IN_EVERY_PICTURE & set(inside.parts):
+            digest.update(inside.as_posix().encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
-import io
 import json
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,9 @@ from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 from playground.ui import add_noise_schedules, add_noise_walk
 from playground.ui.add_noise_picture import own_picture
+from playground.ui.endpoint import register
 from playground.ui.gallery import gallery
+from playground.ui.markup import data_url, error
 
 HERE = Path(__file__).parent
 CSS: str = (HERE / "add_noise.css").read_text("utf-8")  # theme.py joins it with the rest
@@ -79,10 +79,8 @@ def payload(picture: Image.Image, schedule: str, seed: int) -> str:
 def latent_payload(engine: Engine, picture: Image.Image, schedule: str, seed: int) -> str:
     """the same for the model's latents of the picture, with x_t decoded at some t; ValueError as above"""
     side = engine.model.default_side
-    x0 = latent_noise.encode_picture(engine, picture.resize((side, side), Image.Resampling.LANCZOS))
-    epsilon = noise.noise_like(x0.shape, seed)
-    alphas = noise.alphas_cumprod(schedule)
-    decoded = latent_noise.decode(engine, latent_noise.noised(x0, epsilon, alphas, FRAMES))
+    small, alphas = picture.resize((side, side), Image.Resampling.LANCZOS), noise.alphas_cumprod(schedule)
+    x0, epsilon, decoded = latent_noise.noised_film(engine, small, noise.check_seed(seed), alphas, FRAMES)
     channels, height, width = x0.shape[1:]
     return json.dumps(
         {
@@ -91,7 +89,7 @@ def latent_payload(engine: Engine, picture: Image.Image, schedule: str, seed: in
             "x0": base64.b64encode(x0.numpy().astype("<f4").tobytes()).decode(),
             "noise": base64.b64encode(epsilon.numpy().astype("<f4").tobytes()).decode(),
             "limit": latent_noise.LIMIT,
-            "frames": [{"t": t, "src": _webp(frame)} for t, frame in zip(FRAMES, decoded, strict=True)],
+            "frames": [{"t": t, "src": data_url(frame, exact=False)} for t, frame in zip(FRAMES, decoded, strict=True)],
             "about": f"Here x₀ is what the model's VAE makes of the picture: {channels} channels of {height} × "
             f"{width}, {3 * side * side // x0.numel()} times fewer values than its {side} × {side} pixels. Channels "
             f"are drawn black at −{latent_noise.LIMIT:g} and white at {latent_noise.LIMIT:g}.",
@@ -109,31 +107,18 @@ def _schedule(schedule: str) -> dict[str, Any]:
     }
 
 
-def _webp(picture: Image.Image) -> str:
-    file = io.BytesIO()
-    picture.save(file, "WEBP", quality=90)
-    return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
-
-
 def add_noise(picture: str | None, t: int, schedule: str, seed: int) -> tuple[Image.Image, dict[str, Any]]:
     """Adds the noise of timestep t to a picture, on the server and at full precision.
 
     picture: PNG, JPEG, WebP, GIF, BMP or TIFF, at most 8 MB; its centre is used, at 256 × 256. t: 0 to 999.
     schedule: scaled_linear, linear or cosine. seed: 0 to 4294967295. Returns x_t and the coefficients at t.
     """
-    try:
-        if picture is None:
-            raise ValueError("picture is missing.")
-        numbers = noise.coefficients(schedule, t)
-        epsilon = noise.noise_like(SHAPE, seed)
-        x0 = pictures.to_x0(pictures.open_picture(picture))
-        return pictures.from_x0(noise.add_noise(x0, epsilon, t, schedule)), vars(numbers)
-    except ValueError as error:
-        raise gr.Error(str(error), print_exception=False) from None
-
-
-def _error(sentence: str = "") -> str:
-    return f'<p role="alert">{html.escape(sentence, quote=True)}</p>' if sentence else ""
+    if picture is None:
+        raise ValueError("picture is missing.")
+    numbers = noise.coefficients(schedule, t)
+    epsilon = noise.noise_like(SHAPE, seed)
+    x0 = pictures.to_x0(pictures.open_picture(picture))
+    return pictures.from_x0(noise.add_noise(x0, epsilon, t, schedule)), vars(numbers)
 
 
 def visited(engine: Engine, sampler: str, steps: int, schedule: str) -> str:
@@ -159,7 +144,7 @@ def build(engine: Engine) -> None:
         with gr.Column(scale=0, min_width=340, elem_classes="dp-rail"):
             chooser = gallery(samples)
             own = own_picture()
-            own_error = gr.HTML(elem_classes="dp-error dpn-error dpn-flush")
+            own_error = gr.HTML(elem_classes="dp-error dp-flush")
             space = gr.Radio(
                 list(SPACES),
                 value="pixels",
@@ -173,7 +158,7 @@ def build(engine: Engine) -> None:
                 info="How fast the picture fades: the share of noise at every t.",
             )
             seed = gr.Number(0, label="Seed of ε", info="Which noise is drawn. The same seed gives the same noise.")
-            seed_error = gr.HTML(elem_classes="dp-error dpn-error dpn-flush")
+            seed_error = gr.HTML(elem_classes="dp-error dp-flush")
             sampler = gr.Dropdown(
                 [(row.label, key) for key, row in SAMPLERS.items()],
                 value="ddim",
@@ -181,55 +166,54 @@ def build(engine: Engine) -> None:
                 info="On its way back it asks the network at these timesteps only.",
             )
             steps = gr.Number(STEPS, label="Steps")
-            steps_error = gr.HTML(elem_classes="dp-error dpn-error dpn-flush")
+            steps_error = gr.HTML(elem_classes="dp-error dp-flush")
             marks = gr.HTML(
                 visited(engine, "ddim", STEPS, "scaled_linear"),
                 js_on_load=MARKS_SCRIPT,
-                elem_classes="dpn-flush dpn-visited",
+                elem_classes="dp-flush dpn-visited",
                 apply_default_css=False,
             )
 
         with gr.Column(scale=1, min_width=320, elem_classes=["dp-stage", "dpn-column"]):
-            stage = gr.HTML(
-                html_template=SKELETON, js_on_load=SCRIPT, apply_default_css=False, elem_classes="dpn-flush"
-            )
+            stage = gr.HTML(html_template=SKELETON, js_on_load=SCRIPT, apply_default_css=False, elem_classes="dp-flush")
             add_noise_walk.build(picture, schedule, seed)
-            add_noise_schedules.build()
+            schedules = add_noise_schedules.build()
 
     def refresh(picture: Image.Image, schedule: str, seed: int, space: str) -> tuple[Any, str]:
         """-> the stage's new value and the sentence under the seed; on bad input the stage stays as it is"""
         try:
             if space == "latents":
-                return latent_payload(engine, picture, schedule, seed), _error()
-            return payload(picture, schedule, seed), _error()
-        except ValueError as error:
-            return gr.skip(), _error(str(error))
+                return latent_payload(engine, picture, schedule, seed), error()
+            return payload(picture, schedule, seed), error()
+        except ValueError as problem:
+            return gr.skip(), error(str(problem))
 
     def choose(schedule: str, seed: int, space: str, chosen: gr.SelectData) -> tuple[Any, ...]:
         index = chosen.index
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(SAMPLES):
             return gr.skip(), gr.skip(), gr.skip(), gr.skip()
-        return samples[index][0], _error(), *refresh(samples[index][0], schedule, seed, space)
+        return samples[index][0], error(), *refresh(samples[index][0], schedule, seed, space)
 
     def bring(path: str | None, schedule: str, seed: int, space: str) -> tuple[Any, ...]:
         if path is None:  # the field was emptied: the picture that is shown stays
-            return gr.skip(), _error(), gr.skip(), gr.skip(), gr.skip()
+            return gr.skip(), error(), gr.skip(), gr.skip(), gr.skip()
         try:
             mine = pictures.open_picture(path)
-        except ValueError as error:
-            return gr.skip(), _error(str(error)), gr.skip(), gr.skip(), gr.skip()
-        return mine, _error(), gr.Gallery(selected_index=None), *refresh(mine, schedule, seed, space)
+        except ValueError as problem:
+            return gr.skip(), error(str(problem)), gr.skip(), gr.skip(), gr.skip()
+        return mine, error(), gr.Gallery(selected_index=None), *refresh(mine, schedule, seed, space)
 
     def mark(sampler: str, steps: int, schedule: str) -> tuple[Any, str]:
         try:
-            return visited(engine, sampler, steps, schedule), _error()
-        except ValueError as error:
-            return gr.skip(), _error(str(error))
+            return visited(engine, sampler, steps, schedule), error()
+        except ValueError as problem:
+            return gr.skip(), error(str(problem))
 
     settings = [schedule, seed, space]
     shown = [stage, seed_error]
     # Without the queue: a picture must not wait behind someone's grid.
-    stage.opened(refresh, [picture, *settings], shown, queue=False, **quiet)
+    opened = stage.opened(refresh, [picture, *settings], shown, queue=False, **quiet)
+    opened.then(*schedules, queue=False, **quiet)
     gr.on([schedule.change, space.change], refresh, [picture, *settings], shown, queue=False, **quiet)
     seed.change(refresh, [picture, *settings], shown, queue=False, trigger_mode="always_last", **quiet)
     chooser.select(choose, settings, [picture, own_error, *shown], queue=False, **quiet)
@@ -243,20 +227,12 @@ def build(engine: Engine) -> None:
         trigger_mode="always_last",
         **quiet,
     )
-    _endpoint()
-
-
-def _endpoint() -> None:
-    """/add_noise for programs. Plain fields without bounds of their own: playground.noise says what is wrong."""
-    run = gr.Button(visible=False)
-    run.click(
-        add_noise,
-        [
-            gr.File(label="picture", type="filepath", visible=False),
-            gr.Number(400, label="t", visible=False),
-            gr.Textbox("scaled_linear", label="schedule", visible=False),
-            gr.Number(0, label="seed", visible=False),
-        ],
-        [gr.Image(label="x_t", format="png", visible=False), gr.JSON(label="coefficients", visible=False)],
-        api_name="add_noise",
-    )
+    # Plain fields without bounds of their own: playground.noise says what is wrong.
+    fields = [
+        gr.File(label="picture", type="filepath", render=False),
+        gr.Number(400, label="t", render=False),
+        gr.Textbox("scaled_linear", label="schedule", render=False),
+        gr.Number(0, label="seed", render=False),
+    ]
+    answers = [gr.Image(label="x_t", format="png", render=False), gr.JSON(label="coefficients", render=False)]
+    register(add_noise, "add_noise", fields, answers)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import gradio as gr
 import pandas as pd
 
 from playground import noise
+from playground.ui.section import heading
 
 QUANTITIES = {"signal √ᾱ": "signal", "noise √(1−ᾱ)": "noise", "log SNR": "log_snr"}
 COLOURS = {
@@ -35,7 +38,7 @@ def _left(curve: noise.Curve) -> str:
     last = float(curve.signal[-1])
     if last == 0:
         return "nothing: pure noise"
-    return f"{100 * last:.2g} % of the amplitude"
+    return f"{100 * last:.2g} %"
 
 
 def facts() -> str:
@@ -47,7 +50,7 @@ def facts() -> str:
     return (
         '<div class="dpn-walk-scroll"><table class="dpn-table dpn-facts"><thead><tr>'
         '<th scope="col">Schedule</th><th scope="col">Half the power left at t</th>'
-        '<th scope="col">Signal = noise at t</th><th scope="col">Left at t = 999</th></tr>'
+        '<th scope="col">Signal = noise at t</th><th scope="col">Amplitude left at t = 999</th></tr>'
         f"</thead><tbody>{rows}</tbody></table></div>"
         '<p class="dpn-walk-note">Zero terminal SNR is scaled linear, rescaled so that its last step is pure noise '
         "(Lin et al. 2023). Flow matching mixes along a straight line, (1−s) · x₀ + s · ε with s = (t+1)/1000, so its "
@@ -55,26 +58,26 @@ def facts() -> str:
     )
 
 
-def build() -> None:
-    """Builds the section; to be called inside the stage of the tab."""
+def build() -> tuple[Callable[[str], Any], gr.Radio, gr.LinePlot]:
+    """Builds the section; to be called inside the stage of the tab. Returns (function, its input, its output).
+
+    The caller runs it once the tab's picture is there: drawing a plot keeps the browser busy for most of a second.
+    """
+
+    def draw(name: str) -> Any:
+        return gr.LinePlot(table(name), **_axes(name)) if name in QUANTITIES else gr.skip()
+
     first = next(iter(QUANTITIES))
-    gr.HTML(
-        '<div class="dpn-walk-words"><h3>Schedules</h3><p>The same picture fades at another pace under each schedule. '
-        "Where a curve ends decides whether the last step is pure noise.</p></div>",
-        elem_classes="dpn-flush",
-        apply_default_css=False,
+    heading(
+        "Schedules",
+        "The same picture fades at another pace under each schedule. Where a curve ends decides whether the last step "
+        "is pure noise.",
     )
     quantity = gr.Radio(list(QUANTITIES), value=first, show_label=False, container=False, label="What to plot")
-    plot = gr.LinePlot(table(first), **_axes(first))
-    gr.HTML(facts(), elem_classes="dpn-flush", apply_default_css=False)
-    quantity.change(
-        lambda name: gr.LinePlot(table(name), **_axes(name)) if name in QUANTITIES else gr.skip(),
-        quantity,
-        plot,
-        queue=False,
-        show_progress="hidden",
-        api_visibility="private",
-    )
+    plot = gr.LinePlot(**_axes(first))
+    gr.HTML(facts(), elem_classes="dp-flush", apply_default_css=False)
+    quantity.change(draw, quantity, plot, queue=False, show_progress="hidden", api_visibility="private")
+    return draw, quantity, plot
 
 
 def _axes(quantity: str) -> dict[str, object]:
@@ -84,6 +87,8 @@ def _axes(quantity: str) -> dict[str, object]:
         "y_title": quantity,
         "color": "schedule",
         "color_map": COLOURS,
+        "colors_in_legend": [],  # the table below has the colours; the plot's own legend does not fit on a phone
+        "color_title": " ",
         "height": 280,
         "buttons": [],
         "tooltip": "axis",

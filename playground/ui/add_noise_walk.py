@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 import time
 
 import gradio as gr
 from PIL import Image
 
 from playground import noise, pictures
+from playground.ui.markup import data_url, error
+from playground.ui.section import heading
 
 SIDE = 128  # a thousand steps at 256 × 256 would take seconds, and show nothing more
 
@@ -19,12 +18,10 @@ READ_T = "(t, ...rest) => [Number(document.querySelector('.dpn-range')?.value ??
 
 
 def _figure(picture: Image.Image, title: str, steps: int, seconds: float, measured: tuple[float, float]) -> str:
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    source = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
     took = f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.1f} ms"
     return (
-        f'<figure><img src="{source}" alt="{title}" width="{SIDE}" height="{SIDE}"><figcaption><b>{title}</b>'
+        f'<figure><img src="{data_url(picture)}" alt="{title}" width="{SIDE}" height="{SIDE}">'
+        f"<figcaption><b>{title}</b>"
         f"<span>{steps} {'step' if steps == 1 else 'steps'}, {took}</span>"
         f"<span>signal {measured[0]:.3f}</span><span>noise {measured[1]:.3f}</span></figcaption></figure>"
     )
@@ -48,8 +45,8 @@ def compare(t: int, picture: Image.Image, schedule: str, seed: int) -> str:
         landed = time.perf_counter()
         walked = noise.walk(x0, t, schedule, other_seed(seed))
         arrived = time.perf_counter()
-    except ValueError as error:
-        return f'<div class="dp-error"><p role="alert">{html.escape(str(error), quote=True)}</p></div>'
+    except ValueError as problem:
+        return f'<div class="dp-error">{error(str(problem))}</div>'
     moments = [noise.moments(x, x0, t, schedule) for x in (jumped, walked)]
     related = noise.correlation(jumped, walked, x0, t, schedule)
     figures = _figure(pictures.from_x0(jumped), "Jump", 1, landed - start, noise.amplitudes(jumped, x0)) + _figure(
@@ -94,15 +91,13 @@ def _agreement(jump: noise.Moments, walk: noise.Moments, related: float, n: int)
 
 def build(picture: gr.State, schedule: gr.Radio, seed: gr.Number) -> None:
     """Builds the section under the film strip; picture, schedule and seed are those of the tab."""
-    gr.HTML(
-        '<div class="dpn-walk-words"><h3>Jump or walk</h3><p>The process is defined as many small steps, each adding '
-        "a little fresh noise. Noise added to noise is noise again, so one formula jumps to any t. Walk there and "
-        "compare.</p></div>",
-        elem_classes="dpn-flush",
-        apply_default_css=False,
+    heading(
+        "Jump or walk",
+        "The process is defined as many small steps, each adding a little fresh noise. Noise added to noise is noise "
+        "again, so one formula jumps to any t. Walk there and compare.",
     )
     walk = gr.Button("Walk to this t, step by step", size="sm", elem_classes="dpn-walk")
-    result = gr.HTML(elem_classes="dpn-flush", apply_default_css=False)
+    result = gr.HTML(elem_classes="dp-flush", apply_default_css=False)
     t = gr.Number(250, visible=False)
     walk.click(
         compare,

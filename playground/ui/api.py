@@ -10,6 +10,7 @@ from playground.recipe import Recipe
 from playground.render import check_cost, render
 from playground.store import Store, to_png
 from playground.sweep import Sweep
+from playground.ui.endpoint import ENGINE, register
 from playground.ui.files import FILES
 
 
@@ -18,12 +19,9 @@ def build(engine: Engine, store: Store) -> None:
 
     def render_grid(sweep: dict[str, Any]) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:
         """Render a sweep: {"base": {…recipe…}, "axes": {"field": [values]}} -> PNG files and one row per cell."""
-        try:
-            cells = Sweep.from_dict(sweep).recipes()
-            check_cost(engine, store, cells)
-            yield from _rendered(cells)
-        except ValueError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+        cells = Sweep.from_dict(sweep).recipes()
+        check_cost(engine, store, cells)
+        yield from _rendered(cells)
 
     def _rendered(cells: list[Recipe]) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:
         files: dict[int, str] = {}
@@ -48,10 +46,5 @@ def build(engine: Engine, store: Store) -> None:
                 continue
             yield [files[i] for i in sorted(files)], [rows[i] for i in sorted(rows)]
 
-    with gr.Group(visible=False):
-        sweep = gr.JSON(label="sweep")
-        files = gr.Files(label="pictures")
-        rows = gr.JSON(label="cells")
-        gr.Button("Render").click(
-            render_grid, sweep, [files, rows], api_name="render_grid", concurrency_limit=8, concurrency_id="engine"
-        )
+    outputs = [gr.Files(label="pictures", render=False), gr.JSON(label="cells", render=False)]
+    register(render_grid, "render_grid", [gr.JSON(label="sweep", render=False)], outputs, **ENGINE)

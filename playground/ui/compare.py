@@ -13,14 +13,14 @@ from playground.engine import Done, Engine, Waiting
 from playground.inside.grid_film import Films, Recorder
 from playground.recipe import SEED_RANGE
 from playground.render import check_cost, missing, render
-from playground.samplers import SAMPLERS
 from playground.store import Store
 from playground.sweep import Sweep
 from playground.ui.compare_film import GridFilm
-from playground.ui.form import BASE_FIELDS, LINE_AXES, NUMBER_AXES, VALUES, Reading, read_form, typed_values
+from playground.ui.compare_form import Form
+from playground.ui.form import VALUES, Reading, is_number
 from playground.ui.grid import Grid
 from playground.ui.shipped import examples, first_view, measured_guidance
-from playground.ui.words import AXES, HELP
+from playground.ui.words import words_of
 
 HERE = Path(__file__).parent
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -32,7 +32,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
     start = shipped[0].sweep
     with gr.Row(elem_classes="dp-columns"):
         with gr.Column(elem_classes="dp-rail"):
-            form = Form(start)
+            form = Form(start, engine.model.loras.names)
         with gr.Column(elem_classes="dp-stage"):
             with gr.Row(elem_classes="dp-examples"):
                 chips = [gr.Button(example.title, size="sm", variant="secondary") for example in shipped]
@@ -80,7 +80,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
             return [gr.skip()] * len(stopped)
         view = Grid(Sweep.from_dict(sweep))
         for i, cell in enumerate(view.cells):
-            if result := store.get(cell.recipe, engine.model.fingerprint):
+            if result := store.get(cell.recipe, engine.model.fingerprint_for(cell.recipe)):
                 view.take(Done(i, result, stored=True))
         if view.finished == len(view.cells):
             return [gr.skip()] * len(stopped)
@@ -94,7 +94,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
     )
     page.load(lambda: first_view(start), None, grid, queue=False, **PRIVATE)
     page.load(check, form.inputs, checked, queue=False, **PRIVATE)
-    form.axis.change(form.show_editor, form.axis, list(form.editors.values()), queue=False, **PRIVATE)
+    form.axis.change(form.show_editor, form.axis, form.shown_by_axis, queue=False, **PRIVATE)
     form.new_seed.click(lambda: random.randint(*SEED_RANGE), None, form.fields["seed"], queue=False, **PRIVATE)
     outputs = [*checked, header, grid, total, running, *film.outputs]
     runs = [
@@ -114,102 +114,13 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
     form.stop.click(stop, running, stopped, cancels=runs, queue=False, **PRIVATE)
 
 
-class Form:
-    """The asking side: components, and the way between their values and a sweep."""
-
-    def __init__(self, start: Sweep) -> None:
-        self.base = start.base
-        self.fields: dict[str, gr.components.Component] = {}
-        self.errors: dict[str, gr.HTML] = {}
-        axis = next(iter(start.axes))
-        self._text("prompt", "Prompt", start.base.prompt)
-        self._text("negative_prompt", "Negative prompt", start.base.negative_prompt)
-        self.axis = gr.Radio([(w.label, key) for key, w in AXES.items()], value=axis, label="Vary", elem_id="vary")
-        self.editors = {key: self._editor(key, start, shown=key == axis) for key in AXES}
-        self._error(VALUES)
-        with gr.Accordion("Everything else", open=False):
-            self.fields["sampler"] = gr.Dropdown(
-                [(s.label, key) for key, s in SAMPLERS.items()],
-                value=start.base.sampler,
-                label="Sampler",
-                info=HELP["sampler"],
-                elem_id="field-sampler",
-            )
-            self._error("sampler")
-            for name, label in (("num_inference_steps", "Steps"), ("guidance_scale", "Guidance scale")):
-                self.fields[name] = gr.Number(
-                    getattr(start.base, name), label=label, info=HELP[name], elem_id=_id("field", name)
-                )
-                self._error(name)
-            self.fields["seed"] = gr.Number(start.base.seed, label="Seed", info=HELP["seed"], elem_id="field-seed")
-            self._error("seed")
-            self.new_seed = gr.Button("Draw a new seed", size="sm")
-        self.cost = gr.HTML(elem_classes="dp-cost", elem_id="cost")
-        with gr.Row():
-            self.run = gr.Button("Run", variant="primary", elem_id="run")
-            self.stop = gr.Button("Stop", elem_id="stop")
-        self.inputs = [*(self.fields[n] for n in BASE_FIELDS), self.axis, *self.editors.values()]
-
-    def _text(self, name: str, label: str, value: str) -> None:
-        self.fields[name] = gr.Textbox(
-            value, label=label, info=HELP[name], lines=1, max_lines=4, elem_id=_id("field", name)
-        )
-        self._error(name)
-
-    def _error(self, name: str) -> None:
-        self.errors[name] = gr.HTML("", elem_classes="dp-error", elem_id=_id("error", name))
-
-    def _editor(self, axis: str, start: Sweep, shown: bool) -> gr.components.Component:
-        values = start.axes.get(axis) or next(e.sweep.axes[axis] for e in examples() if axis in e.sweep.axes)
-        typed, label = typed_values(axis, values), f"Values of {AXES[axis].label.lower()}"
-        shared: dict[str, Any] = {"label": label, "info": AXES[axis].help, "visible": shown}
-        shared["elem_id"] = _id("values", axis)
-        if axis in NUMBER_AXES:
-            return gr.Textbox(typed, lines=1, **shared)
-        if axis in LINE_AXES:
-            return gr.Textbox(typed, lines=4, max_lines=8, **shared)
-        return gr.CheckboxGroup([(s.label, key) for key, s in SAMPLERS.items()], value=typed, **shared)
-
-    def show_editor(self, axis: str) -> list[Any]:
-        return [gr.update(visible=key == axis) for key in self.editors]
-
-    def read(self, values: tuple[Any, ...]) -> Reading:
-        """The values of `inputs`, in order -> a sweep or errors."""
-        count = len(BASE_FIELDS)
-        axis, editors = values[count], dict(zip(self.editors, values[count + 1 :], strict=True))
-        named = dict(zip(BASE_FIELDS, values[:count], strict=True))
-        return read_form({**named, "axis": axis, VALUES: editors.get(axis)}, self.base)
-
-    def fill(self, sweep: Sweep) -> list[Any]:
-        """Values for `inputs` that ask for this sweep; the other editors keep theirs."""
-        axis = next(iter(sweep.axes))
-        base = [getattr(sweep.base, name) for name in BASE_FIELDS]
-        editors = [
-            gr.update(value=typed_values(axis, sweep.axes[axis]), visible=True)
-            if key == axis
-            else gr.update(visible=False)
-            for key in self.editors
-        ]
-        return [*base, axis, *editors]
-
-    def error_html(self, reading: Reading) -> list[str]:
-        return [
-            f'<p role="alert">{escape(reading.errors[name], quote=True)}</p>' if name in reading.errors else ""
-            for name in self.errors
-        ]
-
-
-def _id(kind: str, name: str) -> str:
-    return f"{kind}-{name.replace('_', '-')}"
-
-
 def say(sweep: Sweep) -> str:
     """The sentence above the grid, and what to look for."""
     axis = next(iter(sweep.axes))
-    look_for = AXES[axis].look_for
+    look_for = words_of(axis).look_for
     if axis == "guidance_scale" and sweep.base.model == "pocket":
         look_for += f" {measured_guidance()}"
-    return f"<h2>{escape(AXES[axis].header)}</h2><p>{escape(look_for)}</p>"
+    return f"<h2>{escape(words_of(axis).header)}</h2><p>{escape(look_for)}</p>"
 
 
 def cost(engine: Engine, store: Store, reading: Reading) -> str:
@@ -229,7 +140,7 @@ def cost(engine: Engine, store: Store, reading: Reading) -> str:
         if outlook.others:
             parts.append(sharing(outlook.others))
     axis, values = next(iter(reading.sweep.axes.items()))
-    listed = f"{len(values)} values: {', '.join(f'{v:.15g}' for v in values)}<br>" if axis in NUMBER_AXES else ""
+    listed = f"{len(values)} values: {', '.join(f'{v:.15g}' for v in values)}<br>" if is_number(axis) else ""
     return f"<p>{listed}{' · '.join(parts)}</p>"
 
 

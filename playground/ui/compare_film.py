@@ -12,7 +12,7 @@ import pandas as pd
 from PIL import Image
 
 from playground.engine import Engine
-from playground.inside.grid_film import CellFilm, Films, apart, strip
+from playground.inside.grid_film import CellFilm, Films, apart, strips
 from playground.recipe import Recipe
 from playground.sweep import Sweep
 from playground.ui.files import FILES
@@ -70,12 +70,14 @@ class GridFilm:
 
 def bar(engine: Engine, recipes: list[Recipe], films: list[CellFilm | None]) -> str:
     """The scrubber's HTML; what the script needs is in its data, as numbers and addresses of picture strips."""
-    cells = [None if film is None else _cell(engine, film) for film in films]
-    most = max(len(film.calls) for film in films if film)
+    found = [film for film in films if film]
+    pictures = iter(strips(engine, [latents for film in found for latents in (film.x0, film.seen)]))
+    cells = [None if film is None else _cell(film, next(pictures), next(pictures)) for film in films]
+    most = max(len(film.calls) for film in found)
     calls = {recipe.num_inference_steps for recipe in recipes}
     note = (
         "All cells stand at the same step."
-        if len(calls) == 1 and len({film.of for film in films if film}) == 1
+        if len(calls) == 1 and len({film.of for film in found}) == 1
         else "The cells have runs of different length, so each stands at the same share of its own run."
     )
     return (
@@ -99,10 +101,10 @@ def curve(films: list[CellFilm | None]) -> Any:
     return gr.update(value=apart(found), visible=True)
 
 
-def _cell(engine: Engine, film: CellFilm) -> dict[str, Any]:
+def _cell(film: CellFilm, x0: Image.Image, x_t: Image.Image) -> dict[str, Any]:
     return {
-        "x0": _url(strip(engine, film.x0)),
-        "xt": _url(strip(engine, film.seen)),
+        "x0": _url(x0),
+        "xt": _url(x_t),
         "calls": film.calls,
         "of": film.of,
         "t": [round(t, 1) for t in film.timesteps],

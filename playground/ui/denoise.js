@@ -138,7 +138,7 @@ function drawRun(i) {
 
 function draw() {
   range.value = at;
-  range.style.setProperty("--dpd-done", `${(100 * at) / positions}%`);
+  range.style.setProperty("--dp-done", `${(100 * at) / positions}%`);
   head.runs.forEach((_, i) => drawRun(i));
   const shown = head.runs.map((run, i) => {
     const k = frameOf(i, at)?.k ?? 0;

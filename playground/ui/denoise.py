@@ -13,7 +13,9 @@ from playground.recipe import Recipe
 from playground.ui import denoise_api
 from playground.ui.denoise_film import Lines
 from playground.ui.denoise_form import Form
+from playground.ui.endpoint import ENGINE
 from playground.ui.files import FILES
+from playground.ui.markup import first_line
 from playground.ui.shipped import examples
 
 HERE = Path(__file__).parent
@@ -24,7 +26,6 @@ SCRIPT: str = "".join((HERE / name).read_text("utf-8") for name in ("denoise_bel
 
 UPDATE_SECONDS = 0.15  # between two updates of the page; the first comes at once
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-ENGINE: dict[str, Any] = {"concurrency_limit": 8, "concurrency_id": "engine"}
 
 SAY = (
     "<h2>One run, from noise to picture.</h2><p>At every step the network is asked which noise it sees in "
@@ -48,9 +49,7 @@ def build(engine: Engine) -> None:
             form = Form(start_recipe(engine))
         with gr.Column(elem_classes="dp-stage"):
             gr.HTML(SAY, elem_classes="dp-say")
-            stage = gr.HTML(
-                html_template=SKELETON, js_on_load=SCRIPT, apply_default_css=False, elem_classes="dpd-flush"
-            )
+            stage = gr.HTML(html_template=SKELETON, js_on_load=SCRIPT, apply_default_css=False, elem_classes="dp-flush")
             with gr.Row(elem_classes="dpd-files"):
                 gif = gr.DownloadButton("Download GIF", size="sm", interactive=False, elem_id="denoise-gif")
                 webp = gr.DownloadButton("Download WebP", size="sm", interactive=False, elem_id="denoise-webp")
@@ -82,9 +81,8 @@ def build(engine: Engine) -> None:
                 if lines.take(i, shot) and due:
                     updated = time.perf_counter()
                     yield [*rest, lines.text, gr.skip(), gr.skip()]
-        except (FloatingPointError, RuntimeError) as error:
-            sentence = str(error).strip().splitlines() or ["The run failed."]
-            failed = form.error_html({"second" if reading.varied else "guidance_scale": sentence[0][:200]})
+        except (FloatingPointError, RuntimeError) as problem:
+            failed = form.error_html({"second" if reading.varied else "guidance_scale": first_line(problem)})
             yield [*failed, lines.text, gr.skip(), gr.skip()]
             return
         saved = zip(lines.files(), ("film.gif", "film.webp"), strict=True)

@@ -1,17 +1,18 @@
 """/denoise for programs: a recipe as JSON in; x̂₀ of every step, the final picture and each step's numbers out."""
 
-import io
 from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
 from playground.engine import Engine
-from playground.inside.film import Ending, Frame, check, film, kept_every, pictures
+from playground.inside.film import Ending, check, film
 from playground.inside.guidance import numbers
 from playground.recipe import Recipe
 from playground.store import to_png
+from playground.ui.endpoint import ENGINE, register
 from playground.ui.files import FILES
+from playground.ui.markup import png
 
 
 def build(engine: Engine) -> None:
@@ -25,20 +26,12 @@ def build(engine: Engine) -> None:
         norm_uncond, norm_difference, norm_eps, cosine and file. "unconditional": "used", or "shown only" where the
         run has no guidance and the unconditional pass was made for its numbers alone.
         """
-        try:
-            checked = Recipe.from_dict(recipe)
-            check(engine, [checked])
-            yield from _shots(engine, checked)
-        except (ValueError, FloatingPointError) as error:
-            raise gr.Error(str(error), print_exception=False) from error
+        checked = Recipe.from_dict(recipe)
+        check(engine, [checked])
+        yield from _shots(engine, checked)
 
-    with gr.Group(visible=False):
-        recipe = gr.JSON(label="recipe")
-        files = gr.Files(label="pictures")
-        steps = gr.JSON(label="steps")
-        gr.Button("Denoise for programs").click(
-            denoise, recipe, [files, steps], api_name="denoise", concurrency_limit=8, concurrency_id="engine"
-        )
+    outputs = [gr.Files(label="pictures", render=False), gr.JSON(label="steps", render=False)]
+    register(denoise, "denoise", [gr.JSON(label="recipe", render=False)], outputs, **ENGINE)
 
 
 def _shots(engine: Engine, recipe: Recipe) -> Iterator[tuple[list[str], dict[str, Any]]]:
@@ -55,16 +48,10 @@ def _shots(engine: Engine, recipe: Recipe) -> Iterator[tuple[list[str], dict[str
             name = f"picture-{recipe.digest()[:12]}.png"
             files.append(FILES.path(to_png(shot.result), name))
             told["end"] = {"k": shot.of, "sigma": shot.level.sigma, "file": name}
-        elif shot.k % kept_every(shot.of) == 0:
+        elif shot.pictures is not None:
             name = f"x0-{shot.k:04d}.png"
-            files.append(FILES.path(_png(engine, shot), name))
+            files.append(FILES.path(png(shot.pictures["x0"]), name))
             told["steps"].append({**numbers(shot), "file": name})
         else:
             continue
         yield files, told
-
-
-def _png(engine: Engine, frame: Frame) -> bytes:
-    buffer = io.BytesIO()
-    pictures(engine, frame)["x0"].save(buffer, "PNG")
-    return buffer.getvalue()

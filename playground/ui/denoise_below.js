@@ -122,7 +122,7 @@ function drawRuler() {
   const k = run.taken.indexOf(n); // the network call at which n steps lie behind
   const [t, sigma, end] = [run.t[k], run.sigma[k], run.sigma[run.of]];
   const own = run.own?.[n]; // comes with the run's last frame
-  stopAt.style.setProperty("--dpd-done", `${(100 * (n - 1)) / Math.max(1, stopAt.max - 1)}%`);
+  stopAt.style.setProperty("--dp-done", `${(100 * (n - 1)) / Math.max(1, stopAt.max - 1)}%`);
   show("ruler-k", n);
   show("ruler-n", run.steps);
   show("ruler-start", `${ruler.T - 1}, noise`);

@@ -4,8 +4,6 @@ The stage's value is a text that only grows, of which Gradio sends the growth. F
 first network call (noise levels, labels). Then one line per kept frame, and one for each run's ending.
 """
 
-import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,19 +12,12 @@ from PIL import Image
 
 from playground.engine import Engine
 from playground.export.film import sheet, to_gif, to_webp
-from playground.inside.film import (
-    DIFFERENCE_GAIN,
-    Ending,
-    Frame,
-    kept_every,
-    levels,
-    pictures,
-    steps_taken,
-)
+from playground.inside.film import DIFFERENCE_GAIN, Ending, Frame, kept_every, levels, steps_taken
 from playground.inside.guidance import anatomy, numbers
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 from playground.ui.denoise_form import value_words
+from playground.ui.markup import data_url
 
 RULER_STEPS = 60  # runs of more steps are drawn without the shorter runs beside them
 NOISE = ("eps", "eps_cond", "eps_uncond", "difference")  # a latent a pixel: kept exactly
@@ -75,11 +66,11 @@ class Lines:
             self._kept[i][shot.of] = (shot.result.image, shot.result.image)
             # the shorter runs of the ruler come last: some samplers take long to lay out a schedule
             own = own_runs(shot.result.recipe, self._engine.model.scheduler_config)
-            line = {"run": i, "k": shot.of, "x0": data_url(shot.result.image, exact=True), "own": own}
-        elif shot.k % kept_every(shot.of):
+            line = {"run": i, "k": shot.of, "x0": data_url(shot.result.image), "own": own}
+        elif shot.pictures is None:
             return False
         else:
-            shown = pictures(self._engine, shot)
+            shown = shot.pictures
             self._kept[i][shot.k] = (shown["x_t"], shown["x0"])
             urls = {name: data_url(picture, exact=name in NOISE) for name, picture in shown.items()}
             line = {"run": i, **numbers(shot), **urls, "largest": vars(anatomy(shot).largest)}
@@ -119,14 +110,3 @@ def own_runs(recipe: Recipe, schedule: Mapping[str, Any]) -> list[list[float] | 
             shorter = ()
         runs.append([level.t for level in shorter[:-1]] or None)
     return runs
-
-
-def data_url(picture: Image.Image, exact: bool) -> str:
-    """A small picture inside the page's update: PNG where every pixel counts, else WebP."""
-    buffer = io.BytesIO()
-    if exact:
-        picture.save(buffer, "PNG")
-    else:
-        picture.save(buffer, "WEBP", quality=88, method=2)
-    kind = "png" if exact else "webp"
-    return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode()

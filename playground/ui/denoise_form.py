@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from html import escape
 from typing import Any
 
 import gradio as gr
 
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
+from playground.ui.markup import error
 from playground.ui.words import HELP
 
 FIELDS = ("prompt", "negative_prompt", "sampler", "num_inference_steps", "guidance_scale", "seed")
@@ -108,9 +108,7 @@ class Form:
         return [gr.update(visible=name == beside) for name in SECOND]
 
     def error_html(self, errors: Mapping[str, str]) -> list[str]:
-        return [
-            f'<p role="alert">{escape(errors[name], quote=True)}</p>' if name in errors else "" for name in self.errors
-        ]
+        return [error(errors.get(name, "")) for name in self.errors]
 
 
 def value_words(name: str, value: Any) -> str:

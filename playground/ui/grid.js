@@ -1,12 +1,13 @@
 // Opens a finished cell in place. All text is set with textContent, so nothing that a person typed becomes markup.
-const names = ["prompt", "negative_prompt", "sampler", "num_inference_steps", "guidance_scale", "seed", "width",
-               "height", "model"];
+const names = ["prompt", "negative_prompt", "sampler", "num_inference_steps", "guidance_scale", "loras", "seed",
+               "width", "height", "model"];
 
 function row(list, name, value) {
   const term = document.createElement("dt");
   const text = document.createElement("dd");
   term.textContent = name;
-  text.textContent = value === "" ? "none" : value;
+  const pairs = typeof value === "object" ? Object.entries(value).map((pair) => pair.join(" ")).join(", ") : value;
+  text.textContent = pairs === "" ? "none" : pairs;
   list.append(term, text);
 }
 

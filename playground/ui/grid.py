@@ -16,7 +16,7 @@ from playground.engine import Done, Event, Failed, Step, Waiting
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 from playground.store import to_png
-from playground.sweep import Sweep
+from playground.sweep import Sweep, lora_of, value_of
 from playground.ui.files import FILES
 
 MOST_COLUMNS = 6
@@ -43,7 +43,7 @@ class Grid:
         self.sweep = sweep
         recipes = sweep.recipes()
         axis = next(iter(sweep.axes))
-        self.cells = [Cell(r, value_label(axis, getattr(r, axis))) for r in recipes]
+        self.cells = [Cell(r, value_label(axis, value_of(r, axis))) for r in recipes]
         self.computed = self.shared = 0
         self.others = 0  # visitors who were being served when this run began
 
@@ -97,9 +97,18 @@ def value_label(axis: str, value: Any) -> str:
     """A value as it stands above its cell."""
     if axis == "sampler":
         return SAMPLERS[value].label
+    if (name := lora_of(axis)) is not None:
+        return lora_label(name, value)
+    if axis == "loras":
+        return " + ".join(lora_label(*pair) for pair in value) or "no LoRA"
     if isinstance(value, float):
         return f"{value:.15g}"
     return str(value) if value != "" else "none"
+
+
+def lora_label(name: str, weight: float) -> str:
+    """ "ink 0.5" """
+    return f"{name} " + f"{weight:.15g}".replace("-", "−")
 
 
 def data_url(picture: Image.Image) -> str:

@@ -16,10 +16,11 @@ from playground.inside.words import cut
 from playground.recipe import PROMPT_LIMIT, Recipe
 from playground.store import from_png
 from playground.ui import inside_api, inside_attention, inside_autoencoder
-from playground.ui.inside_attention import first_line
+from playground.ui.endpoint import ENGINE
 from playground.ui.inside_boxes import EARLIER, diagram, remarks_on
 from playground.ui.inside_form import Form
-from playground.ui.inside_format import escaped, milliseconds, say, stopped, under_way
+from playground.ui.inside_format import milliseconds, say, stopped, under_way
+from playground.ui.markup import error, escaped, first_line
 from playground.ui.shipped import examples, first_view_files
 
 HERE = Path(__file__).parent
@@ -60,7 +61,7 @@ def build(engine: Engine) -> None:
                     now.picture or gr.skip(),
                 ]
         except (ValueError, RuntimeError, ArithmeticError) as problem:
-            yield [*skipped, gr.skip(), f'<p role="alert">{escaped(first_line(problem))}</p>', gr.skip()]
+            yield [*skipped, gr.skip(), error(first_line(problem)), gr.skip()]
 
     def cutting(prompt: str | None) -> str:
         text = prompt or ""
@@ -69,6 +70,15 @@ def build(engine: Engine) -> None:
     # on a CPU what needs no network call is there from the beginning; elsewhere asking for it is fast anyway
     at_once = opened() if engine.model.device.type == "cpu" else [None, None, None]
     generated = gr.State(at_once[2])
+    light: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+    heavy: dict[str, Any] = {**ENGINE, "api_visibility": "private", "show_progress": "hidden"}
+
+    def at_start(*event: Any) -> Any:
+        """Run this (function, inputs, outputs) once the first view is there."""
+        if at_once[0] is not None:
+            return stage.opened(*event, **heavy)
+        return stage.opened(opened, None, [stage, status, generated], **light).then(*event, **heavy)
+
     with gr.Row(elem_classes="dp-columns"):
         with gr.Column(elem_classes="dp-rail"):
             form = Form(start)
@@ -78,13 +88,8 @@ def build(engine: Engine) -> None:
             stage = gr.HTML(at_once[0], js_on_load=SCRIPT, elem_id="inside-diagram", min_height=560)
             status = gr.HTML(at_once[1], elem_classes="dp-total", elem_id="inside-status")
             looks = inside_attention.build(engine, form)
-            examine, sources, trip = inside_autoencoder.build(engine, generated)
+            inside_autoencoder.build(engine, generated, at_start)
 
-    light: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-    heavy: dict[str, Any] = {"concurrency_limit": 8, "concurrency_id": "engine"}
-    heavy |= {"api_visibility": "private", "show_progress": "hidden"}
-    first = stage.opened(opened, None, [stage, status, generated], **light)
-    first.then(examine, sources, trip, **heavy)
     form.fields["prompt"].change(cutting, form.fields["prompt"], form.cut, trigger_mode="always_last", **light)
     shown = [*form.errors.values(), stage, status, generated]
     walks = gr.on([form.run.click, form.fields["prompt"].submit], run, form.inputs, shown, **heavy)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import asdict
 from typing import Any
 
@@ -14,8 +13,9 @@ from playground.inside.autoencoder import channel_pictures
 from playground.inside.pipeline import Walk, heat_map, parts, unet_blocks, walk
 from playground.recipe import Recipe
 from playground.store import to_png
+from playground.ui.endpoint import ENGINE, register
 from playground.ui.files import FILES
-from playground.ui.inside_attention import first_line
+from playground.ui.markup import png
 
 
 def build(engine: Engine) -> None:
@@ -29,23 +29,11 @@ def build(engine: Engine) -> None:
         run; and the files embeddings.png, noise.png, latents.png (channels side by side) and picture.png, which
         carries the recipe.
         """
-        try:
-            *_, last = walk(engine, Recipe.from_dict(recipe))
-        except (ValueError, RuntimeError, ArithmeticError) as problem:
-            raise gr.Error(first_line(problem), print_exception=False) from None
+        *_, last = walk(engine, Recipe.from_dict(recipe))
         return _report(engine, last), _files(last)
 
-    with gr.Group(visible=False):
-        recipe = gr.JSON(label="recipe")
-        report, files = gr.JSON(label="report"), gr.Files(label="pictures")
-        gr.Button("Inspect").click(
-            inspect_prompt,
-            recipe,
-            [report, files],
-            api_name="inspect_prompt",
-            concurrency_limit=8,
-            concurrency_id="engine",
-        )
+    outputs = [gr.JSON(label="report", render=False), gr.Files(label="pictures", render=False)]
+    register(inspect_prompt, "inspect_prompt", [gr.JSON(label="recipe", render=False)], outputs, **ENGINE)
 
 
 def _report(engine: Engine, done: Walk) -> dict[str, Any]:
@@ -72,9 +60,9 @@ def _files(done: Walk) -> list[str]:
     seconds = (done.milliseconds["unet"] + done.milliseconds["decoder"]) / 1000
     result = Result(done.picture, done.recipe, seconds, done.recipe.evaluations, x0=done.latents[None])
     return [
-        FILES.path(_png(heat_map(done.embeddings)[0]), "embeddings.png"),
-        FILES.path(_png(_strip(channel_pictures(done.noise)[0])), "noise.png"),
-        FILES.path(_png(_strip(channel_pictures(done.latents)[0])), "latents.png"),
+        FILES.path(png(heat_map(done.embeddings)[0]), "embeddings.png"),
+        FILES.path(png(_strip(channel_pictures(done.noise)[0])), "noise.png"),
+        FILES.path(png(_strip(channel_pictures(done.latents)[0])), "latents.png"),
         FILES.path(to_png(result), "picture.png"),
     ]
 
@@ -86,9 +74,3 @@ def _strip(channels: list[Image.Image]) -> Image.Image:
     for i, channel in enumerate(channels):
         strip.paste(channel, (i * width, 0))
     return strip
-
-
-def _png(picture: Image.Image) -> bytes:
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return file.getvalue()

@@ -13,8 +13,10 @@ import gradio as gr
 
 from playground.engine import Engine
 from playground.inside.attention import Attention, entries, levels, shares, watch, word_map
+from playground.ui.endpoint import ENGINE
 from playground.ui.inside_form import Form
-from playground.ui.inside_format import data_url, error, milliseconds, say, under_way
+from playground.ui.inside_format import milliseconds, say, under_way
+from playground.ui.markup import data_url, error, first_line
 
 HERE = Path(__file__).parent
 SKELETON: str = (HERE / "inside_attention.html").read_text("utf-8")  # without placeholders: no text can enter it
@@ -76,14 +78,8 @@ def build(engine: Engine, form: Form) -> Section:
     status = gr.HTML(elem_classes="dp-total", elem_id="inside-attention-status")
     stage = gr.HTML(html_template=SKELETON, js_on_load=SCRIPT, apply_default_css=False, elem_id="inside-maps")
     outputs = [*form.errors.values(), other_error, stage, status]
-    options: dict[str, Any] = {"concurrency_limit": 8, "concurrency_id": "engine"}
-    options |= {"api_visibility": "private", "show_progress": "hidden"}
+    options: dict[str, Any] = {**ENGINE, "api_visibility": "private", "show_progress": "hidden"}
     return Section(gr.on([button.click, other.submit], look, [other, *form.inputs], outputs, **options), status)
-
-
-def first_line(problem: Exception) -> str:
-    """What people read: the first line, without a stack."""
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]
 
 
 def said(found: list[Attention]) -> str:

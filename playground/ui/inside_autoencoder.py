@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gradio as gr
@@ -10,10 +11,11 @@ from PIL import Image
 
 from playground import pictures
 from playground.engine import Engine
-from playground.inside.autoencoder import GAIN, TIMED, Cost, RoundTrip, channel_pictures, cost, round_trip
+from playground.inside.autoencoder import GAIN, Cost, RoundTrip, channel_pictures, cost, round_trip
 from playground.ui.add_noise import EXAMPLES, SAMPLES
-from playground.ui.inside_attention import first_line
-from playground.ui.inside_format import count, error, image, milliseconds, shape
+from playground.ui.endpoint import ENGINE
+from playground.ui.inside_format import count, image, milliseconds, shape
+from playground.ui.markup import error, first_line
 
 WORDS = (
     '<section class="dpi-section"><h2>Pixels and latents</h2><p>The VAE turns a picture into far fewer numbers and '
@@ -22,30 +24,40 @@ WORDS = (
 )
 
 
-def build(engine: Engine, generated: gr.State) -> Any:
-    """Builds the section; `generated` holds the latest picture of the walk. Returns (function, inputs, outputs).
+def build(engine: Engine, generated: gr.State, at_start: Callable[..., Any]) -> None:
+    """Builds the section; `generated` holds the latest picture of the walk.
 
-    The caller runs these when the tab is opened, so that the section is never empty.
+    `at_start(function, inputs, outputs)` arranges that they run when the tab is opened, so that the section is never
+    empty, and returns that event.
     """
     side = engine.model.default_side
 
-    def examine(picture: Image.Image | None) -> list[Any]:
+    def examine(picture: Image.Image | None) -> Iterator[list[Any]]:
         if picture is None:
-            return [error("There is no generated picture yet; press Walk first."), gr.skip()]
+            yield [error("There is no generated picture yet; press Walk first."), gr.skip()]
+            return
         try:
-            return ["", view(round_trip(engine, picture), cost(engine.model, picture.height, picture.width))]
+            costs = None
+            for found in round_trip(engine, picture):
+                yield ["", view(found, costs)]
+                # after the first pictures, because counting takes a while the first time
+                costs = cost(engine.model, picture.height, picture.width)
         except (ValueError, RuntimeError) as problem:
-            return [error(first_line(problem)), gr.skip()]
+            yield [error(first_line(problem)), gr.skip()]
+
+    def examined(picture: Image.Image | None) -> list[Any]:
+        *_, last = examine(picture)
+        return last
 
     def choose(chosen: gr.SelectData) -> list[Any]:
         index = chosen.index
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(SAMPLES):
             return [gr.skip(), gr.skip()]
-        return examine(pictures.open_picture(EXAMPLES / SAMPLES[index][0], side))
+        return examined(pictures.open_picture(EXAMPLES / SAMPLES[index][0], side))
 
     def upload_(path: str | None) -> list[Any]:
         try:
-            return examine(pictures.open_picture(path or "", side))
+            return examined(pictures.open_picture(path or "", side))
         except ValueError as problem:
             return [error(str(problem)), gr.skip()]
 
@@ -69,17 +81,17 @@ def build(engine: Engine, generated: gr.State) -> Any:
     wrong = gr.HTML(elem_classes="dp-error", elem_id="inside-picture-error")
     shown = gr.HTML(elem_id="inside-vae", min_height=420)
     outputs = [wrong, shown]
-    options: dict[str, Any] = {"concurrency_limit": 8, "concurrency_id": "engine"}
-    options |= {"api_visibility": "private", "show_progress": "hidden"}
+    options: dict[str, Any] = {**ENGINE, "api_visibility": "private", "show_progress": "hidden"}
     unselected = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-    samples.select(choose, None, outputs, **options)
+    start = at_start(examine, [generated], outputs)
+    options["cancels"] = start  # its later times must not lie over another picture
+    samples.select(choose, None, outputs, trigger_mode="always_last", **options)
     upload.upload(upload_, upload, outputs, **options)
-    own.click(examine, generated, outputs, **options)
+    own.click(examined, generated, outputs, **options)
     gr.on([upload.upload, own.click], lambda: gr.Gallery(selected_index=None), None, samples, **unselected)
-    return examine, [generated], outputs
 
 
-def view(found: RoundTrip, costs: Cost) -> str:
+def view(found: RoundTrip, costs: Cost | None) -> str:
     """The round trip as HTML: four pictures in a row, then its numbers, then the two costs as bars."""
     channels, limit = channel_pictures(found.latents)
     side = f"{found.picture.width} × {found.picture.height}"
@@ -96,7 +108,7 @@ def view(found: RoundTrip, costs: Cost) -> str:
     )
     return (
         f'<section class="dpi-trip" aria-label="The VAE round trip"><div class="dpi-row">{figures}</div>'
-        f"{_numbers(found)}{_bars(found, costs)}</section>"
+        f"{_numbers(found)}{_bars(found, costs) if costs else ''}</section>"
     )
 
 
@@ -116,10 +128,11 @@ def _numbers(found: RoundTrip) -> str:
         ("One U-Net call", milliseconds(found.milliseconds["unet"])),
     ]
     cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in rows)
+    runs = f"{found.runs} {'run' if found.runs == 1 else 'runs'}"
     return (
-        f'<dl class="dpi-facts">{cells}</dl><p class="dpi-quiet">Times were measured just now, the median of {TIMED} '
-        f"runs: the VAE in {found.dtypes['vae']}, one row through the U-Net in {found.dtypes['unet']}, on the "
-        "latents. PSNR compares the 8-bit pictures shown; higher is closer.</p>"
+        f'<dl class="dpi-facts">{cells}</dl><p class="dpi-quiet">Times were measured just now, the median of {runs}: '
+        f"the VAE in {found.dtypes['vae']}, one row through the U-Net in {found.dtypes['unet']}, on the latents. PSNR "
+        "compares the 8-bit pictures shown; higher is closer.</p>"
     )
 
 

@@ -8,7 +8,8 @@ from playground.inside.autoencoder import channel_pictures, spread
 from playground.inside.pipeline import FRAMES, Block, Part, Walk, decoder_blocks, heat_map, parts, unet_blocks
 from playground.inside.words import Token, Words
 from playground.models import LatentModel
-from playground.ui.inside_format import count, escaped, image, milliseconds, shape, signed, size
+from playground.ui.inside_format import count, image, milliseconds, shape, signed, size
+from playground.ui.markup import escaped
 
 TITLES = {
     "tokens": "Tokens",

@@ -8,7 +8,7 @@ import gradio as gr
 
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
-from playground.ui.inside_format import error
+from playground.ui.markup import error
 from playground.ui.words import HELP
 
 NAMES = ("prompt", "seed", "negative_prompt", "sampler", "num_inference_steps", "guidance_scale")

@@ -1,17 +1,12 @@
-"""How the Inside tab writes shapes, counts, bytes and times, and turns small pictures into addresses."""
+"""How the Inside tab writes shapes, counts, bytes, times and small pictures."""
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 from collections.abc import Sequence
 
 from PIL import Image
 
-
-def escaped(text: str) -> str:
-    return html.escape(text, quote=True)
+from playground.ui.markup import data_url, escaped
 
 
 def shape(sides: Sequence[int]) -> str:
@@ -47,20 +42,9 @@ def signed(value: float, digits: int = 2) -> str:
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
 
 
-def data_url(picture: Image.Image) -> str:
-    """A small picture as PNG inside the page itself."""
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
-
-
 def image(picture: Image.Image, alt: str, extra: str = "") -> str:
     """An <img>; `extra` is a class name."""
     return f'<img class="{extra}" src="{data_url(picture)}" alt="{escaped(alt)}">'
-
-
-def error(sentence: str = "") -> str:
-    return f'<p role="alert">{escaped(sentence)}</p>' if sentence else ""
 
 
 def say(sentence: str) -> str:

@@ -14,12 +14,17 @@ from PIL import Image
 from playground import pictures
 from playground.engine import Engine
 from playground.inside import latent_noise, prediction
+from playground.inside.guess import forward, guess, plan
 from playground.recipe import Recipe
+from playground.samplers import SAMPLERS
 from playground.ui import predict_noise_api
 from playground.ui import predict_noise_views as views
+from playground.ui.endpoint import ENGINE
 from playground.ui.files import FILES
 from playground.ui.gallery import gallery
-from playground.ui.predict_noise_api import GUIDANCE, checked, decoded, png
+from playground.ui.markup import error, png
+from playground.ui.predict_noise_api import GUIDANCE, checked
+from playground.ui.section import heading
 from playground.ui.shipped import EXAMPLES
 from playground.ui.words import HELP
 
@@ -50,7 +55,7 @@ PLOT = {
 }
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 LIGHT: dict[str, Any] = {"queue": False, **PRIVATE}
-QUEUED: dict[str, Any] = {"concurrency_limit": 8, "concurrency_id": "engine", **PRIVATE}
+QUEUED: dict[str, Any] = {**ENGINE, **PRIVATE}
 
 
 def build(engine: Engine) -> None:
@@ -84,7 +89,7 @@ def build(engine: Engine) -> None:
                 '<p class="dpp-lead">In training the network sees x<sub>t</sub>, t and the caption, and must name the '
                 "noise that was added. That is all it learns. Move t and see how well it does, and what is left of "
                 "the picture once its answer is subtracted.</p>",
-                elem_classes="dpp-flush",
+                elem_classes="dp-flush",
                 apply_default_css=False,
             )
             t = gr.Slider(
@@ -99,20 +104,28 @@ def build(engine: Engine) -> None:
             )
             t_error = _error_slot()
             stage = gr.HTML(
-                views.stage(), js_on_load=ON_LOAD, elem_classes="dpp-flush", apply_default_css=False, elem_id="pn-stage"
+                views.stage(), js_on_load=ON_LOAD, elem_classes="dp-flush", apply_default_css=False, elem_id="pn-stage"
             )
-            _heading("Loss over t", "The same question at 20 noise levels, with three captions. One line for each.")
+            heading("Loss over t", "The same question at 20 noise levels, with three captions. One line for each.")
             with gr.Row():
                 loss_plot = gr.LinePlot(**PLOT, y="L", title="L over t", min_width=300)
                 change_plot = gr.LinePlot(**PLOT, y="change of L in %", title="L, right against none", min_width=300)
-            found = gr.HTML('<p class="dpp-found"></p>', elem_classes="dpp-flush", apply_default_css=False)
+            found = gr.HTML('<p class="dpp-found"></p>', elem_classes="dp-flush", apply_default_css=False)
             more = gr.Button(f"Average over {DRAWS} draws of ε", size="sm", elem_classes="dpn-walk")
-            _heading(
+            heading(
                 "Let it guess from here",
                 "Forward and reverse meet: the formula takes the picture to t, the network takes it back with the "
-                "caption, step by step (DDIM, which adds no noise of its own). This is image-to-image.",
+                "caption, step by step. This is image-to-image.",
             )
             with gr.Row(elem_classes="dpp-ask"):
+                sampler = gr.Dropdown(
+                    [(row.label, key) for key, row in SAMPLERS.items()],
+                    value="ddim",
+                    label="Sampler",
+                    info=HELP["sampler"],
+                    elem_classes="dpp-field",
+                    elem_id="pn-sampler",
+                )
                 steps = gr.Number(
                     STEPS,
                     label="Steps",
@@ -125,20 +138,20 @@ def build(engine: Engine) -> None:
             guess_error = _error_slot()
             go = gr.Button("Let it guess from here", variant="primary", elem_classes="dpn-walk")
             guessed = gr.HTML(
-                views.guess([None] * 8, [""] * 8, {}, {}), elem_classes="dpp-flush", apply_default_css=False
+                views.guess([None] * 8, [""] * 8, {}, {}), elem_classes="dp-flush", apply_default_css=False
             )
 
     def ask(subject: views.Subject | None, caption: str, wrong: str, t: int, seed: int) -> list[Any]:
         """-> stage, and the sentences under caption, wrong caption, seed and t; on bad input the stage stays"""
         errors = _errors(engine, caption=caption, wrong=wrong, seed=seed)
         if any(errors):
-            return [gr.skip(), *(views.error(e) for e in errors), gr.skip()]
+            return [gr.skip(), *(error(e) for e in errors), gr.skip()]
         subject = subject or sample(0)
         try:
-            answers = prediction.predict(engine, subject.x0, [caption, wrong, ""], t, seed)
-        except ValueError as error:
-            return [gr.skip(), "", "", "", views.error(str(error))]
-        return [views.stage(subject, answers, list(decoded(engine, answers[0]))), "", "", "", ""]
+            answers, decoded = prediction.predict_and_decode(engine, subject.x0, [caption, wrong, ""], t, seed)
+        except ValueError as problem:
+            return [gr.skip(), "", "", "", error(str(problem))]
+        return [views.stage(subject, answers, decoded), "", "", "", ""]
 
     def measure(
         subject: views.Subject | None, caption: str, wrong: str, seed: int, draws: int = 1
@@ -151,16 +164,17 @@ def build(engine: Engine) -> None:
         for n, mean in enumerate(prediction.losses(engine, subject.x0, captions, timesteps, seed, draws), 1):
             yield [*views.curves(timesteps, mean), views.curve_words(mean, n)]
 
-    def guess(
-        subject: views.Subject | None, caption: str, t: int, seed: int, steps: int, guidance: float
+    def let_it_guess(
+        subject: views.Subject | None, caption: str, t: int, seed: int, sampler: str, steps: int, guidance: float
     ) -> Iterator[list[Any]]:
         subject = subject or sample(0)
         try:
-            recipe = checked(engine, caption, seed).replace(num_inference_steps=steps, guidance_scale=guidance)
+            recipe = checked(engine, caption, seed).replace(sampler=sampler)
+            recipe = recipe.replace(num_inference_steps=steps, guidance_scale=guidance)
             for html in _guessed(engine, subject, recipe, t):
                 yield [html, ""]
-        except ValueError as error:
-            yield [gr.skip(), views.error(str(error))]
+        except ValueError as problem:
+            yield [gr.skip(), error(str(problem))]
 
     def choose(wrong: str, t: int, seed: int, chosen: gr.SelectData) -> list[Any]:
         index = chosen.index
@@ -172,44 +186,38 @@ def build(engine: Engine) -> None:
     def uploaded(path: str | None, wrong: str, t: int, seed: int) -> list[Any]:
         try:
             new = _look(engine, pictures.open_picture(path or "", side))
-        except ValueError as error:
-            return [gr.skip(), gr.skip(), views.error(str(error)), *[gr.skip()] * 6]
+        except ValueError as problem:
+            return [gr.skip(), gr.skip(), error(str(problem)), *[gr.skip()] * 6]
         return [new, "", "", gr.Gallery(selected_index=None), *ask(new, "", wrong, t, seed)]
 
     shown = [stage, caption_error, wrong_error, seed_error, t_error]
     asking, curve = [subject, caption, wrong, t, seed], [loss_plot, change_plot, found]
     measuring = [subject, caption, wrong, seed]
-    if engine.model.device.type == "cpu":  # the first picture is there at once; elsewhere asking is fast anyway
-        stage.value = ask(None, SAMPLES[0][2], WRONG, min(T, last), 0)[0]
     # Without the queue: one call of the network must not wait behind someone's grid.
-    opened = stage.opened(ask, asking, shown, **LIGHT)
     picked = chooser.select(choose, [wrong, t, seed], [subject, caption, upload_error, *shown], **LIGHT)
     sent = upload.upload(uploaded, [upload, wrong, t, seed], [subject, caption, upload_error, chooser, *shown], **LIGHT)
     gr.on([c.change for c in (t, caption, wrong, seed)], ask, asking, shown, trigger_mode="always_last", **LIGHT)
-    for event in (opened, picked, sent):
+    for event in (picked, sent):
         event.then(measure, measuring, curve, **QUEUED)
+    if engine.model.device.type == "cpu":  # the first picture is there at once; elsewhere asking is fast anyway
+        stage.value = ask(None, SAMPLES[0][2], WRONG, min(T, last), 0)[0]
+        stage.opened(measure, measuring, curve, **QUEUED)
+    else:
+        stage.opened(ask, asking, shown, **LIGHT).then(measure, measuring, curve, **QUEUED)
     settled = [c.submit for c in (caption, wrong, seed)] + [c.blur for c in (caption, wrong, seed)]
     gr.on(settled, measure, measuring, curve, **QUEUED)
     more.click(lambda *values: (yield from measure(*values, draws=DRAWS)), measuring, curve, **QUEUED)
-    go.click(guess, [subject, caption, t, seed, steps, guidance], [guessed, guess_error], **QUEUED)
+    go.click(let_it_guess, [subject, caption, t, seed, sampler, steps, guidance], [guessed, guess_error], **QUEUED)
     predict_noise_api.build(engine)
 
 
-def _heading(title: str, says: str) -> None:
-    gr.HTML(
-        f'<div class="dpp-words"><h3>{title}</h3><p>{says}</p></div>',
-        elem_classes="dpp-flush",
-        apply_default_css=False,
-    )
-
-
 def _error_slot() -> gr.HTML:
-    return gr.HTML(elem_classes="dp-error dpn-error dpn-flush")
+    return gr.HTML(elem_classes="dp-error dp-flush")
 
 
 def _look(engine: Engine, picture: Image.Image) -> views.Subject:
-    x0 = latent_noise.encode_picture(engine, picture)
-    return views.Subject(x0, views.source(next(latent_noise.decode(engine, x0))))
+    x0, decoded = latent_noise.there_and_back(engine, picture)
+    return views.Subject(x0, views.source(decoded))
 
 
 def _errors(engine: Engine, caption: Any, wrong: Any, seed: Any) -> list[str]:
@@ -219,33 +227,27 @@ def _errors(engine: Engine, caption: Any, wrong: Any, seed: Any) -> list[str]:
         try:
             checked(engine, prompt, number)
             sentences.append("")
-        except ValueError as error:
-            sentences.append(str(error))
+        except ValueError as problem:
+            sentences.append(str(problem))
     return sentences
 
 
 def _guessed(engine: Engine, subject: views.Subject, recipe: Recipe, t: int) -> Iterator[str]:
     """-> the timeline again and again while the guess runs, and once more with its result"""
-    plan, started = prediction.plan(engine, recipe, t), time.perf_counter()
-    times = (*plan.timesteps, 0.0)
+    planned, started = plan(engine, recipe, t), time.perf_counter()
+    times = [level.t or 0.0 for level in planned.levels]
     columns = views.chosen(len(times))
-    epsilon = prediction.draw_noise(subject.x0, recipe.seed)[0]
-    alphas = latent_noise.alphas_cumprod(engine.model)
-    forward = latent_noise.noised(subject.x0, epsilon, alphas, [int(times[c]) for c in columns])
-    forward[-1] = subject.x0[0]  # the left end is the picture itself, before any noise
-    sources = [_small(picture) for picture in latent_noise.preview(engine, forward)]
+    noised = forward(subject.x0, recipe, [planned.levels[c] for c in columns])
+    sources = [_small(picture) for picture in latent_noise.preview(engine, noised)]
     back: dict[int, str] = {}
     guessed: dict[int, str] = {}
-    for frame in prediction.guess(engine, subject.x0, recipe, t):
+    for frame in guess(engine, subject.x0, recipe, t, columns):
+        if frame.predicted is not None:
+            guessed[columns.index(frame.k - 1)] = _small(frame.predicted)
         if frame.k in columns:
-            back[columns.index(frame.k)] = _small(latent_noise.preview(engine, frame.x_t)[0])
-        if frame.k - 1 in columns:
-            guessed[columns.index(frame.k - 1)] = _small(latent_noise.preview(engine, frame.x0)[0])
-        if frame.k in columns:
+            back[columns.index(frame.k)] = _small(frame.picture)
             yield views.guess([times[c] for c in columns], sources, back, guessed)
-    seconds, picture = time.perf_counter() - started, next(latent_noise.decode(engine, frame.x_t))
-    evaluations = frame.of * (2 if recipe.guided else 1)
-    found = views.result(subject, frame, picture, plan, evaluations, seconds, recipe.num_inference_steps)
+    found = views.result(subject, frame, planned, recipe, time.perf_counter() - started)
     yield views.guess([times[c] for c in columns], sources, back, guessed, found)
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +10,11 @@ import pandas as pd
 from PIL import Image
 
 from playground.inside import latent_noise
-from playground.inside.prediction import Frame, Plan, Prediction, mean_square
+from playground.inside.guess import Frame, Plan
+from playground.inside.prediction import Prediction, mean_square
+from playground.recipe import Recipe
+from playground.samplers import SAMPLERS
+from playground.ui.markup import data_url
 
 ROLES = ("right", "wrong", "none")  # the three captions, in the order they are asked
 COLOURS = {"right": "#2563eb", "wrong": "#c2410c", "none": "#71757c"}
@@ -30,18 +31,7 @@ class Subject:
 
 def source(picture: Image.Image) -> str:
     """picture -> data URI. Channel tiles stay lossless; decoded pictures are small WebP."""
-    file = io.BytesIO()
-    if picture.mode == "LA":
-        picture.save(file, "PNG")
-        kind = "png"
-    else:
-        picture.save(file, "WEBP", quality=92)
-        kind = "webp"
-    return f"data:image/{kind};base64,{base64.b64encode(file.getvalue()).decode()}"
-
-
-def error(sentence: str = "") -> str:
-    return f'<p role="alert">{html.escape(sentence, quote=True)}</p>' if sentence else ""
+    return data_url(picture, exact=picture.mode == "LA")
 
 
 def _figure(name: str, says: str, src: str, alt: str) -> str:
@@ -88,11 +78,11 @@ def _notes(answers: Sequence[Prediction]) -> str:
         for role, answer in zip(ROLES, answers, strict=True)
     )
     return (
-        '<div class="dpp-notes"><div class="dpp-formulas">'
+        '<div class="dpp-notes"><div class="dp-formula dpp-formulas">'
         f"<p>x<sub>{right.t}</sub> = <b>{signal:.4f}</b> · x<sub>0</sub> + <b>{noise:.4f}</b> · ε</p>"
         f"<p>x̂<sub>0</sub> = (x<sub>{right.t}</sub> − <b>{noise:.4f}</b> · ε<sub>θ</sub>) / <b>{signal:.4f}</b></p>"
         f"<p>L = mean (ε − ε<sub>θ</sub>)² = <b>{right.loss:.4f}</b></p></div>"
-        '<dl class="dpp-numbers">'
+        '<dl class="dp-numbers dpp-numbers">'
         + _pair("Signal √ᾱ", f"{signal:.4f}")
         + _pair("Noise √(1−ᾱ)", f"{noise:.4f}")
         + _pair("ᾱ", f"{right.alpha_bar:.4f}")
@@ -179,17 +169,17 @@ def guess(
 EMPTY_RESULT = '<div class="dpp-result"></div>'
 
 
-def result(
-    subject: Subject, last: Frame, picture: Image.Image, plan: Plan, evaluations: int, seconds: float, of: int
-) -> str:
+def result(subject: Subject, last: Frame, plan: Plan, recipe: Recipe, seconds: float) -> str:
     """the end of a guess -> the picture it reached beside the one that was noised, and what was measured"""
+    evaluations = last.of * (2 if recipe.guided else 1)
     apart = mean_square(last.x_t - subject.x0)
     return (
         '<div class="dpp-result">'
         + _figure("x<sub>0</sub>", "what was noised", subject.source, "The picture")
-        + _figure("the guess", f"from t = {plan.start:.0f}", source(picture), "The picture the model arrived at")
+        + _figure("the guess", f"from t = {plan.start:.0f}", source(last.picture), "The picture the model arrived at")
         + f"<p>Started at t = {plan.start:.0f}, the nearest timestep at or below yours that this run visits, and took "
-        f"{plan.steps} of {of} steps: strength {plan.strength:.3g} for StableDiffusionImg2ImgPipeline. "
+        f"{plan.steps} of {recipe.num_inference_steps} {SAMPLERS[recipe.sampler].label} steps: strength "
+        f"{plan.strength:.3g} for StableDiffusionImg2ImgPipeline. "
         f"{evaluations} U-Net evaluations, {seconds:.1f} s. Mean squared difference to x<sub>0</sub> in the latents: "
         f"{apart:.3f}. The two pictures here are decoded by the VAE, the small ones by the quick preview.</p></div>"
     )

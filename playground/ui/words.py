@@ -1,6 +1,11 @@
 """What the page says: labels are the field's terms, the help says them plainly."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from playground.sweep import lora_of
+
+LORA_WEIGHT = "lora_weight"  # what is varied where the axis is "loras.NAME"
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,13 @@ AXES: dict[str, AxisWords] = {
         "What to look for: how much of the picture stays where it was, because the noise is the same.",
         "One prompt per line.",
     ),
+    LORA_WEIGHT: AxisWords(
+        "LoRA weight",
+        "Same noise, same words. Only the weight of one LoRA changes.",
+        "What to look for: at 0 the model is as it was trained, at 1 the LoRA counts as it was trained. Between them "
+        "it blends in; past 1 and below 0 it is pushed further than any training went.",
+        "Numbers from −2 to 2. Ranges work: 0, 0.25, .., 1.",
+    ),
 }
 
 HELP = {
@@ -62,4 +74,16 @@ HELP = {
     "guidance_scale": "How strongly each step is pushed towards the prompt. 1 = not at all.",
     "sampler": "The rule that turns each prediction into a step.",
     "seed": "Fixes the starting noise. One seed for all cells.",
+    "loras": "Small files that change the network, blended by weight: 0 is without, 1 is as trained.",
+    "lcm": "lcm is made for the sampler LCM with guidance 1 to 2 and 2 to 8 steps.",
 }
+
+
+def words_of(axis: str) -> AxisWords:
+    """The words of a sweep's axis, which may be a LoRA's weight."""
+    return AXES[LORA_WEIGHT if lora_of(axis) is not None or axis == "loras" else axis]
+
+
+def lora_help(names: Sequence[str]) -> str:
+    """Beside the weights of these LoRAs."""
+    return f"{HELP['loras']} {HELP['lcm']}" if "lcm" in names else HELP["loras"]

@@ -1,0 +1,39 @@
+"""Pictures and sentences on their way into HTML: encoded, escaped."""
+
+import base64
+import html
+import io
+
+from PIL import Image
+
+
+def png(picture: Image.Image) -> bytes:
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+def data_url(picture: Image.Image, exact: bool = True) -> str:
+    """A small picture inside the page's own update: PNG where every pixel counts, else WebP."""
+    if exact:
+        kind, data = "png", png(picture)
+    else:
+        file = io.BytesIO()
+        picture.save(file, "WEBP", quality=90, method=2)
+        kind, data = "webp", file.getvalue()
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def escaped(text: str) -> str:
+    """Text that people may have written, for HTML's contents and attributes."""
+    return html.escape(text, quote=True)
+
+
+def error(sentence: str = "") -> str:
+    """What stands under a field; nothing where it has no fault."""
+    return f'<p role="alert">{escaped(sentence)}</p>' if sentence else ""
+
+
+def first_line(problem: Exception) -> str:
+    """What people read of an exception: its first line, without a stack."""
+    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]
