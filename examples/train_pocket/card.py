@@ -1,0 +1,187 @@
+"""The measured part of the model card, written from evaluation.json and from the strips, between the card's two marks.
+
+python -m examples.train_pocket.card      # write it again from evaluation.json
+"""
+
+import json
+from collections.abc import Sequence
+
+from playground.samplers import SAMPLERS
+
+from .pocket_eval import TASKS
+from .strips import Strip, expression, strips
+from .text import POCKET
+from .things import STYLES
+
+REPORT = POCKET / "evaluation.json"
+START, END = "<!-- scores: written by examples.train_pocket.evaluate -->", "<!-- end of scores -->"
+EXAMPLES = {  # of each task, one prompt as it is worded
+    "single": "skis, purple background",
+    "any_single": "sloth, flat icon, black background",
+    "two": "joystick and battery, brown background",
+    "counting": "three beetles, blue background",
+    "colours": "orange scorpion, brown background",
+    "position": "panda above teddy bear, white background",
+    "binding": "green oyster and blue bowl of noodles, black background",
+}
+
+
+def percent(share: float | None) -> str:
+    return "–" if share is None else f"{share:.0%}".replace("%", " %")
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def swept(first: str, values: dict[str, dict], columns: dict[str, str]) -> str:
+    """A table of one sweep: a row for each value, a column for each measure, all shares."""
+    rows = [[value, *(percent(measures.get(key)) for key in columns)] for value, measures in values.items()]
+    return table([first, *columns.values()], rows)
+
+
+def tasks(report: dict) -> str:
+    rows = []
+    for task, found in report["tasks"].items():
+        said = f"{TASKS[task].label}<br>*{EXAMPLES[task]}*"
+        right = f"**{percent(found['right'])}** ± {100 * found['error']:.0f}"
+        real = f"{percent(found['real'])}, {percent(found['real_partly'])}"
+        easier = f"{percent(found['partly'])} {TASKS[task].partly}"
+        rows.append([said, f"{found['prompts']} × {report['seeds']}", f"{right} {TASKS[task].right}", easier, real])
+    return table(["task", "prompts × seeds", "right", "the easier half", "real renders, judged alike"], rows)
+
+
+def introduction(report: dict) -> str:
+    judge = report["judge"]
+    rough = " **This was its quick form, `--quick`, with few prompts: the figures are rough.**" * report["quick"]
+    styles = ", ".join(f"{style} {percent(judge[style]['top1'])}" for style in STYLES)
+    seen = ""
+    if report["samples_seen"] is not None:
+        minutes = f"{report['training_minutes']} minutes"
+        seen = f" The U-Net and the text encoder had seen {report['samples_seen']:,} samples in {minutes}."
+    measured = (
+        f"By `python -m examples.train_pocket.evaluate`.{rough}{seen} The tasks are GenEval's "
+        "(https://arxiv.org/abs/2310.11513): every prompt asks for a combination of thing and background, of thing and "
+        f"hue, or of two things that training never showed. {report['num_inference_steps']} steps of "
+        f"{SAMPLERS[report['sampler']].label}, guidance {report['guidance_scale']:g} for all, {report['seeds']} seeds "
+        "a prompt; ± is the standard error over prompts."
+    )
+    judged = (
+        "The judge finds what is in a picture and names it among all 1,317 things. It was trained on real renders only "
+        f"and never used in training the generator. Of {judge['all']['things']:,} things in unseen real renders its "
+        f"top-1 is {percent(judge['all']['top1'])} and its top-5 {percent(judge['all']['top5'])}; of single common "
+        f"ones in 3D {percent(judge['common']['top1'])} and {percent(judge['common']['top5'])}; by style: {styles}. "
+        "The last column is what real renders of the same prompts score: what it lacks are the judge's own mistakes."
+    )
+    return f"{measured}\n\n{judged}"
+
+
+def controls(report: dict) -> str:
+    """What each control changes, as tables."""
+    n = next(iter(report["guidance"].values()))["pictures"]
+    real, frechet, negative = report["real"], report["frechet"], report["negative"]
+    seen = {"top1": "named first", "top5": "among the first five", "confidence": "judge's confidence"}
+    guidance = seen | {"background": "background right", "diversity": "diversity", "saturation": "saturation"}
+    samplers = [
+        [SAMPLERS[key].label, steps, str(m["evaluations"]), percent(m["top1"]), percent(m["confidence"])]
+        for key, by_steps in report["samplers"].items()
+        for steps, m in by_steps.items()
+    ]
+    wordings = [
+        [f"`{m['wording']}`", *(percent(m[key]) for key in ("top1", "background", "both"))]
+        for m in report["wording"].values()
+    ]
+    parts = [
+        "![Curves](card/curves.png)",
+        f"Guidance, {n} pictures at each value. Diversity is the mean distance between the seeds of one prompt in the "
+        "judge's features, as a share of that between real renders of different things; for real renders of one "
+        f"prompt, which differ by place and size only, it is {percent(real['diversity'])}. The saturation of real "
+        f"renders is {percent(real['saturation'])}, and {percent(real['clipped'])} of their pixels are clipped.",
+        swept("guidance", report["guidance"], guidance | {"clipped": "clipped pixels"}),
+        f"Steps of DPM++ 2M, {next(iter(report['steps'].values()))['pictures']} pictures at each value:",
+        swept("steps", report["steps"], seen),
+        "Samplers, on the same prompts; evaluations are U-Net passes a picture:",
+        table(["sampler", "steps", "evaluations", "named first", "judge's confidence"], samplers),
+        f"Wording, {next(iter(report['wording'].values()))['pictures']} pictures each:",
+        table(["prompt", "thing named first", "background right", "both"], wordings),
+        f"Negative prompt, {negative['pictures']} pictures whose prompt leaves the background unsaid: with the "
+        f"background that came out as negative prompt, another one comes in {percent(negative['named'])}; with another "
+        f"colour's instead, in {percent(negative['other'])}.",
+        f"Fréchet distance in the judge's features, over {frechet['pictures']} pictures of each kind: generated to "
+        f"real {frechet['generated']:.2f}, real to other real ones {frechet['real']:.2f}.",
+    ]
+    return "\n\n".join(parts)
+
+
+def loras(report: dict) -> str:
+    if report["lcm"] is None:
+        parts = ["There is no LCM LoRA with these weights, so it was not measured."]
+    else:
+        usual, *few = report["lcm"].items()
+        n = usual[1]["pictures"]
+        columns = {"top1": "named first", "top5": "among the first five", "share": "share of 20 steps' named first"}
+        few = [(f"{steps} steps of LCM, guidance 1", measures) for steps, measures in few]
+        parts = [f"LCM LoRA, {n} pictures each:", swept("", dict([usual, *few]), columns)]
+    if report["styles"]:
+        columns = {"top1": "named first", "top5": "among the first five", "background": "background right"}
+        n = next(iter(report["styles"].values()))["pictures"]
+        parts += [f"Style LoRAs at weight 1, {n} pictures each:", swept("LoRA", report["styles"], columns)]
+    else:
+        parts.append("There are no style LoRAs with these weights, so they were not measured.")
+    return "\n\n".join(parts)
+
+
+def vae(report: dict) -> str:
+    back = report["round_trip"]
+    by_style = ", ".join(f"{style} {value:.1f} dB" for style, value in report["vae_psnr_by_style"].items())
+    return (
+        f"VAE: {report['vae_psnr']:.1f} dB PSNR on sprites it never trained on, over four styles; by style: "
+        f"{by_style}. Of {back['pictures']} real renders of the first task that went through it and back, the judge "
+        f"still names {percent(back['top1'])} right."
+    )
+
+
+def pictures(drawn: Sequence[Strip]) -> str:
+    parts = [
+        "Every row was drawn by the shipped weights and is a sweep; `python -m examples.train_pocket.strips NAME` "
+        "draws it again, and so does the playground's Compare tab.",
+        "![The first prompts of each task, not chosen by hand](card/tasks.webp)",
+    ]
+    for strip in drawn:
+        parts += [f"{strip.title} (`{strip.name}`):", f"![{strip.title}](card/{strip.name}.webp)"]
+        parts.append(f"```\n{expression(strip.sweep)}\n```")  # unnamed: formatters leave it on its one line
+    return "\n\n".join(parts)
+
+
+def text(report: dict, drawn: Sequence[Strip]) -> str:
+    """Everything between the marks."""
+    background = report["background"]
+    parts = [
+        "## What was measured",
+        introduction(report),
+        tasks(report),
+        f"The background is the one asked for in {percent(background['right'])} of all {background['pictures']:,} "
+        "pictures.",
+        vae(report),
+        "## What each control does",
+        controls(report),
+        "## LoRAs",
+        loras(report),
+        "## Pictures",
+        pictures(drawn),
+    ]
+    return "\n\n".join(parts)
+
+
+def write(report: dict) -> None:
+    """Put the measured figures between the card's two marks, so that the card never says anything else."""
+    path = POCKET / "README.md"
+    before, rest = path.read_text(encoding="utf-8").split(START, 1)
+    after = rest.split(END, 1)[1]
+    path.write_text(f"{before}{START}\n{text(report, strips())}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write(json.loads(REPORT.read_text(encoding="utf-8")))
