@@ -10,8 +10,8 @@ run: $(VENV)/app-ready
 
 test: $(VENV)/test-ready
 	$(BIN)/python tests/ensure_chromium.py
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+	$(BIN)/ruff check --no-cache .
+	$(BIN)/ruff format --no-cache --check .
 	$(BIN)/python -m pytest
 
 benchmark: $(VENV)/app-ready

@@ -103,7 +103,7 @@ def header(bench: Bench, sprites: Sprites) -> dict:
     known = (load_checkpoint("judge") or {}).get("accuracy")
     return {
         "quick": bench.size != FULL,
-        "weights": bench.drawings.weights,
+        "weights": bench.drawings.engine.model.fingerprint,
         **training_of_shipped(bench.drawings.engine),
         "sampler": usual.sampler,
         "num_inference_steps": usual.num_inference_steps,

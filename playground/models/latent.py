@@ -18,7 +18,6 @@ from playground.recipe import Recipe
 
 REGISTERED: dict[str, Path] = {"pocket": Path(__file__).parent / "pocket"}
 TEXT_CACHE = 512  # encodings kept; one is 25 kB for Pocket
-NOT_IN_EVERY_PICTURE = {"preview", "loras", "clip_image_encoder"}  # folders beside the weights that make pictures
 
 
 class LatentModel:
@@ -172,11 +171,13 @@ def _bytes(part: torch.nn.Module) -> int:
 
 
 def _fingerprint(folder: Path, dtype: torch.dtype) -> str:
-    """16 digits over the weights, the configs and the precision: pictures without LoRAs are kept under it."""
+    """16 digits over the weights and settings of the parts that `model_index.json` names, and the precision: pictures
+    without LoRAs are kept under it. What else lies in the folder (figures, previews) changes no picture."""
     digest = hashlib.sha256(json.dumps(str(dtype)).encode())
-    for path in sorted(folder.rglob("*")):
-        inside = path.relative_to(folder)
-        if path.suffix in (".safetensors", ".json") and not NOT_IN_EVERY_PICTURE & set(inside.parts):
-            digest.update(inside.as_posix().encode())
+    index = folder / "model_index.json"
+    parts = [part for part in json.loads(index.read_text(encoding="utf-8")) if (folder / part).is_dir()]
+    for path in [index, *sorted(path for part in parts for path in (folder / part).rglob("*"))]:
+        if path.suffix in (".safetensors", ".json", ".txt"):
+            digest.update(path.relative_to(folder).as_posix().encode())
             digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

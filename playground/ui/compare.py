@@ -111,7 +111,9 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
     for chip, example in zip(chips, shipped, strict=True):
         filled = chip.click(lambda e=example: form.fill(e.sweep), None, form.inputs, queue=False, **PRIVATE)
         runs.append(filled.then(run, form.inputs, outputs, concurrency_limit=8, concurrency_id="engine", **PRIVATE))
-    form.stop.click(stop, running, stopped, cancels=runs, queue=False, **PRIVATE)
+    # In the queue, after the cancelling: an update of the run that is still under way then comes before this one.
+    cancelled = form.stop.click(None, cancels=runs, queue=False, **PRIVATE)
+    cancelled.then(stop, running, stopped, concurrency_limit=None, **PRIVATE)
 
 
 def say(sweep: Sweep) -> str:
