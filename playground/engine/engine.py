@@ -42,7 +42,12 @@ class Engine:
         self._thread: threading.Thread | None = None
 
     def warm_up(self) -> None:
-        """Run a small grid once and measure the best batch, so that no visitor's first step is the slow one."""
+        """Run a small grid once and measure the best batch, so that no visitor's first step is the slow one.
+
+        On ZeroGPU nothing: there a device is lent for visitors' calls only, and each worker starts anew.
+        """
+        if zero_gpu.ACTIVE:
+            return
         side = self.model.default_side
         base = Recipe(num_inference_steps=2, guidance_scale=2.0, model=self.model.name, width=side, height=side)
         for _ in self.run([base.replace(seed=s) for s in range(4)]):

@@ -6,13 +6,10 @@ plain data: recipes as dictionaries in, events with PIL pictures and CPU tensors
 
 import os
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from playground.engine.events import Event
 from playground.recipe import Recipe
-
-if TYPE_CHECKING:
-    from playground.engine.engine import Engine
 
 ACTIVE = bool(os.environ.get("SPACES_ZERO_GPU"))  # set by the platform
 LEAST_SECONDS, MOST_SECONDS = 15, 120
@@ -29,7 +26,15 @@ except ImportError:  # everywhere but on Spaces
             return lambda function: function
 
 
-_engine: "Engine | None" = None  # the worker is a fork, so it finds the model here; it could not be passed as data
+class Runner(Protocol):
+    """What the worker asks of an engine."""
+
+    def estimate(self, recipes: Sequence[Recipe]) -> float | None: ...
+
+    def run_here(self, cells: Sequence[Recipe], previews: bool, latents: bool) -> Iterator[Event]: ...
+
+
+_engine: Runner | None = None  # the worker is a fork, so it finds the model here; it could not be passed as data
 
 
 def duration(cells: Sequence[dict[str, Any]], previews: bool, latents: bool) -> int:
@@ -48,7 +53,7 @@ def _on_gpu(cells: Sequence[dict[str, Any]], previews: bool, latents: bool) -> I
     yield from _engine.run_here([Recipe.from_dict(cell) for cell in cells], previews, latents)
 
 
-def run(engine: "Engine", cells: Sequence[Recipe], previews: bool, latents: bool) -> Iterator[Event]:
+def run(engine: Runner, cells: Sequence[Recipe], previews: bool, latents: bool) -> Iterator[Event]:
     """Events of one visitor's cells, from a worker that has the device."""
     global _engine
     _engine = engine

@@ -5,6 +5,7 @@ python -m tests.benchmarks.overheads [--repeats 3]
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -33,9 +34,9 @@ def batch_sizes(engine: Engine) -> list[int]:
     calls: list[int] = []
     real = engine.model.predict
 
-    def noting(latents: torch.Tensor, t: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+    def noting(latents: torch.Tensor, *others: Any) -> torch.Tensor:
         calls.append(len(latents))
-        return real(latents, t, text)
+        return real(latents, *others)
 
     engine.model.predict = noting  # type: ignore[method-assign]
     draw(engine, GUIDANCE)
@@ -53,10 +54,10 @@ def evaluations_of_a_changed_value(engine: Engine) -> tuple[int, int]:
         rows = 0
         real = engine.model.predict
 
-        def counting(latents: torch.Tensor, t: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        def counting(latents: torch.Tensor, *others: Any) -> torch.Tensor:
             nonlocal rows
             rows += len(latents)
-            return real(latents, t, text)
+            return real(latents, *others)
 
         engine.model.predict = counting  # type: ignore[method-assign]
         for _ in render(engine, store, changed):
