@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from playground import Recipe, Sweep
+from playground.sweep import lora_of
 from playground.ui.files import PictureFiles
-from playground.ui.form import VALUES, read_form, typed_values
+from playground.ui.form import VALUES, key_of, read_form, typed_values
 from playground.ui.grid import Grid
 from playground.ui.shipped import examples
 
@@ -92,11 +93,17 @@ def test_the_varied_field_itself_is_not_checked() -> None:
 
 
 def test_what_an_editor_shows_reads_back_as_the_same_sweep() -> None:
-    for example in examples():
+    for example in examples(("lcm", "pixel_art")):
         sweep = example.sweep
         axis, values = next(iter(sweep.axes.items()))
-        form = {**sweep.base.to_dict(), "axis": axis, VALUES: typed_values(axis, values)}
-        assert read_form(form, Recipe()).sweep == sweep
+        typed = {"axis": key_of(axis), "lora": lora_of(axis), VALUES: typed_values(key_of(axis), values)}
+        assert read_form({**sweep.base.to_dict(), **typed}, Recipe()).sweep == sweep
+
+
+def test_examples_with_loras_are_shown_where_the_model_has_them() -> None:
+    titles = [example.title for example in examples(("lcm", "pixel_art"))]
+    assert set(titles) - {example.title for example in examples()} == {"Four steps", "Style"}
+    assert {example.title for example in examples(("lcm",))} == set(titles) - {"Style"}
 
 
 @pytest.mark.parametrize("payload", ["<img src=x onerror=alert(1)>", "${alert(1)}", "{{value}}", '"><script>alert(1)'])

@@ -56,6 +56,8 @@ def test_a_photo_from_the_webcam_is_noised(page: Page, tmp_path: Path) -> None:
     before = canvas(page)
     page.get_by_label("Capture from camera").click()
     page.get_by_role("button", name="Click to Access Webcam").click()
+    # the button is there before the camera's first frame, and does nothing until then
+    page.wait_for_function("() => [...document.querySelectorAll('video')].some(v => v.videoWidth && v.currentTime > 0)")
     page.get_by_label("capture photo").click()
     taken(page)
     photo = page.request.get(page.locator(".dpn-own img").evaluate("image => image.src"))

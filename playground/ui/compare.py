@@ -28,7 +28,7 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden
 
 def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
     """Lay out the tab and wire it, inside a `gr.Tab` of the page."""
-    shipped = examples()
+    shipped = examples(engine.model.loras.names)
     start = shipped[0].sweep
     with gr.Row(elem_classes="dp-columns"):
         with gr.Column(elem_classes="dp-rail"):

@@ -97,7 +97,7 @@ class Form:
         self.errors[name] = gr.HTML("", elem_classes="dp-error", elem_id=_id("error", name))
 
     def _editor(self, key: str, start: Sweep, shown: bool) -> gr.components.Component:
-        sweeps = [start, *(example.sweep for example in examples())]
+        sweeps = [start, *(example.sweep for example in examples(self.loras))]
         known = [values for sweep in sweeps for axis, values in sweep.axes.items() if key_of(axis) == key]
         typed = typed_values(key, known[0] if known else FIRST_WEIGHTS)
         shared: dict[str, Any] = {"info": AXES[key].help, "visible": shown, "elem_id": _id(VALUES, key)}

@@ -12,7 +12,7 @@ from playground.sweep import Sweep
 from playground.ui.grid import Grid
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-ORDER = ("guidance", "steps", "sampler", "seed", "negative", "prompt")
+ORDER = ("guidance", "steps", "sampler", "seed", "negative", "prompt", "lcm", "style")
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,14 @@ class Example:
 
 
 @lru_cache
-def examples() -> tuple[Example, ...]:
-    """One per parameter, from examples/recipes."""
+def examples(loras: tuple[str, ...] = ()) -> tuple[Example, ...]:
+    """One per parameter, from examples/recipes; those that need a LoRA only where it is among `loras`."""
     found = []
     for name in ORDER:
         data = json.loads((EXAMPLES / "recipes" / f"{name}.json").read_text(encoding="utf-8"))
-        found.append(Example(data["title"], Sweep.from_dict(data["sweep"])))
+        sweep = Sweep.from_dict(data["sweep"])
+        if {lora for recipe in sweep.recipes() for lora, _ in recipe.loras} <= set(loras):
+            found.append(Example(data["title"], sweep))
     return tuple(found)
 
 
@@ -37,9 +39,9 @@ def measured_guidance() -> str:
     report = json.loads((REGISTERED["pocket"] / "evaluation.json").read_text(encoding="utf-8"))
     low, usual = (report["guidance"][g] for g in ("1", "5"))
     return (
-        f"Measured on {report['prompts']} prompts: the thing is among a judge's first five names in {low['top5']:.0%} "
-        f"at 1 and in {usual['top5']:.0%} at 5; the background is right in {low['background']:.0%} "
-        f"and {usual['background']:.0%}."
+        f"Measured on {usual['pictures']} pictures at each: the thing is among a judge's first five names "
+        f"in {low['top5']:.0%} at 1 and in {usual['top5']:.0%} at 5; the background is right in "
+        f"{low['background']:.0%} and {usual['background']:.0%}."
     ).replace("%", " %")
 
 
