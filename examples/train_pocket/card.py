@@ -1,4 +1,5 @@
-"""The measured part of the model card, written from evaluation.json and from the strips, between the card's two marks.
+"""The measured part of the model card, between the card's two marks, written from the strips and from what the scripts
+measured: evaluation.json, text_tower.json, adherence.json.
 
 python -m examples.train_pocket.card      # write it again from evaluation.json
 """
@@ -143,6 +144,27 @@ def vae(report: dict) -> str:
     )
 
 
+def words(tower: dict, clip: dict) -> str:
+    """Why the text encoder is trained as it is, and what the contrastive towers on top of it are worth."""
+    loss, millions = tower["loss"], tower["unet_parameters"] / 1e6
+    found = clip["retrieval"]
+    above = ", ".join(f"{change} {percent(share)}" for change, share in found["true_above_near_miss"].items())
+    by_kind = ", ".join(f"{kind} {percent(share)}" for kind, share in found["top1_by_kind"].items())
+    return (
+        "The text encoder learns together with the U-Net; in Stable Diffusion it is frozen. Two U-Nets of "
+        f"{millions:.1f} M parameters were trained on the same {tower['samples']:,} samples from one contrastively "
+        f"trained text encoder: the loss on {tower['held_out']:,} held-out rows is {loss['tuned']:.4f} where it was "
+        f"tuned along and {loss['frozen']:.4f} where it was frozen, a difference of "
+        f"{tower['frozen_minus_tuned']:.4f} ± {tower['standard_error']:.4f} (standard error over the rows; one run "
+        "of training each).\n\n"
+        "`clip_image_encoder/` holds an image tower, and one layer on top of the text encoder, that say how well a "
+        f"picture fits a prompt. For {found['pictures']} unseen renders, {found['captions']} captions each, of which "
+        f"up to {found['near_misses']} are near misses, the right caption comes first in {percent(found['top1'])} and "
+        f"among the first five in {percent(found['top5'])}; first, by kind of scene: {by_kind}. The true caption "
+        f"scores higher than the same one with something else in it, by what was exchanged: {above}."
+    )
+
+
 def pictures(drawn: Sequence[Strip]) -> str:
     parts = [
         "Every row was drawn by the shipped weights and is a sweep; `python -m examples.train_pocket.strips NAME` "
@@ -153,6 +175,11 @@ def pictures(drawn: Sequence[Strip]) -> str:
         parts += [f"{strip.title} (`{strip.name}`):", f"![{strip.title}](card/{strip.name}.webp)"]
         parts.append(f"```\n{expression(strip.sweep)}\n```")  # unnamed: formatters leave it on its one line
     return "\n\n".join(parts)
+
+
+def noted(name: str) -> dict:
+    """What a script wrote to a file beside the weights."""
+    return json.loads((POCKET / f"{name}.json").read_text(encoding="utf-8"))
 
 
 def text(report: dict, drawn: Sequence[Strip]) -> str:
@@ -169,6 +196,8 @@ def text(report: dict, drawn: Sequence[Strip]) -> str:
         controls(report),
         "## LoRAs",
         loras(report),
+        "## Words",
+        words(noted("text_tower"), noted("adherence")),
         "## Pictures",
         pictures(drawn),
     ]
@@ -184,4 +213,4 @@ def write(report: dict) -> None:
 
 
 if __name__ == "__main__":
-    write(json.loads(REPORT.read_text(encoding="utf-8")))
+    write(noted("evaluation"))
