@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import imageio_ffmpeg
 import numpy as np
 import pytest
 from gradio_client import Client
@@ -235,6 +236,15 @@ def test_the_film_can_be_downloaded(opened: Page, button: str, kind: str) -> Non
         opened.get_by_role("button", name=button).click()
     film = Image.open(io.BytesIO(Path(caught.value.path()).read_bytes()))
     assert film.format == kind and film.n_frames == STEPS + 1
+
+
+def test_the_film_can_be_downloaded_as_a_video(opened: Page) -> None:
+    expect(opened.get_by_role("button", name="Download MP4")).to_be_enabled()
+    with opened.expect_download() as caught:
+        opened.get_by_role("button", name="Download MP4").click()
+    assert caught.value.suggested_filename.endswith(".mp4")
+    frames, seconds = imageio_ffmpeg.count_frames_and_secs(caught.value.path())
+    assert frames == STEPS + 10 and seconds == pytest.approx(0.2 * STEPS + 2, abs=0.3)
 
 
 def test_bad_values_are_refused_beside_their_field_and_the_film_stays(page: Page) -> None:

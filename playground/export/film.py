@@ -1,11 +1,11 @@
-"""A film as one file: an animated GIF, which every program opens, or WebP, which keeps all colours.
-
-MP4 is not offered: writing it takes ffmpeg or another encoder, and none is among the playground's packages.
-"""
+"""A film as one file: a GIF, which every program opens, a WebP, which keeps all colours, or an MP4, for slides."""
 
 import io
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 
+import imageio_ffmpeg
 from PIL import Image, ImageDraw, ImageFont
 
 SIDE = 192  # pixels of one picture's longer side
@@ -43,10 +43,42 @@ def to_webp(frames: Sequence[Image.Image]) -> bytes:
     return _saved(frames, "WEBP", quality=90, method=0)
 
 
-def _saved(frames: Sequence[Image.Image], kind: str, **options: object) -> bytes:
-    """Raises ValueError where there is nothing to save."""
+def to_mp4(frames: Sequence[Image.Image]) -> bytes:
+    """Frames of one size -> H.264 with halved colour resolution (yuv420p), which is what every player takes.
+
+    An odd width or height grows by one pixel of paper. Raises ValueError where there is nothing to save.
+    """
+    _check(frames)
+    width, height = (side + side % 2 for side in frames[0].size)
+    held = [*frames, *[frames[-1]] * round(HOLD_SECONDS / FRAME_SECONDS - 1)]
+    with tempfile.TemporaryDirectory() as folder:  # the index of an MP4 is written last, so a pipe would not do
+        path = Path(folder) / "film.mp4"
+        writer = imageio_ffmpeg.write_frames(
+            str(path),
+            (width, height),
+            fps=1 / FRAME_SECONDS,
+            codec="libx264",
+            quality=None,
+            macro_block_size=2,
+            output_params=["-crf", "18", "-preset", "veryfast", "-movflags", "+faststart"],
+        )
+        writer.send(None)
+        for frame in held:
+            paper = Image.new("RGB", (width, height), PAPER)
+            paper.paste(frame)
+            writer.send(paper.tobytes())
+        writer.close()
+        return path.read_bytes()
+
+
+def _check(frames: Sequence[Image.Image]) -> None:
     if not frames:
         raise ValueError("A film needs at least one frame.")
+
+
+def _saved(frames: Sequence[Image.Image], kind: str, **options: object) -> bytes:
+    """Raises ValueError where there is nothing to save."""
+    _check(frames)
     milliseconds = [round(1000 * FRAME_SECONDS)] * (len(frames) - 1) + [round(1000 * HOLD_SECONDS)]
     if kind == "GIF":
         frames = [_with_palette(frame) for frame in frames]

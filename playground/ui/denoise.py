@@ -51,11 +51,15 @@ def build(engine: Engine) -> None:
             gr.HTML(SAY, elem_classes="dp-say")
             stage = gr.HTML(html_template=SKELETON, js_on_load=SCRIPT, apply_default_css=False, elem_classes="dp-flush")
             with gr.Row(elem_classes="dpd-files"):
-                gif = gr.DownloadButton("Download GIF", size="sm", interactive=False, elem_id="denoise-gif")
-                webp = gr.DownloadButton("Download WebP", size="sm", interactive=False, elem_id="denoise-webp")
+                downloads = [
+                    gr.DownloadButton(
+                        f"Download {kind}", size="sm", interactive=False, elem_id=f"denoise-{kind.lower()}"
+                    )
+                    for kind in ("GIF", "WebP", "MP4")
+                ]
             gr.HTML(
-                "<p>GIF opens everywhere and has 256 colours per frame; animated WebP has all of them. MP4 would need "
-                "an encoder that this playground does not carry.</p>",
+                "<p>GIF opens everywhere and has 256 colours per frame; animated WebP has all of them; MP4 is for "
+                "slides and has half the resolution in colour.</p>",
                 elem_classes="dp-total",
             )
 
@@ -69,10 +73,10 @@ def build(engine: Engine) -> None:
                 errors[slot] = str(error)
                 break
         if errors:
-            yield [*form.error_html(errors), gr.skip(), gr.skip(), gr.skip()]
+            yield [*form.error_html(errors), gr.skip(), *unsaved]
             return
         lines = Lines(engine, reading.recipes, reading.varied)
-        clear = [gr.DownloadButton(value=None, interactive=False)] * 2
+        clear = [gr.DownloadButton(value=None, interactive=False)] * len(downloads)
         yield [*form.error_html({}), lines.text, *clear]
         rest, updated = [gr.skip()] * len(form.errors), 0.0
         try:
@@ -80,15 +84,16 @@ def build(engine: Engine) -> None:
                 due = isinstance(shot, Ending) or time.perf_counter() - updated > UPDATE_SECONDS
                 if lines.take(i, shot) and due:
                     updated = time.perf_counter()
-                    yield [*rest, lines.text, gr.skip(), gr.skip()]
+                    yield [*rest, lines.text, *unsaved]
         except (FloatingPointError, RuntimeError) as problem:
             failed = form.error_html({"second" if reading.varied else "guidance_scale": first_line(problem)})
-            yield [*failed, lines.text, gr.skip(), gr.skip()]
+            yield [*failed, lines.text, *unsaved]
             return
-        saved = zip(lines.files(), ("film.gif", "film.webp"), strict=True)
-        yield [*rest, lines.text, *(gr.DownloadButton(value=FILES.path(*file), interactive=True) for file in saved)]
+        saved = [FILES.path(data, name) for name, data in lines.files().items()]
+        yield [*rest, lines.text, *(gr.DownloadButton(value=path, interactive=True) for path in saved)]
 
-    outputs = [*form.errors.values(), stage, gif, webp]
+    unsaved = [gr.skip()] * len(downloads)
+    outputs = [*form.errors.values(), stage, *downloads]
     # nobody pays for a film before this tab is looked at; then it is computed here and now, from the form's recipe
     opening = stage.opened(run, form.inputs, outputs, **ENGINE, **PRIVATE)
     form.beside.change(form.show_second, form.beside, list(form.seconds.values()), queue=False, **PRIVATE)

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 
 from playground.engine import Engine
-from playground.export.film import sheet, to_gif, to_webp
+from playground.export.film import sheet, to_gif, to_mp4, to_webp
 from playground.inside.film import DIFFERENCE_GAIN, Ending, Frame, kept_every, levels, steps_taken
 from playground.inside.guidance import anatomy, numbers
 from playground.recipe import Recipe
@@ -77,14 +77,14 @@ class Lines:
         self.text += json.dumps(line) + "\n"
         return True
 
-    def files(self) -> tuple[bytes, bytes]:
-        """The whole film as (GIF, WebP): x_t and x̂₀ of each run, runs below each other, matched by step share."""
+    def files(self) -> dict[str, bytes]:
+        """File name -> the whole film: x_t and x̂₀ of each run, runs below each other, matched by step share."""
         longest = max(range(len(self.recipes)), key=lambda i: len(self._kept[i]))
         sheets = []
         for k in self._kept[longest]:
             share = k / (len(self._levels[longest]) - 1)
             sheets.append(sheet([self._row(i, share) for i in range(len(self.recipes))]))
-        return to_gif(sheets), to_webp(sheets)
+        return {"film.gif": to_gif(sheets), "film.webp": to_webp(sheets), "film.mp4": to_mp4(sheets)}
 
     def _row(self, i: int, share: float) -> list[tuple[str, Image.Image]]:
         of = len(self._levels[i]) - 1
