@@ -16,8 +16,7 @@ import time
 from pathlib import Path
 
 import torch
-import torch.nn.functional as F
-from diffusers import AutoencoderKL, DDPMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from peft import LoraConfig, get_peft_model_state_dict
 from torch import nn
 from transformers import CLIPTextModel, CLIPTokenizer
@@ -32,7 +31,7 @@ from .stream import Scenes
 from .text import POCKET
 from .things import WORK
 from .train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
-from .unet import MIN_SNR, SCHEDULE, Batches, TextToNoise
+from .unet import Batches, DenoisingLoss, TextToNoise
 from .vae import trained_vae
 
 FOLDER = POCKET / "loras"
@@ -159,18 +158,11 @@ def main() -> None:
     adapter = Adapter(model.unet, RANK, LEARNING_RATE * args.lr)
     adapter.load(args.style)
     batches = Batches(bank, CLIPTokenizer.from_pretrained(POCKET / "tokenizer"), device, args.seed + adapter.samples)
-    schedule = DDPMScheduler(**SCHEDULE)
-    snr = schedule.alphas_cumprod / (1 - schedule.alphas_cumprod)
-    weight = (snr.clamp(max=MIN_SNR) / snr).to(device)
+    loss_of = DenoisingLoss(device)
     budget, shown, saved, losses = Budget(args.minutes, args.cooldown, 20), time.monotonic(), time.monotonic(), []
     for step, rate in budget:
         latents, ids = batches.next(args.batch)
-        noise = torch.randn_like(latents)
-        t = torch.multinomial(weight, len(latents), replacement=True)
-        noisy = schedule.add_noise(latents, noise, t).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            predicted = model(noisy, t, ids)
-        loss = F.mse_loss(predicted.float(), noise)
+        loss = loss_of(model, latents, ids)
         adapter.step(loss, rate, len(latents))
         losses.append(loss.detach())
         if step % 25 == 24:

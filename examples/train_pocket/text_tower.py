@@ -24,7 +24,7 @@ from transformers import CLIPTokenizer
 from .latents import Bank
 from .text import POCKET, token_ids
 from .train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint
-from .unet import CONFIG, MIN_SNR, SCHEDULE, Batches, TextToNoise
+from .unet import CONFIG, Batches, DenoisingLoss, TextToNoise
 from .vae import trained_vae
 
 SMALL = {"block_out_channels": (32, 64, 96), "attention_head_dim": (1, 2, 3)}
@@ -76,11 +76,10 @@ class HeldOut:
 def main() -> None:
     args = arguments(__doc__, minutes=10, batch=48).parse_args()
     device = device_and_threads()
-    tokenizer, schedule = CLIPTokenizer.from_pretrained(POCKET / "tokenizer"), DDPMScheduler(**SCHEDULE)
+    tokenizer, draws = CLIPTokenizer.from_pretrained(POCKET / "tokenizer"), DenoisingLoss(device)
+    schedule, weight = draws.schedule, draws.weight
     bank = Bank(trained_vae(device))
     held_out, batches = HeldOut(bank, tokenizer, schedule), Batches(bank, tokenizer, device, args.seed)
-    snr = schedule.alphas_cumprod / (1 - schedule.alphas_cumprod)
-    weight = (snr.clamp(max=MIN_SNR) / snr).to(device)
     torch.manual_seed(args.seed)
     start, contrastive = starting_point(tokenizer)
     models = {arm: copy.deepcopy(start).to(device) for arm in ARMS}

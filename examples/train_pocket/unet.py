@@ -84,6 +84,24 @@ class Batches:
         return self.bank.latents[torch.tensor(chosen, device=self.device)].float(), ids
 
 
+class DenoisingLoss:
+    """mean ‖ε − ε_θ(x_t, t, text)‖² of a batch, its timesteps drawn by the min-SNR-5 weight of their loss."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.schedule = DDPMScheduler(**SCHEDULE)
+        snr = self.schedule.alphas_cumprod / (1 - self.schedule.alphas_cumprod)
+        self.weight = (snr.clamp(max=MIN_SNR) / snr).to(device)  # (1000,)
+
+    def __call__(self, model: TextToNoise, latents: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        """x₀ (B, 4, 16, 16), ids (B, 32) -> scalar"""
+        noise = torch.randn_like(latents)
+        t = torch.multinomial(self.weight, len(latents), replacement=True)
+        noisy = self.schedule.add_noise(latents, noise, t).contiguous(memory_format=torch.channels_last)
+        with torch.autocast(latents.device.type, torch.bfloat16, enabled=latents.device.type == "cuda"):
+            predicted = model(noisy, t, ids)
+        return F.mse_loss(predicted.float(), noise)
+
+
 def main() -> None:
     args = arguments(__doc__, minutes=100, batch=48).parse_args()
     device = device_and_threads()
@@ -107,9 +125,7 @@ def main() -> None:
         optimizers.load_state_dict(state["optimizers"])
         average.load_state_dict(state["average"])
     batches = Batches(bank, tokenizer, device, args.seed + samples)
-    schedule = DDPMScheduler(**SCHEDULE)
-    snr = schedule.alphas_cumprod / (1 - schedule.alphas_cumprod)
-    weight = (snr.clamp(max=MIN_SNR) / snr).to(device)
+    loss_of = DenoisingLoss(device)
 
     def checkpoint() -> None:
         state = {"model": model.state_dict(), "average": average.state_dict(), "optimizers": optimizers.state_dict()}
@@ -119,12 +135,7 @@ def main() -> None:
     budget, shown, saved, losses = Budget(args.minutes, args.cooldown), time.monotonic(), time.monotonic(), []
     for step, rate in budget:
         latents, ids = batches.next(args.batch)
-        noise = torch.randn_like(latents)
-        t = torch.multinomial(weight, len(latents), replacement=True)
-        noisy = schedule.add_noise(latents, noise, t).contiguous(memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            predicted = model(noisy, t, ids)
-        loss = F.mse_loss(predicted.float(), noise)
+        loss = loss_of(model, latents, ids)
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizers.step(rate)
