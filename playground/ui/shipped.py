@@ -39,10 +39,10 @@ def measured_guidance() -> str:
     report = json.loads((REGISTERED["pocket"] / "evaluation.json").read_text(encoding="utf-8"))
     low, usual = (report["guidance"][g] for g in ("1", "5"))
     return (
-        f"Measured on {report['prompts']} prompts: the thing is among a judge's first five names in {low['top5']:.0%} "
-        f"at 1 and in {usual['top5']:.0%} at 5; the background is right in {low['background']:.0%} "
-        f"and {usual['background']:.0%}."
-    ).replace("%", " %")
+        f"Measured on {usual['pictures']} pictures at each: the thing is among a judge's first five names "
+        f"in {low['top5']:.0%} at 1 and in {usual['top5']:.0%} at 5; the background is right in "
+        f"{low['background']:.0%} and {usual['background']:.0%}."
+    ).replace("%", "\u00a0%")
 
 
 def first_view_files(sweep: Sweep) -> list[Path]:
