@@ -23,6 +23,7 @@ PROMPTS = (
     "rocket, black background",
 )
 SEEDS = (1, 2)
+SAMPLERS = ("ddpm", "ddim", "dpmpp_2m")
 
 
 @pytest.fixture(scope="module")
@@ -104,15 +105,12 @@ def test_four_steps_are_blurred_and_fifty_are_hardly_better_than_twenty(drawn, t
 
 
 def test_ddpm_needs_many_more_steps_than_the_others(drawn) -> None:  # noqa: ANN001
-    """After four steps DDPM is the softest; after twenty it is still gaining, where DPM++ 2M has arrived."""
-    four = {s: sharpness(drawn(sampler=s, num_inference_steps=4)) for s in ("ddpm", "ddim", "dpmpp_2m")}
+    """After four steps DDPM's pictures are the softest, and the furthest from what twenty steps make of them."""
+    steps = {s: [sharpness(drawn(sampler=s, num_inference_steps=n)) for n in (4, 20)] for s in SAMPLERS}
+    four = {sampler: few for sampler, (few, _) in steps.items()}
     assert four["ddpm"] < 0.8 * four["ddim"] and four["ddpm"] < 0.8 * four["dpmpp_2m"]
-    gains = {
-        sampler: sharpness(drawn(PROMPTS[:2], sampler=sampler, num_inference_steps=100))
-        / sharpness(drawn(PROMPTS[:2], sampler=sampler, num_inference_steps=20))
-        for sampler in ("ddpm", "dpmpp_2m")
-    }
-    assert gains["ddpm"] > 1.08 > gains["dpmpp_2m"] > 0.92
+    share = {sampler: few / many for sampler, (few, many) in steps.items()}
+    assert share["ddpm"] < 0.8 * min(share["ddim"], share["dpmpp_2m"])
 
 
 def test_the_lcm_lora_draws_in_four_steps(drawn, towers) -> None:  # noqa: ANN001
