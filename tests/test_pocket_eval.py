@@ -256,6 +256,5 @@ def test_the_cards_sweeps_are_python_that_gives_the_strips(measured: str) -> Non
 def test_the_page_says_what_was_measured_of_guidance(report: dict) -> None:
     from playground.ui.shipped import measured_guidance
 
-    low, usual = (report["guidance"][scale] for scale in ("1", "5"))
     said = [int(share) for share in re.findall(r"(\d+)\u00a0%", measured_guidance())]
-    assert said == [round(100 * v) for v in (low["top5"], usual["top5"], low["background"], usual["background"])]
+    assert said == [round(100 * report["guidance"][scale]["top1"]) for scale in ("1", "5", "20")]

@@ -35,13 +35,12 @@ def examples(loras: tuple[str, ...] = ()) -> tuple[Example, ...]:
 
 @lru_cache
 def measured_guidance() -> str:
-    """What the embedded model's evaluation found at the lowest and the usual guidance scale, as one sentence."""
+    """What the embedded model's evaluation found at a low, the usual and a high guidance scale, as one sentence."""
     report = json.loads((REGISTERED["pocket"] / "evaluation.json").read_text(encoding="utf-8"))
-    low, usual = (report["guidance"][g] for g in ("1", "5"))
+    low, usual, high = (report["guidance"][scale] for scale in ("1", "5", "20"))
     return (
-        f"Measured on {usual['pictures']} pictures at each: the thing is among a judge's first five names "
-        f"in {low['top5']:.0%} at 1 and in {usual['top5']:.0%} at 5; the background is right in "
-        f"{low['background']:.0%} and {usual['background']:.0%}."
+        f"Measured on {usual['pictures']} pictures at each: a judge names the thing right in {low['top1']:.0%} at 1, "
+        f"in {usual['top1']:.0%} at 5 and in {high['top1']:.0%} at 20."
     ).replace("%", "\u00a0%")
 
 
