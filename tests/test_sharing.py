@@ -257,7 +257,7 @@ def test_a_zero_gpu_worker_draws_the_same_and_says_it_in_plain_data(
     engine.warm_up()  # asks for no device
 
 
-def test_bf16_mostly_stays_within_one_grey_level_of_fp32(engine: Engine) -> None:
+def test_bf16_stays_within_one_grey_level_of_fp32_on_average(engine: Engine) -> None:
     """bf16 is the default where a CPU is fast at it. Single pictures that the model is unsure of move further."""
     from playground import open_engine
 
@@ -270,4 +270,4 @@ def test_bf16_mostly_stays_within_one_grey_level_of_fp32(engine: Engine) -> None
     ]
     both = [[pixels(done.result) for done in all_done(each, cells)] for each in (engine, reduced)]
     differences = [np.abs(one - other).mean() for one, other in zip(*both, strict=True)]
-    assert len(differences) == 20 and np.median(differences) <= 1 and np.mean(differences) <= 2, differences
+    assert len(differences) == 20 and np.mean(differences) <= 1, differences
