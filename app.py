@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--model", default="pocket", help="a registered name, or a local folder in diffusers layout")
     parser.add_argument("--port", type=int, default=None)
     parser.add_argument("--host", default=None, help="127.0.0.1 unless given; 0.0.0.0 for a workshop's network")
-    parser.add_argument("--compile", action="store_true", help="compile the U-Net first (minutes; for a CUDA card)")
+    parser.add_argument("--compile", action="store_true", help="compile the U-Net first: minutes, then faster")
     args = parser.parse_args()
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no other host is contacted
     for library in (diffusers, transformers):  # their loading bars and hints are not for visitors
@@ -32,7 +32,10 @@ def main() -> None:
         library.utils.logging.disable_progress_bar()
     engine = open_engine(args.model)
     if args.compile:
-        engine.model.compile()
+        try:
+            engine.model.compile()
+        except ValueError as error:
+            parser.error(str(error))
     engine.warm_up()
     page = build_page(engine, Store())
     page.launch(server_name=args.host, server_port=args.port, **launch_options())

@@ -31,7 +31,7 @@ def watched(engine: Engine) -> attention.Attention:
 
 
 def test_rows_sum_to_one_in_every_layer_and_head(engine: Engine) -> None:
-    with engine.between_ticks() as model, attention.capturing(model.unet) as captures:
+    with engine.between_ticks() as model, attention.capturing(model) as captures:
         model.predict(*ask(engine))
     assert len(captures) == sum(name.endswith("attn2") for name, _ in engine.model.unet.named_modules()) == 7
     for capture in captures.values():
@@ -58,7 +58,7 @@ def test_the_captured_layer_is_softmax_of_qk_over_root_d(engine: Engine, name: s
     finally:
         for hook in hooks:
             hook.remove()
-    with engine.between_ticks() as model, attention.capturing(model.unet, row) as captures:
+    with engine.between_ticks() as model, attention.capturing(model, row) as captures:
         model.predict(*inputs)
     d = seen["to_q"].shape[-1] // layer.heads
     for head in range(layer.heads):
@@ -72,7 +72,7 @@ def test_looking_does_not_change_the_output(engine: Engine) -> None:
     inputs = ask(engine, 3)
     with engine.between_ticks() as model:
         plain = model.predict(*inputs)
-        with attention.capturing(model.unet):
+        with attention.capturing(model):
             looked = model.predict(*inputs)
         again = model.predict(*inputs)
     assert torch.allclose(looked, plain, atol=2e-5)
@@ -95,7 +95,7 @@ def test_rows_sum_to_one_also_where_the_network_runs_in_bf16(engine: Engine) -> 
 
 def test_the_processors_are_put_back_even_after_an_error(engine: Engine) -> None:
     before = dict(engine.model.unet.attn_processors)
-    with pytest.raises(RuntimeError, match="stop"), engine.between_ticks() as model, attention.capturing(model.unet):
+    with pytest.raises(RuntimeError, match="stop"), engine.between_ticks() as model, attention.capturing(model):
         assert model.unet.attn_processors != before
         raise RuntimeError("stop")
     assert engine.model.unet.attn_processors == before
@@ -127,8 +127,8 @@ def test_a_map_is_the_mean_over_heads_and_layers_laid_out_as_the_picture(engine:
     class Recording:
         """Keeps what `capturing` gave, for one step."""
 
-        def __init__(self, unet: object, row: int = -1) -> None:
-            self.inner = original(unet, row)
+        def __init__(self, model: object, row: int = -1) -> None:
+            self.inner = original(model, row)
 
         def __enter__(self) -> dict:
             captured.append(self.inner.__enter__())

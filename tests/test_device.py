@@ -8,7 +8,6 @@ import torch
 from playground.engine import Engine
 from playground.engine.capacity import Capacity
 from playground.models import default_dtype, device
-from playground.models.latent import filled_up
 
 GB = 2**30
 CPU = torch.device("cpu")
@@ -51,24 +50,6 @@ def test_weights_leave_a_small_card_only_when_they_must(
     weights: float, largest: float, card: int, expected: str | None
 ) -> None:
     assert device.offload_for(int(weights), int(largest), card) == expected
-
-
-@pytest.mark.parametrize(("rows", "expected"), [(1, 1), (2, 2), (3, 4), (9, 16), (16, 16)])
-def test_compiled_batches_are_filled_up_to_a_power_of_two(rows: int, expected: int) -> None:
-    x = torch.arange(rows, dtype=torch.float32)[:, None]
-    filled = filled_up(x)
-    assert len(filled) == expected and torch.equal(filled[:rows], x) and bool((filled[rows:] == x[-1]).all())
-
-
-def test_a_compiled_network_gives_the_same_answer(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = engine.model
-    x, t = torch.randn(3, 4, 16, 16), torch.tensor([10.0, 500.0, 999.0])
-    text = model.encode("cat").expand(3, -1, -1)
-    plain = model.predict(x, t, text)
-    # the eager backend traces like the others but needs no compiler on the machine
-    monkeypatch.setattr(model, "_compiled", torch.compile(model.unet, backend="eager", dynamic=False))
-    compiled = model.predict(x, t, text)
-    assert compiled.shape == plain.shape and torch.allclose(compiled, plain, atol=1e-4)
 
 
 def test_the_best_batch_is_measured_once_and_kept(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,22 +147,6 @@ def test_weight_zero_is_no_lora_at_all(lora_engine: Engine, monkeypatch: pytest.
     assert torch.equal(zero.x0, expected.x0) and np.array_equal(np.asarray(zero.image), np.asarray(expected.image))
 
 
-def test_a_compiled_network_leaves_rows_with_loras_to_the_plain_one(
-    lora_engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    model = lora_engine.model
-    x, t, text = torch.randn(1, 4, 16, 16), torch.tensor([500.0]), model.encode("cat")
-    expected = model.predict(x, t, text, [[("ink", 1.0)]])
-
-    def compiled(*_: object, **__: object) -> None:
-        raise RuntimeError("compiled")
-
-    monkeypatch.setattr(model, "_compiled", compiled)
-    assert torch.equal(model.predict(x, t, text, [[("ink", 1.0)]]), expected)
-    with pytest.raises(RuntimeError, match="compiled"):
-        model.predict(x, t, text, [[("ink", 0.0)]])
-
-
 def test_reduced_precision_has_the_same_lora(folder: Path, lora_engine: Engine) -> None:
     reduced, model = load_model(folder, CPU, torch.bfloat16), lora_engine.model
     x, t = torch.randn(2, 4, 16, 16), torch.tensor([500.0, 90.0])
@@ -195,7 +179,9 @@ def test_bad_and_unknown_loras_fail_their_own_cells_with_a_sentence(lora_engine:
 
 
 def test_a_model_without_loras_says_so(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine.model, "loras", Loras(engine.model.unet, None, CPU, torch.float32))
+    without = Loras(engine.model.unet, None, CPU, torch.float32)
+    monkeypatch.setattr(engine.model, "loras", without)
+    monkeypatch.setattr(engine.model._network, "loras", without)
     with pytest.raises(RuntimeError, match="There is no LoRA named 'ink'; this model has none."):
         engine.render(BASE.replace(loras={"ink": 1}))
 

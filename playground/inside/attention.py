@@ -23,6 +23,7 @@ from playground.inside.network import clock
 from playground.inside.on_device import on_device
 from playground.inside.pipeline import call, check, check_time
 from playground.inside.words import Words, cut
+from playground.models import LatentModel
 from playground.recipe import Recipe
 
 MOST_STEPS = 50  # kept of one run, evenly spaced
@@ -69,20 +70,22 @@ class Capture:
 
 
 @contextmanager
-def capturing(unet: Any, row: int = -1) -> Iterator[dict[str, Capture]]:
+def capturing(model: LatentModel, row: int = -1) -> Iterator[dict[str, Capture]]:
     """Inside, the U-Net's cross-attention layers keep their probabilities; afterwards it is as it was.
 
     Only for whoever holds the model (`engine.between_ticks()`). Raises ValueError for a model without such layers.
     """
-    before = unet.attn_processors
-    captures = {name: Capture(row) for name in before if name.endswith("attn2.processor")}
+    before = [unet.attn_processors for unet in model.unets]
+    captures = {name: Capture(row) for name in before[0] if name.endswith("attn2.processor")}
     if not captures:
         raise ValueError("This model has no cross-attention layers.")
     try:
-        unet.set_attn_processor({**before, **captures})
+        for unet, processors in zip(model.unets, before, strict=True):
+            unet.set_attn_processor({**processors, **captures})
         yield captures
     finally:
-        unet.set_attn_processor(dict(before))  # a copy, because diffusers empties what it is given
+        for unet, processors in zip(model.unets, before, strict=True):
+            unet.set_attn_processor(dict(processors))  # a copy, because diffusers empties what it is given
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +129,7 @@ def watch(engine: Engine, recipe: Recipe) -> Iterator[tuple[int, int] | Attentio
         k, t = trajectory.k + 1, float(trajectory.timestep)
         with engine.between_ticks() as model:
             started = clock(model.device)
-            with capturing(model.unet) as captures:
+            with capturing(model) as captures:
                 outputs = call(model, trajectory)
             took.append(clock(model.device) - started)
             trajectory.advance(outputs)

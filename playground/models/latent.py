@@ -1,29 +1,34 @@
 """A latent diffusion model as the engine needs it: words in, noise predicted, latents decoded."""
 
+import copy
 import hashlib
 import json
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 from diffusers import StableDiffusionPipeline
 from PIL import Image
+from torch import nn
 
 from playground.models.device import default_device, default_dtype, offload_for, use_the_cores_present
 from playground.models.lora import Loras, Weights
+from playground.models.network import Network
 from playground.models.preview import PreviewDecoder
 from playground.recipe import Recipe
 
 REGISTERED: dict[str, Path] = {"pocket": Path(__file__).parent / "pocket"}
 TEXT_CACHE = 512  # encodings kept; one is 25 kB for Pocket
+EXACT_FROM = 0.7  # of the schedule's timesteps: from there upwards a CPU network in bf16 leaves the rows to one in fp32
 
 
 class LatentModel:
     """Stable Diffusion's layout (text encoder, U-Net, VAE, schedule), loaded by diffusers.
 
-    The U-Net runs in `dtype`; latents, schedules and the VAE stay in fp32, so that no banding appears.
+    The U-Net runs in `dtype`; latents, schedules, texts and the VAE stay in fp32, so that no banding appears. Where
+    `dtype` is bf16 on a CPU, rows at timesteps from EXACT_FROM of the schedule upwards run in fp32 as well: they decide
+    what the picture becomes, and rounded to bf16's 8 bits they can make another one of it.
     """
 
     def __init__(
@@ -40,18 +45,24 @@ class LatentModel:
         use_the_cores_present()
         self.tokenizer = pipeline.tokenizer
         self.text_encoder = pipeline.text_encoder.to(torch.float32).eval()
+        early = copy.deepcopy(pipeline.unet) if dtype is torch.bfloat16 and device.type == "cpu" else None
         self.unet = pipeline.unet.to(dtype, memory_format=torch.channels_last).eval()
         self.vae = pipeline.vae.to(torch.float32, memory_format=torch.channels_last).eval()
         self._place(pipeline)
-        self.loras = Loras(self.unet, loras, device, dtype)
+        self._network = Network(self.unet, device, dtype, loras)
+        self.loras: Loras = self._network.loras
+        self._early = None
+        if early is not None:
+            early = early.to(torch.float32, memory_format=torch.channels_last).eval()
+            self._early = Network(early, device, torch.float32, loras)
         self.scheduler_config = pipeline.scheduler.config
+        self.exact_from: float = EXACT_FROM * self.scheduler_config["num_train_timesteps"]
         self.prediction_type: str = self.scheduler_config.get("prediction_type", "epsilon")
         self.vae_scale = pipeline.vae_scale_factor  # pixels per latent, per side
         self.channels: int = self.unet.config.in_channels
         self.default_side: int = self.unet.config.sample_size * self.vae_scale
         self.preview_decoder = preview_decoder
         self._image_processor = pipeline.image_processor
-        self._compiled: Callable | None = None
         self.encode = lru_cache(TEXT_CACHE)(self._encode)
 
     def _place(self, pipeline: StableDiffusionPipeline) -> None:
@@ -87,26 +98,34 @@ class LatentModel:
             truncation=True,
             return_tensors="pt",
         ).input_ids
-        return self.text_encoder(ids.to(self.device))[0].to(self.dtype)
+        return self.text_encoder(ids.to(self.device))[0]
+
+    @property
+    def unets(self) -> tuple[nn.Module, ...]:
+        """Whatever answers `predict`: the U-Net, and with bf16 on a CPU its fp32 twin."""
+        return (self.unet,) if self._early is None else (self.unet, self._early.unet)
 
     @torch.inference_mode()
     def predict(
         self, latents: torch.Tensor, t: torch.Tensor, text: torch.Tensor, loras: Sequence[Weights] | None = None
     ) -> torch.Tensor:
         """(B, 4, h, w), (B,), (B, tokens, width), B rows' LoRAs -> the network's output (B, 4, h, w) in fp32"""
-        rows = len(latents)
-        changed = loras is not None and any(weight for row in loras for _, weight in row)
-        unet = self.unet if self._compiled is None or changed else self._compiled  # LoRAs hook into plain modules
-        if unet is not self.unet:
-            latents, t, text = (filled_up(x) for x in (latents, t, text))
-        latents = latents.to(self.dtype).contiguous(memory_format=torch.channels_last)
-        with self.loras.added(loras) if changed else nullcontext():
-            return unet(latents, t, text, return_dict=False)[0][:rows].float().contiguous()
+        if self._early is None:
+            return self._network(latents, t, text, loras)
+        early = t >= self.exact_from
+        outputs = torch.empty_like(latents, dtype=torch.float32)
+        for network, its in ((self._early, early), (self._network, ~early)):
+            if rows := its.nonzero()[:, 0].tolist():
+                outputs[rows] = network(latents[rows], t[rows], text[rows], loras and [loras[row] for row in rows])
+        return outputs
 
-    def compile(self) -> None:
-        """Let torch.compile specialise the U-Net: worth its minutes of compiling on a card that then runs for hours."""
-        mode = "reduce-overhead" if self.device.type == "cuda" else "default"  # CUDA graphs want fixed batch sizes
-        self._compiled = torch.compile(self.unet, mode=mode, dynamic=False)
+    def compile(self, backend: str = "inductor") -> None:
+        """Let torch.compile specialise the U-Net for pictures of the model's own size: worth its minutes where the page
+        then runs for hours. Raises ValueError with one sentence where that cannot be done."""
+        latents = torch.zeros(self.latent_shape(self.default_side, self.default_side), device=self.device)
+        for network in (self._network, self._early):
+            if network is not None:
+                network.compile(latents, torch.zeros(1, device=self.device), self.encode(""), backend)
 
     @torch.inference_mode()
     def decode(self, latents: torch.Tensor) -> list[Image.Image]:
@@ -160,12 +179,6 @@ def load_model(
     )
 
 
-def filled_up(rows: torch.Tensor) -> torch.Tensor:
-    """(B, …) -> the next power of two of rows, the last one repeated, so that few batch sizes are ever compiled"""
-    wanted = 1 << (len(rows) - 1).bit_length()
-    return torch.cat([rows, rows[-1:].expand(wanted - len(rows), *rows.shape[1:])]) if wanted > len(rows) else rows
-
-
 def _bytes(part: torch.nn.Module) -> int:
     return sum(p.numel() * p.element_size() for p in part.parameters())
 
@@ -173,7 +186,8 @@ def _bytes(part: torch.nn.Module) -> int:
 def _fingerprint(folder: Path, dtype: torch.dtype) -> str:
     """16 digits over the weights and settings of the parts that `model_index.json` names, and the precision: pictures
     without LoRAs are kept under it. What else lies in the folder (figures, previews) changes no picture."""
-    digest = hashlib.sha256(json.dumps(str(dtype)).encode())
+    precision = [str(dtype), EXACT_FROM] if dtype is torch.bfloat16 else str(dtype)
+    digest = hashlib.sha256(json.dumps(precision).encode())
     index = folder / "model_index.json"
     parts = [part for part in json.loads(index.read_text(encoding="utf-8")) if (folder / part).is_dir()]
     for path in [index, *sorted(path for part in parts for path in (folder / part).rglob("*"))]:

@@ -48,6 +48,8 @@ def launch_options() -> dict[str, Any]:
 def _head(engine: Engine) -> str:
     model = engine.model
     precision = PRECISIONS.get(str(model.dtype), str(model.dtype))
+    if len(model.unets) > 1:
+        precision += f", fp32 for t ≥ {model.exact_from:g}"
     runs = f"{model.device.type.upper()} {precision}"
     facts = f"{model.name.capitalize()} · {model.parameters / 1e6:.1f} M parameters · {runs}"
     return f'<header class="dp-head"><h1>Diffusion playground</h1><p>{escape(facts)}</p></header>'

@@ -1,0 +1,38 @@
+"""The U-Net in one precision: rows in, their outputs out, each row with its own LoRAs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from playground.models.compiled import Compiled
+from playground.models.lora import Loras, Weights
+
+
+class Network:
+    """The U-Net's weights in `dtype`, and in front of them the compiled form, where `compile` made one."""
+
+    def __init__(self, unet: nn.Module, device: torch.device, dtype: torch.dtype, loras: Path | None) -> None:
+        self.unet, self.dtype, self._device = unet, dtype, device
+        self.loras = Loras(unet, loras, device, dtype)
+        self._compiled: Compiled | None = None
+
+    def __call__(self, latents: Tensor, t: Tensor, text: Tensor, loras: Sequence[Weights] | None = None) -> Tensor:
+        """(B, 4, h, w), (B,), (B, tokens, width), B rows' LoRAs -> the network's output (B, 4, h, w) in fp32"""
+        latents = latents.to(self.dtype).contiguous(memory_format=torch.channels_last)
+        text = text.to(self.dtype)
+        if loras is not None and any(weight for row in loras for _, weight in row):
+            with self.loras.added(loras):  # they hook into the plain modules
+                output = self.unet(latents, t, text, return_dict=False)[0]
+        elif self._compiled is not None:
+            output = self._compiled(latents, t, text)
+        else:
+            output = self.unet(latents, t, text, return_dict=False)[0]
+        return output.float().contiguous()
+
+    def compile(self, latents: Tensor, t: Tensor, text: Tensor, backend: str) -> None:
+        """For batches of such rows; see `Compiled`."""
+        compiled = Compiled(self.unet, self._device, backend)
+        compiled.prepare(latents.to(self.dtype), t, text.to(self.dtype))
+        self._compiled = compiled
