@@ -7,7 +7,7 @@ import argparse
 import re
 from pathlib import Path
 
-from tests.benchmarks import grid_vs_pipeline, large_model, overheads, visitors
+from tests.benchmarks import compiled, grid_vs_pipeline, large_model, overheads, visitors
 from tests.benchmarks.measure import machine
 
 README = Path(__file__).parents[2] / "README.md"
@@ -16,6 +16,7 @@ README = Path(__file__).parents[2] / "README.md"
 def table(repeats: int) -> str:
     found = [
         *grid_vs_pipeline.rows(repeats),
+        *compiled.rows(repeats),
         *visitors.rows(repeats),
         *overheads.rows(repeats),
         *large_model.rows(repeats),
