@@ -32,12 +32,13 @@ def main() -> None:
         library.utils.logging.disable_progress_bar()
     engine = open_engine(args.model)
     if args.compile:
+        print("Compiling the network. The first time this takes minutes …", flush=True)
         try:
             engine.model.compile()
         except ValueError as error:
             parser.error(str(error))
-    engine.warm_up()
     page = build_page(engine, Store())
+    engine.warm_up()
     page.launch(server_name=args.host, server_port=args.port, **launch_options())
 
 

@@ -19,6 +19,16 @@ from playground.ui import build_page, launch_options, theme  # noqa: E402
 from tests.ensure_chromium import found  # noqa: E402
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Fast ones first: what needs neither a model nor a browser, then what needs no browser."""
+
+    def needs(item: pytest.Item) -> tuple[bool, bool]:
+        names = getattr(item, "fixturenames", ())
+        return "browser" in names, any(name.endswith("engine") for name in names)
+
+    items.sort(key=needs)
+
+
 @pytest.fixture(scope="session")
 def engine() -> Engine:
     """The embedded model in fp32 on the CPU, so that comparisons mean the same on every machine."""

@@ -1,7 +1,5 @@
 """Device, precision, threads and batch size are read or measured, not guessed."""
 
-from pathlib import Path
-
 import pytest
 import torch
 
@@ -22,18 +20,6 @@ def test_precision_on_a_cpu_follows_the_measured_gain(monkeypatch: pytest.Monkey
 
 def test_the_gain_is_a_ratio_of_two_measured_times() -> None:
     assert 0.01 < device.bf16_gain() < 100
-
-
-@pytest.mark.parametrize(("limit", "cores"), [("100000 100000", 1), ("150000 100000", 2), ("50000 100000", 1)])
-def test_a_containers_quota_limits_the_threads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, cores: int
-) -> None:
-    monkeypatch.setattr(device.os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
-    (tmp_path / "cpu.max").write_text(limit)
-    assert device.usable_cores(tmp_path / "cpu.max") == cores
-    (tmp_path / "cpu.max").write_text("max 100000")
-    assert device.usable_cores(tmp_path / "cpu.max") == 64
-    assert device.usable_cores(tmp_path / "absent") == 64
 
 
 @pytest.mark.parametrize(

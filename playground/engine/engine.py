@@ -16,6 +16,7 @@ from playground.engine.loop import Loop
 from playground.engine.request import Request
 from playground.engine.turns import Turns
 from playground.models import LatentModel, load_model
+from playground.models.threads import dismiss_team
 from playground.recipe import Recipe
 
 RESTARTED = "The engine stopped unexpectedly and was started again. Finished pictures are kept; Run draws the rest."
@@ -129,9 +130,13 @@ class Engine:
     def between_ticks(self) -> Iterator[LatentModel]:
         """The model with nobody else on it. Visitors' grids wait meanwhile, so hold it for about one U-Net call."""
         with self._turns.one():
-            yield self.model
+            try:
+                yield self.model
+            finally:
+                dismiss_team()
 
     def _submit(self, request: Request) -> None:
+        dismiss_team()
         with self._wake:
             self._arrived.append(request)
             if self._thread is None or not self._thread.is_alive():  # never started, or lost in a forked process

@@ -1,8 +1,6 @@
-"""Which device, precision and how many threads: measured or read from the machine, not guessed from its name."""
+"""Which device and precision: measured or read from the machine, not guessed from its name."""
 
-import os
 import time
-from pathlib import Path
 
 import torch
 
@@ -43,21 +41,6 @@ def bf16_gain() -> float:
             tries.append(time.perf_counter() - start)
         taken[dtype] = min(tries)
     return taken[torch.float32] / taken[torch.bfloat16]
-
-
-def usable_cores(limits: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
-    """Cores that this process may use: a container sees all of its host's, and threads on more only wait."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = limits.read_text().split()
-        return max(1, min(cores, round(int(quota) / int(period))))
-    except (OSError, ValueError):  # no such file, or "max": no limit
-        return cores
-
-
-def use_the_cores_present() -> None:
-    """Never more threads than cores; torch's own smaller choice (physical cores, OMP_NUM_THREADS) stays."""
-    torch.set_num_threads(min(torch.get_num_threads(), usable_cores()))
 
 
 def offload_for(weights: int, largest_part: int, card: int) -> str | None:

@@ -12,10 +12,11 @@ from diffusers import StableDiffusionPipeline
 from PIL import Image
 from torch import nn
 
-from playground.models.device import default_device, default_dtype, offload_for, use_the_cores_present
+from playground.models.device import default_device, default_dtype, offload_for
 from playground.models.lora import Loras, Weights
 from playground.models.network import Network
 from playground.models.preview import PreviewDecoder
+from playground.models.threads import use_the_cores_present
 from playground.recipe import Recipe
 
 REGISTERED: dict[str, Path] = {"pocket": Path(__file__).parent / "pocket"}

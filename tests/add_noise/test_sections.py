@@ -3,31 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from playground import noise, pictures
 from playground.engine import Engine
 from playground.inside import latent_noise
-from playground.ui import add_noise, add_noise_schedules
-from tests.add_noise_tab import DUSK, READY, canvas, set_t
-from tests.conftest import one_tab, opened_tab
-
-
-@pytest.fixture(scope="module")
-def address(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with one_tab("Add noise", lambda: add_noise.build(engine), tmp_path_factory.mktemp("gradio")) as url:
-        yield url
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    with opened_tab(browser, address, "Add noise", READY) as page:
-        yield page
+from playground.ui import add_noise_schedules
+from tests.add_noise.tab import DUSK, canvas, set_t
 
 
 def test_the_walk_is_shown_beside_the_jump(page: Page) -> None:

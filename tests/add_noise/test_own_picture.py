@@ -10,10 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from playground import pictures
-from playground.engine import Engine
-from playground.ui import add_noise
-from tests.add_noise_tab import READY, canvas, set_t
-from tests.conftest import one_tab
+from tests.add_noise.tab import READY, canvas, set_t
 
 COPY = """async () => {
   const canvas = document.createElement("canvas");
@@ -24,12 +21,6 @@ COPY = """async () => {
   const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
   await navigator.clipboard.write([new ClipboardItem({ "image/png": blob })]);
 }"""
-
-
-@pytest.fixture(scope="module")
-def address(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with one_tab("Add noise", lambda: add_noise.build(engine), tmp_path_factory.mktemp("gradio")) as url:
-        yield url
 
 
 @pytest.fixture

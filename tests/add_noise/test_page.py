@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,22 +12,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from playground import noise, pictures
-from playground.engine import Engine
 from playground.ui import add_noise
-from tests.add_noise_tab import DUSK, READY, canvas, number, set_t, timeline
-from tests.conftest import one_tab, opened_tab
-
-
-@pytest.fixture(scope="module")
-def address(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with one_tab("Add noise", lambda: add_noise.build(engine), tmp_path_factory.mktemp("gradio")) as url:
-        yield url
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    with opened_tab(browser, address, "Add noise", READY) as page:
-        yield page
+from tests.add_noise.tab import DUSK, canvas, number, set_t, timeline
 
 
 def test_the_skeleton_has_no_place_for_text() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +12,7 @@ from gradio_client.exceptions import AppError
 from PIL import Image
 
 from playground import noise, pictures
-from playground.engine import Engine
-from playground.ui import add_noise
-from tests.add_noise_tab import DUSK
-from tests.conftest import one_tab
-
-
-@pytest.fixture(scope="module")
-def address(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with one_tab("Add noise", lambda: add_noise.build(engine), tmp_path_factory.mktemp("gradio")) as url:
-        yield url
+from tests.add_noise.tab import DUSK
 
 
 def test_the_endpoint_gives_the_picture_and_the_coefficients(address: str) -> None:
