@@ -1,4 +1,4 @@
-"""The "Add noise" tab, served and opened once for all of its tests."""
+"""The "Add noise" tab, served for its own tests and no longer: a server's folder is set for the whole process."""
 
 from collections.abc import Iterator
 
@@ -11,7 +11,7 @@ from tests.add_noise.tab import READY
 from tests.conftest import one_tab, opened_tab
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def address(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with one_tab("Add noise", lambda: add_noise.build(engine), tmp_path_factory.mktemp("gradio")) as url:
         yield url
