@@ -5,18 +5,19 @@ sizes, other attention processors) is run by the same weights without it.
 """
 
 import shutil
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
-FIXED_ROWS = (1, 2, 4, 8, 16, 32)  # on a card, where CUDA graphs want batches of known sizes
+FIXED_ROWS = (1, 2, 4, 8, 16, 32)  # on a card, whose kernels are best when specialised to one size
 ANY_ROWS = (8, 32)  # on a CPU one graph serves 2 to 15 rows and one serves 16 to 63; a single row runs plain
 
 
 class Compiled:
     """Callable like the U-Net itself."""
 
-    def __init__(self, unet: nn.Module, device: torch.device, backend: str = "inductor") -> None:
+    def __init__(self, unet: nn.Module, device: torch.device, backend: str | Callable = "inductor") -> None:
         """Raises ValueError with one sentence where nothing can be compiled."""
         if device.type not in ("cuda", "cpu"):
             raise ValueError(f"The network can be compiled for a CUDA card or a CPU, not for {device.type.upper()}.")
@@ -25,12 +26,8 @@ class Compiled:
                 "Compiling the network for a CPU needs a C++ compiler, and there is no g++ or clang++ here."
             )
         self._fixed = device.type == "cuda"
-        self._unet = torch.compile(
-            unet,
-            backend=backend,
-            dynamic=False if self._fixed else None,
-            **({"mode": "reduce-overhead"} if self._fixed and backend == "inductor" else {}),
-        )
+        # No CUDA graphs: torch keeps those for each thread apart, and one thread prepares what others run.
+        self._unet = torch.compile(unet, backend=backend, dynamic=False if self._fixed else None)
 
     @torch.inference_mode()
     def prepare(self, latents: Tensor, t: Tensor, text: Tensor) -> None:
@@ -41,8 +38,7 @@ class Compiled:
                 for x in inputs:
                     torch._dynamo.maybe_mark_dynamic(x, 0)
             try:
-                for _ in range(2):  # the second call replays the first one's graph
-                    self._unet(*inputs, return_dict=False)
+                self._unet(*inputs, return_dict=False)
             except torch.OutOfMemoryError:
                 torch.cuda.empty_cache()
                 return
@@ -53,8 +49,7 @@ class Compiled:
         if self._fixed and rows <= FIXED_ROWS[-1]:
             latents, t, text = (filled_up(x) for x in (latents, t, text))
         with torch.compiler.set_stance("eager_on_recompile"):
-            # a copy, because the next replay of a CUDA graph writes over what this one gave
-            return self._unet(*_fresh(latents, t, text), return_dict=False)[0][:rows].clone()
+            return self._unet(*_fresh(latents, t, text), return_dict=False)[0][:rows]
 
 
 def _fresh(latents: Tensor, t: Tensor, text: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -3,7 +3,7 @@
 import copy
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -120,7 +120,7 @@ class LatentModel:
                 outputs[rows] = network(latents[rows], t[rows], text[rows], loras and [loras[row] for row in rows])
         return outputs
 
-    def compile(self, backend: str = "inductor") -> None:
+    def compile(self, backend: str | Callable = "inductor") -> None:
         """Let torch.compile specialise the U-Net for pictures of the model's own size: worth its minutes where the page
         then runs for hours. Raises ValueError with one sentence where that cannot be done."""
         latents = torch.zeros(self.latent_shape(self.default_side, self.default_side), device=self.device)

@@ -1,6 +1,7 @@
 """The U-Net in one precision: rows in, their outputs out, each row with its own LoRAs."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -22,16 +23,15 @@ class Network:
         """(B, 4, h, w), (B,), (B, tokens, width), B rows' LoRAs -> the network's output (B, 4, h, w) in fp32"""
         latents = latents.to(self.dtype).contiguous(memory_format=torch.channels_last)
         text = text.to(self.dtype)
-        if loras is not None and any(weight for row in loras for _, weight in row):
-            with self.loras.added(loras):  # they hook into the plain modules
-                output = self.unet(latents, t, text, return_dict=False)[0]
-        elif self._compiled is not None:
+        changed = loras is not None and any(weight for row in loras for _, weight in row)
+        if self._compiled is not None and not changed:  # LoRAs hook into the plain modules
             output = self._compiled(latents, t, text)
         else:
-            output = self.unet(latents, t, text, return_dict=False)[0]
+            with self.loras.added(loras) if changed else nullcontext():
+                output = self.unet(latents, t, text, return_dict=False)[0]
         return output.float().contiguous()
 
-    def compile(self, latents: Tensor, t: Tensor, text: Tensor, backend: str) -> None:
+    def compile(self, latents: Tensor, t: Tensor, text: Tensor, backend: str | Callable) -> None:
         """For batches of such rows; see `Compiled`."""
         compiled = Compiled(self.unet, self._device, backend)
         compiled.prepare(latents.to(self.dtype), t, text.to(self.dtype))

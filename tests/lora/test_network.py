@@ -124,9 +124,7 @@ def test_bad_and_unknown_loras_fail_their_own_cells_with_a_sentence(lora_engine:
 
 
 def test_a_model_without_loras_says_so(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    without = Loras(engine.model.unet, None, CPU, torch.float32)
-    monkeypatch.setattr(engine.model, "loras", without)
-    monkeypatch.setattr(engine.model._network, "loras", without)
+    monkeypatch.setattr(engine.model, "loras", Loras(engine.model.unet, None, CPU, torch.float32))
     with pytest.raises(RuntimeError, match="There is no LoRA named 'ink'; this model has none."):
         engine.render(BASE.replace(loras={"ink": 1}))
 
