@@ -3,12 +3,14 @@
 import pickle
 import threading
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
 from playground import Recipe
 from playground.engine import Done, Engine, Event, Failed, Step, Waiting, zero_gpu
+from playground.engine.capacity import Capacity
 from playground.engine.engine import RESTARTED
 from playground.engine.loop import Loop
 from playground.engine.request import Request
@@ -254,3 +256,28 @@ def test_a_zero_gpu_worker_draws_the_same_and_says_it_in_plain_data(
     assert 15 <= zero_gpu.duration([BASE.to_dict()] * 4, True, False) <= 120
     monkeypatch.setattr(zero_gpu, "run", None)
     engine.warm_up()  # asks for no device
+
+
+def test_a_zero_gpu_worker_measures_for_those_that_come_after_it(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker is a fork: what it learns is gone with it, unless it says so."""
+    here, forks = Engine(engine.model), []
+
+    def fork(cells: list[dict], previews: bool, latents: bool) -> Iterator[object]:
+        monkeypatch.setattr(zero_gpu, "_engine", worker := Engine(engine.model))
+        worker.loop.measured = here.loop.measured
+        forks.append(worker)
+        yield from (pickle.loads(pickle.dumps(event)) for event in real(cells, previews, latents))
+
+    real = zero_gpu._on_gpu
+    monkeypatch.setattr(zero_gpu, "ACTIVE", True)
+    monkeypatch.setattr(zero_gpu, "_on_gpu", fork)
+    measured: list[tuple] = []
+    measure = Capacity._measure
+    monkeypatch.setattr(Capacity, "_measure", lambda self, shape: (measured.append(shape), measure(self, shape))[1])
+    assert here.estimate([BASE]) is None
+    for _ in range(2):
+        assert any(isinstance(event, Done) for event in here.run([BASE]))
+    assert len(forks) == 2 and len(measured) == 1
+    assert here.estimate([BASE]) > 0

@@ -5,6 +5,7 @@ import time
 import torch
 from torch import Tensor
 
+from playground.engine.pace import synchronize
 from playground.models import LatentModel
 
 MOST_ROWS = 128
@@ -74,7 +75,8 @@ class Capacity:
         return max(1, int(SHARE_OF_MEMORY * free / max(1, peaks[1] - peaks[0])))
 
     def largest_side_that_fits(self, shape: Shape) -> int | None:
-        """Pixels per side of the largest square, in eighths of the failed one, that runs; None when none does."""
+        """Pixels per side of the largest square, in eighths of the failed one, that the network and the decoder can
+        take; None when there is none."""
         longest = max(shape[2:])
         for eighths in range(7, 0, -1):
             side = longest * eighths // 8 // 8 * 8  # latents that every level of the U-Net can halve
@@ -82,6 +84,7 @@ class Capacity:
                 break
             try:
                 self._seconds((1, shape[1], side, side), 1)
+                self._model.decode(torch.zeros(1, shape[1], side, side, device=self._model.device))
                 return side * self._model.vae_scale
             except RuntimeError as error:
                 if not out_of_memory(error):
@@ -98,11 +101,3 @@ def out_of_memory(error: Exception) -> bool:
 def free_memory(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.empty_cache()
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait until the device has done what it was asked; only for measuring."""
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    elif device.type == "mps":
-        torch.mps.synchronize()

@@ -119,9 +119,11 @@ class Engine:
     def run_here(self, cells: Sequence[Recipe], previews: bool = True, latents: bool = False) -> Iterator[Event]:
         """Like `run`, but ticking in the caller's own thread: for workers that live for one call, as on ZeroGPU."""
         loop, request = Loop(self.model), Request(cells, previews, latents=latents)
+        loop.measured = self.loop.measured
         loop.add(request)
         while loop.busy:
             loop.tick()
+            self.loop.measured = loop.measured
             while request.unread:
                 if (event := request.read()) is not None:
                     yield event

@@ -1,6 +1,6 @@
 """What the engine says while it works. Plain data, so that events can cross a process boundary."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from PIL import Image
 from torch import Tensor
@@ -52,6 +52,15 @@ class Waiting:
 
     others: int  # requests under way
     seconds: float | None  # estimate until the last picture of this request, by the measured speed
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a loop knows about its device; a worker that ends hands it on, so that the next one need not measure."""
+
+    rows: dict[tuple[int, ...], int] = field(default_factory=dict)  # of a network call, by latent shape (1, 4, h, w)
+    seconds_per_evaluation: float = 0.0  # 0 before any
+    seconds_per_decode: float = 0.0
 
 
 Event = Step | Done | Failed | Waiting

@@ -6,9 +6,11 @@ Plain and single-threaded: `Engine` calls `tick` from its own thread, a ZeroGPU 
 import time
 
 import torch
+from PIL import Image
 
-from playground.engine.capacity import Capacity, free_memory, synchronize
-from playground.engine.events import Done, Failed, Result, Step
+from playground.engine.capacity import Capacity, free_memory, out_of_memory
+from playground.engine.events import Done, Failed, Measured, Result, Step
+from playground.engine.pace import Pace
 from playground.engine.request import Live, Request
 from playground.engine.rows import Row, answers, keys, predict, rows_of
 from playground.engine.trajectory import Trajectory, advance_together, check_finite, steps_together
@@ -26,6 +28,7 @@ class Loop:
     def __init__(self, model: LatentModel) -> None:
         self.model = model
         self.capacity = Capacity(model)
+        self._pace = Pace(model.device)
         self.requests: list[Request] = []
         self.seconds_per_evaluation = 0.0  # measured, of the latest ticks, everything but decoding; 0 before the first
         self.seconds_per_decode = 0.0
@@ -42,6 +45,15 @@ class Loop:
     def busy(self) -> bool:
         return bool(self.requests)
 
+    @property
+    def measured(self) -> Measured:
+        return Measured(dict(self.capacity.rows), self.seconds_per_evaluation, self.seconds_per_decode)
+
+    @measured.setter
+    def measured(self, known: Measured) -> None:
+        self.capacity.rows = dict(known.rows)
+        self.seconds_per_evaluation, self.seconds_per_decode = known.seconds_per_evaluation, known.seconds_per_decode
+
     def tick(self) -> None:
         """One sampler call for every chosen cell, or the final pictures of those that are ready."""
         self._drop_finished_and_cancelled()
@@ -57,14 +69,18 @@ class Loop:
         too_large = predict(rows, self.model, self.capacity)
         broken = {t: self._too_large(t) for row in too_large for t, _ in row.readers}
         self._advance(chosen, rows, broken)
-        if self.model.device.type != "cpu" and any(e.trajectory.finished for e in chosen):
-            synchronize(self.model.device)
+        due = self._due_for_a_preview(chosen)
+        if due or any(e.trajectory.finished or e.wants_latents for e in chosen):
+            self._pace.catch_up()  # something of this tick is read next
+        else:
+            self._pace.keep()
         took = time.perf_counter() - begun
         for row in rows:
             for trajectory, _ in row.readers:
                 trajectory.seconds += took / len(rows) / len(row.readers)
         self.seconds_per_evaluation = _smoothed(self.seconds_per_evaluation, took / len(rows))
-        self._tell_steps(chosen, took)
+        self._seconds_of_steps += took
+        self._tell_steps(chosen, self._previews(due))
 
     def fail_all(self, reason: str) -> None:
         """Tell every visitor that nothing more will come, and forget everything under way."""
@@ -161,15 +177,13 @@ class Loop:
                     except FloatingPointError as error:
                         self._fail(entry, str(error))
 
-    def _tell_steps(self, chosen: list[Live], took: float) -> None:
-        entries = [entry for entry in chosen if entry.watchers]
-        pictures = self._previews(entries, took)
+    def _tell_steps(self, chosen: list[Live], pictures: dict[Live, Image.Image]) -> None:
         told: list[tuple[Request, Step]] = []
-        for entry in entries:
+        for entry in [e for e in chosen if e.watchers]:  # a failed one has none left
             t = entry.trajectory
             if t.finished:
                 self._undecoded.append(entry)
-            pair = torch.cat([t.seen, t.x0]).half().cpu() if any(r.latents for r, _ in entry.watchers) else None
+            pair = torch.cat([t.seen, t.x0]).half().cpu() if entry.wants_latents else None
             told += [
                 (r, Step(cell, t.k, t.of, pictures.get(entry), pair if r.latents else None))
                 for r, cell in entry.watchers
@@ -177,20 +191,23 @@ class Loop:
         for request, step in sorted(told, key=lambda pair: pair[1].cell):
             request.tell(step)
 
-    def _previews(self, entries: list[Live], took: float) -> dict[Live, object]:
-        """A quick picture of every cell's x̂₀, as often as PREVIEW_SHARE of the time allows."""
-        self._seconds_of_steps += took
-        wanted = [e for e in entries if not e.trajectory.finished and any(r.previews for r, _ in e.watchers)]
+    def _due_for_a_preview(self, entries: list[Live]) -> list[Live]:
+        """Cells that somebody watches, as often as PREVIEW_SHARE of the time allows."""
+        watched = [e for e in entries if not e.trajectory.finished and any(r.previews for r, _ in e.watchers)]
         if self._seconds_of_previews > PREVIEW_SHARE * self._seconds_of_steps:
-            wanted = [e for e in wanted if not e.previewed]
-        if not wanted:
+            return [e for e in watched if not e.previewed]
+        return watched
+
+    def _previews(self, due: list[Live]) -> dict[Live, Image.Image]:
+        """A quick picture of each one's x̂₀."""
+        if not due:
             return {}
         begun = time.perf_counter()
         pictures = {}
-        for group in _by_shape(wanted):
+        for group in _by_shape(due):
             latents = torch.cat([entry.trajectory.x0 for entry in group])
             pictures |= dict(zip(group, self.model.preview(latents), strict=True))
-        for entry in wanted:
+        for entry in due:
             entry.previewed = True
         self._seconds_of_previews += time.perf_counter() - begun
         # Both sums fade, so that one slow moment does not decide about the next hour.
@@ -211,7 +228,8 @@ class Loop:
                     for entry in group:
                         self._decode([entry])
                 else:
-                    self._fail(group[0], _sentence(error))
+                    t = group[0].trajectory
+                    self._fail(group[0], self._too_large(t) if out_of_memory(error) else _sentence(error))
                 continue
             each = (time.perf_counter() - begun) / len(group)
             self.seconds_per_decode = _smoothed(self.seconds_per_decode, each)

@@ -19,6 +19,10 @@ class Live:
         self.watchers: list[tuple[Request, int]] = []  # the first one asked first
         self.previewed = False
 
+    @property
+    def wants_latents(self) -> bool:
+        return any(request.latents for request, _ in self.watchers)
+
 
 class Request:
     """Cells that wait, cells under way, and the events not yet read."""

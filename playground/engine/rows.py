@@ -15,7 +15,7 @@ class Row:
     """One input of a batched U-Net call, and who waits for its output."""
 
     latents: Tensor  # (1, 4, h, w)
-    timestep: Tensor  # scalar on the CPU
+    timestep: Tensor  # scalar on the model's device
     text: str
     loras: tuple[tuple[str, float], ...]  # (name, weight)
     readers: list[tuple[Trajectory, int]]  # (trajectory, position among its texts)
@@ -30,9 +30,7 @@ def keys(trajectory: Trajectory) -> list[tuple]:
     """
     start: tuple = (trajectory,)
     if trajectory.k == 0:
-        latents = trajectory.model_input()
-        inputs = (latents.cpu().numpy().tobytes(), tuple(latents.shape), float(trajectory.timestep))
-        start = (*inputs, trajectory.recipe.active_loras)
+        start = (trajectory.first_input, float(trajectory.timestep), trajectory.recipe.active_loras)
     return [(*start, text) for text in trajectory.texts()]
 
 
@@ -46,7 +44,7 @@ def rows_of(trajectories: list[Trajectory]) -> list[Row]:
                 rows[key].readers.append((trajectory, position))
                 trajectory.shared += 1
             else:
-                rows[key] = Row(latents, trajectory.timestep, text, loras, [(trajectory, position)])
+                rows[key] = Row(latents, trajectory.timestep_there, text, loras, [(trajectory, position)])
     return list(rows.values())
 
 
@@ -60,7 +58,7 @@ def predict(rows: list[Row], model: LatentModel, capacity: Capacity) -> list[Row
             try:
                 outputs = model.predict(
                     torch.cat([row.latents for row in batch]),
-                    torch.stack([row.timestep.to(torch.float32) for row in batch]).to(model.device),
+                    torch.stack([row.timestep for row in batch]),
                     torch.cat([model.encode(row.text) for row in batch]),
                     [row.loras for row in batch],
                 )

@@ -1,5 +1,6 @@
 """One recipe on its way from noise to latents: its own latents, scheduler state and random generator."""
 
+import hashlib
 import inspect
 import warnings
 
@@ -44,12 +45,19 @@ class Trajectory:
         self.recipe, self.prediction_type = recipe, model.prediction_type
         sampler = SAMPLERS[recipe.sampler]
         self.scheduler = sampler.make(model.scheduler_config, recipe.seed)
-        # Timesteps stay on the CPU, where the schedulers keep their sigmas: no step then waits for the device.
+        # Timesteps stay on the CPU, where the schedulers keep their sigmas: no step then waits for the device. The
+        # network gets its own copy, uploaded once.
         self.scheduler.set_timesteps(recipe.num_inference_steps, device="cpu")
+        self._timesteps_there = self.scheduler.timesteps.to(model.device, torch.float32)
         self.generator = torch.Generator("cpu").manual_seed(recipe.seed)
         shape = model.latent_shape(recipe.width, recipe.height)
-        noise = randn_tensor(shape, generator=self.generator, device=model.device, dtype=torch.float32)
-        self.latents = noise * self.scheduler.init_noise_sigma
+        noise = randn_tensor(shape, generator=self.generator, dtype=torch.float32) * self.scheduler.init_noise_sigma
+        self.k, self.of = 0, len(self.scheduler.timesteps)
+        # The first input is made on the CPU too, where cells that begin alike are told without asking the device.
+        first = self.scheduler.scale_model_input(noise, self.timestep)
+        self.first_input = hashlib.sha256(repr(shape).encode() + first.numpy().tobytes()).digest()
+        self.latents, self.seen = noise.to(model.device), first.to(model.device)
+        self._seen_at = 0  # the k that `seen`, the latest model input, belongs to
         if (
             sampler.brownian_noise
         ):  # made now, as the scheduler would at its first step, so that cells can step together
@@ -57,12 +65,9 @@ class Trajectory:
             self.scheduler.noise_sampler = BrownianTreeNoiseSampler(
                 self.latents, sigmas.min(), sigmas.max(), recipe.seed
             )
-        self.k, self.of = 0, len(self.scheduler.timesteps)
         self.x0: Tensor | None = None  # predicted, after the latest step
         self.seconds, self.shared = 0.0, 0
         self.takes_generator = "generator" in inspect.signature(self.scheduler.step).parameters
-        self.seen: Tensor | None = None  # the latest model input
-        self._seen_at = -1  # the k it belongs to
 
     @property
     def finished(self) -> bool:
@@ -72,6 +77,11 @@ class Trajectory:
     def timestep(self) -> Tensor:
         """Of the next network call, a scalar on the CPU."""
         return self.scheduler.timesteps[self.k]
+
+    @property
+    def timestep_there(self) -> Tensor:
+        """The same, in fp32 on the model's device."""
+        return self._timesteps_there[self.k]
 
     def texts(self) -> list[str]:
         """The texts the network is asked with at each step: negative first, when guided."""

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from playground.engine.events import Event
+from playground.engine.events import Event, Measured
 from playground.recipe import Recipe
 
 ACTIVE = bool(os.environ.get("SPACES_ZERO_GPU"))  # set by the platform
@@ -26,8 +26,16 @@ except ImportError:  # everywhere but on Spaces
             return lambda function: function
 
 
+class Known(Protocol):
+    """What is remembered from worker to worker; the engine's loop."""
+
+    measured: Measured
+
+
 class Runner(Protocol):
     """What the worker asks of an engine."""
+
+    loop: Known
 
     def estimate(self, recipes: Sequence[Recipe]) -> float | None: ...
 
@@ -48,13 +56,18 @@ def duration(cells: Sequence[dict[str, Any]], previews: bool, latents: bool) -> 
 
 
 @spaces.GPU(duration=duration)
-def _on_gpu(cells: Sequence[dict[str, Any]], previews: bool, latents: bool) -> Iterator[Event]:
+def _on_gpu(cells: Sequence[dict[str, Any]], previews: bool, latents: bool) -> Iterator[Event | Measured]:
     assert _engine is not None
     yield from _engine.run_here([Recipe.from_dict(cell) for cell in cells], previews, latents)
+    yield _engine.loop.measured
 
 
 def run(engine: Runner, cells: Sequence[Recipe], previews: bool, latents: bool) -> Iterator[Event]:
     """Events of one visitor's cells, from a worker that has the device."""
     global _engine
     _engine = engine
-    yield from _on_gpu([cell.to_dict() for cell in cells], previews, latents)
+    for event in _on_gpu([cell.to_dict() for cell in cells], previews, latents):
+        if isinstance(event, Measured):
+            engine.loop.measured = event
+        else:
+            yield event

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from playground.engine.capacity import synchronize
+from playground.engine.pace import synchronize
 from playground.models import LatentModel
 
 

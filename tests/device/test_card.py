@@ -1,0 +1,206 @@
+"""The engine and the views on an accelerator, as far as a machine without one can tell: see `tests/device/card.py`."""
+
+from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from playground import Recipe, open_engine
+from playground.engine import Done, Engine, Event, Failed
+from playground.engine.loop import Loop
+from playground.engine.request import Request
+from playground.samplers import SAMPLERS
+from tests.device.card import Card
+from tests.device.works import CAPTION, WORK, same
+
+BASE = Recipe(prompt=CAPTION, num_inference_steps=4, seed=3)
+GIGABYTE = 2**30
+
+
+class Tick:
+    """torch.cuda.Event, as far as the engine uses it; `log` tells what was asked of all of them."""
+
+    log: list[tuple[str, int]] = []
+    made = 0
+
+    def __init__(self) -> None:
+        self.number = Tick.made
+        Tick.made += 1
+
+    def record(self) -> None:
+        self.log.append(("record", self.number))
+
+    def synchronize(self) -> None:
+        self.log.append(("wait", self.number))
+
+
+class Generator(torch.Generator):
+    """A card's own generator draws other numbers than the CPU's; here they are the same, to be compared."""
+
+    def __new__(cls, device: object = "cpu") -> "Generator":
+        return super().__new__(cls, "cpu")
+
+
+@pytest.fixture(scope="module", params=["cuda", "mps"])
+def card(request: pytest.FixtureRequest) -> Iterator[Card]:
+    card = Card(torch.device(request.param, 0))
+    properties = SimpleNamespace(total_memory=24 * GIGABYTE)
+    with pytest.MonkeyPatch.context() as patch, card:
+        for name in ("cuda", "mps"):
+            patch.setattr(getattr(torch, name), "synchronize", lambda *_: card.waits.append("synchronize"))
+        patch.setattr(torch.cuda, "get_device_properties", lambda *_: properties)
+        patch.setattr(torch.cuda, "Event", Tick)
+        patch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: setattr(card, "largest", 0))
+        patch.setattr(torch.cuda, "max_memory_allocated", lambda: card.largest)
+        patch.setattr(torch.cuda, "mem_get_info", lambda: (card.memory, 24 * GIGABYTE))
+        patch.setattr(torch, "Generator", Generator)
+        # modules put new parameters in the place of the old ones, as for every tensor of a kind of its own
+        torch.__future__.set_overwrite_module_params_on_conversion(True)
+        yield card
+        torch.__future__.set_overwrite_module_params_on_conversion(False)
+
+
+@pytest.fixture(scope="module")
+def there(card: Card) -> Engine:
+    """The embedded model on the card, in fp32; its runs tick in the caller's thread, the only one that has the card."""
+    there = open_engine("pocket", card.device, torch.float32)
+    there.run = there.run_here  # type: ignore[method-assign]
+    there.warm_up()
+    return there
+
+
+def pictures(events: Iterator[Event]) -> dict[int, np.ndarray]:
+    return {e.cell: np.asarray(e.result.image).astype(int) for e in events if isinstance(e, Done)}
+
+
+def ticks(there: Engine, cells: Sequence[Recipe], previews: bool = False) -> Iterator[None]:
+    """One tick after the other, until the cells are finished."""
+    loop = Loop(there.model)
+    loop.measured = there.loop.measured
+    loop.add(Request(cells, previews))
+    while loop.busy:
+        loop.tick()
+        yield
+
+
+def test_the_stand_in_refuses_what_a_card_refuses_and_counts_what_it_waits_for(card: Card) -> None:
+    card.waits.clear()
+    x, host = torch.ones(2, 3, device=card.device), torch.ones(2, 3)
+    assert x.device == card.device and (x + 1).device == card.device and (2.0 * x[0] + torch.tensor(1.0)).shape == (3,)
+    assert card.waits == []
+    with pytest.raises(RuntimeError, match="same device"):
+        x + host
+    with pytest.raises(RuntimeError, match="same device"):
+        torch.cat([x, host])
+    with pytest.raises(TypeError, match="can't convert"):
+        x.numpy()
+    assert torch.equal(x.cpu(), host) and host.to(card.device).device == card.device
+    assert (
+        bool((x == 1).all())
+        and len(x[x > 0]) == 6
+        and float(x.sum()) == 6
+        and len(torch.tensor([1], device=card.device)) == 1
+    )
+    assert card.waits == ["cpu", "to onto the card", "__bool__", "__getitem__", "__float__", "tensor onto the card"]
+    if card.device.type == "mps":
+        with pytest.raises(TypeError, match="float64"):
+            x.double()
+
+
+def test_the_whole_model_lies_there(there: Engine, card: Card) -> None:
+    model = there.model
+    for part in (model.text_encoder, model.unet, model.vae, model.preview_decoder):
+        assert {p.device for p in part.parameters()} == {card.device}
+
+
+def test_every_sampler_draws_there_what_it_draws_on_the_cpu(engine: Engine, there: Engine) -> None:
+    cells = [BASE.replace(sampler=key, guidance_scale=g) for key in SAMPLERS for g in (1.0, 5.0)]
+    expected, found = pictures(engine.run(cells)), pictures(there.run_here(cells))
+    assert len(found) == len(cells)
+    for cell in expected:
+        assert np.abs(found[cell] - expected[cell]).max() <= 1, cells[cell].sampler
+
+
+def test_loras_work_there(engine: Engine, there: Engine) -> None:
+    cells = [BASE, BASE.replace(loras={"pixel_art": 0.8}), BASE.replace(loras={"pixel_art": 0.5, "ink_outline": 0.5})]
+    expected, found = pictures(engine.run(cells)), pictures(there.run_here(cells))
+    assert [int(np.abs(found[i] - expected[i]).max()) <= 1 for i in range(3)] == [True] * 3
+
+
+@pytest.mark.parametrize("name", WORK)
+def test_the_views_show_there_what_they_show_on_the_cpu(
+    engine: Engine, there: Engine, x0: torch.Tensor, picture: Image.Image, name: str
+) -> None:
+    assert same(WORK[name](there, x0, picture), WORK[name](engine, x0, picture))
+
+
+def test_a_tick_waits_for_nothing_but_the_tick_before(there: Engine, card: Card) -> None:
+    cells = [
+        BASE.replace(num_inference_steps=n, sampler=key)
+        for n in (7, 8)
+        for key in ("ddim", "dpmpp_2m", "euler", "heun")
+    ]
+    running = ticks(there, cells)
+    next(running)  # starts the cells: their noise is uploaded, their texts are encoded
+    waits = []
+    for _ in range(5):
+        card.waits.clear()
+        Tick.log.clear()
+        next(running)
+        waits.append(list(card.waits))
+    assert waits == [[] if card.device.type == "cuda" else ["synchronize"]] * 5
+
+
+def test_the_host_is_never_more_than_one_tick_ahead(there: Engine, card: Card) -> None:
+    if card.device.type == "mps":
+        return  # waits for every tick, as the test above sees
+    running = ticks(there, [BASE.replace(num_inference_steps=6)])
+    next(running)
+    Tick.log.clear()
+    for _ in range(3):
+        next(running)
+    assert [what for what, _ in Tick.log] == ["record", "wait"] * 3
+    assert all(Tick.log[i][1] == Tick.log[i + 1][1] + 1 for i in range(0, 6, 2))
+
+
+def test_previews_are_timed_when_the_card_is_done_with_the_steps(there: Engine, card: Card) -> None:
+    real, order = there.model.preview, []
+
+    def noting(latents: torch.Tensor) -> list[Image.Image]:
+        order.append(card.waits[-1])
+        return real(latents)
+
+    there.model.preview = noting  # type: ignore[method-assign]
+    try:
+        for _ in ticks(there, [BASE], previews=True):
+            pass
+    finally:
+        there.model.preview = real  # type: ignore[method-assign]
+    assert order and set(order) == {"synchronize"}
+
+
+def test_a_cell_too_large_for_the_card_fails_with_what_would_fit(there: Engine, card: Card) -> None:
+    if card.device.type == "mps":
+        return
+    card.memory = 4_000_000  # bytes of a single result; the decoder's largest has 4.7 MB at 192 × 192 pixels
+    try:
+        events = list(there.run_here([BASE.replace(width=256, height=256, num_inference_steps=2), BASE]))
+    finally:
+        card.memory = 2**62
+    reasons = [e.reason for e in events if isinstance(e, Failed)]
+    assert reasons == ["There is not enough memory for 256 × 256 pixels here; 128 × 128 fits."]
+    assert [e.cell for e in events if isinstance(e, Done)] == [1]
+
+
+def test_in_half_precision_the_pictures_stay(engine: Engine, card: Card) -> None:
+    """The precision that CUDA gets by default, by the CPU's arithmetic."""
+    if card.device.type == "mps":
+        return
+    half = open_engine("pocket", card.device)
+    assert half.model.dtype is torch.float16
+    cells = [BASE.replace(sampler=key) for key in ("dpmpp_2m", "euler_a")]
+    expected, found = pictures(engine.run(cells)), pictures(half.run_here(cells))
+    assert all(np.abs(found[cell] - expected[cell]).mean() <= 1 for cell in expected) and len(found) == 2
