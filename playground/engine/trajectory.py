@@ -53,11 +53,10 @@ class Trajectory:
         shape = model.latent_shape(recipe.width, recipe.height)
         noise = randn_tensor(shape, generator=self.generator, dtype=torch.float32) * self.scheduler.init_noise_sigma
         self.k, self.of = 0, len(self.scheduler.timesteps)
-        # The first input is made on the CPU too, where cells that begin alike are told without asking the device.
+        # Cells that begin alike are told by their first input as the CPU makes it, without asking the device.
         first = self.scheduler.scale_model_input(noise, self.timestep)
         self.first_input = hashlib.sha256(repr(shape).encode() + first.numpy().tobytes()).digest()
-        self.latents, self.seen = noise.to(model.device), first.to(model.device)
-        self._seen_at = 0  # the k that `seen`, the latest model input, belongs to
+        self.latents = noise.to(model.device)
         if (
             sampler.brownian_noise
         ):  # made now, as the scheduler would at its first step, so that cells can step together
@@ -67,6 +66,8 @@ class Trajectory:
             )
         self.x0: Tensor | None = None  # predicted, after the latest step
         self.seconds, self.shared = 0.0, 0
+        self.seen: Tensor | None = None  # the latest model input
+        self._seen_at = -1  # the k it belongs to
         self.takes_generator = "generator" in inspect.signature(self.scheduler.step).parameters
 
     @property

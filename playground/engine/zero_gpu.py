@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from playground.engine.events import Event, Measured
+from playground.engine.events import Done, Event, Measured
 from playground.recipe import Recipe
 
 ACTIVE = bool(os.environ.get("SPACES_ZERO_GPU"))  # set by the platform
@@ -58,8 +58,10 @@ def duration(cells: Sequence[dict[str, Any]], previews: bool, latents: bool) -> 
 @spaces.GPU(duration=duration)
 def _on_gpu(cells: Sequence[dict[str, Any]], previews: bool, latents: bool) -> Iterator[Event | Measured]:
     assert _engine is not None
-    yield from _engine.run_here([Recipe.from_dict(cell) for cell in cells], previews, latents)
-    yield _engine.loop.measured
+    for event in _engine.run_here([Recipe.from_dict(cell) for cell in cells], previews, latents):
+        if isinstance(event, Done):  # who waits for one picture reads no further
+            yield _engine.loop.measured
+        yield event
 
 
 def run(engine: Runner, cells: Sequence[Recipe], previews: bool, latents: bool) -> Iterator[Event]:

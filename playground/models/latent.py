@@ -15,6 +15,7 @@ from torch import nn
 from playground.models.device import default_device, default_dtype, offload_for
 from playground.models.lora import Loras, Weights
 from playground.models.network import Network
+from playground.models.offload import layer_by_layer, one_part_at_a_time
 from playground.models.preview import PreviewDecoder
 from playground.models.threads import use_the_cores_present
 from playground.recipe import Recipe
@@ -49,7 +50,7 @@ class LatentModel:
         early = copy.deepcopy(pipeline.unet) if dtype is torch.bfloat16 and device.type == "cpu" else None
         self.unet = pipeline.unet.to(dtype, memory_format=torch.channels_last).eval()
         self.vae = pipeline.vae.to(torch.float32, memory_format=torch.channels_last).eval()
-        self._place(pipeline)
+        self._place()
         self._network = Network(self.unet, device, dtype, loras)
         self.loras: Loras = self._network.loras
         self._early = None
@@ -66,19 +67,20 @@ class LatentModel:
         self._image_processor = pipeline.image_processor
         self.encode = lru_cache(TEXT_CACHE)(self._encode)
 
-    def _place(self, pipeline: StableDiffusionPipeline) -> None:
-        """Weights onto the device, all at once or, on a small card, as they are needed (accelerate's hooks)."""
-        offload = None
+    def _place(self) -> None:
+        """Weights onto the device, all at once or, on a small card, as they are needed."""
+        parts, offload = (self.text_encoder, self.unet, self.vae), None
         if self.device.type == "cuda":
-            sizes = [_bytes(part) for part in (self.text_encoder, self.unet, self.vae)]
+            sizes = [_bytes(part) for part in parts]
             card = torch.cuda.get_device_properties(self.device).total_memory
             offload = offload_for(sum(sizes), max(sizes), card)
         if offload == "model":
-            pipeline.enable_model_cpu_offload(device=self.device)
+            one_part_at_a_time(parts, self.device)
         elif offload == "sequential":
-            pipeline.enable_sequential_cpu_offload(device=self.device)
+            layer_by_layer(parts, self.device)
         else:
-            pipeline.to(self.device)
+            for part in parts:
+                part.to(self.device)
 
     @property
     def parameters(self) -> int:

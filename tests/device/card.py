@@ -26,6 +26,10 @@ class OnCard(Tensor):
 
     card: Card
 
+    def __new__(cls, data: Tensor, requires_grad: bool = False) -> Tensor:
+        """What accelerate makes in the place of a parameter, with the class that the old one had."""
+        return torch.nn.Parameter(data, requires_grad)
+
     @classmethod
     def __torch_function__(cls, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         with torch._C.DisableTorchFunctionSubclass():
@@ -76,6 +80,8 @@ class Card(TorchFunctionMode):
         leaves = name == "cpu" or (target is not None and target.type == "cpu")
         if leaves or name in READS or _masked(name, args):
             self.waits.append(name)
+        if target is not None and target.type == "meta":
+            return found.to("meta")
         if leaves:
             return found.clone() if any(found is _plain(x) for x in args) else found
         if name == "copy_" and not isinstance(args[0], OnCard):

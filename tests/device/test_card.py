@@ -10,6 +10,7 @@ from PIL import Image
 
 from playground import Recipe, open_engine
 from playground.engine import Done, Engine, Event, Failed
+from playground.engine.events import Measured
 from playground.engine.loop import Loop
 from playground.engine.request import Request
 from playground.samplers import SAMPLERS
@@ -66,14 +67,16 @@ def card(request: pytest.FixtureRequest) -> Iterator[Card]:
 @pytest.fixture(scope="module")
 def there(card: Card) -> Engine:
     """The embedded model on the card, in fp32; its runs tick in the caller's thread, the only one that has the card."""
-    there = open_engine("pocket", card.device, torch.float32)
+    there = open_engine("pocket", torch.device(card.device.type), torch.float32)  # without a number, as app.py does
     there.run = there.run_here  # type: ignore[method-assign]
-    there.warm_up()
+    there.loop.measured = Measured({(1, 4, 16, 16): 16})
     return there
 
 
 def pictures(events: Iterator[Event]) -> dict[int, np.ndarray]:
-    return {e.cell: np.asarray(e.result.image).astype(int) for e in events if isinstance(e, Done)}
+    told = list(events)
+    assert [e.reason for e in told if isinstance(e, Failed)] == []
+    return {e.cell: np.asarray(e.result.image).astype(int) for e in told if isinstance(e, Done)}
 
 
 def ticks(there: Engine, cells: Sequence[Recipe], previews: bool = False) -> Iterator[None]:
@@ -195,12 +198,37 @@ def test_a_cell_too_large_for_the_card_fails_with_what_would_fit(there: Engine, 
     assert [e.cell for e in events if isinstance(e, Done)] == [1]
 
 
+@pytest.mark.parametrize(("total", "stay"), [(96 << 20, 1), (20 << 20, 0)])
+def test_weights_come_to_a_small_card_as_they_are_needed(
+    engine: Engine, card: Card, monkeypatch: pytest.MonkeyPatch, total: int, stay: int
+) -> None:
+    """One part at a time where one fits, else one layer; `stay` parts are there when nothing is called."""
+    if card.device.type == "mps":
+        return
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda *_: SimpleNamespace(total_memory=total))
+    small = open_engine("pocket", torch.device("cuda"), torch.float32)
+    small.loop.measured = Measured({(1, 4, 16, 16): 16})
+    model, seen = small.model, []
+
+    def noting(latents: torch.Tensor) -> list[Image.Image]:
+        seen.append([next(part.parameters()).device for part in parts])
+        return preview(latents)
+
+    parts, preview = (model.text_encoder, model.unet, model.vae), model.preview
+    model.preview = noting  # type: ignore[method-assign]
+    cells = [BASE, BASE.replace(num_inference_steps=2, prompt="cat")]  # one is decoded while the other goes on
+    expected, found = pictures(engine.run(cells)), pictures(small.run_here(cells))
+    assert [int(np.abs(found[i] - expected[i]).max()) <= 1 for i in range(2)] == [True, True]
+    assert seen and all(devices.count(card.device) == stay for devices in seen)
+
+
 def test_in_half_precision_the_pictures_stay(engine: Engine, card: Card) -> None:
     """The precision that CUDA gets by default, by the CPU's arithmetic."""
     if card.device.type == "mps":
         return
-    half = open_engine("pocket", card.device)
+    half = open_engine("pocket", torch.device("cuda"))
     assert half.model.dtype is torch.float16
+    half.loop.measured = Measured({(1, 4, 16, 16): 16})
     cells = [BASE.replace(sampler=key) for key in ("dpmpp_2m", "euler_a")]
     expected, found = pictures(engine.run(cells)), pictures(half.run_here(cells))
     assert all(np.abs(found[cell] - expected[cell]).mean() <= 1 for cell in expected) and len(found) == 2
