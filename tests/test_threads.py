@@ -12,8 +12,10 @@ from playground.models import threads
 
 # In a process of its own, where no other test's threads come and go.
 ENGINE_ALONE = """
-import os, torch
+import os, time, torch
 from playground import Recipe, open_engine
+from playground.engine import engine as module
+from playground.models.threads import dismiss_team
 
 def tasks():
     return len(os.listdir("/proc/self/task"))
@@ -23,15 +25,26 @@ def compute():
 
 torch.set_num_threads(2)
 engine = open_engine("pocket", torch.device("cpu"), torch.float32)
+module.dismiss_team = lambda: None
+dismiss_team()
 engine.render(Recipe(num_inference_steps=1))
-quiet = tasks()
+with_team = tasks()
+module.dismiss_team = dismiss_team
+engine.render(Recipe(num_inference_steps=1, seed=1))
+for _ in range(100):  # the engine's team ends a moment after its last picture is read
+    if (quiet := tasks()) < with_team:
+        break
+    time.sleep(0.1)
 compute()
 own = tasks()
-engine.render(Recipe(num_inference_steps=1, seed=1))
-after_run = tasks()
+engine.render(Recipe(num_inference_steps=1, seed=2))
+for _ in range(100):
+    if (after_run := tasks()) == quiet:
+        break
+    time.sleep(0.1)
 with engine.between_ticks():
     compute()
-print(own - quiet, after_run - quiet, tasks() - quiet)
+print(with_team - quiet, own - quiet, after_run - quiet, tasks() - quiet)
 """
 
 
@@ -48,9 +61,9 @@ def test_a_containers_quota_limits_the_threads(
 
 
 @pytest.mark.skipif(threads._pause() is None, reason="torch uses another OpenMP here")
-def test_whoever_hands_over_to_the_engine_keeps_no_team() -> None:
+def test_an_idle_engine_and_whoever_hands_over_to_it_keep_no_team() -> None:
     done = subprocess.run([sys.executable, "-c", ENGINE_ALONE], capture_output=True, text=True, env=os.environ)
-    assert done.stdout.split() == ["1", "0", "0"], done.stderr
+    assert done.stdout.split() == ["1", "1", "0", "0"], done.stderr
 
 
 def test_dismissing_twice_or_without_a_team_does_nothing() -> None:

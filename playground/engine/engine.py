@@ -149,6 +149,8 @@ class Engine:
     def _work(self) -> None:
         """Tick as long as there is something to do; an error that no cell owns ends the requests, not the thread."""
         while True:
+            if not self.loop.busy:
+                dismiss_team()  # others compute meanwhile: the views, or whoever imported this
             with self._wake:
                 while not self._arrived and not self.loop.busy:
                     self._wake.wait()

@@ -19,6 +19,7 @@ GUIDANCE = Sweep(BASE, {"guidance_scale": [1.5, 2, 3, 4, 5, 7, 9, 15]}).recipes(
 STEPS = Sweep(
     BASE, {"num_inference_steps": [5, 10, 20, 40], "sampler": ["ddim", "dpmpp_2m", "euler_a", "heun"]}
 ).recipes()
+AGAINST = "loop of `StableDiffusionPipeline`, fp32"
 FIVE = Sweep(BASE, {"guidance_scale": [1, 3, 5, 9, 15]}).recipes()
 
 
@@ -42,16 +43,15 @@ def rows(repeats: int) -> list[tuple[str, str, str]]:
         },
         repeats,
     )
-    against = "loop of `StableDiffusionPipeline`, fp32"
     unet = sum(p.numel() for p in usual.model.unet.parameters()) / 1e6
 
     def ratio(one: str, other: str) -> str:
         return f"{taken[one] / taken[other]:.2f}× ({taken[one]:.1f} s → {taken[other]:.1f} s)"
 
     return [
-        (f"8-cell guidance grid, 20 steps, default precision ({precision})", against, ratio("loop", "usual")),
-        ("same, fp32 on both sides", against, ratio("loop", "exact")),
-        ("steps 5, 10, 20, 40 × 4 samplers", against, ratio("loop of steps", "usual steps")),
+        (f"8-cell guidance grid, 20 steps, default precision ({precision})", AGAINST, ratio("loop", "usual")),
+        ("same, fp32 on both sides", AGAINST, ratio("loop", "exact")),
+        ("steps 5, 10, 20, 40 × 4 samplers", AGAINST, ratio("loop of steps", "usual steps")),
         (f"5-cell guidance grid, 20 steps, U-Net of {unet:.1f} M", "–", f"{taken['five']:.2f} s to the last picture"),
     ]
 
