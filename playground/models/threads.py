@@ -33,7 +33,8 @@ def use_the_cores_present() -> None:
 def dismiss_team() -> None:
     """End the calling thread's own team; the next piece of work that it computes itself makes a new one.
 
-    For threads that hand over to the engine's, and for the engine's when it has nothing to do. Nothing where torch uses another OpenMP.
+    For threads that hand over to the engine's, and for the engine's when it has nothing to do. Does nothing where torch
+    uses another OpenMP.
     """
     if (pause := _pause()) is not None:
         pause(PAUSE_SOFT)
