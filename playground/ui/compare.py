@@ -23,6 +23,7 @@ from playground.ui.shipped import examples, first_view, measured_guidance
 from playground.ui.words import words_of
 
 HERE = Path(__file__).parent
+REDRAW = 0.2  # seconds between two updates of a growing grid, at least
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -168,11 +169,16 @@ def summary(view: Grid, seconds: float) -> str:
 
 
 def _by_tick(events: Iterator[Any], view: Grid, recorder: Recorder) -> Iterator[None]:
-    """Hand every event on, and yield once per tick: the page is redrawn once for all cells."""
-    latest = -1
+    """Hand every event on, and yield between two ticks, where the page is redrawn once for all cells.
+
+    Not after every tick of a fast model: redrawing takes the time of server and browser, which on a small machine is
+    also the model's.
+    """
+    latest, drawn = -1, 0.0
     for event in events:
-        if isinstance(event, Waiting) or event.cell <= latest:
+        if isinstance(event, Waiting) or (event.cell <= latest and time.perf_counter() - drawn >= REDRAW):
             yield
+            drawn = time.perf_counter()
         view.take(event)
         recorder.take(event)
         latest = -1 if isinstance(event, Waiting) else event.cell
