@@ -11,7 +11,7 @@ from playground import open_engine
 from playground.models import default_device
 from playground.models.latent import REGISTERED
 from tests.benchmarks.grid_vs_pipeline import AGAINST, FIVE, GUIDANCE
-from tests.benchmarks.measure import draw, interleaved, main, pipeline_loop
+from tests.benchmarks.measure import draw, interleaved, main, pipeline_loop, ratio
 
 WORK = ("8-cell guidance grid, 20 steps, `--compile`", "5-cell guidance grid, 20 steps, `--compile`")
 
@@ -33,8 +33,10 @@ def rows(repeats: int) -> list[tuple[str, str, str]]:
         },
         repeats,
     )
-    ratio = f"{taken['loop'] / taken['8']:.2f}× ({taken['loop']:.1f} s → {taken['8']:.1f} s)"
-    return [(WORK[0], AGAINST, ratio), (WORK[1], "–", f"{taken['5']:.2f} s to the last picture")]
+    return [
+        (WORK[0], AGAINST, ratio(taken["loop"], taken["8"])),
+        (WORK[1], "–", f"{taken['5']:.2f} s to the last picture"),
+    ]
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from diffusers import StableDiffusionPipeline
 from playground import Recipe, Sweep, open_engine
 from playground.models import default_device
 from playground.models.latent import REGISTERED
-from tests.benchmarks.measure import draw, interleaved, main, pipeline_loop
+from tests.benchmarks.measure import draw, interleaved, main, pipeline_loop, ratio
 
 BASE = Recipe(prompt="red apple, blue background", seed=7)
 GUIDANCE = Sweep(BASE, {"guidance_scale": [1.5, 2, 3, 4, 5, 7, 9, 15]}).recipes()
@@ -45,13 +45,14 @@ def rows(repeats: int) -> list[tuple[str, str, str]]:
     )
     unet = sum(p.numel() for p in usual.model.unet.parameters()) / 1e6
 
-    def ratio(one: str, other: str) -> str:
-        return f"{taken[one] / taken[other]:.2f}× ({taken[one]:.1f} s → {taken[other]:.1f} s)"
-
     return [
-        (f"8-cell guidance grid, 20 steps, default precision ({precision})", AGAINST, ratio("loop", "usual")),
-        ("same, fp32 on both sides", AGAINST, ratio("loop", "exact")),
-        ("steps 5, 10, 20, 40 × 4 samplers", AGAINST, ratio("loop of steps", "usual steps")),
+        (
+            f"8-cell guidance grid, 20 steps, default precision ({precision})",
+            AGAINST,
+            ratio(taken["loop"], taken["usual"]),
+        ),
+        ("same, fp32 on both sides", AGAINST, ratio(taken["loop"], taken["exact"])),
+        ("steps 5, 10, 20, 40 × 4 samplers", AGAINST, ratio(taken["loop of steps"], taken["usual steps"])),
         (f"5-cell guidance grid, 20 steps, U-Net of {unet:.1f} M", "–", f"{taken['five']:.2f} s to the last picture"),
     ]
 

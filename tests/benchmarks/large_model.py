@@ -12,7 +12,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 from playground import Recipe, Sweep
 from playground.engine import Engine
 from playground.models import LatentModel, load_model
-from tests.benchmarks.measure import draw, interleaved, main, pipeline_loop
+from tests.benchmarks.measure import draw, interleaved, main, pipeline_loop, ratio
 
 BASE = Recipe(prompt="red apple, blue background", seed=7, width=512, height=512, model="sd15-shape")
 GUIDANCE = Sweep(BASE, {"guidance_scale": [1.5, 2, 3, 4, 5, 7, 9, 15]}).recipes()
@@ -78,7 +78,7 @@ def rows(repeats: int) -> list[tuple[str, str, str]]:
     )
     pairs = (("loop", "engine"), ("loop of steps", "engine steps"))
     return [
-        (name, against, f"{taken[a] / taken[b]:.2f}× ({taken[a]:.1f} s → {taken[b]:.1f} s)")
+        (name, against, ratio(taken[a], taken[b]))
         for name, (a, b) in zip(work, pairs, strict=True)
     ]
 

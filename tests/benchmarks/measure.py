@@ -34,6 +34,11 @@ def interleaved(runs: dict[str, Callable[[], object]], repeats: int) -> dict[str
     return {name: statistics.median(values) for name, values in taken.items()}
 
 
+def ratio(before: float, after: float) -> str:
+    """Two times in seconds, as a table says them."""
+    return f"{before / after:.2f}× ({before:.1f} s → {after:.1f} s)"
+
+
 def machine() -> str:
     """The processor or card, as the system names it, and the threads used."""
     if torch.cuda.is_available():

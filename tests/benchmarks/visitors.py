@@ -13,7 +13,7 @@ import numpy as np
 
 from playground import Recipe, Sweep, open_engine
 from playground.engine import Engine, Step
-from tests.benchmarks.measure import main
+from tests.benchmarks.measure import main, ratio
 
 VISITORS = 16
 
@@ -67,7 +67,7 @@ def rows(repeats: int = 1) -> list[tuple[str, str, str]]:
     p95 = [float(np.median([np.percentile(run[i], 95) for run in runs])) for i in (1, 3)]
     work = f"{VISITORS} visitors, a 5-cell grid each, at once"
     return [
-        (work, "one visitor after another", f"throughput {line / together:.2f}× ({line:.1f} s → {together:.1f} s)"),
+        (work, "one visitor after another", f"throughput {ratio(line, together)}"),
         (
             "time to the first preview, 95th percentile",
             "same",

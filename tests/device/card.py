@@ -18,7 +18,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 READS = {"item", "tolist", "__float__", "__int__", "__bool__", "__index__", "nonzero", "equal", "allclose"}
 MADE_ON_THE_CARD = {"zeros", "ones", "full", "empty", "arange", "linspace"}
-MAY_MIX = {"copy_", "__setitem__", "__get__", "type_as"}
+MAY_MIX = {"copy_", "__setitem__", "type_as", "to"}
 
 
 class OnCard(Tensor):
@@ -70,7 +70,7 @@ class Card(TorchFunctionMode):
         if name == "_has_compatible_shallow_copy_type":
             return False  # so modules take new parameters instead of putting new data into old ones
         args, kwargs, target = self._without_device(name, args, kwargs)
-        if name not in MAY_MIX and name != "to":
+        if name not in MAY_MIX:
             strangers = [x for x in tree_flatten([args, kwargs])[0] if isinstance(x, Tensor) and x.dim()]
             if not all(isinstance(x, OnCard) or x.device.type == "meta" for x in strangers):
                 raise RuntimeError(
