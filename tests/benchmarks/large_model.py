@@ -77,10 +77,7 @@ def rows(repeats: int) -> list[tuple[str, str, str]]:
         repeats,
     )
     pairs = (("loop", "engine"), ("loop of steps", "engine steps"))
-    return [
-        (name, against, ratio(taken[a], taken[b]))
-        for name, (a, b) in zip(work, pairs, strict=True)
-    ]
+    return [(name, against, ratio(taken[a], taken[b])) for name, (a, b) in zip(work, pairs, strict=True)]
 
 
 if __name__ == "__main__":
