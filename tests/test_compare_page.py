@@ -5,7 +5,10 @@ import re
 from playwright.sync_api import Locator, Page, expect
 
 from playground import Recipe
+from playground.engine import Engine
+from playground.render import render as draw
 from playground.store import Store
+from playground.ui.shipped import examples
 
 RUN_TIMEOUT = 120_000  # ms; generous, because other work may share the machine
 
@@ -86,6 +89,48 @@ def test_stop_in_mid_run_keeps_finished_cells_and_run_continues(page: Page, serv
     expect(cells(page, "done")).to_have_count(2, timeout=RUN_TIMEOUT)
     expect(page.locator("#total")).to_contain_text("1 kept from an earlier run")
     assert len(server_store) >= 2
+
+
+def test_another_run_takes_the_place_of_the_one_under_way(page: Page, engine: Engine) -> None:
+    vary(page, "Steps")
+    fill(page, "field-prompt", "trumpet, grey background")
+    fill(page, "values-num-inference-steps", "2, 500")
+    run(page)
+    expect(cells(page, "done")).to_have_count(1, timeout=RUN_TIMEOUT)
+    run(page)  # for the same: goes on
+    expect(cells(page, "running")).to_have_count(1)
+    page.get_by_role("button", name="Seeds", exact=True).click()
+    expect(page.locator(".dp-say h2")).to_contain_text("Only the starting noise changes.")
+    expect(page.locator("#total")).to_contain_text("pictures in", timeout=RUN_TIMEOUT)
+    expect(cells(page, "done")).to_have_count(cells(page).count())
+    fill(page, "values-seed", "1, 2")
+    run(page)
+    expect(page.locator("#total")).to_contain_text("2 of 2 pictures", timeout=RUN_TIMEOUT)
+    expect(cells(page).locator("figcaption")).to_have_text(["1", "2"])
+    page.get_by_role("button", name="Stop", exact=True).click()  # nothing runs any more, the 500 steps neither
+    page.wait_for_timeout(500)
+    expect(page.locator("#total")).to_contain_text("2 of 2 pictures")
+    assert not engine.loop.busy
+
+
+def test_stop_ends_the_collecting_of_steps(page: Page, engine: Engine, server_store: Store) -> None:
+    base = examples()[0].sweep.base.replace(prompt="drum, white background", num_inference_steps=100)
+    for _ in draw(engine, server_store, [base.replace(seed=s) for s in (1, 2)], previews=False):
+        pass  # kept, but without steps
+    vary(page, "Seed")
+    fill(page, "field-prompt", base.prompt)
+    everything_else(page)
+    fill(page, "field-num-inference-steps", "100")
+    fill(page, "values-seed", "1, 2")
+    run(page)
+    expect(page.locator("#total")).to_contain_text("2 kept from an earlier run", timeout=RUN_TIMEOUT)
+    ask = page.get_by_role("button", name="Step through this grid")
+    ask.click()
+    expect(page.locator("#grid-film")).to_contain_text("once more for their steps: 8 of", timeout=RUN_TIMEOUT)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(ask).to_be_visible()
+    expect(page.locator("#grid-film")).to_have_text("")
+    expect(page.locator("#total")).to_contain_text("2 kept from an earlier run")
 
 
 def test_a_bad_value_shows_its_sentence_and_nothing_runs(page: Page) -> None:

@@ -15,10 +15,12 @@ from playground.recipe import SEED_RANGE
 from playground.render import check_cost, missing, render
 from playground.store import Store
 from playground.sweep import Sweep
-from playground.ui.compare_film import GridFilm
+from playground.ui.compare_film import FILM, GRID, Asked, GridFilm
 from playground.ui.compare_form import Form
+from playground.ui.endpoint import ENGINE
 from playground.ui.form import VALUES, Reading, is_number
 from playground.ui.grid import Grid
+from playground.ui.latest import Latest
 from playground.ui.shipped import examples, first_view, measured_guidance
 from playground.ui.words import words_of
 
@@ -43,9 +45,9 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
             )
             total = gr.HTML(_earlier(), elem_classes="dp-total", elem_id="total")
             film = GridFilm()
-    running = gr.State(None)  # the sweep on the page, for Stop and for the scrubber
-    films = Films(engine)
-    film.wire(engine, films, running)
+    shown_sweep = gr.State(None)  # for the scrubber
+    films, latest = Films(engine), Latest()
+    film.wire(engine, store, films, shown_sweep, latest)
 
     def check(*values: Any) -> list[Any]:
         reading = form.read(values)
@@ -53,7 +55,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
 
     unchanged = [gr.skip()] * len(film.outputs)
 
-    def run(*values: Any) -> Iterator[list[Any]]:
+    def run(request: gr.Request, *values: Any) -> Iterator[list[Any]]:
         reading = form.read(values)
         try:
             if reading.sweep:
@@ -64,29 +66,34 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
         if reading.sweep is None:
             yield [*errors, cost(engine, store, reading), *[gr.skip()] * 4, *unchanged]
             return
-        view, begun, recipes = Grid(reading.sweep), time.perf_counter(), reading.sweep.recipes()
-        shown, recorder = [*errors, gr.skip(), say(reading.sweep)], films.recorder(recipes)
-        yield [*shown, view.html(), _paragraph("Starting …"), reading.sweep.to_dict(), *film.clear(ready=False)]
+        updates, asked = grow(reading.sweep, errors), Asked(GRID, reading.sweep)
+        yield from latest.show(request.session_hash, updates, asked, len(outputs))
+
+    def grow(sweep: Sweep, errors: list[str]) -> Iterator[list[Any]]:
+        view, begun, recipes = Grid(sweep), time.perf_counter(), sweep.recipes()
+        shown, recorder = [*errors, gr.skip(), say(sweep)], films.recorder(recipes)
+        yield [*shown, view.html(), _paragraph("Starting …"), sweep.to_dict(), *film.clear(ready=False)]
         shown = [gr.skip()] * len(shown)
         for _ in _by_tick(render(engine, store, recipes, latents=True), view, recorder):
             yield [*shown, view.html(), _paragraph(progress(view, begun)), gr.skip(), *unchanged]
-        shown[len(errors)] = cost(engine, store, reading)  # the finished cells are kept now
+        shown[len(errors)] = cost(engine, store, Reading(sweep, {}))  # the finished cells are kept now
         told = _paragraph(summary(view, time.perf_counter() - begun))
         yield [*shown, view.html(), told, gr.skip(), *film.clear(ready=view.finished > 0)]
 
     stopped = [grid, total, *film.outputs]
 
-    def stop(sweep: dict[str, Any] | None) -> list[Any]:
-        if sweep is None:
+    def stop(request: gr.Request) -> list[Any]:
+        if (asked := latest.stop(request.session_hash)) is None:
             return [gr.skip()] * len(stopped)
-        view = Grid(Sweep.from_dict(sweep))
+        if asked.what == FILM:
+            return [gr.skip(), gr.skip(), *film.clear(ready=True)]
+        view = Grid(asked.sweep)
         for i, cell in enumerate(view.cells):
             if result := store.get(cell.recipe, engine.model.fingerprint_for(cell.recipe)):
                 view.take(Done(i, result, stored=True))
-        if view.finished == len(view.cells):
-            return [gr.skip()] * len(stopped)
         view.stop()
-        text = f"Stopped. {view.finished} of {len(view.cells)} pictures were finished and are kept; Run continues."
+        text = f"Stopped. {view.finished} of {len(view.cells)} pictures were finished and are kept"
+        text += "; Run continues." if view.finished < len(view.cells) else "."
         return [view.html(), _paragraph(text), *film.clear(ready=view.finished > 0)]
 
     checked = [*form.errors.values(), form.cost]
@@ -97,24 +104,15 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
     page.load(check, form.inputs, checked, queue=False, **PRIVATE)
     form.axis.change(form.show_editor, form.axis, form.shown_by_axis, queue=False, **PRIVATE)
     form.new_seed.click(lambda: random.randint(*SEED_RANGE), None, form.fields["seed"], queue=False, **PRIVATE)
-    outputs = [*checked, header, grid, total, running, *film.outputs]
-    runs = [
-        gr.on(
-            [form.run.click, form.fields["prompt"].submit, form.fields["negative_prompt"].submit],
-            run,
-            form.inputs,
-            outputs,
-            concurrency_limit=8,
-            concurrency_id="engine",
-            **PRIVATE,
-        )
-    ]
+    asking: dict[str, Any] = {**ENGINE, **PRIVATE, "trigger_mode": "multiple"}  # `latest` decides between two presses
+    outputs = [*checked, header, grid, total, shown_sweep, *film.outputs]
+    presses = [form.run.click, form.fields["prompt"].submit, form.fields["negative_prompt"].submit]
+    gr.on(presses, run, form.inputs, outputs, **asking)
     for chip, example in zip(chips, shipped, strict=True):
         filled = chip.click(lambda e=example: form.fill(e.sweep), None, form.inputs, queue=False, **PRIVATE)
-        runs.append(filled.then(run, form.inputs, outputs, concurrency_limit=8, concurrency_id="engine", **PRIVATE))
-    # In the queue, after the cancelling: an update of the run that is still under way then comes before this one.
-    cancelled = form.stop.click(None, cancels=runs, queue=False, **PRIVATE)
-    cancelled.then(stop, running, stopped, concurrency_limit=None, **PRIVATE)
+        filled.then(run, form.inputs, outputs, **asking)
+    # In the queue, whose updates reach the page in order: one of the ended run that is under way then comes before.
+    form.stop.click(stop, None, stopped, concurrency_limit=None, **PRIVATE)
 
 
 def say(sweep: Sweep) -> str:

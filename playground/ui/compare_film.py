@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gradio as gr
 import pandas as pd
@@ -14,13 +14,25 @@ from PIL import Image
 from playground.engine import Engine
 from playground.inside.grid_film import CellFilm, Films, apart, strips
 from playground.recipe import Recipe
+from playground.render import missing
+from playground.store import Store
 from playground.sweep import Sweep
+from playground.ui.endpoint import ENGINE
 from playground.ui.files import FILES
+from playground.ui.latest import Latest
 
 HERE = Path(__file__).parent
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 EMPTY = pd.DataFrame({"share": [], "distance": []})
 CURVE_NEEDS = 2  # cells of one size
+GRID, FILM = "grid", "film"
+
+
+class Asked(NamedTuple):
+    """What the latest run of the Compare tab is about."""
+
+    what: str  # GRID or FILM
+    sweep: Sweep
 
 
 class GridFilm:
@@ -45,11 +57,18 @@ class GridFilm:
         """`ready`: a finished grid stands above, whose runs can be stepped through."""
         return [gr.update(visible=ready), "", gr.update(value=EMPTY, visible=False)]
 
-    def wire(self, engine: Engine, films: Films, running: gr.State) -> None:
-        def show(sweep: dict[str, Any]) -> Iterator[list[Any]]:
-            recipes = Sweep.from_dict(sweep).recipes()
+    def wire(self, engine: Engine, store: Store, films: Films, shown_sweep: gr.State, latest: Latest) -> None:
+        """`latest` is that of the grid above, so that Stop ends this too and another grid is not written over."""
+
+        def show(request: gr.Request, shown: dict[str, Any]) -> Iterator[list[Any]]:
+            sweep = Sweep.from_dict(shown)
+            updates = collect(sweep.recipes())
+            yield from latest.show(request.session_hash, updates, Asked(FILM, sweep), len(self.outputs))
+
+        def collect(recipes: list[Recipe]) -> Iterator[list[Any]]:
             yield [gr.update(visible=False), _paragraph("Collecting the steps …"), gr.skip()]
-            for done, total in films.record(recipes):
+            unfinished = missing(engine, store, recipes)
+            for done, total in films.record([recipe for recipe in recipes if recipe not in unfinished]):
                 if done % 8 == 0:
                     yield [
                         gr.skip(),
@@ -65,7 +84,7 @@ class GridFilm:
                 return
             yield [gr.skip(), bar(engine, recipes, found), curve(found)]
 
-        self.ask.click(show, running, self.outputs, concurrency_limit=8, concurrency_id="engine", **QUIET)
+        self.ask.click(show, shown_sweep, self.outputs, trigger_mode="multiple", **ENGINE, **QUIET)
 
 
 def bar(engine: Engine, recipes: list[Recipe], films: list[CellFilm | None]) -> str:

@@ -1,7 +1,7 @@
 """The "Denoise" tab: one run as a film, two runs side by side, guidance taken apart, and the two kinds of steps."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from playground.ui.denoise_film import Lines
 from playground.ui.denoise_form import Form
 from playground.ui.endpoint import ENGINE
 from playground.ui.files import FILES
+from playground.ui.latest import Latest
 from playground.ui.markup import first_line
 from playground.ui.shipped import examples
 
@@ -63,7 +64,9 @@ def build(engine: Engine) -> None:
                 elem_classes="dp-total",
             )
 
-    def run(*values: Any) -> Iterator[list[Any]]:
+    latest = Latest()
+
+    def run(request: gr.Request, *values: Any) -> Iterator[list[Any]]:
         reading = form.read(values)
         errors = dict(reading.errors)
         for slot, recipes in (("num_inference_steps", reading.recipes[:1]), ("second", reading.recipes)):
@@ -75,18 +78,22 @@ def build(engine: Engine) -> None:
         if errors:
             yield [*form.error_html(errors), gr.skip(), *unsaved]
             return
-        lines = Lines(engine, reading.recipes, reading.varied)
+        asked = reading.recipes, reading.varied
+        yield from latest.show(request.session_hash, roll(*asked), asked, len(outputs))
+
+    def roll(recipes: Sequence[Recipe], varied: str | None) -> Iterator[list[Any]]:
+        lines = Lines(engine, recipes, varied)
         clear = [gr.DownloadButton(value=None, interactive=False)] * len(downloads)
         yield [*form.error_html({}), lines.text, *clear]
         rest, updated = [gr.skip()] * len(form.errors), 0.0
         try:
-            for i, shot in films(engine, reading.recipes):
+            for i, shot in films(engine, recipes):
                 due = isinstance(shot, Ending) or time.perf_counter() - updated > UPDATE_SECONDS
                 if lines.take(i, shot) and due:
                     updated = time.perf_counter()
                     yield [*rest, lines.text, *unsaved]
         except (FloatingPointError, RuntimeError) as problem:
-            failed = form.error_html({"second" if reading.varied else "guidance_scale": first_line(problem)})
+            failed = form.error_html({"second" if varied else "guidance_scale": first_line(problem)})
             yield [*failed, lines.text, *unsaved]
             return
         saved = [FILES.path(data, name) for name, data in lines.files().items()]
@@ -95,16 +102,13 @@ def build(engine: Engine) -> None:
     unsaved = [gr.skip()] * len(downloads)
     outputs = [*form.errors.values(), stage, *downloads]
     # nobody pays for a film before this tab is looked at; then it is computed here and now, from the form's recipe
-    opening = stage.opened(run, form.inputs, outputs, **ENGINE, **PRIVATE)
+    stage.opened(run, form.inputs, outputs, **ENGINE, **PRIVATE)
     form.beside.change(form.show_second, form.beside, list(form.seconds.values()), queue=False, **PRIVATE)
-    asked = gr.on(
-        [form.run.click, form.fields["prompt"].submit, form.fields["negative_prompt"].submit],
-        run,
-        form.inputs,
-        outputs,
-        cancels=opening,
-        **ENGINE,
-        **PRIVATE,
-    )
-    form.stop.click(None, None, None, cancels=[opening, asked], queue=False, **PRIVATE)
+    presses = [form.run.click, form.fields["prompt"].submit, form.fields["negative_prompt"].submit]
+    gr.on(presses, run, form.inputs, outputs, trigger_mode="multiple", **ENGINE, **PRIVATE)
+
+    def stop(request: gr.Request) -> None:
+        latest.stop(request.session_hash)
+
+    form.stop.click(stop, None, None, queue=False, **PRIVATE)
     denoise_api.build(engine)

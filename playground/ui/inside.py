@@ -19,7 +19,8 @@ from playground.ui import inside_api, inside_attention, inside_autoencoder
 from playground.ui.endpoint import ENGINE
 from playground.ui.inside_boxes import EARLIER, diagram, remarks_on
 from playground.ui.inside_form import Form
-from playground.ui.inside_format import milliseconds, say, stopped, under_way
+from playground.ui.inside_format import milliseconds, say
+from playground.ui.latest import Latest
 from playground.ui.markup import error, escaped, first_line
 from playground.ui.shipped import examples, first_view_files
 
@@ -43,13 +44,18 @@ def build(engine: Engine) -> None:
         now = replace(now, latents=earlier.x0[0], picture=earlier.image)
         return [diagram(engine.model, now, earlier=True), say(EARLIER), earlier.image]
 
-    def run(*values: Any) -> Iterator[list[Any]]:
+    latest = Latest()
+
+    def run(request: gr.Request, *values: Any) -> Iterator[list[Any]]:
         recipe, errors = form.read(values)
         if recipe is None:
             yield [*errors, gr.skip(), gr.skip(), gr.skip()]
             return
+        yield from latest.show(request.session_hash, go(recipe, errors), recipe, len(shown))
+
+    def go(recipe: Recipe, errors: list[str]) -> Iterator[list[Any]]:
         skipped, frames = [gr.skip()] * len(errors), 0
-        yield [*errors, gr.skip(), under_way("Starting …"), gr.skip()]
+        yield [*errors, gr.skip(), say("Starting …"), gr.skip()]
         try:
             for now in walk(engine, recipe):
                 new = now.k == 0 or len(now.film) > frames or now.picture
@@ -70,8 +76,8 @@ def build(engine: Engine) -> None:
     # on a CPU what needs no network call is there from the beginning; elsewhere asking for it is fast anyway
     at_once = opened() if engine.model.device.type == "cpu" else [None, None, None]
     generated = gr.State(at_once[2])
-    light: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-    heavy: dict[str, Any] = {**ENGINE, "api_visibility": "private", "show_progress": "hidden"}
+    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    light, heavy = {"queue": False, **quiet}, {**ENGINE, **quiet}
 
     def at_start(*event: Any) -> Any:
         """Run this (function, inputs, outputs) once the first view is there."""
@@ -92,11 +98,14 @@ def build(engine: Engine) -> None:
 
     form.fields["prompt"].change(cutting, form.fields["prompt"], form.cut, trigger_mode="always_last", **light)
     shown = [*form.errors.values(), stage, status, generated]
-    walks = gr.on([form.run.click, form.fields["prompt"].submit], run, form.inputs, shown, **heavy)
-    both = [status, looks.status]
-    form.stop.click(
-        lambda *lines: [stopped(x) or gr.skip() for x in lines], both, both, cancels=[walks, looks.run], **light
-    )
+    gr.on([form.run.click, form.fields["prompt"].submit], run, form.inputs, shown, trigger_mode="multiple", **heavy)
+
+    def stop(request: gr.Request) -> list[Any]:
+        ended = [part.stop(request.session_hash) for part in (latest, looks.latest)]
+        return [gr.skip() if asked is None else say("Stopped.") for asked in ended]
+
+    # In the queue, whose updates reach the page in order: those of the ended runs then come before.
+    form.stop.click(stop, None, [status, looks.status], concurrency_limit=None, **quiet)
     inside_api.build(engine)
 
 
@@ -122,7 +131,7 @@ def line(now: Walk) -> str:
     """Where a walk stands, or what it took, as HTML."""
     took = now.milliseconds
     if now.picture is None:
-        return under_way(f"U-Net call {now.k} of {now.of}." if now.k else "Words are encoded, noise is drawn.")
+        return say(f"U-Net call {now.k} of {now.of}." if now.k else "Words are encoded, noise is drawn.")
     parts = (("tokenizer", "tokens"), ("text encoder", "text_encoder"), ("U-Net", "unet"), ("VAE decoder", "decoder"))
     times = ", ".join(f"{name} {milliseconds(took[key])}" for name, key in parts)
     return say(f"Measured in this run: {times}; other visitors' turns in between are not counted.")

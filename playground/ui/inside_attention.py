@@ -13,9 +13,11 @@ import gradio as gr
 
 from playground.engine import Engine
 from playground.inside.attention import Attention, entries, levels, shares, watch, word_map
+from playground.recipe import Recipe
 from playground.ui.endpoint import ENGINE
 from playground.ui.inside_form import Form
-from playground.ui.inside_format import milliseconds, say, under_way
+from playground.ui.inside_format import milliseconds, say
+from playground.ui.latest import Latest
 from playground.ui.markup import data_url, error, first_line
 
 HERE = Path(__file__).parent
@@ -26,16 +28,17 @@ OTHER = "blue apple, red background"  # the same words as in the first view, in 
 
 @dataclass(frozen=True)
 class Section:
-    run: Any  # the event that Stop cancels
+    latest: Latest  # for Stop
     status: gr.HTML
 
 
 def build(engine: Engine, form: Form) -> Section:
     """Builds the section and wires it."""
 
-    def look(other: str | None, *values: Any) -> Iterator[list[Any]]:
+    latest = Latest()
+
+    def look(request: gr.Request, other: str | None, *values: Any) -> Iterator[list[Any]]:
         recipe, errors = form.read(values)
-        skipped = [gr.skip()] * len(errors)
         if recipe is None:
             yield [*errors, "", gr.skip(), say("A field on the left needs another value.")]
             return
@@ -44,7 +47,11 @@ def build(engine: Engine, form: Form) -> Section:
         except ValueError as problem:
             yield [*errors, error(str(problem)), gr.skip(), gr.skip()]
             return
-        yield [*errors, "", gr.skip(), under_way("Starting …")]
+        yield from latest.show(request.session_hash, compare(recipes, errors), recipes, len(outputs))
+
+    def compare(recipes: list[Recipe], errors: list[str]) -> Iterator[list[Any]]:
+        skipped = [gr.skip()] * len(errors)
+        yield [*errors, "", gr.skip(), say("Starting …")]
         found: list[Attention] = []
         try:
             for recipe in recipes:
@@ -56,7 +63,7 @@ def build(engine: Engine, form: Form) -> Section:
                     text = (
                         f"Prompt {len(found) + 1} of {len(recipes)}: U-Net call {k} of {of}, with its attention kept."
                     )
-                    yield [*skipped, gr.skip(), gr.skip(), under_way(text)]
+                    yield [*skipped, gr.skip(), gr.skip(), say(text)]
         except (ValueError, RuntimeError, ArithmeticError) as problem:
             yield [*skipped, error(first_line(problem)), gr.skip(), ""]
             return
@@ -79,7 +86,9 @@ def build(engine: Engine, form: Form) -> Section:
     stage = gr.HTML(html_template=SKELETON, js_on_load=SCRIPT, apply_default_css=False, elem_id="inside-maps")
     outputs = [*form.errors.values(), other_error, stage, status]
     options: dict[str, Any] = {**ENGINE, "api_visibility": "private", "show_progress": "hidden"}
-    return Section(gr.on([button.click, other.submit], look, [other, *form.inputs], outputs, **options), status)
+    options["trigger_mode"] = "multiple"  # `latest` decides between two presses
+    gr.on([button.click, other.submit], look, [other, *form.inputs], outputs, **options)
+    return Section(latest, status)
 
 
 def said(found: list[Attention]) -> str:

@@ -49,13 +49,3 @@ def image(picture: Image.Image, alt: str, extra: str = "") -> str:
 
 def say(sentence: str) -> str:
     return f"<p>{escaped(sentence)}</p>"
-
-
-def under_way(sentence: str) -> str:
-    """A sentence about a run that goes on."""
-    return f"<p data-run>{escaped(sentence)}</p>"
-
-
-def stopped(shown: str | None) -> str | None:
-    """A status line after Stop; None where nothing ran, so that it stays."""
-    return say("Stopped.") if "data-run" in (shown or "") else None

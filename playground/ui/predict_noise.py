@@ -22,6 +22,7 @@ from playground.ui import predict_noise_views as views
 from playground.ui.endpoint import ENGINE
 from playground.ui.files import FILES
 from playground.ui.gallery import gallery
+from playground.ui.latest import Latest
 from playground.ui.markup import error, png
 from playground.ui.predict_noise_api import GUIDANCE, checked
 from playground.ui.section import heading
@@ -55,7 +56,7 @@ PLOT = {
 }
 PRIVATE: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 LIGHT: dict[str, Any] = {"queue": False, **PRIVATE}
-QUEUED: dict[str, Any] = {**ENGINE, **PRIVATE}
+NEWEST: dict[str, Any] = {**ENGINE, **PRIVATE, "trigger_mode": "multiple"}  # a Latest decides between two
 
 
 def build(engine: Engine) -> None:
@@ -153,27 +154,60 @@ def build(engine: Engine) -> None:
             return [gr.skip(), "", "", "", error(str(problem))]
         return [views.stage(subject, answers, decoded), "", "", "", ""]
 
+    curves, guesses = Latest(), Latest()
+    unchanged = [gr.skip()] * 4  # of what the curve shows
+
     def measure(
-        subject: views.Subject | None, caption: str, wrong: str, seed: int, draws: int = 1
+        request: gr.Request, subject: views.Subject | None, caption: str, wrong: str, seed: int, draws: int = 1
     ) -> Iterator[list[Any]]:
         if any(_errors(engine, caption=caption, wrong=wrong, seed=seed)):
+            yield unchanged
             return
-        subject = subject or sample(0)
+        asked = subject or sample(0), caption, wrong, seed, draws
+        yield from curves.show(request.session_hash, means(*asked), asked, len(curve))
+
+    def means(subject: views.Subject, caption: str, wrong: str, seed: int, draws: int) -> Iterator[list[Any]]:
         timesteps = latent_noise.spread_timesteps(last + 1, POINTS)
         captions = [caption, wrong, ""]
         for n, mean in enumerate(prediction.losses(engine, subject.x0, captions, timesteps, seed, draws), 1):
-            yield [*views.curves(timesteps, mean), views.curve_words(mean, n)]
+            yield [*views.curves(timesteps, mean), views.curve_words(mean, n), (subject, caption, wrong, seed)]
+
+    def settled(request: gr.Request, drawn: Any, subject: views.Subject | None, *fields: Any) -> Iterator[list[Any]]:
+        """A field was left: measure again, but only where something is different from what the curve shows."""
+        if drawn == (subject or sample(0), *fields):
+            yield unchanged
+        else:
+            yield from measure(request, subject, *fields)
+
+    def average(request: gr.Request, *values: Any) -> Iterator[list[Any]]:
+        yield from measure(request, *values, draws=DRAWS)
 
     def let_it_guess(
-        subject: views.Subject | None, caption: str, t: int, seed: int, sampler: str, steps: int, guidance: float
+        request: gr.Request,
+        subject: views.Subject | None,
+        caption: str,
+        t: int,
+        seed: int,
+        sampler: str,
+        steps: int,
+        guidance: float,
     ) -> Iterator[list[Any]]:
         subject = subject or sample(0)
         try:
             recipe = checked(engine, caption, seed).replace(sampler=sampler)
             recipe = recipe.replace(num_inference_steps=steps, guidance_scale=guidance)
+            plan(engine, recipe, t)
+        except ValueError as problem:
+            yield [gr.skip(), error(str(problem))]
+            return
+        updates = back_from(subject, recipe, t)
+        yield from guesses.show(request.session_hash, updates, (subject, recipe, t), 2)
+
+    def back_from(subject: views.Subject, recipe: Recipe, t: int) -> Iterator[list[Any]]:
+        try:
             for html in _guessed(engine, subject, recipe, t):
                 yield [html, ""]
-        except ValueError as problem:
+        except ValueError as problem:  # the latents became infinite
             yield [gr.skip(), error(str(problem))]
 
     def choose(wrong: str, t: int, seed: int, chosen: gr.SelectData) -> list[Any]:
@@ -191,23 +225,25 @@ def build(engine: Engine) -> None:
         return [new, "", "", gr.Gallery(selected_index=None), *ask(new, "", wrong, t, seed)]
 
     shown = [stage, caption_error, wrong_error, seed_error, t_error]
-    asking, curve = [subject, caption, wrong, t, seed], [loss_plot, change_plot, found]
+    drawn = gr.State(None)  # what the curve belongs to, but for the number of draws
+    asking, curve = [subject, caption, wrong, t, seed], [loss_plot, change_plot, found, drawn]
     measuring = [subject, caption, wrong, seed]
     # Without the queue: one call of the network must not wait behind someone's grid.
     picked = chooser.select(choose, [wrong, t, seed], [subject, caption, upload_error, *shown], **LIGHT)
     sent = upload.upload(uploaded, [upload, wrong, t, seed], [subject, caption, upload_error, chooser, *shown], **LIGHT)
     gr.on([c.change for c in (t, caption, wrong, seed)], ask, asking, shown, trigger_mode="always_last", **LIGHT)
     for event in (picked, sent):
-        event.then(measure, measuring, curve, **QUEUED)
+        event.then(measure, measuring, curve, **NEWEST)
     if engine.model.device.type == "cpu":  # the first picture is there at once; elsewhere asking is fast anyway
         stage.value = ask(None, SAMPLES[0][2], WRONG, min(T, last), 0)[0]
-        stage.opened(measure, measuring, curve, **QUEUED)
+        stage.opened(measure, measuring, curve, **NEWEST)
     else:
-        stage.opened(ask, asking, shown, **LIGHT).then(measure, measuring, curve, **QUEUED)
-    settled = [c.submit for c in (caption, wrong, seed)] + [c.blur for c in (caption, wrong, seed)]
-    gr.on(settled, measure, measuring, curve, **QUEUED)
-    more.click(lambda *values: (yield from measure(*values, draws=DRAWS)), measuring, curve, **QUEUED)
-    go.click(let_it_guess, [subject, caption, t, seed, sampler, steps, guidance], [guessed, guess_error], **QUEUED)
+        stage.opened(ask, asking, shown, **LIGHT).then(measure, measuring, curve, **NEWEST)
+    left = [c.submit for c in (caption, wrong, seed)] + [c.blur for c in (caption, wrong, seed)]
+    gr.on(left, settled, [drawn, *measuring], curve, **NEWEST)
+    more.click(average, measuring, curve, **NEWEST)
+    guessing = [subject, caption, t, seed, sampler, steps, guidance]
+    go.click(let_it_guess, guessing, [guessed, guess_error], **NEWEST)
     predict_noise_api.build(engine)
 
 

@@ -1,0 +1,98 @@
+"""Of a page's runs only the latest goes on: asking for another one, or Stop, ends it.
+
+Gradio's own `cancels` is not enough. A button whose run is still being cancelled ignores the next press, and a run that
+was started by another button goes on and writes over the same pictures.
+"""
+
+import threading
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import Any
+
+import gradio as gr
+
+LONGEST_WAIT = 5.0  # seconds for an update that is on its way to the page; it takes milliseconds
+
+
+class _Run:
+    def __init__(self, asked: Any) -> None:
+        self.asked = asked
+        self.over = False
+        self._showing = False  # an update was handed out and is not yet on its way to the page
+        self._changed = threading.Condition()
+
+    def show(self) -> bool:
+        """Before an update is handed out; False where the run is over and nothing of it may be shown any more."""
+        with self._changed:
+            self._showing = not self.over
+            return self._showing
+
+    def shown(self) -> None:
+        with self._changed:
+            self._showing = False
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """No update comes after this, because it waits for the one that is being handed out."""
+        with self._changed:
+            self.over = True
+            self._changed.wait_for(lambda: not self._showing, LONGEST_WAIT)
+
+
+class Latest:
+    """The runs of one part of the page, at most one for each page that is open somewhere."""
+
+    def __init__(self) -> None:
+        self._runs: dict[str, _Run] = {}
+        self._guard = threading.Lock()
+
+    def show(
+        self, page: str | None, updates: Generator[list[Any], None, None], asked: Any, outputs: int
+    ) -> Iterator[list[Any]]:
+        """The updates, until another run of the same page begins or `stop` is called; then the generator is closed.
+
+        `page` is Gradio's session_hash, `outputs` how many values an update has. The page's earlier run ends first,
+        unless it was `asked` for the same: then that one goes on, and this one changes nothing.
+        """
+        page, nothing = page or "", [gr.skip()] * outputs
+        with closing(updates):
+            if mine := self._begin(page, asked):
+                try:
+                    for update in updates:
+                        if not mine.show():
+                            break
+                        yield update
+                        mine.shown()
+                        if mine.over:
+                            break
+                finally:
+                    self._leave(page, mine)
+        # Gradio sends a generator's last update once more when it is over, by then perhaps over a later run's; and of
+        # one without any update it empties every output.
+        yield nothing
+
+    def stop(self, page: str | None) -> Any:
+        """Ends the page's run, of which nothing is shown after this -> what it was asked for; None without a run."""
+        with self._guard:
+            run = self._runs.pop(page or "", None)
+        if run is None:
+            return None
+        run.end()
+        return run.asked
+
+    def _begin(self, page: str, asked: Any) -> _Run | None:
+        """None where the page's run was asked for the same."""
+        with self._guard:
+            earlier = self._runs.get(page)
+            if earlier and earlier.asked == asked:
+                return None
+            mine = self._runs[page] = _Run(asked)
+        if earlier:
+            earlier.end()
+        return mine
+
+    def _leave(self, page: str, mine: _Run) -> None:
+        mine.shown()
+        with self._guard:
+            if self._runs.get(page) is mine:
+                del self._runs[page]
