@@ -247,6 +247,26 @@ def test_the_film_can_be_downloaded_as_a_video(opened: Page) -> None:
     assert frames == STEPS + 10 and seconds == pytest.approx(0.2 * STEPS + 2, abs=0.3)
 
 
+def test_a_stopped_film_makes_room_for_the_next_one(page: Page) -> None:
+    steps = page.locator("#denoise-field-num-inference-steps input")
+    denoise = page.get_by_role("button", name="Denoise", exact=True)
+    steps.fill("300")
+    denoise.click()
+    expect(page.locator("[data-show=how]")).to_contain_text("Of a run of 300 steps, one in 5 is kept.")
+    page.locator("#denoise-stop").click()
+    steps.fill("4")
+    denoise.click()
+    done(page)
+    expect(scrubber(page)).to_have_attribute("max", "4")
+    steps.fill("250")
+    denoise.click()
+    expect(page.locator("[data-show=how]")).to_contain_text("Of a run of 250 steps")
+    steps.fill("6")
+    denoise.click()  # without Stop: the later one takes its place
+    done(page)
+    expect(scrubber(page)).to_have_attribute("max", "6")
+
+
 def test_bad_values_are_refused_beside_their_field_and_the_film_stays(page: Page) -> None:
     before = page.locator('.dpd-run [data-pic="x0"]').get_attribute("src")
     page.locator("#denoise-field-seed input").fill("-4")

@@ -142,6 +142,20 @@ def test_a_walk_measures_itself_keeps_the_open_box_and_shows_the_way(tab: Page) 
         assert re.search(r"\d(\.\d+)? (ms|s)$", box(tab, name).locator(".dpi-ms").inner_text()), name
 
 
+def test_a_stopped_walk_says_so_and_the_next_one_starts_at_once(tab: Page) -> None:
+    few_steps(tab)
+    set_field(tab, "num-inference-steps", "300")
+    tab.locator("#inside-run").click()
+    expect(tab.locator("#inside-status")).to_contain_text(re.compile(r"U-Net call \d+ of 300"), timeout=60_000)
+    tab.locator("#inside-stop").click()
+    expect(tab.locator("#inside-status")).to_have_text("Stopped.")
+    expect(tab.locator("#inside-attention-status")).to_have_text("")  # nothing ran there
+    set_field(tab, "num-inference-steps", "3")
+    walk(tab)
+    expect(tab.locator("#inside-status")).to_contain_text("Measured in this run")
+    assert tab.locator("#dpi-unet .dpi-film img").count() == 3
+
+
 def test_bad_fields_say_so_beside_the_field_and_the_view_stays(tab: Page) -> None:
     few_steps(tab)
     set_field(tab, "num-inference-steps", "0")

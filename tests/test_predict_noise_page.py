@@ -139,6 +139,22 @@ def test_the_curve_says_how_many_draws_it_holds(page: Page) -> None:
     expect(page.locator(".dpp-found")).to_contain_text("the mean of 8 draws", timeout=30_000)
 
 
+def test_the_curve_is_always_that_of_the_fields(page: Page) -> None:
+    found = page.locator(".dpp-found")
+    page.get_by_role("button", name="Average over 8 draws").click()
+    expect(found).to_contain_text("the mean of", timeout=30_000)
+    page.locator("#pn-caption textarea").fill("red fish, green background")
+    page.locator("#pn-caption textarea").blur()  # measured again, while the average is still being measured
+    expect(found).to_contain_text("Every point is one draw of ε", timeout=30_000)
+    page.get_by_role("button", name="Average over 8 draws").click()
+    expect(found).to_contain_text("the mean of 8 draws", timeout=60_000)
+    averaged = found.inner_text()
+    page.locator("#pn-caption textarea").focus()
+    page.locator("#pn-caption textarea").blur()  # nothing was changed, so nothing is measured
+    page.wait_for_timeout(1500)
+    assert found.inner_text() == averaged
+
+
 def test_forward_and_reverse_meet(page: Page) -> None:
     page.get_by_label("Steps").fill("5")
     page.get_by_role("button", name="Let it guess from here").click()
