@@ -1,5 +1,6 @@
 """The endpoints for programs, called as the README says, through gradio_client."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,24 @@ def test_render_grid_gives_the_pictures_and_their_numbers(client: Client, engine
     again = engine.render(base)
     difference = np.abs(np.asarray(Image.open(files[1])).astype(int) - np.asarray(again.image).astype(int))
     assert difference.max() <= 2
+
+
+def test_a_small_grid_is_served_while_ten_long_ones_go_on(client: Client, engine: Engine) -> None:
+    base = Recipe(prompt="boat, white background", num_inference_steps=400).to_dict()
+    long = [
+        client.submit({"base": {**base, "seed": seed}, "axes": {"guidance_scale": [5]}}, api_name="/render_grid")
+        for seed in range(10)
+    ]
+    while sum(r.open for r in engine.loop.requests) < len(long):
+        time.sleep(0.05)
+    small = {"base": {**base, "num_inference_steps": 2}, "axes": {"guidance_scale": [1]}}
+    _, cells = client.predict(small, api_name="/render_grid")
+    assert cells[0]["evaluations"] == 2
+    assert sum(r.open for r in engine.loop.requests) == len(long)  # none of them is finished
+    for job in long:
+        job.cancel()
+    while engine.loop.busy:
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(

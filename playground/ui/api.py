@@ -1,5 +1,6 @@
 """The endpoint for programs: a sweep as JSON in, picture files and numbers out."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,8 @@ from playground.store import Store, to_png
 from playground.sweep import Sweep
 from playground.ui.endpoint import ENGINE, register
 from playground.ui.files import FILES
+
+REPEAT = 1.0  # seconds between two answers, also where nothing is new: a caller who has left is noticed only at one
 
 
 def build(engine: Engine, store: Store) -> None:
@@ -26,6 +29,7 @@ def build(engine: Engine, store: Store) -> None:
     def _rendered(cells: list[Recipe]) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:
         files: dict[int, str] = {}
         rows: dict[int, dict[str, Any]] = {}
+        told = time.perf_counter()
         for event in render(engine, store, cells, previews=False):
             if isinstance(event, Done):
                 result = event.result
@@ -42,8 +46,9 @@ def build(engine: Engine, store: Store) -> None:
                 }
             elif isinstance(event, Failed):
                 rows[event.cell] = {"recipe": cells[event.cell].to_dict(), "error": event.reason}
-            else:
+            elif time.perf_counter() - told < REPEAT:
                 continue
+            told = time.perf_counter()
             yield [files[i] for i in sorted(files)], [rows[i] for i in sorted(rows)]
 
     outputs = [gr.Files(label="pictures", render=False), gr.JSON(label="cells", render=False)]

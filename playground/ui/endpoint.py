@@ -9,7 +9,10 @@ import gradio as gr
 
 from playground.ui.markup import first_line
 
-ENGINE: dict[str, Any] = {"concurrency_limit": 8, "concurrency_id": "engine"}  # of every event that asks the model
+VISITORS = 40  # whose runs go on at once, a class with its teacher; each keeps a thread of the server, mostly waiting
+THREADS = VISITORS + 24  # of the server; the rest is for what is answered at once
+# of every event that asks the model; the engine shares fairly, so nobody waits here for somebody else's whole grid
+ENGINE: dict[str, Any] = {"concurrency_limit": VISITORS, "concurrency_id": "engine"}
 FOR_PEOPLE = (ValueError, RuntimeError, ArithmeticError)  # what the rooms below raise with a sentence
 
 

@@ -8,6 +8,7 @@ import gradio as gr
 from playground.engine import Engine
 from playground.store import Store
 from playground.ui import add_noise, api, compare, denoise, inside, predict_noise, theme
+from playground.ui.endpoint import THREADS
 
 LARGEST_UPLOAD = "8mb"
 PRECISIONS = {"torch.float32": "fp32", "torch.float16": "fp16", "torch.bfloat16": "bf16"}
@@ -37,6 +38,7 @@ def launch_options() -> dict[str, Any]:
         "theme": theme.theme(),
         "css": theme.css(),
         "footer_links": ["api", "settings"],
+        "max_threads": THREADS,
         "max_file_size": LARGEST_UPLOAD,
         "enable_monitoring": False,
         "strict_cors": True,
