@@ -5,6 +5,7 @@
 const STRIP = 8; // frames of the film strip
 const SECONDS = 6; // one run of the film
 const MOST_POSITIONS = 100;
+const NAMES = { x_t: "noisy x_t", x0: "predicted x̂₀", eps: "predicted noise" };
 const root = element.querySelector(".dpd");
 const range = root.querySelector(".dpd-scrub");
 const play = root.querySelector(".dpd-play");
@@ -76,7 +77,6 @@ function makeStrip() {
       box.className = "dpd-frame";
       img.dataset.run = run;
       img.dataset.kind = kind;
-      img.alt = kind === "x0" ? "predicted x̂₀" : "noisy x_t";
       box.append(img);
       button.append(box);
     }
@@ -92,13 +92,13 @@ function fillStrip() {
   for (const button of root.querySelector(".dpd-strip").children) {
     const position = Number(button.dataset.position);
     const reached = frames.every((list, i) => list.length && list.at(-1).k + head.runs[i].every > targetOf(i, position));
+    const times = head.runs.map((run, i) => Math.round(run.t[targetOf(i, position)]));
+    const place = position === positions ? "picture" : `t = ${[...new Set(times)].join(" | ")}`;
     for (const img of button.querySelectorAll("img")) {
       if (!reached || img.src) continue;
       const frame = frameOf(Number(img.dataset.run), position);
-      setPicture(img, frame[img.dataset.kind] ?? frame.x0, "");
+      setPicture(img, frame[img.dataset.kind] ?? frame.x0, `${NAMES[img.dataset.kind]}, ${place}`);
     }
-    const times = head.runs.map((run, i) => Math.round(run.t[targetOf(i, position)]));
-    const place = position === positions ? "picture" : `t = ${[...new Set(times)].join(" | ")}`;
     button.lastChild.textContent = place;
     button.setAttribute("aria-label", `Jump to ${place}`);
     if (position === at) button.setAttribute("aria-current", "true");
@@ -120,7 +120,7 @@ function drawRun(i) {
   const where = end ? "the finished picture" : `${k} of ${run.of} ${run.unit}s taken`;
   for (const img of article.querySelectorAll("[data-pic]")) {
     const kind = img.dataset.pic;
-    setPicture(img, frame[kind] ?? (end && kind === "x_t" ? frame.x0 : ""), `${kind}, ${where}`);
+    setPicture(img, frame[kind] ?? (end && kind === "x_t" ? frame.x0 : ""), `${NAMES[kind]}, ${where}`);
   }
   const calls = run.unit === "call" ? `; ${run.taken[k]} of ${run.steps} steps of ${run.sampler}` : "";
   show("where", `After ${k} of ${run.of} ${run.unit}s${end ? ": the finished picture" : calls}`);

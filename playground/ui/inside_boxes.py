@@ -75,20 +75,20 @@ def _thumb(part: Part, walk: Walk) -> str:
         used = min(walk.words.needed, walk.words.limit)
         return f"<em>{used}<small> of {walk.words.limit}</small></em>"
     if part.key == "text_encoder":
-        return image(heat_map(walk.embeddings)[0], "")
+        return image(heat_map(walk.embeddings)[0], "The embeddings")
     if part.key == "noise":
-        return image(channel_pictures(walk.noise)[0][0], "")
+        return image(channel_pictures(walk.noise)[0][0], "The first channel of the noise")
     if part.key == "unet":
         if not walk.film:
             return f"<em>× {walk.of}</em>"
         latest = walk.film[len(walk.film) // 2 if walk.picture else -1]  # half-way says more than the end
-        return image(latest.x0, "")
+        return image(latest.x0, "A predicted picture on the way")
     if part.key == "latents" and walk.latents is not None:
-        return image(channel_pictures(walk.latents)[0][0], "")
+        return image(channel_pictures(walk.latents)[0][0], "The first channel of the latents")
     if part.key == "decoder":
         return f"<em>× {part.gives[-1] // part.takes[-1]}<small> per side</small></em>"
     if part.key == "picture" and walk.picture:
-        return image(walk.picture, "")
+        return image(walk.picture, "The finished picture")
     return ""
 
 
