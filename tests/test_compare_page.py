@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from playground import Recipe
@@ -185,6 +186,21 @@ def test_a_cell_opens_with_its_recipe_and_escape_closes_it(page: Page) -> None:
     assert saved.recipe == Recipe(prompt="red apple, blue background", guidance_scale=9, seed=0)
     page.keyboard.press("Escape")
     expect(dialog).to_have_count(0)
+
+
+@pytest.mark.parametrize("secure", [True, False])  # http:// in a workshop's network is not, and has no clipboard there
+def test_a_recipe_can_be_copied(page: Page, secure: bool) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    if not secure:
+        page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    cells(page).nth(3).locator("button").click()
+    page.get_by_role("button", name="Copy recipe").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_focused()
+    page.keyboard.press("Escape")
+    field(page, "field-prompt").fill("")
+    field(page, "field-prompt").press("Control+V")
+    copied = Recipe.from_json(field(page, "field-prompt").input_value())
+    assert copied == Recipe(prompt="red apple, blue background", guidance_scale=9, seed=0)
 
 
 def test_each_ready_made_example_fills_the_form_and_runs(page: Page) -> None:

@@ -19,6 +19,18 @@ function button(label, action) {
   return made;
 }
 
+/** Also on http://, as in a workshop's network, where browsers have no navigator.clipboard. */
+async function toClipboard(text, dialog) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text);
+  const area = document.createElement("textarea");
+  area.value = text;
+  dialog.append(area);
+  area.select();
+  const copied = document.execCommand("copy");
+  area.remove();
+  if (!copied) throw new Error("The browser refused to copy.");
+}
+
 function open(picture) {
   const recipe = JSON.parse(picture.dataset.recipe);
   const facts = JSON.parse(picture.dataset.facts);
@@ -39,8 +51,9 @@ function open(picture) {
   take.download = `${recipe.model}-${recipe.seed}.png`;
   take.textContent = "Download PNG with its recipe";
   const copy = button("Copy recipe", async () => {
-    await navigator.clipboard.writeText(JSON.stringify(recipe, null, 2));
-    copy.textContent = "Copied";
+    const done = await toClipboard(JSON.stringify(recipe, null, 2), dialog).then(() => true, () => false);
+    copy.textContent = done ? "Copied" : "The browser refused to copy";
+    copy.focus();
   });
   actions.append(take, copy, button("Close", () => dialog.close()));
   side.append(list, actions);
