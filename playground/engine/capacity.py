@@ -11,7 +11,7 @@ from playground.models import LatentModel
 MOST_ROWS = 128
 NEAR_BEST = 1.1  # the smallest batch within this factor of the best time per row: it answers sooner
 LONGEST_CALL = 0.5  # seconds; longer calls would make visitors wait for each other and Stop feel dead
-TRIES = 3  # of each size; the fastest counts, because a busy machine only ever adds time
+TRIES = 3  # of each size; the fastest counts, because what else the machine does only ever adds time
 SHARE_OF_MEMORY = 0.8  # of what is free on an accelerator, for the rows of one call
 
 Shape = tuple[int, ...]  # (1, 4, h, w)
@@ -34,23 +34,26 @@ class Capacity:
         self.rows[shape] = max(1, failed // 2)
 
     def _measure(self, shape: Shape) -> int:
-        """Time calls of 1, 2, 4 … rows. All of them, because one slow moment must not end the search early; on an
-        accelerator memory sets a second limit."""
-        each: dict[int, float] = {}  # rows -> seconds per row
-        rows = 1
-        memory = self._rows_in_memory(shape) if self._model.device.type == "cuda" else MOST_ROWS
-        while rows <= min(memory, MOST_ROWS):
-            try:
-                seconds = min(self._seconds(shape, rows) for _ in range(TRIES))
-            except RuntimeError as error:
-                if not out_of_memory(error):
-                    raise
-                free_memory(self._model.device)
-                break
-            if each and seconds > LONGEST_CALL:
-                break
-            each[rows] = seconds / rows
-            rows *= 2
+        """Time calls of 1, 2, 4 … rows, all sizes again and again rather than each one several times in a row: a slow
+        moment then meets every size alike. On an accelerator memory sets a second limit."""
+        best: dict[int, float] = {}  # rows -> seconds
+        limit = min(MOST_ROWS, self._rows_in_memory(shape)) if self._model.device.type == "cuda" else MOST_ROWS
+        for _ in range(TRIES):
+            rows = 1
+            while rows <= limit:
+                try:
+                    seconds = self._seconds(shape, rows)
+                except RuntimeError as error:
+                    if not out_of_memory(error):
+                        raise
+                    free_memory(self._model.device)
+                    limit = rows - 1
+                    break
+                best[rows] = min(seconds, best.get(rows, seconds))
+                if seconds > LONGEST_CALL:
+                    break
+                rows *= 2
+        each = {n: s / n for n, s in best.items() if n == 1 or (n <= limit and s <= LONGEST_CALL)}
         return min((n for n in each if each[n] <= NEAR_BEST * min(each.values())), default=1)
 
     def _seconds(self, shape: Shape, rows: int) -> float:

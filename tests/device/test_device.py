@@ -38,6 +38,18 @@ def test_weights_leave_a_small_card_only_when_they_must(
     assert device.offload_for(int(weights), int(largest), card) == expected
 
 
+def test_a_slow_moment_does_not_decide_about_the_batch(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    capacity, calls = Capacity(engine.model), []
+
+    def seconds(shape: tuple[int, ...], rows: int) -> float:
+        calls.append(rows)
+        slow = 5 if 13 <= len(calls) <= 15 else 1  # as long as three calls of sixteen rows
+        return 0.001 * max(1, rows / 16) * slow
+
+    monkeypatch.setattr(capacity, "_seconds", seconds)
+    assert capacity((1, 4, 16, 16)) == 16
+
+
 def test_the_best_batch_is_measured_once_and_kept(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     capacity, calls = Capacity(engine.model), []
     # a machine on which sixteen rows cost as much as one, and more cost in proportion
