@@ -223,6 +223,23 @@ def test_a_picture_that_cannot_be_decoded_fails_alone(engine: Engine, monkeypatc
 SHAPE = (1, 4, 16, 16)
 
 
+def test_a_preview_that_fails_ends_nobodys_run(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, asked = engine.model.preview, []
+
+    def small(latents: torch.Tensor) -> list:
+        asked.append(len(latents))
+        if len(asked) % 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return real(latents)
+
+    monkeypatch.setattr(engine.model, "preview", small)
+    recipes = [Recipe(prompt="red apple, blue background", num_inference_steps=2, seed=s) for s in range(12)]
+    events = list(engine.run(recipes))
+    assert sum(isinstance(e, Done) for e in events) == 12
+    assert max(asked) <= 8  # without a preview decoder this is the VAE, whose batches are bounded
+    assert any(isinstance(e, Step) and e.preview is not None for e in events)
+
+
 def test_out_of_memory_halves_the_batch_and_goes_on(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     real, sizes = engine.model.unet.forward, []
 

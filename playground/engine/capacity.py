@@ -37,7 +37,7 @@ class Capacity:
         """Time calls of 1, 2, 4 … rows, all sizes again and again rather than each one several times in a row: a slow
         moment then meets every size alike. On an accelerator memory sets a second limit."""
         best: dict[int, float] = {}  # rows -> seconds
-        limit = min(MOST_ROWS, self._rows_in_memory(shape)) if self._model.device.type == "cuda" else MOST_ROWS
+        limit = self._rows_in_memory(shape) if self._model.device.type == "cuda" else MOST_ROWS
         for _ in range(TRIES):
             rows = 1
             while rows <= limit:
@@ -68,14 +68,21 @@ class Capacity:
         return torch.zeros(rows, *shape[1:], device=device), torch.full((rows,), 500.0, device=device), text
 
     def _rows_in_memory(self, shape: Shape) -> int:
-        """From the peak memory of calls with one and with two rows: the difference is the price of a row."""
+        """From the peak memory of calls with one and with two rows: the difference is the price of a row. 1 where two
+        do not fit; whether one does is found out when it is needed."""
         peaks = []
         for rows in (1, 2):
             torch.cuda.reset_peak_memory_stats()
-            self._seconds(shape, rows)
+            try:
+                self._seconds(shape, rows)
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                free_memory(self._model.device)
+                return 1
             peaks.append(torch.cuda.max_memory_allocated())
         free, _ = torch.cuda.mem_get_info()
-        return max(1, int(SHARE_OF_MEMORY * free / max(1, peaks[1] - peaks[0])))
+        return min(MOST_ROWS, max(1, int(SHARE_OF_MEMORY * free / max(1, peaks[1] - peaks[0]))))
 
     def largest_side_that_fits(self, shape: Shape) -> int | None:
         """Pixels per side of the largest square, in eighths of the failed one, that the network and the decoder can

@@ -3,6 +3,7 @@
 Plain and single-threaded: `Engine` calls `tick` from its own thread, a ZeroGPU worker calls it where it stands.
 """
 
+import logging
 import time
 
 import torch
@@ -20,6 +21,7 @@ from playground.recipe import Recipe
 LIVE_PER_REQUEST = 16  # cells of one visitor that grow together; the next start as these finish
 PICTURES_PER_DECODE = 8
 PREVIEW_SHARE = 0.05  # of the time; a cell's first preview is always made
+log = logging.getLogger(__name__)
 
 
 class Loop:
@@ -205,8 +207,14 @@ class Loop:
         begun = time.perf_counter()
         pictures = {}
         for group in _by_shape(due):
-            latents = torch.cat([entry.trajectory.x0 for entry in group])
-            pictures |= dict(zip(group, self.model.preview(latents), strict=True))
+            for some in (group[i : i + PICTURES_PER_DECODE] for i in range(0, len(group), PICTURES_PER_DECODE)):
+                try:
+                    drawn = self.model.preview(torch.cat([entry.trajectory.x0 for entry in some]))
+                except Exception:  # nobody's run should end for a preview
+                    free_memory(self.model.device)
+                    log.warning("A preview failed; the run goes on without it.", exc_info=True)
+                    continue
+                pictures |= dict(zip(some, drawn, strict=True))
         for entry in due:
             entry.previewed = True
         self._seconds_of_previews += time.perf_counter() - begun

@@ -1,5 +1,7 @@
 """Device, precision, threads and batch size are read or measured, not guessed."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -71,3 +73,21 @@ def test_a_batch_that_runs_out_of_memory_while_measuring_ends_the_search(
 
     monkeypatch.setattr(capacity, "_seconds", limited)
     assert capacity((1, 4, 16, 16)) == 4
+
+
+@pytest.mark.parametrize("fits", [0, 1])
+def test_a_size_of_which_two_rows_do_not_fit_on_a_card_is_asked_for_row_by_row(
+    monkeypatch: pytest.MonkeyPatch, fits: int
+) -> None:
+    capacity = Capacity(SimpleNamespace(device=torch.device("cuda")))
+    for name in ("reset_peak_memory_stats", "empty_cache"):
+        monkeypatch.setattr(torch.cuda, name, lambda: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 10**9)
+
+    def limited(shape: tuple, rows: int) -> float:
+        if rows > fits:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return 0.001
+
+    monkeypatch.setattr(capacity, "_seconds", limited)
+    assert capacity((1, 4, 128, 128)) == 1  # whether that one fits is told by the call itself
