@@ -11,7 +11,12 @@ LONGEST = 600  # seconds of one grid, so that one visitor cannot hold the machin
 
 
 def render(
-    engine: Engine, store: Store, cells: Sequence[Recipe], previews: bool = True, latents: bool = False
+    engine: Engine,
+    store: Store,
+    cells: Sequence[Recipe],
+    previews: bool = True,
+    latents: bool = False,
+    visitor: str = "",
 ) -> Iterator[Event]:
     """Events as `engine.run` gives them; cells that the store has come first. Every finished cell is kept at once.
 
@@ -32,7 +37,7 @@ def render(
     def keep(event: Done) -> None:
         store.put(event.result, engine.model.fingerprint_for(event.result.recipe))
 
-    with closing(engine.run([cells[cell] for cell in missing], previews, latents, unread=keep)) as events:
+    with closing(engine.run([cells[cell] for cell in missing], previews, latents, keep, visitor)) as events:
         for event in events:
             if isinstance(event, Waiting):
                 yield event

@@ -82,7 +82,9 @@ def test_stop_in_mid_run_keeps_finished_cells_and_run_continues(page: Page, serv
     expect(cells(page, "done")).to_have_count(1, timeout=RUN_TIMEOUT)
     expect(cells(page, "running")).to_have_count(1)
     page.get_by_role("button", name="Stop", exact=True).click()
-    expect(page.locator("#total")).to_contain_text("1 of 2 pictures were finished", timeout=RUN_TIMEOUT)
+    expect(page.locator("#total")).to_contain_text(
+        "Stopped with 1 of 2 pictures finished and kept; Run continues.", timeout=RUN_TIMEOUT
+    )
     expect(cells(page, "done")).to_have_count(1)
     expect(cells(page, "stopped").locator(".dp-note")).to_have_text("stopped before it was finished")
     fill(page, "values-num-inference-steps", "2, 3")

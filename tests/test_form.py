@@ -119,3 +119,8 @@ def test_picture_files_are_written_once_and_bounded(tmp_path: Path, monkeypatch:
     assert files.path(b"\x00") == str(paths[0])  # shown again, so it is now the newest
     newest = Path(files.path(b"\x09"))
     assert [p.exists() for p in [*paths, newest]] == [True, False, True, True]
+    assert not paths[1].parent.exists()
+    written = newest.stat().st_mtime_ns
+    assert files.path(b"\x09") == str(newest) and newest.stat().st_mtime_ns == written
+    large = Path(files.path(b"1234", "large.png"))  # more than fits: alone
+    assert large.exists() and not any(p.exists() for p in [*paths, newest])

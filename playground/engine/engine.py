@@ -61,13 +61,15 @@ class Engine:
         evaluations = sum(r.evaluations for r in recipes)
         return evaluations * self.loop.seconds_per_evaluation + len(recipes) * self.loop.seconds_per_decode
 
-    def outlook(self, recipes: Sequence[Recipe]) -> Outlook:
+    def outlook(self, recipes: Sequence[Recipe], visitor: str = "") -> Outlook:
         """Seconds until these recipes would be finished if they were asked for now.
 
         Everybody gets an equal share of the network, so each of the others takes as many evaluations as it still
-        needs, and at most as many as these recipes do.
+        needs, and at most as many as these recipes do. The `visitor`'s own requests do not count as others, because a
+        page's new run takes the place of the one under way.
         """
-        others = [r for r in [*self.loop.requests, *self._arrived] if r.open]
+        under_way = [r for r in [*self.loop.requests, *self._arrived] if r.open and not r.cancelled]
+        others = [r for r in under_way if not visitor or r.visitor != visitor]
         alone = self.estimate(recipes)
         if alone is None:
             return Outlook(len(others), None)
@@ -90,22 +92,24 @@ class Engine:
         previews: bool = True,
         latents: bool = False,
         unread: Callable[[Done], None] | None = None,
+        visitor: str = "",
     ) -> Iterator[Event]:
         """Step events for every cell as it advances, and one Done or Failed for each. Closing stops within a step.
 
         The first event is Waiting where other requests are under way. `previews`: steps carry pictures of x̂₀, as often
         as a twentieth of the time allows; `latents`: every step carries x_t and x̂₀ themselves.
         `unread` is told the cells that were finished but not yet read when the run was closed, so that none is lost.
+        `visitor` names whoever asks, see `outlook`.
         """
         if not cells:
             return
         if zero_gpu.ACTIVE:
             yield from zero_gpu.run(self, cells, previews, latents)
             return
-        outlook = self.outlook(cells)
+        outlook = self.outlook(cells, visitor)
         if outlook.others:
             yield Waiting(outlook.others, outlook.seconds)
-        request = Request(cells, previews, latents=latents)
+        request = Request(cells, previews, latents=latents, visitor=visitor)
         self._submit(request)
         try:
             while (event := request.read()) is not None:

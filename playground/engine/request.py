@@ -28,11 +28,17 @@ class Request:
     """Cells that wait, cells under way, and the events not yet read."""
 
     def __init__(
-        self, cells: Sequence[Recipe], previews: bool = True, weight: float = 1.0, latents: bool = False
+        self,
+        cells: Sequence[Recipe],
+        previews: bool = True,
+        weight: float = 1.0,
+        latents: bool = False,
+        visitor: str = "",
     ) -> None:
         self.waiting: deque[tuple[int, Recipe]] = deque(enumerate(cells))
         self.live: dict[int, Live] = {}
         self.previews, self.weight, self.latents = previews, weight, latents
+        self.visitor = visitor  # whoever asked, where that is known
         self.served = 0.0  # share of U-Net calls used so far, over weight
         self.cancelled = False  # set by the reader, read by the loop at its next tick
         self.open = len(cells)  # cells without a Done or Failed

@@ -3,6 +3,7 @@
 import random
 import time
 from collections.abc import Iterator
+from copy import deepcopy
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from playground.recipe import SEED_RANGE
 from playground.render import check_cost, missing, render
 from playground.store import Store
 from playground.sweep import Sweep
-from playground.ui.compare_film import FILM, GRID, Asked, GridFilm
+from playground.ui.compare_film import GRID, Asked, GridFilm
 from playground.ui.compare_form import Form
 from playground.ui.endpoint import ENGINE
 from playground.ui.form import VALUES, Reading, is_number
@@ -49,34 +50,38 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
     films, latest = Films(engine), Latest()
     film.wire(engine, store, films, shown_sweep, latest)
 
-    def check(*values: Any) -> list[Any]:
-        reading = form.read(values)
-        return [*form.error_html(reading), cost(engine, store, reading)]
-
-    unchanged = [gr.skip()] * len(film.outputs)
-
-    def run(request: gr.Request, *values: Any) -> Iterator[list[Any]]:
+    def read(values: tuple[Any, ...]) -> Reading:
         reading = form.read(values)
         try:
             if reading.sweep:
                 check_cost(engine, store, reading.sweep.recipes())
         except ValueError as error:
-            reading = Reading(None, {VALUES: str(error)})
+            return Reading(None, {VALUES: str(error)})
+        return reading
+
+    def check(request: gr.Request, *values: Any) -> list[Any]:
+        reading = read(values)
+        return [*form.error_html(reading), cost(engine, store, reading, request.session_hash or "")]
+
+    unchanged = [gr.skip()] * len(film.outputs)
+
+    def run(request: gr.Request, *values: Any) -> Iterator[list[Any]]:
+        reading, page = read(values), request.session_hash or ""
         errors = form.error_html(reading)
         if reading.sweep is None:
-            yield [*errors, cost(engine, store, reading), *[gr.skip()] * 4, *unchanged]
+            yield [*errors, *[gr.skip()] * 4, *unchanged]
             return
-        updates, asked = grow(reading.sweep, errors), Asked(GRID, reading.sweep)
-        yield from latest.show(request.session_hash, updates, asked, len(outputs))
+        view = Grid(reading.sweep)
+        updates, asked = grow(view, errors, page), Asked(GRID, reading.sweep, view)
+        yield from latest.show(page, updates, asked, len(outputs))
 
-    def grow(sweep: Sweep, errors: list[str]) -> Iterator[list[Any]]:
-        view, begun, recipes = Grid(sweep), time.perf_counter(), sweep.recipes()
-        shown, recorder = [*errors, gr.skip(), say(sweep)], films.recorder(recipes)
-        yield [*shown, view.html(), _paragraph("Starting …"), sweep.to_dict(), *film.clear(ready=False)]
+    def grow(view: Grid, errors: list[str], page: str) -> Iterator[list[Any]]:
+        begun, recipes = time.perf_counter(), view.sweep.recipes()
+        shown, recorder = [*errors, say(view.sweep)], films.recorder(recipes)
+        yield [*shown, view.html(), _paragraph("Starting …"), view.sweep.to_dict(), *film.clear(ready=False)]
         shown = [gr.skip()] * len(shown)
-        for _ in _by_tick(render(engine, store, recipes, latents=True), view, recorder):
+        for _ in _by_tick(render(engine, store, recipes, latents=True, visitor=page), view, recorder):
             yield [*shown, view.html(), _paragraph(progress(view, begun)), gr.skip(), *unchanged]
-        shown[len(errors)] = cost(engine, store, Reading(sweep, {}))  # the finished cells are kept now
         told = _paragraph(summary(view, time.perf_counter() - begun))
         yield [*shown, view.html(), told, gr.skip(), *film.clear(ready=view.finished > 0)]
 
@@ -85,14 +90,15 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
     def stop(request: gr.Request) -> list[Any]:
         if (asked := latest.stop(request.session_hash)) is None:
             return [gr.skip()] * len(stopped)
-        if asked.what == FILM:
+        if asked.view is None:  # only its steps were being collected
             return [gr.skip(), gr.skip(), *film.clear(ready=True)]
-        view = Grid(asked.sweep)
-        for i, cell in enumerate(view.cells):
-            if result := store.get(cell.recipe, engine.model.fingerprint_for(cell.recipe)):
-                view.take(Done(i, result, stored=True))
+        view = deepcopy(asked.view)  # the ended run may still take events into its own
+        for i, cell in enumerate(view.cells):  # also those that finished in this moment
+            if cell.state in ("waiting", "running"):
+                if result := store.get(cell.recipe, engine.model.fingerprint_for(cell.recipe)):
+                    view.take(Done(i, result))
         view.stop()
-        text = f"Stopped. {view.finished} of {len(view.cells)} pictures were finished and are kept"
+        text = f"Stopped with {view.finished} of {len(view.cells)} pictures finished and kept"
         text += "; Run continues." if view.finished < len(view.cells) else "."
         return [view.html(), _paragraph(text), *film.clear(ready=view.finished > 0)]
 
@@ -105,14 +111,17 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
     form.axis.change(form.show_editor, form.axis, form.shown_by_axis, queue=False, **PRIVATE)
     form.new_seed.click(lambda: random.randint(*SEED_RANGE), None, form.fields["seed"], queue=False, **PRIVATE)
     asking: dict[str, Any] = {**ENGINE, **PRIVATE, "trigger_mode": "multiple"}  # `latest` decides between two presses
-    outputs = [*checked, header, grid, total, shown_sweep, *film.outputs]
+    outputs = [*form.errors.values(), header, grid, total, shown_sweep, *film.outputs]
+    checking = (check, form.inputs, checked)  # after a run as well, when more cells are kept
     presses = [form.run.click, form.fields["prompt"].submit, form.fields["negative_prompt"].submit]
-    gr.on(presses, run, form.inputs, outputs, **asking)
+    gr.on(presses, run, form.inputs, outputs, **asking).then(*checking, queue=False, **PRIVATE)
     for chip, example in zip(chips, shipped, strict=True):
         filled = chip.click(lambda e=example: form.fill(e.sweep), None, form.inputs, queue=False, **PRIVATE)
-        filled.then(run, form.inputs, outputs, **asking)
+        ran = filled.then(run, form.inputs, outputs, **asking)
+        ran.then(*checking, queue=False, **PRIVATE)
     # In the queue, whose updates reach the page in order: one of the ended run that is under way then comes before.
-    form.stop.click(stop, None, stopped, concurrency_limit=None, **PRIVATE)
+    ended = form.stop.click(stop, None, stopped, concurrency_limit=None, **PRIVATE)
+    ended.then(*checking, queue=False, **PRIVATE)
 
 
 def say(sweep: Sweep) -> str:
@@ -124,20 +133,20 @@ def say(sweep: Sweep) -> str:
     return f"<h2>{escape(words_of(axis).header)}</h2><p>{escape(look_for)}</p>"
 
 
-def cost(engine: Engine, store: Store, reading: Reading) -> str:
-    """The parsed values, and what the run would take; shown before it."""
+def cost(engine: Engine, store: Store, reading: Reading, page: str = "") -> str:
+    """The parsed values, and what the run would take in the place of this page's own; shown before it."""
     if reading.sweep is None:
         return _paragraph("Nothing runs until every field is right.")
     recipes = reading.sweep.recipes()
     open_cells = missing(engine, store, recipes)
-    evaluations, outlook = sum(r.evaluations for r in recipes), engine.outlook(open_cells)
+    evaluations, outlook = sum(r.evaluations for r in recipes), engine.outlook(open_cells, page)
     kept = len(recipes) - len(open_cells)
     parts = [f"<strong>{len(recipes)} pictures</strong>" + (f" ({kept} kept)" if kept else "")]
     parts.append(f"{evaluations:,} U-Net evaluations")
     if not open_cells:
         parts.append("nothing left to compute")
     elif outlook.seconds is not None:
-        parts.append(f"about {outlook.seconds:.1f} s")
+        parts.append(f"about {outlook.seconds:.1f}\u00a0s")
         if outlook.others:
             parts.append(sharing(outlook.others))
     axis, values = next(iter(reading.sweep.axes.items()))
@@ -183,7 +192,7 @@ def _by_tick(events: Iterator[Any], view: Grid, recorder: Recorder) -> Iterator[
 
 
 def _earlier() -> str:
-    return _paragraph("Rendered earlier by this model, with the recipe on the left. Run renders it here and now.")
+    return _paragraph("Rendered earlier by this model, with the recipe in the form. Run renders it here and now.")
 
 
 def _paragraph(text: str) -> str:

@@ -3,9 +3,10 @@
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import gradio as gr
 import pandas as pd
@@ -19,6 +20,7 @@ from playground.store import Store
 from playground.sweep import Sweep
 from playground.ui.endpoint import ENGINE
 from playground.ui.files import FILES
+from playground.ui.grid import Grid
 from playground.ui.latest import Latest
 
 HERE = Path(__file__).parent
@@ -28,11 +30,13 @@ CURVE_NEEDS = 2  # cells of one size
 GRID, FILM = "grid", "film"
 
 
-class Asked(NamedTuple):
+@dataclass(frozen=True)
+class Asked:
     """What the latest run of the Compare tab is about."""
 
     what: str  # GRID or FILM
     sweep: Sweep
+    view: Grid | None = field(default=None, compare=False)  # as far as it has grown
 
 
 class GridFilm:
@@ -60,7 +64,10 @@ class GridFilm:
     def wire(self, engine: Engine, store: Store, films: Films, shown_sweep: gr.State, latest: Latest) -> None:
         """`latest` is that of the grid above, so that Stop ends this too and another grid is not written over."""
 
-        def show(request: gr.Request, shown: dict[str, Any]) -> Iterator[list[Any]]:
+        def show(request: gr.Request, shown: dict[str, Any] | None) -> Iterator[list[Any]]:
+            if shown is None:  # forgotten by the server, after hours without a word from the page
+                yield [gr.skip(), _paragraph("Run the grid again; then its steps can be shown."), gr.skip()]
+                return
             sweep = Sweep.from_dict(shown)
             updates = collect(sweep.recipes())
             yield from latest.show(request.session_hash, updates, Asked(FILM, sweep), len(self.outputs))

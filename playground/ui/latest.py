@@ -54,9 +54,10 @@ class Latest:
         `page` is Gradio's session_hash, `outputs` how many values an update has. The page's earlier run ends first,
         unless it was `asked` for the same: then that one goes on, and this one changes nothing.
         """
-        page, nothing = page or "", [gr.skip()] * outputs
+        page = page or ""
         with closing(updates):
-            if mine := self._begin(page, asked):
+            mine = self._begin(page, asked)
+            if mine:
                 try:
                     for update in updates:
                         if not mine.show():
@@ -67,9 +68,10 @@ class Latest:
                             break
                 finally:
                     self._leave(page, mine)
-        # Gradio sends a generator's last update once more when it is over, by then perhaps over a later run's; and of
-        # one without any update it empties every output.
-        yield nothing
+        if mine is None or mine.over:
+            # Gradio sends a generator's last update once more when it is over, by now perhaps over a later run's; and
+            # of one without any update it empties every output.
+            yield [gr.skip()] * outputs
 
     def stop(self, page: str | None) -> Any:
         """Ends the page's run, of which nothing is shown after this -> what it was asked for; None without a run."""

@@ -12,6 +12,7 @@ from playground.ui.endpoint import THREADS
 
 LARGEST_UPLOAD = "8mb"
 PRECISIONS = {"torch.float32": "fp32", "torch.float16": "fp16", "torch.bfloat16": "bf16"}
+SESSIONS = 256  # pages whose values the server remembers, about a megabyte each; the latest used stay
 QUEUE = 64  # visitors' requests waiting at once, over all events
 
 
@@ -39,6 +40,7 @@ def launch_options() -> dict[str, Any]:
         "css": theme.css(),
         "footer_links": ["api", "settings"],
         "max_threads": THREADS,
+        "state_session_capacity": SESSIONS,
         "max_file_size": LARGEST_UPLOAD,
         "enable_monitoring": False,
         "strict_cors": True,
