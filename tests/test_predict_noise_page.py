@@ -187,6 +187,26 @@ def test_bad_fields_are_refused_beside_them_and_nothing_changes(page: Page) -> N
     expect(page.get_by_role("alert")).to_contain_text("num_inference_steps must be from 1")
 
 
+def test_a_timestep_outside_the_schedule_is_said_beside_it(page: Page) -> None:
+    number = page.locator("#pn-t input[type=number]")
+    number.fill("5000")
+    expect(page.get_by_role("alert")).to_contain_text("t must be")
+    number.blur()  # the slider goes back to its end, and so does everything else
+    expect(number).to_have_value("999")
+    expect(page.locator(".dpp-formulas")).to_contain_text("999")
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
+def test_the_last_of_two_samples_chosen_quickly_is_shown(page: Page, engine: Engine) -> None:
+    with engine.between_ticks():  # nobody gets an answer meanwhile
+        page.get_by_role("button", name="Thumbnail 2").click()
+        page.get_by_role("button", name="Thumbnail 3").click()
+        page.wait_for_timeout(500)
+    expect(page.locator("#pn-caption textarea")).to_have_value("red ball on a wooden table")
+    page.wait_for_timeout(1000)
+    expect(page.locator("#pn-caption textarea")).to_have_value("red ball on a wooden table")
+
+
 def test_a_caption_is_text_and_nothing_else(page: Page) -> None:
     for payload in ("{{value}} ${Object.assign(window,{PWN:1})}", "<img src=x onerror='window.PWN=1'>"):
         before = f"{loss(page):.4f}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from playground.ui import add_noise_schedules, add_noise_walk
 from playground.ui.add_noise_picture import own_picture
 from playground.ui.endpoint import register
 from playground.ui.gallery import gallery
+from playground.ui.latest import Latest
 from playground.ui.markup import data_url, error
 
 HERE = Path(__file__).parent
@@ -188,20 +190,26 @@ def build(engine: Engine) -> None:
         except ValueError as problem:
             return gr.skip(), error(str(problem))
 
-    def choose(schedule: str, seed: int, space: str, chosen: gr.SelectData) -> tuple[Any, ...]:
+    latest = Latest()  # a picture chosen while another one is being prepared takes its place
+
+    def choose(request: gr.Request, schedule: str, seed: int, space: str, chosen: gr.SelectData) -> list[Any]:
         index = chosen.index
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(SAMPLES):
-            return gr.skip(), gr.skip(), gr.skip(), gr.skip()
-        return samples[index][0], error(), *refresh(samples[index][0], schedule, seed, space)
+            return [gr.skip()] * 4
+        mine = samples[index][0]
+        return latest.answer(request.session_hash, lambda: [mine, error(), *refresh(mine, schedule, seed, space)], 4)
 
-    def bring(path: str | None, schedule: str, seed: int, space: str) -> tuple[Any, ...]:
+    def bring(request: gr.Request, path: str | None, schedule: str, seed: int, space: str) -> Sequence[Any]:
         if path is None:  # the field was emptied: the picture that is shown stays
             return gr.skip(), error(), gr.skip(), gr.skip(), gr.skip()
         try:
             mine = pictures.open_picture(path)
         except ValueError as problem:
             return gr.skip(), error(str(problem)), gr.skip(), gr.skip(), gr.skip()
-        return mine, error(), gr.Gallery(selected_index=None), *refresh(mine, schedule, seed, space)
+        unselected = gr.Gallery(selected_index=None)
+        return latest.answer(
+            request.session_hash, lambda: [mine, error(), unselected, *refresh(mine, schedule, seed, space)], 5
+        )
 
     def mark(sampler: str, steps: int, schedule: str) -> tuple[Any, str]:
         try:
@@ -216,8 +224,9 @@ def build(engine: Engine) -> None:
     opened.then(*schedules, queue=False, **quiet)
     gr.on([schedule.change, space.change], refresh, [picture, *settings], shown, queue=False, **quiet)
     seed.change(refresh, [picture, *settings], shown, queue=False, trigger_mode="always_last", **quiet)
-    chooser.select(choose, settings, [picture, own_error, *shown], queue=False, **quiet)
-    own.input(bring, [own, *settings], [picture, own_error, chooser, *shown], queue=False, **quiet)
+    picking = {**quiet, "queue": False, "trigger_mode": "multiple"}
+    chooser.select(choose, settings, [picture, own_error, *shown], **picking)
+    own.input(bring, [own, *settings], [picture, own_error, chooser, *shown], **picking)
     gr.on(
         [sampler.change, steps.change, schedule.change],
         mark,

@@ -79,11 +79,12 @@ def build(engine: Engine) -> None:
     quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
     light, heavy = {"queue": False, **quiet}, {**ENGINE, **quiet}
 
-    def at_start(*event: Any) -> Any:
+    def at_start(*event: Any) -> None:
         """Run this (function, inputs, outputs) once the first view is there."""
         if at_once[0] is not None:
-            return stage.opened(*event, **heavy)
-        return stage.opened(opened, None, [stage, status, generated], **light).then(*event, **heavy)
+            stage.opened(*event, **heavy)
+        else:
+            stage.opened(opened, None, [stage, status, generated], **light).then(*event, **heavy)
 
     with gr.Row(elem_classes="dp-columns"):
         with gr.Column(elem_classes="dp-rail"):

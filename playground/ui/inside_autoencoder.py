@@ -15,6 +15,7 @@ from playground.inside.autoencoder import GAIN, Cost, RoundTrip, channel_picture
 from playground.ui.add_noise import EXAMPLES, SAMPLES
 from playground.ui.endpoint import ENGINE
 from playground.ui.inside_format import count, image, milliseconds, shape
+from playground.ui.latest import Latest
 from playground.ui.markup import error, first_line
 
 WORDS = (
@@ -28,38 +29,44 @@ def build(engine: Engine, generated: gr.State, at_start: Callable[..., Any]) -> 
     """Builds the section; `generated` holds the latest picture of the walk.
 
     `at_start(function, inputs, outputs)` arranges that they run when the tab is opened, so that the section is never
-    empty, and returns that event.
+    empty.
     """
     side = engine.model.default_side
 
-    def examine(picture: Image.Image | None) -> Iterator[list[Any]]:
-        if picture is None:
-            yield [error("There is no generated picture yet; press Walk first."), gr.skip()]
-            return
+    latest = Latest()  # the later times of one picture must not lie over another
+
+    def examine(picture: Image.Image, unselect: bool) -> Iterator[list[Any]]:
+        gallery = gr.Gallery(selected_index=None) if unselect else gr.skip()
         try:
             costs = None
             for found in round_trip(engine, picture):
-                yield ["", view(found, costs)]
+                yield ["", view(found, costs), gallery]
                 # after the first pictures, because counting takes a while the first time
-                costs = cost(engine.model, picture.height, picture.width)
+                costs, gallery = cost(engine.model, picture.height, picture.width), gr.skip()
         except (ValueError, RuntimeError) as problem:
-            yield [error(first_line(problem)), gr.skip()]
+            yield [error(first_line(problem)), gr.skip(), gr.skip()]
 
-    def examined(picture: Image.Image | None) -> list[Any]:
-        *_, last = examine(picture)
-        return last
+    def own_picture(request: gr.Request, picture: Image.Image | None) -> Iterator[list[Any]]:
+        if picture is None:
+            yield [error("There is no generated picture yet; press Walk first."), gr.skip(), gr.skip()]
+            return
+        yield from latest.show(request.session_hash, examine(picture, unselect=True), object(), len(outputs))
 
-    def choose(chosen: gr.SelectData) -> list[Any]:
+    def choose(request: gr.Request, chosen: gr.SelectData) -> Iterator[list[Any]]:
         index = chosen.index
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(SAMPLES):
-            return [gr.skip(), gr.skip()]
-        return examined(pictures.open_picture(EXAMPLES / SAMPLES[index][0], side))
+            yield [gr.skip()] * len(outputs)
+            return
+        picture = pictures.open_picture(EXAMPLES / SAMPLES[index][0], side)
+        yield from latest.show(request.session_hash, examine(picture, unselect=False), object(), len(outputs))
 
-    def upload_(path: str | None) -> list[Any]:
+    def upload_(request: gr.Request, path: str | None) -> Iterator[list[Any]]:
         try:
-            return examined(pictures.open_picture(path or "", side))
+            picture = pictures.open_picture(path or "", side)
         except ValueError as problem:
-            return [error(str(problem)), gr.skip()]
+            yield [error(str(problem)), gr.skip(), gr.skip()]
+            return
+        yield from latest.show(request.session_hash, examine(picture, unselect=True), object(), len(outputs))
 
     gr.HTML(WORDS, elem_id="inside-autoencoder")
     with gr.Row(elem_classes="dpi-sources"):
@@ -80,15 +87,13 @@ def build(engine: Engine, generated: gr.State, at_start: Callable[..., Any]) -> 
             upload = gr.UploadButton("Upload your own", file_types=["image"], size="sm", elem_id="inside-upload")
     wrong = gr.HTML(elem_classes="dp-error", elem_id="inside-picture-error")
     shown = gr.HTML(elem_id="inside-vae", min_height=420)
-    outputs = [wrong, shown]
+    outputs = [wrong, shown, samples]
     options: dict[str, Any] = {**ENGINE, "api_visibility": "private", "show_progress": "hidden"}
-    unselected = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-    start = at_start(examine, [generated], outputs)
-    options["cancels"] = start  # its later times must not lie over another picture
-    samples.select(choose, None, outputs, trigger_mode="always_last", **options)
+    options["trigger_mode"] = "multiple"  # `latest` decides between two
+    at_start(own_picture, [generated], outputs)
+    samples.select(choose, None, outputs, **options)
     upload.upload(upload_, upload, outputs, **options)
-    own.click(examined, generated, outputs, **options)
-    gr.on([upload.upload, own.click], lambda: gr.Gallery(selected_index=None), None, samples, **unselected)
+    own.click(own_picture, generated, outputs, **options)
 
 
 def view(found: RoundTrip, costs: Cost | None) -> str:

@@ -5,7 +5,7 @@ was started by another button goes on and writes over the same pictures.
 """
 
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import Any
 
@@ -72,6 +72,21 @@ class Latest:
             # Gradio sends a generator's last update once more when it is over, by now perhaps over a later run's; and
             # of one without any update it empties every output.
             yield [gr.skip()] * outputs
+
+    def answer(self, page: str | None, values: Callable[[], list[Any]], outputs: int) -> list[Any]:
+        """What `values` gives; an update that changes nothing where something later was asked for meanwhile."""
+
+        def once() -> Generator[list[Any], None, None]:
+            yield values()
+
+        *_, last = self.show(page, once(), object(), outputs)
+        return last
+
+    def under_way(self, page: str | None) -> Any:
+        """What the page's run was asked for; None without a run."""
+        with self._guard:
+            run = self._runs.get(page or "")
+        return run and run.asked
 
     def stop(self, page: str | None) -> Any:
         """Ends the page's run, of which nothing is shown after this -> what it was asked for; None without a run."""

@@ -102,7 +102,9 @@ def build(engine: Engine) -> None:
                 info="0 is the picture.",
                 buttons=[],
                 elem_classes="dpp-field",
+                elem_id="pn-t",
             )
+            t.preprocess = lambda typed: typed  # Gradio's answers a typed 5000 with an error 500; `ask` with a sentence
             t_error = _error_slot()
             stage = gr.HTML(
                 views.stage(), js_on_load=ON_LOAD, elem_classes="dp-flush", apply_default_css=False, elem_id="pn-stage"
@@ -154,7 +156,7 @@ def build(engine: Engine) -> None:
             return [gr.skip(), "", "", "", error(str(problem))]
         return [views.stage(subject, answers, decoded), "", "", "", ""]
 
-    curves, guesses = Latest(), Latest()
+    curves, guesses, chosen_last = Latest(), Latest(), Latest()
     unchanged = [gr.skip()] * 4  # of what the curve shows
 
     def measure(
@@ -173,8 +175,9 @@ def build(engine: Engine) -> None:
             yield [*views.curves(timesteps, mean), views.curve_words(mean, n), (subject, caption, wrong, seed)]
 
     def settled(request: gr.Request, drawn: Any, subject: views.Subject | None, *fields: Any) -> Iterator[list[Any]]:
-        """A field was left: measure again, but only where something is different from what the curve shows."""
-        if drawn == (subject or sample(0), *fields):
+        """A field was left: measure again, but only where something is different from what the curve is about."""
+        *about, _draws = curves.under_way(request.session_hash) or [*(drawn or ()), None]
+        if about == [subject or sample(0), *fields]:
             yield unchanged
         else:
             yield from measure(request, subject, *fields)
@@ -210,27 +213,36 @@ def build(engine: Engine) -> None:
         except ValueError as problem:  # the latents became infinite
             yield [gr.skip(), error(str(problem))]
 
-    def choose(wrong: str, t: int, seed: int, chosen: gr.SelectData) -> list[Any]:
+    def choose(request: gr.Request, wrong: str, t: int, seed: int, chosen: gr.SelectData) -> list[Any]:
         index = chosen.index
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(SAMPLES):
             return [gr.skip()] * 8
-        caption = SAMPLES[index][2]
-        return [sample(index), caption, "", *ask(sample(index), caption, wrong, t, seed)]
 
-    def uploaded(path: str | None, wrong: str, t: int, seed: int) -> list[Any]:
-        try:
-            new = _look(engine, pictures.open_picture(path or "", side))
-        except ValueError as problem:
-            return [gr.skip(), gr.skip(), error(str(problem)), *[gr.skip()] * 6]
-        return [new, "", "", gr.Gallery(selected_index=None), *ask(new, "", wrong, t, seed)]
+        def asked() -> list[Any]:
+            caption = SAMPLES[index][2]
+            return [sample(index), caption, "", *ask(sample(index), caption, wrong, t, seed)]
+
+        return chosen_last.answer(request.session_hash, asked, 8)
+
+    def uploaded(request: gr.Request, path: str | None, wrong: str, t: int, seed: int) -> list[Any]:
+        def asked() -> list[Any]:
+            try:
+                new = _look(engine, pictures.open_picture(path or "", side))
+            except ValueError as problem:
+                return [gr.skip(), gr.skip(), error(str(problem)), *[gr.skip()] * 6]
+            return [new, "", "", gr.Gallery(selected_index=None), *ask(new, "", wrong, t, seed)]
+
+        return chosen_last.answer(request.session_hash, asked, 9)
 
     shown = [stage, caption_error, wrong_error, seed_error, t_error]
     drawn = gr.State(None)  # what the curve belongs to, but for the number of draws
     asking, curve = [subject, caption, wrong, t, seed], [loss_plot, change_plot, found, drawn]
     measuring = [subject, caption, wrong, seed]
     # Without the queue: one call of the network must not wait behind someone's grid.
-    picked = chooser.select(choose, [wrong, t, seed], [subject, caption, upload_error, *shown], **LIGHT)
-    sent = upload.upload(uploaded, [upload, wrong, t, seed], [subject, caption, upload_error, chooser, *shown], **LIGHT)
+    picking = {**LIGHT, "trigger_mode": "multiple"}
+    picked = chooser.select(choose, [wrong, t, seed], [subject, caption, upload_error, *shown], **picking)
+    settings = [upload, wrong, t, seed]
+    sent = upload.upload(uploaded, settings, [subject, caption, upload_error, chooser, *shown], **picking)
     gr.on([c.change for c in (t, caption, wrong, seed)], ask, asking, shown, trigger_mode="always_last", **LIGHT)
     for event in (picked, sent):
         event.then(measure, measuring, curve, **NEWEST)
