@@ -71,3 +71,20 @@ def test_dismissing_twice_or_without_a_team_does_nothing() -> None:
     for _ in range(2):
         threads.dismiss_team()
     assert torch.equal(torch.ones(300, 300) @ torch.ones(300, 300), expected)
+
+
+LEAVING = """
+import threading, time
+from playground import Recipe, open_engine
+
+engine = open_engine("pocket")
+cells = [Recipe(num_inference_steps=400, seed=seed) for seed in range(2)]
+threading.Thread(target=lambda: list(engine.run(cells)), daemon=True).start()
+while not engine.loop.seconds_per_evaluation:
+    time.sleep(0.05)
+"""
+
+
+def test_a_process_can_end_while_the_engine_computes() -> None:
+    done = subprocess.run([sys.executable, "-c", LEAVING], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]

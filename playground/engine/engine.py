@@ -1,5 +1,6 @@
 """One model on one device for all visitors: a thread that runs the loop, and the way in and out of it."""
 
+import atexit
 import logging
 import threading
 import time
@@ -19,6 +20,7 @@ from playground.models import LatentModel, load_model
 from playground.models.threads import dismiss_team
 from playground.recipe import Recipe
 
+LONGEST_TICK = 60.0  # seconds that the end of the process waits for one
 RESTARTED = "The engine stopped unexpectedly and was started again. Finished pictures are kept; Run draws the rest."
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,8 @@ class Engine:
         self.model = model
         self.loop = Loop(model)
         self._turns = Turns()  # of the model: one tick of the loop, or one piece of somebody's work between two ticks
+        # A thread that is inside torch when Python ends would abort the process.
+        atexit.register(self._turns.close, LONGEST_TICK)
         self._arrived: list[Request] = []
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None

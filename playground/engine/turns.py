@@ -16,11 +16,7 @@ class Turns:
     @contextmanager
     def one(self) -> Iterator[None]:
         """Wait for the turn, and pass it on at the end."""
-        mine = threading.Event()
-        with self._guard:
-            self._queue.append(mine)
-            if self._queue[0] is mine:
-                mine.set()
+        mine = self._stand_in_line()
         mine.wait()
         try:
             yield
@@ -29,3 +25,16 @@ class Turns:
                 self._queue.popleft()
                 if self._queue:
                     self._queue[0].set()
+
+    def close(self, seconds: float) -> None:
+        """Nobody gets a turn after this. Waits for the one under way, at most so long."""
+        self._stand_in_line().wait(seconds)
+
+    def _stand_in_line(self) -> threading.Event:
+        """Set when it is this one's turn."""
+        mine = threading.Event()
+        with self._guard:
+            self._queue.append(mine)
+            if self._queue[0] is mine:
+                mine.set()
+        return mine
