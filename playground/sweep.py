@@ -116,7 +116,7 @@ def _number(text: str, field: str) -> float:
     wanted = "a whole number" if field in _WHOLE else "a number"
     shown = text if len(text) <= 20 else text[:17] + "…"
     try:
-        value = float(text)
+        value = float(text.replace("−", "-"))  # as the page writes it
     except ValueError:
         raise ValueError(f"“{shown}” is not {wanted}.") from None
     if not math.isfinite(value) or (field in _WHOLE and value != int(value)):

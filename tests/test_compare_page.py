@@ -184,6 +184,7 @@ def test_a_cell_opens_with_its_recipe_and_escape_closes_it(page: Page) -> None:
         dialog.get_by_role("link", name="Download PNG with its recipe").click()
     from playground.store import from_png
 
+    assert re.fullmatch(r"pocket-0-[0-9a-f]{8}\.png", download.value.suggested_filename)
     saved = from_png(download.value.path().read_bytes())
     assert saved.recipe == Recipe(prompt="red apple, blue background", guidance_scale=9, seed=0)
     page.keyboard.press("Escape")

@@ -82,3 +82,7 @@ def test_a_sweep_refuses_what_could_not_run(axes: dict) -> None:
 def test_a_sweep_refuses_too_many_cells() -> None:
     with pytest.raises(ValueError, match="at most 64 pictures; this one would have 65"):
         Sweep(Recipe(), {"seed": list(range(MOST_CELLS + 1))})
+
+
+def test_a_minus_is_read_as_the_page_writes_it() -> None:
+    assert parse_numbers("−1, 0, −0.5", "loras.ink") == [-1, 0, -0.5]

@@ -51,6 +51,7 @@ class GridFilm:
             y="distance",
             x_title="share of the run, %",
             y_title="distance of two x̂₀",
+            y_lim=[0, None],
             height=200,
             visible=False,
             elem_id="film-curve",

@@ -48,7 +48,7 @@ function open(picture) {
   const actions = document.createElement("p");
   const take = document.createElement("a");
   take.href = image.src;
-  take.download = `${recipe.model}-${recipe.seed}.png`;
+  take.download = image.src.split("/").at(-1);
   take.textContent = "Download PNG with its recipe";
   const copy = button("Copy recipe", async () => {
     const done = await toClipboard(JSON.stringify(recipe, null, 2), dialog).then(() => true, () => false);

@@ -59,8 +59,10 @@ class Grid:
                 cell.picture = data_url(event.preview)
         elif isinstance(event, Done):
             result = event.result
-            cell.state, cell.progress, cell.picture = "done", 1.0, FILES.url(to_png(result))
-            cell.note = f"{result.seconds:.2f} s · {result.evaluations} evaluations"
+            cell.state, cell.progress, cell.picture = "done", 1.0, FILES.url(to_png(result), file_name(result.recipe))
+            cell.note = (
+                f"{result.seconds:.2f} s · {result.evaluations} evaluation{'' if result.evaluations == 1 else 's'}"
+            )
             if event.stored:
                 cell.note += " · kept"
             else:
@@ -104,6 +106,11 @@ def value_label(axis: str, value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.15g}"
     return str(value) if value != "" else "none"
+
+
+def file_name(recipe: Recipe) -> str:
+    """What a downloaded picture is called; the same recipe always has the same name."""
+    return f"{recipe.model}-{recipe.seed}-{recipe.digest()[:8]}.png"
 
 
 def lora_label(name: str, weight: float) -> str:
