@@ -122,5 +122,6 @@ def test_picture_files_are_written_once_and_bounded(tmp_path: Path, monkeypatch:
     assert not paths[1].parent.exists()
     written = newest.stat().st_mtime_ns
     assert files.path(b"\x09") == str(newest) and newest.stat().st_mtime_ns == written
+    assert Path(files.path(b"\x08", "../../up.png")).is_relative_to(tmp_path)  # a name is no way out of the folder
     large = Path(files.path(b"1234", "large.png"))  # more than fits: alone
     assert large.exists() and not any(p.exists() for p in [*paths, newest])

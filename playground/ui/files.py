@@ -22,7 +22,7 @@ class PictureFiles:
 
     def path(self, data: bytes, name: str = "picture.png") -> str:
         """Write the file unless it is there, and forget the oldest ones."""
-        path = Path(get_upload_folder()).resolve() / hashlib.sha256(data).hexdigest() / name
+        path = Path(get_upload_folder()).resolve() / hashlib.sha256(data).hexdigest() / Path(name).name
         with self._lock:
             if not path.exists():
                 _write(path, data)
