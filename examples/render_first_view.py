@@ -6,7 +6,7 @@ python -m examples.render_first_view
 from playground import open_engine
 from playground.engine import Done
 from playground.store import to_png
-from playground.ui.shipped import examples, first_view_files
+from playground.ui.shared.shipped import examples, first_view_files
 
 if __name__ == "__main__":
     sweep = examples()[0].sweep

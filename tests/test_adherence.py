@@ -22,7 +22,7 @@ from examples.train_pocket.token_labels import labels
 from playground import Recipe
 from playground.engine import Done, Engine
 from playground.models.adherence import FOLDER, HEADS_FILE, Adherence
-from playground.models.latent import REGISTERED
+from playground.models.families.sd import REGISTERED
 
 POCKET = REGISTERED["pocket"]
 ROWS = {thing.name: i for i, thing in enumerate(table())}

@@ -21,7 +21,7 @@ from examples.train_pocket.scenes import as_dict
 from examples.train_pocket.things import COMMON, HERE, table
 from playground import Recipe, Sweep
 from playground.engine import Engine
-from playground.models.latent import REGISTERED
+from playground.models.families.sd import REGISTERED
 from playground.store import Store
 
 POCKET = REGISTERED["pocket"]
@@ -254,7 +254,7 @@ def test_the_cards_sweeps_are_python_that_gives_the_strips(measured: str) -> Non
 
 
 def test_the_page_says_what_was_measured_of_guidance(report: dict) -> None:
-    from playground.ui.shipped import measured_guidance
+    from playground.ui.shared.shipped import measured_guidance
 
     said = [int(share) for share in re.findall(r"(\d+)\u00a0%", measured_guidance())]
     assert said == [round(100 * report["guidance"][scale]["top1"]) for scale in ("1", "5", "20")]

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 
-from playground.models.preview import UPSAMPLE, PreviewDecoder
+from playground.models.running.preview import UPSAMPLE, PreviewDecoder
 
 from .scenes import SIZE, draw
 from .sprites import Sprites

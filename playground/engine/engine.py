@@ -17,7 +17,7 @@ from playground.engine.loop import Loop
 from playground.engine.request import Request
 from playground.engine.turns import Turns
 from playground.models import LatentModel, load_model
-from playground.models.threads import dismiss_team
+from playground.models.running.threads import dismiss_team
 from playground.recipe import Recipe
 
 LONGEST_TICK = 60.0  # seconds that the end of the process waits for one

@@ -7,8 +7,14 @@ import gradio as gr
 
 from playground.engine import Engine
 from playground.store import Store
-from playground.ui import add_noise, api, compare, denoise, inside, predict_noise, theme
-from playground.ui.endpoint import THREADS
+from playground.ui import theme
+from playground.ui.add_noise import tab as add_noise
+from playground.ui.compare import api
+from playground.ui.compare import tab as compare
+from playground.ui.denoise import tab as denoise
+from playground.ui.inside import tab as inside
+from playground.ui.predict_noise import tab as predict_noise
+from playground.ui.shared.endpoint import THREADS
 
 LARGEST_UPLOAD = "8mb"
 PRECISIONS = {"torch.float32": "fp32", "torch.float16": "fp16", "torch.bfloat16": "bf16"}

@@ -5,10 +5,10 @@ from pathlib import Path
 import gradio as gr
 from gradio.themes.utils import colors, sizes
 
-from playground.ui.add_noise import CSS as ADD_NOISE_CSS
-from playground.ui.denoise import CSS as DENOISE_CSS
-from playground.ui.inside import CSS as INSIDE_CSS
-from playground.ui.predict_noise import CSS as PREDICT_NOISE_CSS
+from playground.ui.add_noise.tab import CSS as ADD_NOISE_CSS
+from playground.ui.denoise.tab import CSS as DENOISE_CSS
+from playground.ui.inside.tab import CSS as INSIDE_CSS
+from playground.ui.predict_noise.tab import CSS as PREDICT_NOISE_CSS
 
 HERE = Path(__file__).parent
 SYSTEM_FONT = ("ui-sans-serif", "system-ui", "sans-serif")

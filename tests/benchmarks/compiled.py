@@ -9,7 +9,7 @@ from diffusers import StableDiffusionPipeline
 
 from playground import open_engine
 from playground.models import default_device
-from playground.models.latent import REGISTERED
+from playground.models.families.sd import REGISTERED
 from tests.benchmarks.grid_vs_pipeline import AGAINST, FIVE, GUIDANCE
 from tests.benchmarks.measure import draw, interleaved, main, pipeline_loop, ratio
 

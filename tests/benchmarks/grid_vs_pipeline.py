@@ -11,7 +11,7 @@ from diffusers import StableDiffusionPipeline
 
 from playground import Recipe, Sweep, open_engine
 from playground.models import default_device
-from playground.models.latent import REGISTERED
+from playground.models.families.sd import REGISTERED
 from tests.benchmarks.measure import draw, interleaved, main, pipeline_loop, ratio
 
 BASE = Recipe(prompt="red apple, blue background", seed=7)

@@ -7,7 +7,8 @@ import torch
 
 from playground.engine import Engine
 from playground.engine.capacity import Capacity
-from playground.models import default_dtype, device
+from playground.models import default_dtype
+from playground.models.running import device
 
 GB = 2**30
 CPU = torch.device("cpu")

@@ -8,7 +8,7 @@ import torch
 
 from playground import Recipe
 from playground.inside import attention, autoencoder, film, grid_film, guess, latent_noise, pipeline, prediction
-from playground.ui.shipped import EXAMPLES
+from playground.ui.shared.shipped import EXAMPLES
 
 APPLE = EXAMPLES / "first_view" / "2.png"
 CAPTION = "red apple, blue background"

@@ -1,0 +1,134 @@
+"""LoRAs by row: one U-Net call serves rows with different LoRAs and weights, and rows without.
+
+W x + Σ weight · scaling · B(A x): the sum is added to each touched module's output for the rows that ask for it, as
+S-LoRA does for language models (Sheng et al. 2023, https://arxiv.org/abs/2311.03285). The weights W never change.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from playground.models.lora.file import Change, read
+from playground.recipe import check_known_loras
+
+KEPT = 32  # files, and combinations of files, kept in memory; one of Pocket's is about a megabyte
+
+Weights = Sequence[tuple[str, float]]  # one row's LoRAs: (name, weight)
+
+
+@dataclass(frozen=True, eq=False)
+class Blend:
+    """The changes of several LoRAs to one module, side by side, so that one product serves all of them."""
+
+    down: Tensor  # (R, in) or (R, in, k, k), R the ranks of all together
+    up: Tensor  # (out, R) or (out, R, 1, 1)
+    owner: Tensor  # (R,) which of the LoRAs a rank belongs to
+    scaling: Tensor  # (R,) that LoRA's α / r, fp32
+
+    def change(self, module: nn.Module, x: Tensor, weights: Tensor) -> Tensor:
+        """x (rows, …, in) or (rows, in, h, w), weights (rows, LoRAs) -> Σ weight · scaling · B(A x)"""
+        scales = weights[:, self.owner] * self.scaling  # (rows, R), fp32
+        if isinstance(module, nn.Conv2d):
+            inner = F.conv2d(x, self.down, None, module.stride, module.padding, module.dilation)
+            return F.conv2d((inner * scales[:, :, None, None]).to(x.dtype), self.up)
+        inner = F.linear(x, self.down)  # (rows, …, R)
+        return F.linear((inner * scales.reshape(len(x), *[1] * (x.ndim - 2), -1)).to(x.dtype), self.up)
+
+
+class Loras:
+    """The LoRA files of one folder, by name: NAME.safetensors. Nothing outside the folder can be named."""
+
+    def __init__(self, unet: nn.Module, folder: Path | None, device: torch.device, dtype: torch.dtype) -> None:
+        self._unet, self._device, self._dtype = unet, device, dtype
+        self._paths = {path.stem: path for path in sorted(folder.glob("*.safetensors"))} if folder else {}
+        self._digests = {name: _digest(path) for name, path in self._paths.items()}
+        self._changes = lru_cache(KEPT)(self._read)
+        self._blends = lru_cache(KEPT)(self._blended)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._paths)
+
+    def digest(self, name: str) -> str | None:
+        """64 hexadecimal digits over a LoRA's file; None for an unknown name."""
+        return self._digests.get(name)
+
+    def check_known(self, loras: Weights) -> None:
+        """Raises ValueError, which lists the known ones, where a name is not among them."""
+        check_known_loras((name for name, _ in loras), self.names)
+
+    def check(self, loras: Weights) -> None:
+        """Raises ValueError with one sentence where a name is unknown or a file that is needed cannot be used."""
+        self.check_known(loras)
+        for name, weight in loras:
+            if weight:
+                self._changes(name)
+
+    @contextmanager
+    def added(self, rows: Sequence[Weights]) -> Iterator[None]:
+        """While open, row i of what the U-Net computes has the LoRAs rows[i]. One call of the U-Net at a time."""
+        names = tuple(sorted({name for row in rows for name, weight in row if weight}))
+        weights = torch.tensor([[dict(row).get(name, 0.0) for name in names] for row in rows])  # (rows, LoRAs)
+        chosen = weights.any(1).nonzero()[:, 0]  # rows that have any
+        every = len(chosen) == len(rows)
+        weights, chosen = weights[chosen].to(self._device), chosen.to(self._device)
+        handles = []
+        try:
+            for path, blend in self._blends(names).items():
+                hook = _adding(blend, weights, None if every else chosen)
+                handles.append(self._unet.get_submodule(path).register_forward_hook(hook))
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _read(self, name: str) -> dict[str, Change]:
+        self.check_known([(name, 1.0)])
+        path = self._paths[name]
+        try:
+            changes = read(path, self._unet)
+            if _digest(path) != self._digests[name]:
+                raise ValueError("its file has changed since the playground was started")
+        except (ValueError, OSError) as error:
+            raise ValueError(f"The LoRA {name} cannot be used: {error}.") from error
+        return changes
+
+    def _blended(self, names: tuple[str, ...]) -> dict[str, Blend]:
+        """Module path -> the changes of these LoRAs to it, on the model's device in its precision."""
+        found: dict[str, list[tuple[int, Change]]] = {}
+        for i, name in enumerate(names):
+            for path, change in self._changes(name).items():
+                found.setdefault(path, []).append((i, change))
+        return {path: self._side_by_side(changes) for path, changes in found.items()}
+
+    def _side_by_side(self, changes: list[tuple[int, Change]]) -> Blend:
+        here = {"device": self._device, "dtype": self._dtype}
+        ranks = torch.tensor([len(change.down) for _, change in changes])
+        return Blend(
+            torch.cat([change.down for _, change in changes]).to(**here),
+            torch.cat([change.up for _, change in changes], 1).to(**here),
+            torch.tensor([i for i, _ in changes]).repeat_interleave(ranks).to(self._device),
+            torch.tensor([change.scaling for _, change in changes]).repeat_interleave(ranks).to(self._device),
+        )
+
+
+def _adding(blend: Blend, weights: Tensor, chosen: Tensor | None) -> Callable[..., Tensor]:
+    """A forward hook that adds the change to the chosen rows, or to every row."""
+
+    def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+        if chosen is None:
+            return output + blend.change(module, inputs[0], weights)
+        return output.index_add(0, chosen, blend.change(module, inputs[0][chosen], weights))
+
+    return hook
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

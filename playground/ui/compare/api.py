@@ -1,0 +1,55 @@
+"""The endpoint for programs: a sweep as JSON in, picture files and numbers out."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from playground.engine import Done, Engine, Failed
+from playground.recipe import Recipe
+from playground.render import check_cost, render
+from playground.store import Store, to_png
+from playground.sweep import Sweep
+from playground.ui.shared.endpoint import ENGINE, register
+from playground.ui.shared.files import FILES
+
+REPEAT = 1.0  # seconds between two answers, also where nothing is new: a caller who has left is noticed only at one
+
+
+def build(engine: Engine, store: Store) -> None:
+    """Register `/render_grid`; it has no visible part."""
+
+    def render_grid(sweep: dict[str, Any]) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:
+        """Render a sweep: {"base": {…recipe…}, "axes": {"field": [values]}} -> PNG files and one row per cell."""
+        cells = Sweep.from_dict(sweep).recipes()
+        check_cost(engine, store, cells)
+        yield from _rendered(cells)
+
+    def _rendered(cells: list[Recipe]) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:
+        files: dict[int, str] = {}
+        rows: dict[int, dict[str, Any]] = {}
+        told = time.perf_counter()
+        for event in render(engine, store, cells, previews=False):
+            if isinstance(event, Done):
+                result = event.result
+                name = f"{event.cell:02d}-{result.recipe.digest()[:12]}.png"
+                files[event.cell] = FILES.path(to_png(result), name)
+                rows[event.cell] = {
+                    "recipe": result.recipe.to_dict(),
+                    "digest": result.recipe.digest(),
+                    "file": name,
+                    "seconds": result.seconds,
+                    "evaluations": result.evaluations,
+                    "shared": result.shared,
+                    "kept": event.stored,
+                }
+            elif isinstance(event, Failed):
+                rows[event.cell] = {"recipe": cells[event.cell].to_dict(), "error": event.reason}
+            elif time.perf_counter() - told < REPEAT:
+                continue
+            told = time.perf_counter()
+            yield [files[i] for i in sorted(files)], [rows[i] for i in sorted(rows)]
+
+    outputs = [gr.Files(label="pictures", render=False), gr.JSON(label="cells", render=False)]
+    register(render_grid, "render_grid", [gr.JSON(label="sweep", render=False)], outputs, **ENGINE)

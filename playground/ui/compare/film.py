@@ -1,0 +1,148 @@
+"""One scrubber for the whole grid: every cell at the same point of its run, and how far the cells are apart there."""
+
+import io
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+from PIL import Image
+
+from playground.engine import Engine
+from playground.inside.grid_film import CellFilm, Films, apart, strips
+from playground.recipe import Recipe
+from playground.render import missing
+from playground.store import Store
+from playground.sweep import Sweep
+from playground.ui.compare.grid import Grid
+from playground.ui.shared.endpoint import ENGINE
+from playground.ui.shared.files import FILES
+from playground.ui.shared.latest import Latest
+
+HERE = Path(__file__).parent
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+EMPTY = pd.DataFrame({"share": [], "distance": []})
+CURVE_NEEDS = 2  # cells of one size
+GRID, FILM = "grid", "film"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the latest run of the Compare tab is about."""
+
+    what: str  # GRID or FILM
+    sweep: Sweep
+    view: Grid | None = field(default=None, compare=False)  # as far as it has grown
+
+
+class GridFilm:
+    """The components under the grid; `clear` gives their values when another grid takes its place."""
+
+    def __init__(self) -> None:
+        self.ask = gr.Button("Step through this grid", size="sm", visible=False, elem_id="film-ask")
+        self.bar = gr.HTML("", js_on_load=(HERE / "film.js").read_text(encoding="utf-8"), elem_id="grid-film")
+        self.curve = gr.LinePlot(
+            EMPTY,
+            x="share",
+            y="distance",
+            x_title="share of the run, %",
+            y_title="distance of two x̂₀",
+            y_lim=[0, None],
+            height=200,
+            visible=False,
+            elem_id="film-curve",
+        )
+        self.outputs = [self.ask, self.bar, self.curve]
+
+    def clear(self, ready: bool) -> list[Any]:
+        """`ready`: a finished grid stands above, whose runs can be stepped through."""
+        return [gr.update(visible=ready), "", gr.update(value=EMPTY, visible=False)]
+
+    def wire(self, engine: Engine, store: Store, films: Films, shown_sweep: gr.State, latest: Latest) -> None:
+        """`latest` is that of the grid above, so that Stop ends this too and another grid is not written over."""
+
+        def show(request: gr.Request, shown: dict[str, Any] | None) -> Iterator[list[Any]]:
+            if shown is None:  # forgotten by the server, after hours without a word from the page
+                yield [gr.skip(), _paragraph("Run the grid again; then its steps can be shown."), gr.skip()]
+                return
+            sweep = Sweep.from_dict(shown)
+            updates = collect(sweep.recipes())
+            yield from latest.show(request.session_hash, updates, Asked(FILM, sweep), len(self.outputs))
+
+        def collect(recipes: list[Recipe]) -> Iterator[list[Any]]:
+            yield [gr.update(visible=False), _paragraph("Collecting the steps …"), gr.skip()]
+            unfinished = missing(engine, store, recipes)
+            for done, total in films.record([recipe for recipe in recipes if recipe not in unfinished]):
+                if done % 8 == 0:
+                    yield [
+                        gr.skip(),
+                        _paragraph(f"Running kept cells once more for their steps: {done} of {total}"),
+                    ] + [gr.skip()]
+            found = [films.get(recipe) for recipe in recipes]
+            if not any(found):
+                yield [
+                    gr.update(visible=True),
+                    _paragraph("There are no steps to show; run the grid again."),
+                    gr.skip(),
+                ]
+                return
+            yield [gr.skip(), bar(engine, recipes, found), curve(found)]
+
+        self.ask.click(show, shown_sweep, self.outputs, trigger_mode="multiple", **ENGINE, **QUIET)
+
+
+def bar(engine: Engine, recipes: list[Recipe], films: list[CellFilm | None]) -> str:
+    """The scrubber's HTML; what the script needs is in its data, as numbers and addresses of picture strips."""
+    found = [film for film in films if film]
+    pictures = iter(strips(engine, [latents for film in found for latents in (film.x0, film.seen)]))
+    cells = [None if film is None else _cell(film, next(pictures), next(pictures)) for film in films]
+    most = max(len(film.calls) for film in found)
+    calls = {recipe.num_inference_steps for recipe in recipes}
+    note = (
+        "All cells stand at the same step."
+        if len(calls) == 1 and len({film.of for film in found}) == 1
+        else "The cells have runs of different length, so each stands at the same share of its own run."
+    )
+    return (
+        f'<div class="dp-scrub" data-cells="{escape(json.dumps(cells), quote=True)}" data-frames="{most}">'
+        '<button type="button" class="dp-play" aria-label="Play">▶</button>'
+        f'<input type="range" min="1" max="{most + 1}" value="{most + 1}" aria-label="Point of the run">'
+        '<output aria-live="polite"></output>'
+        '<fieldset><legend class="dp-hidden">What to show</legend>'
+        '<label><input type="radio" name="dp-view" value="x0" checked> predicted x̂₀</label>'
+        '<label><input type="radio" name="dp-view" value="xt"> noisy x_t</label></fieldset>'
+        f"<p>{note} Drawn by the quick decoder; the last position is the finished picture. Below: how far the cells "
+        "are apart, the root mean square difference of two cells' x̂₀ per latent value, over all pairs.</p></div>"
+    )
+
+
+def curve(films: list[CellFilm | None]) -> Any:
+    """The distance plot, where at least two cells have latents of one size."""
+    found = [film for film in films if film]
+    if len(found) < CURVE_NEEDS or len({film.x0.shape[1:] for film in found}) > 1:
+        return gr.update(visible=False)
+    return gr.update(value=apart(found), visible=True)
+
+
+def _cell(film: CellFilm, x0: Image.Image, x_t: Image.Image) -> dict[str, Any]:
+    return {
+        "x0": _url(x0),
+        "xt": _url(x_t),
+        "calls": film.calls,
+        "of": film.of,
+        "t": [round(t, 1) for t in film.timesteps],
+    }
+
+
+def _url(picture: Image.Image) -> str:
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=88)
+    return FILES.url(buffer.getvalue(), "strip.jpg")
+
+
+def _paragraph(text: str) -> str:
+    return f'<p class="dp-quiet">{escape(text)}</p>'

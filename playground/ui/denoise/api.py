@@ -1,0 +1,57 @@
+"""/denoise for programs: a recipe as JSON in; x̂₀ of every step, the final picture and each step's numbers out."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import gradio as gr
+
+from playground.engine import Engine
+from playground.inside.film import Ending, check, film
+from playground.inside.guidance import numbers
+from playground.recipe import Recipe
+from playground.store import to_png
+from playground.ui.shared.endpoint import ENGINE, register
+from playground.ui.shared.files import FILES
+from playground.ui.shared.html import png
+
+
+def build(engine: Engine) -> None:
+    """Register `/denoise`; it has no visible part."""
+
+    def denoise(recipe: dict[str, Any]) -> Iterator[tuple[list[str], dict[str, Any]]]:
+        """One run, step by step: {"prompt": …, "sampler": …, …} -> PNG files and {"recipe", "steps", "end"}.
+
+        Files: x̂₀ before each step (a quick preview), then the finished picture. Of runs with more than 60 network
+        calls every n-th is kept. Each step has k (calls made before it), t, sigma, log_snr, step_sigma, norm_cond,
+        norm_uncond, norm_difference, norm_eps, cosine and file. "unconditional": "used", or "shown only" where the
+        run has no guidance and the unconditional pass was made for its numbers alone.
+        """
+        checked = Recipe.from_dict(recipe)
+        check(engine, [checked])
+        yield from _shots(engine, checked)
+
+    outputs = [gr.Files(label="pictures", render=False), gr.JSON(label="steps", render=False)]
+    register(denoise, "denoise", [gr.JSON(label="recipe", render=False)], outputs, **ENGINE)
+
+
+def _shots(engine: Engine, recipe: Recipe) -> Iterator[tuple[list[str], dict[str, Any]]]:
+    files: list[str] = []
+    told: dict[str, Any] = {
+        "recipe": recipe.to_dict(),
+        "digest": recipe.digest(),
+        "unconditional": "used" if recipe.guided else "shown only",
+        "steps": [],
+        "end": None,
+    }
+    for shot in film(engine, recipe):
+        if isinstance(shot, Ending):
+            name = f"picture-{recipe.digest()[:12]}.png"
+            files.append(FILES.path(to_png(shot.result), name))
+            told["end"] = {"k": shot.of, "sigma": shot.level.sigma, "file": name}
+        elif shot.pictures is not None:
+            name = f"x0-{shot.k:04d}.png"
+            files.append(FILES.path(png(shot.pictures["x0"]), name))
+            told["steps"].append({**numbers(shot), "file": name})
+        else:
+            continue
+        yield files, told

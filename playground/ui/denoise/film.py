@@ -1,0 +1,112 @@
+"""A film on its way to the browser: one line of JSON per shot, so that every picture is sent once.
+
+The stage's value is a text that only grows, of which Gradio sends the growth. First line: what is known before the
+first network call (noise levels, labels). Then one line per kept frame, and one for each run's ending.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from PIL import Image
+
+from playground.engine import Engine
+from playground.export.film import sheet, to_gif, to_mp4, to_webp
+from playground.inside.film import DIFFERENCE_GAIN, Ending, Frame, kept_every, levels, steps_taken
+from playground.inside.guidance import anatomy, numbers
+from playground.recipe import Recipe
+from playground.samplers import SAMPLERS
+from playground.ui.denoise.form import value_words
+from playground.ui.shared.html import data_url
+
+RULER_STEPS = 60  # runs of more steps are drawn without the shorter runs beside them
+NOISE = ("eps", "eps_cond", "eps_uncond", "difference")  # a latent a pixel: kept exactly
+
+
+class Lines:
+    """Takes the shots of one or two runs; gives the growing text for the stage, and the files at the end."""
+
+    def __init__(self, engine: Engine, recipes: Sequence[Recipe], varied: str | None) -> None:
+        self._engine, self.recipes, self._varied = engine, recipes, varied
+        schedule = engine.model.scheduler_config
+        self._levels = [levels(recipe, schedule) for recipe in recipes]
+        self._kept: list[dict[int, tuple[Image.Image, Image.Image]]] = [{} for _ in recipes]  # k -> x_t, x̂₀
+        head = {
+            "gain": DIFFERENCE_GAIN,
+            "T": int(schedule["num_train_timesteps"]),
+            "vae": engine.model.preview_decoder is None,
+            "runs": [self._head(i) for i in range(len(recipes))],
+        }
+        self.text = json.dumps(head) + "\n"
+
+    def _head(self, i: int) -> dict[str, Any]:
+        recipe, stands = self.recipes[i], self._levels[i]
+        sampler = SAMPLERS[recipe.sampler]
+        of = len(stands) - 1
+        return {
+            "title": value_words(self._varied, getattr(recipe, self._varied)) if self._varied else "",
+            "of": of,
+            "every": kept_every(of),
+            "steps": recipe.num_inference_steps,
+            "sampler": sampler.label,
+            "unit": "step" if of == recipe.num_inference_steps else "call",
+            "guided": recipe.guided,
+            "negative": bool(recipe.negative_prompt),
+            "w": recipe.guidance_scale,
+            "width": recipe.width,
+            "height": recipe.height,
+            "t": [level.t for level in stands],
+            "sigma": [level.sigma for level in stands],
+            "taken": [steps_taken(recipe, k) for k in range(of + 1)],
+        }
+
+    def take(self, i: int, shot: Frame | Ending) -> bool:
+        """Add a shot of run i; False for a frame that is not kept."""
+        if isinstance(shot, Ending):
+            self._kept[i][shot.of] = (shot.result.image, shot.result.image)
+            # the shorter runs of the ruler come last: some samplers take long to lay out a schedule
+            own = own_runs(shot.result.recipe, self._engine.model.scheduler_config)
+            line = {"run": i, "k": shot.of, "x0": data_url(shot.result.image), "own": own}
+        elif shot.pictures is None:
+            return False
+        else:
+            shown = shot.pictures
+            self._kept[i][shot.k] = (shown["x_t"], shown["x0"])
+            urls = {name: data_url(picture, exact=name in NOISE) for name, picture in shown.items()}
+            line = {"run": i, **numbers(shot), **urls, "largest": vars(anatomy(shot).largest)}
+        self.text += json.dumps(line) + "\n"
+        return True
+
+    def files(self) -> dict[str, bytes]:
+        """File name -> the whole film: x_t and x̂₀ of each run, runs below each other, matched by step share."""
+        longest = max(range(len(self.recipes)), key=lambda i: len(self._kept[i]))
+        sheets = []
+        for k in self._kept[longest]:
+            share = k / (len(self._levels[longest]) - 1)
+            sheets.append(sheet([self._row(i, share) for i in range(len(self.recipes))]))
+        return {"film.gif": to_gif(sheets), "film.webp": to_webp(sheets), "film.mp4": to_mp4(sheets)}
+
+    def _row(self, i: int, share: float) -> list[tuple[str, Image.Image]]:
+        of = len(self._levels[i]) - 1
+        k = max(k for k in self._kept[i] if k <= share * of + 1e-9)
+        t = self._levels[i][k].t
+        where = "the finished picture" if t is None else f"x_t, {k} of {of}, t = {t:.0f}"
+        x_t, x0 = self._kept[i][k]
+        return [(where, x_t), ("decoded by the VAE" if t is None else "predicted x0", x0)]
+
+
+def own_runs(recipe: Recipe, schedule: Mapping[str, Any]) -> list[list[float] | None]:
+    """At n, the timesteps of this recipe's own run with n steps, 0 … its own number of them.
+
+    None where the sampler cannot run with so few; an empty list where the recipe has more than RULER_STEPS steps.
+    """
+    if recipe.num_inference_steps > RULER_STEPS:
+        return []
+    runs: list[list[float] | None] = [None]
+    for n in range(1, recipe.num_inference_steps + 1):
+        try:
+            shorter = levels(recipe.replace(num_inference_steps=n), schedule)
+        except ValueError:
+            shorter = ()
+        runs.append([level.t for level in shorter[:-1]] or None)
+    return runs

@@ -1,0 +1,136 @@
+"""Where each word looks: cross-attention maps over the picture, computed when they are asked for."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from playground.engine import Engine
+from playground.inside.attention import Attention, entries, levels, shares, watch, word_map
+from playground.recipe import Recipe
+from playground.ui.inside.form import Form
+from playground.ui.inside.format import milliseconds, say
+from playground.ui.shared.endpoint import ENGINE
+from playground.ui.shared.html import data_url, error, first_line
+from playground.ui.shared.latest import Latest
+
+HERE = Path(__file__).parent
+SKELETON: str = (HERE / "attention.html").read_text("utf-8")  # without placeholders: no text can enter it
+SCRIPT: str = (HERE / "attention.js").read_text("utf-8")
+OTHER = "blue apple, red background"  # the same words as in the first view, in other roles
+
+
+@dataclass(frozen=True)
+class Section:
+    latest: Latest  # for Stop
+    status: gr.HTML
+
+
+def build(engine: Engine, form: Form) -> Section:
+    """Builds the section and wires it."""
+
+    latest = Latest()
+
+    def look(request: gr.Request, other: str | None, *values: Any) -> Iterator[list[Any]]:
+        recipe, errors = form.read(values)
+        if recipe is None:
+            yield [*errors, "", gr.skip(), say("A field on the left needs another value.")]
+            return
+        try:
+            recipes = [recipe] + ([recipe.replace(prompt=other)] if other and other.strip() else [])
+        except ValueError as problem:
+            yield [*errors, error(str(problem)), gr.skip(), gr.skip()]
+            return
+        yield from latest.show(request.session_hash, compare(recipes, errors), recipes, len(outputs))
+
+    def compare(recipes: list[Recipe], errors: list[str]) -> Iterator[list[Any]]:
+        skipped = [gr.skip()] * len(errors)
+        yield [*errors, "", gr.skip(), say("Starting …")]
+        found: list[Attention] = []
+        try:
+            for recipe in recipes:
+                for event in watch(engine, recipe):
+                    if isinstance(event, Attention):
+                        found.append(event)
+                        continue
+                    k, of = event
+                    text = (
+                        f"Prompt {len(found) + 1} of {len(recipes)}: U-Net call {k} of {of}, with its attention kept."
+                    )
+                    yield [*skipped, gr.skip(), gr.skip(), say(text)]
+        except (ValueError, RuntimeError, ArithmeticError) as problem:
+            yield [*skipped, error(first_line(problem)), gr.skip(), ""]
+            return
+        yield [*skipped, gr.skip(), payload(found), say(said(found))]
+
+    gr.HTML(
+        '<section class="dpi-section"><h2>Where each word looks</h2><p>Cross-attention is where the words enter the '
+        "picture: at every step each place asks, and every token answers with a share. The shares of one place sum to "
+        "1. Looking costs a run of its own, so it is computed only when asked for.</p></section>",
+        elem_id="inside-attention",
+    )
+    with gr.Row(elem_classes="dpi-ask"):
+        other = gr.Textbox(
+            OTHER, label="Compare with", info="A second prompt with the same noise; leave empty for none.",
+            elem_id="inside-other", scale=3, max_lines=3,
+        )  # fmt: skip
+        button = gr.Button("Look", elem_id="inside-look", scale=1, min_width=120)
+    other_error = gr.HTML(elem_classes="dp-error", elem_id="inside-other-error")
+    status = gr.HTML(elem_classes="dp-total", elem_id="inside-attention-status")
+    stage = gr.HTML(html_template=SKELETON, js_on_load=SCRIPT, apply_default_css=False, elem_id="inside-maps")
+    outputs = [*form.errors.values(), other_error, stage, status]
+    options: dict[str, Any] = {**ENGINE, "api_visibility": "private", "show_progress": "hidden"}
+    options["trigger_mode"] = "multiple"  # `latest` decides between two presses
+    gr.on([button.click, other.submit], look, [other, *form.inputs], outputs, **options)
+    return Section(latest, status)
+
+
+def said(found: list[Attention]) -> str:
+    """What was computed, in one line."""
+    first = found[0]
+    layers = ", ".join(f"{n} of {rows} × {columns}" for (rows, columns), n in first.layers.items())
+    took = " and ".join(milliseconds(attention.milliseconds) for attention in found)
+    kept = "" if len(first.steps) == first.of else f" {len(first.steps)} of them are shown, evenly spaced."
+    return (
+        f"{first.of} U-Net calls in {took} with attention kept.{kept} Cross-attention layers by resolution: {layers}. "
+        "Averaged over heads and over the layers of one resolution."
+    )
+
+
+def payload(found: list[Attention]) -> str:
+    """Everything the browser needs to draw any word at any step, as JSON; maps as bytes, shares as numbers."""
+    return json.dumps({"sides": [_side(attention) for attention in found]})
+
+
+def _side(attention: Attention) -> dict[str, Any]:
+    asked = entries(attention.words)
+    resolutions = []
+    for (rows, columns), maps in attention.maps.items():
+        drawn = [levels(word_map(maps, entry.positions)) for entry in asked]
+        resolutions.append(
+            {
+                "rows": rows,
+                "columns": columns,
+                "layers": attention.layers[rows, columns],
+                "maps": base64.b64encode(
+                    b"".join(data for data, _ in drawn)
+                ).decode(),  # (entries, steps, rows, columns)
+                "peaks": [peak for _, peak in drawn],  # what 255 stands for, per entry
+                "shares": [[round(s, 6) for s in shares(maps, entry.positions)] for entry in asked],
+            }
+        )
+    return {
+        "prompt": attention.recipe.prompt,
+        "picture": data_url(attention.picture),
+        "steps": attention.steps,
+        "timesteps": [round(t, 1) for t in attention.timesteps],
+        "of": attention.of,
+        "entries": [{"kind": e.kind, "text": e.text, "tokens": len(e.positions)} for e in asked],
+        "resolutions": resolutions,
+    }

@@ -1,0 +1,166 @@
+"""Pixels and latents: a picture through the VAE and back, what that loses, and what working in latents saves."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from playground import pictures
+from playground.engine import Engine
+from playground.inside.autoencoder import GAIN, Cost, RoundTrip, channel_pictures, cost, round_trip
+from playground.ui.add_noise.tab import EXAMPLES, SAMPLES
+from playground.ui.inside.format import count, image, milliseconds, shape
+from playground.ui.shared.endpoint import ENGINE
+from playground.ui.shared.html import error, first_line
+from playground.ui.shared.latest import Latest
+
+WORDS = (
+    '<section class="dpi-section"><h2>Pixels and latents</h2><p>The VAE turns a picture into far fewer numbers and '
+    "back. All denoising happens on those few numbers, so every step is cheaper; the price is what the VAE cannot "
+    "bring back.</p></section>"
+)
+
+
+def build(engine: Engine, generated: gr.State, at_start: Callable[..., Any]) -> None:
+    """Builds the section; `generated` holds the latest picture of the walk.
+
+    `at_start(function, inputs, outputs)` arranges that they run when the tab is opened, so that the section is never
+    empty.
+    """
+    side = engine.model.default_side
+
+    latest = Latest()  # the later times of one picture must not lie over another
+
+    def examine(picture: Image.Image, unselect: bool) -> Iterator[list[Any]]:
+        gallery = gr.Gallery(selected_index=None) if unselect else gr.skip()
+        try:
+            costs = None
+            for found in round_trip(engine, picture):
+                yield ["", view(found, costs), gallery]
+                # after the first pictures, because counting takes a while the first time
+                costs, gallery = cost(engine.model, picture.height, picture.width), gr.skip()
+        except (ValueError, RuntimeError) as problem:
+            yield [error(first_line(problem)), gr.skip(), gr.skip()]
+
+    def own_picture(request: gr.Request, picture: Image.Image | None) -> Iterator[list[Any]]:
+        if picture is None:
+            yield [error("There is no generated picture yet; press Walk first."), gr.skip(), gr.skip()]
+            return
+        yield from latest.show(request.session_hash, examine(picture, unselect=True), object(), len(outputs))
+
+    def choose(request: gr.Request, chosen: gr.SelectData) -> Iterator[list[Any]]:
+        index = chosen.index
+        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(SAMPLES):
+            yield [gr.skip()] * len(outputs)
+            return
+        picture = pictures.open_picture(EXAMPLES / SAMPLES[index][0], side)
+        yield from latest.show(request.session_hash, examine(picture, unselect=False), object(), len(outputs))
+
+    def upload_(request: gr.Request, path: str | None) -> Iterator[list[Any]]:
+        try:
+            picture = pictures.open_picture(path or "", side)
+        except ValueError as problem:
+            yield [error(str(problem)), gr.skip(), gr.skip()]
+            return
+        yield from latest.show(request.session_hash, examine(picture, unselect=True), object(), len(outputs))
+
+    gr.HTML(WORDS, elem_id="inside-autoencoder")
+    with gr.Row(elem_classes="dpi-sources"):
+        samples = gr.Gallery(
+            [(pictures.open_picture(EXAMPLES / name, 96), title) for name, title in SAMPLES],
+            label="Sample pictures",
+            columns=len(SAMPLES),
+            height="auto",
+            allow_preview=False,
+            object_fit="cover",
+            buttons=[],
+            interactive=False,
+            elem_id="inside-samples",
+            scale=3,
+        )
+        with gr.Column(min_width=160, scale=1):
+            own = gr.Button("The generated picture", size="sm", elem_id="inside-own")
+            upload = gr.UploadButton("Upload your own", file_types=["image"], size="sm", elem_id="inside-upload")
+    wrong = gr.HTML(elem_classes="dp-error", elem_id="inside-picture-error")
+    shown = gr.HTML(elem_id="inside-vae", min_height=420)
+    outputs = [wrong, shown, samples]
+    options: dict[str, Any] = {**ENGINE, "api_visibility": "private", "show_progress": "hidden"}
+    options["trigger_mode"] = "multiple"  # `latest` decides between two
+    at_start(own_picture, [generated], outputs)
+    samples.select(choose, None, outputs, **options)
+    upload.upload(upload_, upload, outputs, **options)
+    own.click(own_picture, generated, outputs, **options)
+
+
+def view(found: RoundTrip, costs: Cost | None) -> str:
+    """The round trip as HTML: four pictures in a row, then its numbers, then the two costs as bars."""
+    channels, limit = channel_pictures(found.latents)
+    side = f"{found.picture.width} × {found.picture.height}"
+    tiles = "".join(image(p, f"Latent channel {i + 1}", "dpi-pixels") for i, p in enumerate(channels))
+    figures = (
+        f"<figure>{image(found.picture, 'The picture')}<figcaption>Picture<small>{side} × 3</small></figcaption>"
+        "</figure>"
+        f'<figure><div class="dpi-four">{tiles}</div><figcaption>Latents<small>{shape(found.latents.shape)}, '
+        f"black −{limit:.1f}, white {limit:.1f}</small></figcaption></figure>"
+        f"<figure>{image(found.decoded, 'The picture decoded from the latents')}<figcaption>Decoded again"
+        f"<small>PSNR {decibel(found.psnr)}</small></figcaption></figure>"
+        f"<figure>{image(found.difference, 'The difference')}<figcaption>Difference × {GAIN}"
+        "<small>black: nothing lost</small></figcaption></figure>"
+    )
+    return (
+        f'<section class="dpi-trip" aria-label="The VAE round trip"><div class="dpi-row">{figures}</div>'
+        f"{_numbers(found)}{_bars(found, costs) if costs else ''}</section>"
+    )
+
+
+def decibel(psnr: float) -> str:
+    return "infinite: equal" if math.isinf(psnr) else f"{psnr:.2f} dB"
+
+
+def _numbers(found: RoundTrip) -> str:
+    before, after = found.values_before, found.values_after
+    rows = [
+        ("Numbers before", f"{before:,}"),
+        ("Numbers after", f"{after:,}"),
+        ("Ratio", f"{before / after:g} : 1"),
+        ("PSNR", decibel(found.psnr)),
+        ("Encode", milliseconds(found.milliseconds["encode"])),
+        ("Decode", milliseconds(found.milliseconds["decode"])),
+        ("One U-Net call", milliseconds(found.milliseconds["unet"])),
+    ]
+    cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in rows)
+    runs = f"{found.runs} {'run' if found.runs == 1 else 'runs'}"
+    return (
+        f'<dl class="dpi-facts">{cells}</dl><p class="dpi-quiet">Times were measured just now, the median of {runs}: '
+        f"the VAE in {found.dtypes['vae']}, one row through the U-Net in {found.dtypes['unet']}, on the latents. PSNR "
+        "compares the 8-bit pictures shown; higher is closer.</p>"
+    )
+
+
+def _bars(found: RoundTrip, costs: Cost) -> str:
+    height, width = found.picture.height, found.picture.width
+    rows, columns = found.latents.shape[-2:]
+    bars = [
+        (f"U-Net on {rows} × {columns} latents", costs.unet_latents),
+        (f"the same U-Net on {height} × {width} pixels", costs.unet_pixels),
+        ("VAE encoder, once", costs.encode),
+        ("VAE decoder, once", costs.decode),
+    ]
+    most = max(value for _, value in bars)
+    drawn = "".join(
+        f'<div><dt>{name}</dt><dd><i style="width: {100 * value / most:.2f}%"></i><span>{count(value)}</span></dd>'
+        "</div>"
+        for name, value in bars
+    )
+    ratio = costs.unet_pixels / costs.unet_latents
+    places = height * width / (rows * columns)
+    return (
+        f'<h3>Multiply-adds of one pass</h3><dl class="dpi-bars">{drawn}</dl><p class="dpi-quiet">Counted from the '
+        f"shapes of the networks, not timed. On pixels one U-Net call would take {ratio:.0f} times the "
+        f"multiply-adds, with {places:g} times as many places: self-attention compares every place with every other, "
+        "and so grows faster.</p>"
+    )

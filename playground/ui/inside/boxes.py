@@ -1,0 +1,242 @@
+"""The diagram from words to picture: one box per stage, and under them the view of the box that is open."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from playground.inside.autoencoder import channel_pictures, spread
+from playground.inside.pipeline import FRAMES, Block, Part, Walk, decoder_blocks, heat_map, parts, unet_blocks
+from playground.inside.words import Token, Words
+from playground.models import LatentModel
+from playground.ui.inside.format import count, image, milliseconds, shape, signed, size
+from playground.ui.shared.html import escaped
+
+TITLES = {
+    "tokens": "Tokens",
+    "text_encoder": "Text encoder",
+    "noise": "Latent noise",
+    "unet": "U-Net",
+    "latents": "Latents",
+    "decoder": "VAE decoder",
+    "picture": "Picture",
+}
+SAYS = {
+    "tokens": "The tokenizer looks the words up in its vocabulary. All that goes on from here is their numbers.",
+    "text_encoder": "One row of numbers per position. These rows are all that the U-Net learns about the prompt.",
+    "noise": "Where the picture starts: numbers drawn with the seed, one small picture per channel.",
+    "unet": "Asked again and again what in the latents is noise. Below, the picture that its answers amount to so far.",
+    "latents": "What the U-Net leaves: still not a picture, but its channels already show where things are.",
+    "decoder": "Turns latents into pixels in one pass. It never sees the words.",
+    "picture": "What comes out.",
+}
+NETWORKS = ("text_encoder", "unet", "decoder")
+EARLIER = "The latents and the picture were rendered earlier with this recipe. Walk makes them again, with times."
+
+
+def diagram(model: LatentModel, walk: Walk, earlier: bool = False) -> str:
+    """The whole view as HTML. `earlier`: latents and picture come from the shipped example, not from this run."""
+    found = parts(model, walk)
+    boxes = "".join(_box(part, walk) for part in found)
+    panels = "".join(_panel(part, model, walk) for part in found)
+    state = "earlier" if earlier else "done" if walk.picture else "under way"
+    return (
+        f'<section class="dpi" data-state="{state}" aria-label="From words to picture">'
+        f'<ol class="dpi-boxes">{boxes}</ol><div class="dpi-panels">{panels}</div></section>'
+    )
+
+
+def _box(part: Part, walk: Walk) -> str:
+    calls = f" ×\u00a0{walk.of}" if part.key == "unet" else ""
+    sides = part.gives if part.key == "picture" else part.gives[1:]  # one picture: the batch of 1 says nothing
+    facts = [shape(sides).replace(" × ", "×")]  # a box is narrow
+    if part.parameters:
+        facts.append(f"{count(part.parameters)} parameters")
+    facts += [part.dtype, size(part.bytes)]
+    kind = "network" if part.key in NETWORKS else "data"
+    title = TITLES[part.key].replace("-", "\u2011") + calls  # that hyphen does not break
+    return (
+        f'<li><button type="button" class="dpi-box" data-kind="{kind}" data-opens="{part.key}" '
+        f'aria-controls="dpi-{part.key}" aria-expanded="false"><b>{title}</b>'
+        f'<span class="dpi-thumb" aria-hidden="true">{_thumb(part, walk)}</span>'
+        + "".join(f"<span>{escaped(fact)}</span>" for fact in facts)
+        + f'<span class="dpi-ms">{_time(part, walk)}</span></button></li>'
+    )
+
+
+def _time(part: Part, walk: Walk) -> str:
+    """Measured in this run; latents and picture take no time of their own"""
+    if part.key in ("latents", "picture"):
+        return ""
+    return milliseconds(walk.milliseconds.get(part.key))
+
+
+def _thumb(part: Part, walk: Walk) -> str:
+    if part.key == "tokens":
+        used = min(walk.words.needed, walk.words.limit)
+        return f"<em>{used}<small> of {walk.words.limit}</small></em>"
+    if part.key == "text_encoder":
+        return image(heat_map(walk.embeddings)[0], "The embeddings")
+    if part.key == "noise":
+        return image(channel_pictures(walk.noise)[0][0], "The first channel of the noise")
+    if part.key == "unet":
+        if not walk.film:
+            return f"<em>× {walk.of}</em>"
+        latest = walk.film[len(walk.film) // 2 if walk.picture else -1]  # half-way says more than the end
+        return image(latest.x0, "A predicted picture on the way")
+    if part.key == "latents" and walk.latents is not None:
+        return image(channel_pictures(walk.latents)[0][0], "The first channel of the latents")
+    if part.key == "decoder":
+        return f"<em>× {part.gives[-1] // part.takes[-1]}<small> per side</small></em>"
+    if part.key == "picture" and walk.picture:
+        return image(walk.picture, "The finished picture")
+    return ""
+
+
+def _panel(part: Part, model: LatentModel, walk: Walk) -> str:
+    title, sides = TITLES[part.key], walk.noise.shape[-2:]
+    blocks = {"unet": unet_blocks, "decoder": decoder_blocks}
+    body = {
+        "tokens": lambda: tokens(walk.words),
+        "text_encoder": lambda: _embeddings(walk),
+        "noise": lambda: _channels(walk.noise, "noise"),
+        "unet": lambda: _film(walk) + _blocks(blocks["unet"](model, *sides)) + _jump("attention"),
+        "latents": lambda: _channels(walk.latents, "latents", len(walk.noise)),
+        "decoder": lambda: _blocks(blocks["decoder"](model, *sides)) + _jump("autoencoder"),
+        "picture": lambda: _picture(walk.picture, walk),
+    }[part.key]()
+    return (
+        f'<div class="dpi-panel" id="dpi-{part.key}" data-panel="{part.key}" role="region" aria-label="{title}">'
+        f"<h3>{title}</h3><p>{SAYS[part.key]}</p>{_facts(part, walk)}{body}</div>"
+    )
+
+
+def _facts(part: Part, walk: Walk) -> str:
+    rows = [("Module", part.class_name)] if part.class_name else []
+    given = f"seed {walk.recipe.seed}" if part.key == "noise" else shape(part.takes)
+    rows += [("In", given), ("Out", shape(part.gives)), ("Type", part.dtype)]
+    if part.parameters:
+        rows += [("Parameters", f"{part.parameters:,}"), ("Weights", f"{part.bytes:,} bytes")]
+    else:
+        rows += [("Memory", f"{part.bytes:,} bytes")]
+    if part.key == "unet":
+        texts = "2 rows: negative prompt and prompt" if walk.recipe.guided else "1 row: the prompt"
+        rows += [("Calls", f"{walk.of}, each with {texts}")]
+        rows += [("One call", f"{milliseconds(walk.milliseconds.get('unet_call'))} (median)")]
+    if time := _time(part, walk):
+        rows += [("Time, with setting up the sampler" if part.key == "noise" else "Time", time)]
+    return (
+        '<dl class="dpi-facts">' + "".join(f"<div><dt>{n}</dt><dd>{escaped(v)}</dd></div>" for n, v in rows) + "</dl>"
+    )
+
+
+def tokens(words: Words) -> str:
+    """The positions the text encoder reads, one chip each, and what did not go in as it was written."""
+    chips = "".join(_chip(i, token) for i, token in enumerate(words.tokens) if token.kind != "padding")
+    padding = [token for token in words.tokens if token.kind == "padding"]
+    if padding:
+        chips += f'<li data-kind="padding"><b>padding</b><small>{padding[0].id} × {len(padding)}</small></li>'
+    remarks = "".join(f"<p>{escaped(sentence)}</p>" for sentence in remarks_on(words))
+    return f'<ol class="dpi-tokens">{chips}</ol>{remarks}'
+
+
+def _chip(position: int, token: Token) -> str:
+    shown = token.text if token.kind == "text" else token.kind
+    note = f"{token.id}" if token.whole else f"{token.id}, a byte"
+    title = f"position {position}, in the vocabulary {token.piece}"
+    word = "" if token.word is None else f' data-odd="{token.word % 2}"'
+    return (
+        f'<li data-kind="{token.kind}"{word} title="{escaped(title)}"><b>{escaped(shown)}</b><small>{note}</small></li>'
+    )
+
+
+def remarks_on(words: Words) -> list[str]:
+    """What a visitor should know about how this prompt was read, as sentences."""
+    text, room = words.needed - words.marks, words.limit - words.marks
+    found = [f"{text} {'token' if text == 1 else 'tokens'} of text; {room} fit between the start and the end mark."]
+    if words.truncated:
+        gone = " ".join(word.text for word in words.truncated)
+        found.append(f"Cut off, so the model does not see it: {gone}")
+    if words.in_pieces:
+        listed = ", ".join(f"“{word.text}” ({word.pieces})" for word in words.in_pieces)
+        found.append(
+            f"No single token, so read in pieces: {listed}. A piece means to the model what its training captions "
+            "made of it; pieces that were rare there carry little meaning. How rare these were is not measured here."
+        )
+    if unknown := [word.text for word in words.words if word.unknown]:
+        found.append(f"Not in the vocabulary at all, read as the unknown token: {', '.join(unknown)}.")
+    return found
+
+
+def _embeddings(walk: Walk) -> str:
+    picture, limit = heat_map(walk.embeddings)
+    names = "".join(f"<li>{escaped(t.text if t.kind == 'text' else t.kind)}</li>" for t in walk.words.tokens)
+    rows, columns = walk.embeddings.shape
+    return (
+        f'<div class="dpi-heat" style="--rows: {rows}"><ol>{names}</ol>'
+        + image(picture, f"Embeddings, {rows} tokens by {columns} values")
+        + f'</div><p class="dpi-quiet">{rows} rows (positions) × {columns} columns (width). Blue is negative, white 0, '
+        f"red positive; the full colour is ±{limit:.2f}, and 1 % of the values lie beyond it.</p>"
+    )
+
+
+def _channels(latents, name: str, expected: int = 0) -> str:  # noqa: ANN001  (a tensor; torch stays downstairs)
+    if latents is None:
+        return f'<div class="dpi-row">{_waiting(expected)}</div><p class="dpi-quiet">Not computed yet.</p>'
+    pictures, limit = channel_pictures(latents)
+    figures = "".join(
+        f"<figure>{image(p, f'Channel {i + 1} of the {name}', 'dpi-pixels')}<figcaption>Channel {i + 1}"
+        f"<small>mean {signed(mean)}, std {deviation:.2f}</small></figcaption></figure>"
+        for i, (p, (mean, deviation)) in enumerate(zip(pictures, spread(latents), strict=True))
+    )
+    return (
+        f'<div class="dpi-row">{figures}</div><p class="dpi-quiet">Black is −{limit:.2f}, grey 0, white {limit:.2f}. '
+        f"Every square is one number; there are {latents.numel():,}.</p>"
+    )
+
+
+def _waiting(frames: int) -> str:
+    """Room for pictures that are still to come, so that nothing jumps when they do"""
+    return '<figure><span class="dpi-empty"></span><figcaption>–<small>&nbsp;</small></figcaption></figure>' * frames
+
+
+def _film(walk: Walk) -> str:
+    figures = "".join(
+        f"<figure>{image(f.x0, f'Predicted picture after call {f.k}')}<figcaption>{f.k} of {walk.of}"
+        f"<small>t = {f.t:.0f}</small></figcaption></figure>"
+        for f in walk.film
+    )
+    figures += _waiting(min(FRAMES, walk.of) - len(walk.film))
+    note = "Predicted pictures x̂₀, by the quick preview decoder." if walk.film else "Walk fills these frames."
+    return f'<div class="dpi-row dpi-film">{figures}</div><p class="dpi-quiet">{note}</p>'
+
+
+def _blocks(blocks: tuple[Block, ...]) -> str:
+    crossing = any(block.cross_attention for block in blocks)
+    head = "<th>Block</th><th>Class</th><th>Out</th><th>Parameters</th>" + (
+        "<th>Cross-attention</th>" if crossing else ""
+    )
+    rows = ""
+    for block in blocks:
+        last = f"<td>{block.cross_attention or '–'}</td>" if crossing else ""
+        cells = f"<td>{escaped(block.class_name)}</td><td>{shape(block.gives)}</td><td>{block.parameters:,}</td>{last}"
+        rows += f"<tr><th>{escaped(block.name)}</th>{cells}</tr>"
+    caption = "Its blocks in the order they run, with what each gives for one row."
+    return (
+        f'<div class="dpi-scroll"><table><caption>{caption}</caption><thead><tr>{head}</tr></thead>{rows}</table></div>'
+    )
+
+
+def _jump(section: str) -> str:
+    label = {"attention": "See where each word looks", "autoencoder": "See what the VAE loses"}[section]
+    return f'<button type="button" class="dpi-link" data-goes="inside-{section}">{label}</button>'
+
+
+def _picture(picture: Image.Image | None, walk: Walk) -> str:
+    if picture is None:
+        return '<span class="dpi-empty dpi-large"></span><p class="dpi-quiet">Not computed yet.</p>'
+    recipe = walk.recipe
+    said = (
+        f"“{recipe.prompt}”, {recipe.sampler}, {recipe.num_inference_steps} steps, guidance scale "
+        f"{recipe.guidance_scale:g}, seed {recipe.seed}."
+    )
+    return f'{image(picture, "The finished picture", "dpi-large")}<p class="dpi-quiet">{escaped(said)}</p>'

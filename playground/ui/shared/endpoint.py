@@ -1,0 +1,53 @@
+"""How a function becomes an endpoint for programs: no visible part, and one sentence where it refuses."""
+
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from functools import wraps
+from typing import Any
+
+import gradio as gr
+
+from playground.ui.shared.html import first_line
+
+VISITORS = 40  # whose runs go on at once, a class with its teacher; each keeps a thread of the server, mostly waiting
+THREADS = VISITORS + 24  # of the server; the rest is for what is answered at once
+# of every event that asks the model; the engine shares fairly, so nobody waits here for somebody else's whole grid
+ENGINE: dict[str, Any] = {"concurrency_limit": VISITORS, "concurrency_id": "engine"}
+FOR_PEOPLE = (ValueError, RuntimeError, ArithmeticError)  # what the rooms below raise with a sentence
+
+
+def register(
+    function: Callable[..., Any],
+    api_name: str,
+    inputs: Sequence[gr.components.Component],
+    outputs: Sequence[gr.components.Component],
+    **options: Any,
+) -> None:
+    """`function` takes the inputs' values and gives, or yields, the outputs'; its docstring documents the endpoint.
+
+    The components must be made with `render=False`.
+    """
+    with gr.Group(visible=False):
+        for component in (*inputs, *outputs):
+            component.render()
+        gr.Button(api_name).click(_spoken(function), list(inputs), list(outputs), api_name=api_name, **options)
+
+
+def _spoken(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function; what it refuses reaches programs as one sentence, without a stack."""
+
+    @wraps(function)
+    def results(*args: Any) -> Iterator[Any]:
+        try:
+            yield from function(*args)
+        except FOR_PEOPLE as problem:
+            raise gr.Error(first_line(problem), print_exception=False) from None
+
+    @wraps(function)
+    def result(*args: Any) -> Any:
+        try:
+            return function(*args)
+        except FOR_PEOPLE as problem:
+            raise gr.Error(first_line(problem), print_exception=False) from None
+
+    return results if inspect.isgeneratorfunction(function) else result

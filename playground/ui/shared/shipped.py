@@ -1,0 +1,59 @@
+"""What ships with the page: ready-made sweeps, and a first grid that the model rendered earlier."""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from playground.engine import Done
+from playground.models.families.sd import REGISTERED
+from playground.store import from_png
+from playground.sweep import Sweep
+from playground.ui.compare.grid import Grid
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+ORDER = ("guidance", "steps", "sampler", "seed", "negative", "prompt", "lcm", "style")
+
+
+@dataclass(frozen=True)
+class Example:
+    title: str
+    sweep: Sweep
+
+
+@lru_cache
+def examples(loras: tuple[str, ...] = ()) -> tuple[Example, ...]:
+    """One per parameter, from examples/recipes; those that need a LoRA only where it is among `loras`."""
+    found = []
+    for name in ORDER:
+        data = json.loads((EXAMPLES / "recipes" / f"{name}.json").read_text(encoding="utf-8"))
+        sweep = Sweep.from_dict(data["sweep"])
+        if {lora for recipe in sweep.recipes() for lora, _ in recipe.loras} <= set(loras):
+            found.append(Example(data["title"], sweep))
+    return tuple(found)
+
+
+@lru_cache
+def measured_guidance() -> str:
+    """What the embedded model's evaluation found at a low, the usual and a high guidance scale, as one sentence."""
+    report = json.loads((REGISTERED["pocket"] / "evaluation.json").read_text(encoding="utf-8"))
+    low, usual, high = (report["guidance"][scale] for scale in ("1", "5", "20"))
+    return (
+        f"Measured on {usual['pictures']} pictures at each: a judge names the thing right in {low['top1']:.0%} at 1, "
+        f"in {usual['top1']:.0%} at 5 and in {high['top1']:.0%} at 20."
+    ).replace("%", "\u00a0%")
+
+
+def first_view_files(sweep: Sweep) -> list[Path]:
+    return [EXAMPLES / "first_view" / f"{i}.png" for i in range(len(sweep.recipes()))]
+
+
+def first_view(sweep: Sweep) -> str:
+    """The grid that the page opens with, from pictures that carry their own recipes."""
+    grid = Grid(sweep)
+    for i, path in enumerate(first_view_files(sweep)):
+        result = from_png(path.read_bytes())
+        if result.recipe != grid.cells[i].recipe:
+            raise ValueError(f"{path.name} was rendered with another recipe; run examples/render_first_view.py.")
+        grid.take(Done(i, result))
+    return grid.html()

@@ -1,0 +1,151 @@
+"""The "Add noise" tab in a real browser on a real server: the timeline, its numbers and its pictures."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from playground import noise, pictures
+from playground.ui.add_noise import tab as add_noise
+from tests.ui.add_noise.tab import DUSK, canvas, number, set_t, timeline
+
+
+def test_the_skeleton_has_no_place_for_text() -> None:
+    assert not re.search(r"\$\{|\{\{|`|\\", add_noise.SKELETON)
+
+
+def test_the_slider_moves_the_picture_without_asking_the_server(page: Page) -> None:
+    before, requests = canvas(page), []
+    page.on("request", lambda request: requests.append(request.url))
+    timeline(page).focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowRight")
+    assert page.locator("output").inner_text() == "253"
+    assert timeline(page).get_attribute("aria-valuetext").startswith("t = 253, signal 0.82")
+    assert not np.array_equal(canvas(page), before)
+    page.keyboard.press("End")
+    last = noise.coefficients("scaled_linear", 999)
+    assert number(page, "signal") == pytest.approx(last.sqrt_alpha_bar, abs=5e-5)
+    assert number(page, "noise") == pytest.approx(last.sqrt_one_minus_alpha_bar, abs=5e-5)
+    assert number(page, "power") == pytest.approx(last.alpha_bar, abs=5e-5)
+    assert number(page, "snr") == pytest.approx(last.snr, abs=5e-5)
+    assert number(page, "logsnr") == pytest.approx(last.log_snr, abs=5e-3)
+    assert requests == []
+
+
+@pytest.mark.parametrize("t", [0, 354, 999])
+def test_the_canvas_agrees_with_the_server(page: Page, address: str, t: int) -> None:
+    set_t(page, t)
+    path, _ = Client(address, verbose=False).predict(
+        handle_file(str(DUSK)), t, "scaled_linear", 0, api_name="/add_noise"
+    )
+    difference = np.abs(canvas(page) - np.asarray(Image.open(path).convert("RGB")).astype(int))
+    assert difference.max() <= 3  # the browser's ε is rounded to 1/32: two levels, and one for rounding
+
+
+def test_the_noise_is_the_same_at_every_t(page: Page) -> None:
+    """At two values of t the noise part differs by its amplitude alone."""
+    parts = []
+    for t in (50, 100):
+        set_t(page, t)
+        parts.append(
+            (canvas(page, "part-noise") / 127.5 - 1) / noise.coefficients("scaled_linear", t).sqrt_one_minus_alpha_bar
+        )
+    inside = np.abs(parts[0]) < 2.5  # not clipped in either
+    assert np.abs(parts[0] - parts[1])[inside].max() < 0.05
+
+
+def test_a_frame_of_the_film_strip_jumps_there(page: Page) -> None:
+    frame = page.get_by_role("button", name="Jump to t = 800")
+    frame.click()
+    expect(page.locator("output")).to_have_text("800")
+    expect(timeline(page)).to_have_value("800")
+    expect(frame).to_have_attribute("aria-current", "true")
+    marker = float(page.locator(".dpn-marker").get_attribute("x1"))
+    assert marker == pytest.approx(28 + 384 * 800 / 999)
+
+
+def test_half_power_can_be_visited(page: Page) -> None:
+    page.get_by_role("button", name="t = 354", exact=True).click()
+    expect(page.locator("output")).to_have_text("354")
+    assert number(page, "power") == pytest.approx(0.5, abs=2e-3)
+
+
+def test_the_timeline_plays_and_pauses(page: Page) -> None:
+    page.get_by_role("button", name="Play the timeline").click()
+    expect(page.locator("output")).not_to_have_text("250")
+    page.get_by_role("button", name="Pause the timeline").click()
+    stopped = page.locator("output").inner_text()
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert page.locator("output").inner_text() == stopped
+
+
+def test_another_schedule_changes_the_numbers_and_the_words(page: Page) -> None:
+    expect(page.get_by_text("so it is not quite pure noise")).to_contain_text("ᾱ = 0.0047")
+    page.get_by_role("radio", name="Linear (DDPM)", exact=True).check()
+    expect(page.get_by_role("button", name="t = 258", exact=True)).to_be_visible()
+    expect(page.get_by_text("as good as pure noise")).to_be_visible()
+    set_t(page, 500)
+    assert number(page, "power") == pytest.approx(0.0778, abs=5e-5)
+
+
+def test_another_sample_is_shown(page: Page) -> None:
+    set_t(page, 0)
+    before = page.locator(".dpn-picture").evaluate("canvas => canvas.toDataURL()")
+    page.get_by_role("button", name="Thumbnail 6 of 6").click()
+    page.wait_for_function("before => document.querySelector('.dpn-picture').toDataURL() !== before", arg=before)
+    chart = np.asarray(pictures.open_picture(add_noise.EXAMPLES / "chart.webp")).astype(int)
+    assert np.abs(canvas(page) - chart).mean() < 5  # t = 0 already holds a trace of noise
+
+
+def test_an_uploaded_picture_is_shown_and_the_timestep_kept(page: Page, tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), (250, 120, 10)).save(tmp_path / "mine.png")
+    set_t(page, 10)
+    page.locator("input[type=file]").set_input_files(tmp_path / "mine.png")
+    expect(page.locator(".dpn-samples .selected")).to_have_count(0)
+    page.wait_for_function(
+        "() => document.querySelector('.dpn-picture').getContext('2d').getImageData(9, 9, 1, 1).data[2] < 90"
+    )
+    assert np.abs(canvas(page).mean((0, 1)) - [250, 120, 10]).max() < 15
+    expect(timeline(page)).to_have_value("10")
+
+
+def test_a_text_file_is_refused_beside_the_field_and_the_picture_stays(page: Page, tmp_path: Path) -> None:
+    (tmp_path / "notes.png").write_text("not a picture")
+    before = canvas(page)
+    page.locator("input[type=file]").set_input_files(tmp_path / "notes.png")
+    error = page.locator(".dp-error").get_by_role("alert")
+    expect(error).to_have_text("The picture file is not a PNG, JPEG, WebP, GIF, BMP or TIFF picture.")
+    assert np.array_equal(canvas(page), before)
+
+
+def test_a_bad_seed_is_refused_under_its_field_and_the_picture_stays(page: Page) -> None:
+    before = canvas(page)
+    page.get_by_label("Seed of ε").fill("-4")
+    expect(page.locator(".dp-error").get_by_role("alert")).to_have_text(
+        "seed must be a whole number from 0 to 4294967295."
+    )
+    assert np.array_equal(canvas(page), before)
+    page.get_by_label("Seed of ε").fill("12")
+    page.locator('[data-ready="scaled_linear 12"]').wait_for()
+    expect(page.get_by_role("alert")).to_have_count(0)
+    assert not np.array_equal(canvas(page), before)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_phone_does_not_scroll_sideways(browser: Browser, address: str, theme: str) -> None:
+    phone = browser.new_page(viewport={"width": 390, "height": 844})
+    phone.goto(f"{address}?__theme={theme}")
+    phone.get_by_role("tab", name="Add noise").click()
+    phone.locator("[data-ready]").wait_for()
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+    for part in (".dpn-picture", ".dpn-range", ".dpn-numbers", ".dpn-curve", ".dpn-strip", ".dpn-samples"):
+        box = phone.locator(part).bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 390, part
+    phone.close()

@@ -1,0 +1,288 @@
+"""The "Inside" tab in a real browser on the real page, and /inspect_prompt through gradio_client."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gradio_client import Client
+from gradio_client.exceptions import AppError
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from playground import Recipe
+from playground.engine import Engine
+from playground.inside import attention
+from playground.store import from_png
+from playground.ui.inside import attention as inside_attention
+from playground.ui.inside import format as inside_format
+
+HOSTILE = '<img src=x onerror="window.PWN=1"> ${Object.assign(window,{PWN:1})} {{constructor}}'
+
+
+@pytest.fixture
+def tab(page: Page) -> Iterator[Page]:
+    """The page with the tab open and its first view there."""
+    faults: list[str] = []
+    page.on("console", lambda line: faults.append(line.text) if "js_on_load" in line.text else None)
+    page.get_by_role("tab", name="Inside").click()
+    page.locator('#inside-diagram [data-state="earlier"]').wait_for()
+    yield page
+    assert not faults
+
+
+def box(page: Page, name: str):  # noqa: ANN201
+    return page.locator(f'.dpi-box[data-opens="{name}"]')
+
+
+def walk(page: Page) -> None:
+    page.locator("#inside-run").click()
+    page.locator('#inside-diagram [data-state="done"]').wait_for(timeout=60_000)
+
+
+def set_field(page: Page, name: str, value: str) -> None:
+    page.locator(f"#inside-{name} :is(input, textarea)").first.fill(value)
+
+
+def few_steps(page: Page) -> None:
+    page.get_by_role("button", name="Everything else").last.click()
+    set_field(page, "num-inference-steps", "3")
+
+
+# the endpoint
+
+
+def test_the_endpoint_tells_everything_about_one_prompt(address: str, engine: Engine) -> None:
+    recipe = Recipe(prompt="red Zeppelin", num_inference_steps=3, seed=5)
+    report, files = Client(address, verbose=False).predict(recipe.to_dict(), api_name="/inspect_prompt")
+    tokens = engine.model.tokenizer(recipe.prompt, padding="max_length", max_length=32)["input_ids"]
+    assert [token["id"] for token in report["words"]["tokens"]] == tokens
+    assert report["words"]["limit"] == 32 and report["words"]["truncated"] == []
+    assert [(word["text"], word["pieces"]) for word in report["words"]["words"]] == [("red", 1), ("Zeppelin", 5)]
+    stages = {stage["key"]: stage for stage in report["stages"]}
+    assert list(stages) == ["tokens", "text_encoder", "noise", "unet", "latents", "decoder", "picture"]
+    assert stages["unet"]["parameters"] == sum(p.numel() for p in engine.model.unet.parameters())
+    assert stages["unet"]["gives"] == [1, 4, 16, 16]
+    keys = {"tokens", "text_encoder", "noise", "unet", "unet_call", "decoder"}
+    assert set(report["milliseconds"]) == keys and all(value > 0 for value in report["milliseconds"].values())
+    named = {Path(file).name: Path(file) for file in files}
+    sizes = {name: Image.open(path).size for name, path in named.items()}
+    assert sizes == {
+        "embeddings.png": (192, 32),
+        "noise.png": (64, 16),
+        "latents.png": (64, 16),
+        "picture.png": (128, 128),
+    }
+    kept = from_png(named["picture.png"].read_bytes())
+    assert kept.recipe == recipe
+    difference = np.asarray(kept.image).astype(int) - np.asarray(engine.render(recipe).image).astype(int)
+    assert np.abs(difference).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("recipe", "sentence"),
+    [
+        ({"seed": -1}, "seed must be from 0 to 4,294,967,295, not -1."),
+        ({"model": "../../etc"}, "model must be pocket"),
+        ({"colour": 1}, "'colour' is not a field of a recipe."),
+        ([1], "A recipe must be a JSON object with fields such as prompt and seed."),
+    ],
+)
+def test_the_endpoint_refuses_in_one_sentence(address: str, recipe: object, sentence: str) -> None:
+    with pytest.raises(AppError, match=re.escape(sentence)) as caught:
+        Client(address, verbose=False).predict(recipe, api_name="/inspect_prompt")
+    assert "Traceback" not in str(caught.value)
+
+
+# the page
+
+
+def test_the_skeleton_has_no_place_for_text() -> None:
+    assert not re.search(r"\$\{|\{\{|`|\\", inside_attention.SKELETON)
+
+
+def test_the_tab_is_the_last_one_and_opens_with_tokens_shapes_and_the_first_views_picture(tab: Page) -> None:
+    assert tab.get_by_role("tab").last.inner_text() == "Inside"
+    assert tab.locator(".dpi-tokens li[data-kind=text] b").all_inner_texts() == [
+        "red",
+        "apple",
+        ",",
+        "blue",
+        "background",
+    ]
+    expect(box(tab, "text_encoder")).to_contain_text("32×192")
+    expect(box(tab, "unet")).to_contain_text("4×16×16")
+    expect(tab.locator("#inside-status")).to_contain_text("rendered earlier")
+    expect(tab.locator("#inside-vae")).to_contain_text("48 : 1")
+
+
+def test_every_box_opens_its_view_also_from_the_keyboard(tab: Page) -> None:
+    for name in ("text_encoder", "noise", "unet", "latents", "decoder", "picture", "tokens"):
+        box(tab, name).focus()
+        tab.keyboard.press("Enter")
+        expect(tab.locator(f"#dpi-{name}")).to_be_visible()
+        expect(box(tab, name)).to_have_attribute("aria-expanded", "true")
+        assert tab.locator(".dpi-panel:visible").count() == 1
+    box(tab, "unet").click()
+    assert tab.locator("#dpi-unet tbody tr, #dpi-unet table > tr").count() == 9
+    tab.get_by_role("button", name="See where each word looks").click()
+    expect(tab.locator("#inside-attention")).to_be_in_viewport()
+
+
+def test_a_walk_measures_itself_keeps_the_open_box_and_shows_the_way(tab: Page) -> None:
+    box(tab, "unet").click()
+    few_steps(tab)
+    walk(tab)
+    expect(tab.locator("#inside-status")).to_contain_text("Measured in this run")
+    assert tab.locator("#dpi-unet .dpi-film img").count() == 3
+    expect(tab.locator("#dpi-unet")).to_be_visible()
+    for name in ("tokens", "text_encoder", "noise", "unet", "decoder"):
+        assert re.search(r"\d(\.\d+)? (ms|s)$", box(tab, name).locator(".dpi-ms").inner_text()), name
+
+
+def test_a_stopped_walk_says_so_and_the_next_one_starts_at_once(tab: Page) -> None:
+    few_steps(tab)
+    set_field(tab, "num-inference-steps", "300")
+    tab.locator("#inside-run").click()
+    expect(tab.locator("#inside-status")).to_contain_text(re.compile(r"U-Net call \d+ of 300"), timeout=60_000)
+    tab.locator("#inside-stop").click()
+    expect(tab.locator("#inside-status")).to_have_text("Stopped.")
+    expect(tab.locator("#inside-attention-status")).to_have_text("")  # nothing ran there
+    set_field(tab, "num-inference-steps", "3")
+    walk(tab)
+    expect(tab.locator("#inside-status")).to_contain_text("Measured in this run")
+    assert tab.locator("#dpi-unet .dpi-film img").count() == 3
+
+
+def test_bad_fields_say_so_beside_the_field_and_the_view_stays(tab: Page) -> None:
+    few_steps(tab)
+    set_field(tab, "num-inference-steps", "0")
+    set_field(tab, "seed", "-4")
+    tab.locator("#inside-run").click()
+    expect(tab.locator("#inside-num-inference-steps-error [role=alert]")).to_contain_text("num_inference_steps must be")
+    expect(tab.locator("#inside-seed-error [role=alert]")).to_contain_text("seed must be")
+    expect(tab.locator('#inside-diagram [data-state="earlier"]')).to_be_visible()
+
+
+def test_pieces_and_what_is_cut_off_are_said_while_typing(tab: Page) -> None:
+    set_field(tab, "prompt", "a Zeppelin " + "apple " * 30)
+    expect(tab.locator("#inside-cut")).to_contain_text("“Zeppelin” (5)")
+    expect(tab.locator("#inside-cut")).to_contain_text("Cut off, so the model does not see it: apple")
+
+
+def test_typed_markup_stays_text(tab: Page) -> None:
+    set_field(tab, "prompt", HOSTILE)
+    few_steps(tab)
+    walk(tab)
+    set_field(tab, "other", HOSTILE + " x")
+    tab.locator("#inside-look button, button#inside-look").first.click()
+    tab.locator("#inside-maps [data-ready], #inside-maps[data-ready]").first.wait_for(timeout=60_000)
+    assert tab.evaluate("window.PWN") is None
+    assert tab.locator("img[src=x]").count() == 0
+    expect(tab.locator(".dpi-prompt").first).to_have_text(HOSTILE)
+
+
+def maps_drawn(page: Page) -> None:
+    page.locator("#inside-look").click()
+    page.locator(".dpi-maps").wait_for(timeout=60_000)
+
+
+def pixels(page: Page, index: int = 0) -> str:
+    return page.locator(".dpi-sides figure > canvas").nth(index).evaluate("c => c.toDataURL()")
+
+
+def test_attention_is_shown_for_two_prompts_by_word_step_and_resolution(tab: Page) -> None:
+    few_steps(tab)
+    expect(tab.locator(".dpi-maps")).to_be_hidden()
+    maps_drawn(tab)
+    expect(tab.locator(".dpi-prompt")).to_have_text(["red apple, blue background", inside_attention.OTHER])
+    captions = tab.locator(".dpi-sides figcaption")
+    expect(captions.first).to_contain_text("“red”")
+    expect(captions.last).to_contain_text("“red”")
+    average = pixels(tab)
+    tab.get_by_role("button", name="blue").first.click()
+    expect(captions.last).to_contain_text("“blue”")
+    assert pixels(tab) != average
+    tab.get_by_label("Average over the steps").uncheck()
+    first = pixels(tab)
+    tab.locator(".dpi-step input").focus()
+    tab.keyboard.press("End")
+    expect(tab.locator('[data-show="step"]')).to_contain_text("3 of 3")
+    assert pixels(tab) != first
+    fine = pixels(tab)
+    tab.get_by_label("4 × 4, 4 layers").check()
+    assert pixels(tab) != fine
+    tab.get_by_label("Overlay strength in percent").fill("0")
+    plain = pixels(tab)
+    tab.get_by_role("button", name="apple").first.click()
+    assert pixels(tab) == plain  # without overlay there is only the picture
+
+
+def test_the_shown_shares_are_those_of_the_model_and_sum_to_one(tab: Page, engine: Engine) -> None:
+    few_steps(tab)
+    set_field(tab, "other", "")
+    maps_drawn(tab)
+    expect(tab.locator(".dpi-sides figure")).to_have_count(1)
+    shown = [float(text.rstrip(" %")) for text in tab.locator(".dpi-words small").all_inner_texts()]
+    assert sum(shown) == pytest.approx(100, abs=2.5)  # each is rounded
+    *_, found = attention.watch(engine, Recipe(prompt="red apple, blue background", num_inference_steps=3))
+    expected = [100 * np.mean(attention.shares(found.maps[8, 8], e.positions)) for e in attention.entries(found.words)]
+    assert shown == pytest.approx(expected, abs=0.51)
+
+
+def test_a_word_that_the_other_prompt_lacks_is_said_to_be_missing(tab: Page) -> None:
+    few_steps(tab)
+    set_field(tab, "other", "green cat")
+    maps_drawn(tab)
+    expect(tab.locator(".dpi-sides figcaption").last).to_have_text("This prompt does not have that word.")
+
+
+def test_a_sample_and_an_upload_go_through_the_vae(tab: Page, tmp_path: Path) -> None:
+    psnr = tab.locator("#inside-vae .dpi-facts div", has=tab.get_by_text("PSNR", exact=True)).locator("dd")
+    psnr.wait_for()
+    shown = [psnr.inner_text()]
+    tab.locator("#inside-samples button.thumbnail-item").nth(5).click()
+    expect(psnr).not_to_have_text(shown[-1])
+    shown.append(psnr.inner_text())
+    Image.new("RGB", (60, 40), (200, 40, 30)).save(tmp_path / "plain.png")
+    tab.locator("input[type=file]").last.set_input_files(tmp_path / "plain.png")
+    expect(psnr).not_to_have_text(shown[-1])
+    shown.append(psnr.inner_text())
+    assert float(shown[2].removesuffix(" dB")) > float(shown[1].removesuffix(" dB"))  # a plain colour is easier
+    (tmp_path / "notes.png").write_text("not a picture")
+    tab.locator("input[type=file]").last.set_input_files(tmp_path / "notes.png")
+    expect(tab.locator("#inside-picture-error [role=alert]")).to_contain_text("is not a PNG")
+    expect(psnr).to_have_text(shown[2])
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_a_phone_does_not_scroll_sideways(browser: Browser, address: str, theme: str) -> None:
+    phone = browser.new_page(viewport={"width": 390, "height": 844})
+    phone.goto(f"{address}?__theme={theme}")
+    phone.get_by_role("tab", name="Compare").wait_for()
+    if phone.get_by_role("tab", name="Inside").is_visible():
+        phone.get_by_role("tab", name="Inside").click()
+    else:  # tabs that do not fit are in the menu at their end
+        phone.locator(".overflow-menu > button").click()
+        phone.locator(".overflow-dropdown button", has_text="Inside").click()
+    phone.locator("#inside-vae .dpi-trip").wait_for()
+    for name in ("tokens", "text_encoder", "unet", "decoder"):
+        phone.locator(f'.dpi-box[data-opens="{name}"]').click()
+        assert phone.evaluate("document.documentElement.scrollWidth") <= 390, name
+    phone.close()
+
+
+# the words
+
+
+def test_numbers_are_written_as_people_read_them() -> None:
+    counts = [inside_format.count(n) for n in (950, 13_612_345, 474_161_152, 43_856_158_720)]
+    assert counts == ["950", "13.6 M", "474 M", "43.9 G"]
+    assert inside_format.size(27_224_690) == "27.2 MB" and inside_format.size(256) == "256 B"
+    assert [inside_format.milliseconds(v) for v in (None, 0.123, 3.14, 45.67, 321.0, 2345.0)] == [
+        "–", "0.12 ms", "3.1 ms", "45.7 ms", "321 ms", "2.35 s",
+    ]  # fmt: skip
+    assert inside_format.signed(-0.001) == "0.00" and inside_format.signed(-1.5) == "−1.50"
