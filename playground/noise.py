@@ -7,16 +7,15 @@ Ho et al. 2020, equation 4, https://arxiv.org/abs/2006.11239
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from numbers import Integral
-from typing import Any
 
 import torch
 from diffusers import DDPMScheduler
 
-from playground.samplers import SAMPLERS
+from playground.refusal import Refusal
 
 TIMESTEPS = 1000  # T: the number of noise levels the schedules are cut into
 MAX_SEED = 2**32 - 1
@@ -42,23 +41,23 @@ class Coefficients:
 
 
 def check_timestep(t: object) -> int:
-    """t -> t as an int; ValueError unless it is a whole number in 0..999 (bools and floats are refused)."""
+    """t -> t as an int; Refusal unless it is a whole number in 0..999 (bools and floats are refused)."""
     if isinstance(t, bool) or not isinstance(t, Integral) or not 0 <= t < TIMESTEPS:
-        raise ValueError(f"t must be a whole number from 0 to {TIMESTEPS - 1}.")
+        raise Refusal(f"t must be a whole number from 0 to {TIMESTEPS - 1}.")
     return int(t)
 
 
 def check_schedule(schedule: object) -> str:
-    """schedule -> schedule; ValueError unless it is one of the names in SCHEDULES."""
+    """schedule -> schedule; Refusal unless it is one of the names in SCHEDULES."""
     if not isinstance(schedule, str) or schedule not in SCHEDULES:
-        raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}.")
+        raise Refusal(f"schedule must be one of {', '.join(SCHEDULES)}.")
     return schedule
 
 
 def check_seed(seed: object) -> int:
-    """seed -> seed as an int; ValueError unless it is a whole number in 0..2**32-1 (bools and floats are refused)."""
+    """seed -> seed as an int; Refusal unless it is a whole number in 0..2**32-1 (bools and floats are refused)."""
     if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed <= MAX_SEED:
-        raise ValueError(f"seed must be a whole number from 0 to {MAX_SEED}.")
+        raise Refusal(f"seed must be a whole number from 0 to {MAX_SEED}.")
     return int(seed)
 
 
@@ -73,12 +72,12 @@ def betas(schedule: str) -> torch.Tensor:
 
 
 def alphas_cumprod(schedule: str) -> torch.Tensor:
-    """name -> ᾱ_t, (1000,) float32, falling from nearly 1 to nearly 0. ValueError for an unknown name."""
+    """name -> ᾱ_t, (1000,) float32, falling from nearly 1 to nearly 0. Refusal for an unknown name."""
     return _scheduler(check_schedule(schedule)).alphas_cumprod.clone()  # a copy: callers may write into it
 
 
 def coefficients(schedule: str, t: int) -> Coefficients:
-    """name, t in 0..999 -> the numbers of the closed form at t. ValueError for an unknown name or a bad t."""
+    """name, t in 0..999 -> the numbers of the closed form at t. Refusal for an unknown name or a bad t."""
     t = check_timestep(t)
     alpha_bar = alphas_cumprod(schedule)[t].item()
     snr = alpha_bar / (1 - alpha_bar)
@@ -98,10 +97,10 @@ def noise_like(shape: Sequence[int], seed: int) -> torch.Tensor:
 def add_noise(x0: torch.Tensor, noise: torch.Tensor, t: int, schedule: str) -> torch.Tensor:
     """x₀ in [-1, 1] and ε of the same shape, t in 0..999 -> x_t, same shape and dtype; Ho et al. 2020, eq. 4.
 
-    The jump: one multiplication and one addition, whatever t is. ValueError for a bad t, name or shape.
+    The jump: one multiplication and one addition, whatever t is. Refusal for a bad t, name or shape.
     """
     if x0.shape != noise.shape:
-        raise ValueError("noise must have the same shape as x0.")
+        raise Refusal("noise must have the same shape as x0.")
     alpha_bar = alphas_cumprod(schedule)[check_timestep(t)].to(x0.device)
     return (alpha_bar**0.5).to(x0.dtype) * x0 + ((1 - alpha_bar) ** 0.5).to(x0.dtype) * noise
 
@@ -160,7 +159,7 @@ class Moments:
 
 
 def moments(x: torch.Tensor, x0: torch.Tensor, t: int, schedule: str) -> Moments:
-    """x_t and the x₀ it came from, any shape -> the noise part's moments; ValueError as above."""
+    """x_t and the x₀ it came from, any shape -> the noise part's moments; Refusal as above."""
     numbers = coefficients(schedule, t)
     rest = (x - numbers.sqrt_alpha_bar * x0).double()
     expected = 1 - numbers.alpha_bar
@@ -223,13 +222,3 @@ def compared() -> tuple[Curve, ...]:
         kept("Zero terminal SNR", zero.alphas_cumprod),
         Curve("Flow matching", 1 - s, s),
     )
-
-
-def visited(sampler: str, num_inference_steps: int, config: Mapping[str, Any]) -> list[float]:
-    """sampler key, N, a diffusers scheduler config -> the timesteps that N steps ask the network about, falling.
-
-    Each once, from the real scheduler; a second-order sampler asks about some of them twice.
-    """
-    scheduler = SAMPLERS[sampler].make(config)
-    scheduler.set_timesteps(num_inference_steps)
-    return sorted({float(t) for t in scheduler.timesteps}, reverse=True)

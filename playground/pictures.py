@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from playground.refusal import Refusal
+
 SIDE = 256  # pixels per side of every picture the page shows
 MAX_BYTES = 8 * 1024 * 1024
 MAX_PIXELS = 40_000_000
@@ -29,27 +31,25 @@ def open_picture(path: str | Path, side: int = SIDE) -> Image.Image:
     """path of an untrusted file -> RGB picture of side × side pixels, the centre of the original.
 
     Only the first frame is read. EXIF rotation is applied, transparency is laid on white, 16-bit and CMYK become
-    8-bit RGB, metadata is dropped. Raises ValueError with one sentence for anything else: more than 8 MB, more than
+    8-bit RGB, metadata is dropped. Raises Refusal with one sentence for anything else: more than 8 MB, more than
     40 megapixels (known from the header, nothing is decoded), another format, a damaged file.
     """
     try:
         if Path(path).stat().st_size > MAX_BYTES:
-            raise ValueError(TOO_LARGE)
+            raise Refusal(TOO_LARGE)
         with _header(path) as picture:
             width, height = picture.size
             if width * height > MAX_PIXELS:
-                raise ValueError(TOO_MANY_PIXELS)
+                raise Refusal(TOO_MANY_PIXELS)
             return _square(picture, side)
     except UnidentifiedImageError:
-        raise ValueError(NOT_A_PICTURE) from None
+        raise Refusal(NOT_A_PICTURE) from None
     except Image.DecompressionBombError:
-        raise ValueError(TOO_MANY_PIXELS) from None
-    except ValueError as error:
-        if str(error) in (TOO_LARGE, TOO_MANY_PIXELS):
-            raise
-        raise ValueError(DAMAGED) from None
+        raise Refusal(TOO_MANY_PIXELS) from None
+    except Refusal:
+        raise
     except Exception:  # decoders of broken files raise nearly anything: OSError, SyntaxError, struct.error, …
-        raise ValueError(DAMAGED) from None
+        raise Refusal(DAMAGED) from None
 
 
 def _header(path: str | Path) -> Image.Image:

@@ -4,10 +4,11 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from dataclasses import replace as dataclass_replace
 from typing import Any
 
+from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 
 PROMPT_LIMIT = 1000  # characters; the tokenizer keeps far fewer, and the page says how many
@@ -16,13 +17,23 @@ STEPS_RANGE = (1, 1000)
 SEED_RANGE = (0, 2**32 - 1)
 SIDE_RANGE = (64, 1024)  # pixels
 LORA_RANGE = (-2.0, 2.0)  # weight; 1 is as trained, 0 is without
+RESCALE_RANGE = (0.0, 1.0)
 MOST_LORAS = 4  # in one picture
 LORA_NAME_LIMIT = 64  # characters
 
 
+def _late(default: Any) -> Any:
+    """A field that came after pictures were kept: at its default it is left out of the JSON, so that the recipes of
+    those pictures still have their digests."""
+    return field(default=default, metadata={"late": True})
+
+
 @dataclass(frozen=True)
 class Recipe:
-    """What a picture is made from. Raises ValueError, with one sentence that names the field, for anything invalid."""
+    """What a picture is made from. Raises Refusal, with one sentence that names the field, for anything invalid.
+
+    What one model or another can draw (sizes, samplers, LoRAs) is the model's own to say: `models.contract.Facts`.
+    """
 
     prompt: str = ""
     negative_prompt: str = ""  # used only where guidance_scale > 1
@@ -34,32 +45,34 @@ class Recipe:
     height: int = 128
     model: str = "pocket"
     loras: tuple[tuple[str, float], ...] = ()  # (name, weight −2 … 2), sorted; given as a mapping such as {"ink": 0.8}
+    # how much of guidance's change of contrast is taken back, 0 … 1: Lin et al. 2023, arxiv.org/abs/2305.08891, eq. 16
+    guidance_rescale: float = _late(0.0)
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative_prompt"):
             _check_text(name, getattr(self, name))
         if not isinstance(self.sampler, str) or self.sampler not in SAMPLERS:
-            raise ValueError(f"sampler must be one of {', '.join(SAMPLERS)}, not {_shown(self.sampler)}.")
+            raise Refusal(f"sampler must be one of {', '.join(SAMPLERS)}, not {_shown(self.sampler)}.")
         for name, limits in (("num_inference_steps", STEPS_RANGE), ("seed", SEED_RANGE)):
             _check_whole(name, getattr(self, name), *limits)
         sampler = SAMPLERS[self.sampler]
         if self.num_inference_steps < sampler.fewest_steps:
-            raise ValueError(
+            raise Refusal(
                 f"num_inference_steps must be at least {sampler.fewest_steps} for the sampler {self.sampler}."
             )
         if self.num_inference_steps > sampler.most_steps:
-            raise ValueError(
-                f"num_inference_steps must be at most {sampler.most_steps} for the sampler {self.sampler}."
-            )
+            raise Refusal(f"num_inference_steps must be at most {sampler.most_steps} for the sampler {self.sampler}.")
         _check_number("guidance_scale", self.guidance_scale, *GUIDANCE_RANGE)
         object.__setattr__(self, "guidance_scale", float(self.guidance_scale))
+        _check_number("guidance_rescale", self.guidance_rescale, *RESCALE_RANGE)
+        object.__setattr__(self, "guidance_rescale", float(self.guidance_rescale))
         for name in ("width", "height"):
             side = getattr(self, name)
             _check_whole(name, side, *SIDE_RANGE)
             if side % 8:
-                raise ValueError(f"{name} must be a multiple of 8, not {side}.")
+                raise Refusal(f"{name} must be a multiple of 8, not {side}.")
         if not isinstance(self.model, str) or not self.model:
-            raise ValueError("model must be the name of a model.")
+            raise Refusal("model must be the name of a model.")
         object.__setattr__(self, "loras", _checked_loras(self.loras))
 
     @property
@@ -82,12 +95,13 @@ class Recipe:
         """A checked copy with some fields changed."""
         unknown = set(changes) - FIELDS
         if unknown:
-            raise ValueError(f"{_shown(sorted(unknown)[0])} is not a field of a recipe.")
+            raise Refusal(f"{_shown(sorted(unknown)[0])} is not a field of a recipe.")
         return dataclass_replace(self, **changes)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; `loras` is an object, and absent where there are none."""
-        data = asdict(self)
+        """Plain JSON values; `loras` is an object, and absent where there are none, as is every late field at its
+        default."""
+        data = {name: value for name, value in asdict(self).items() if value != LATE.get(name, _NEVER)}
         loras = dict(data.pop("loras"))
         return data | ({"loras": loras} if loras else {})
 
@@ -98,16 +112,16 @@ class Recipe:
     @classmethod
     def from_dict(cls, data: Any) -> "Recipe":
         if not isinstance(data, dict):
-            raise ValueError("A recipe must be a JSON object with fields such as prompt and seed.")
+            raise Refusal("A recipe must be a JSON object with fields such as prompt and seed.")
         return cls().replace(**data)
 
     @classmethod
     def from_json(cls, text: str) -> "Recipe":
-        """Reads `to_json`; missing fields take their defaults, unknown ones raise ValueError."""
+        """Reads `to_json`; missing fields take their defaults, unknown ones raise Refusal."""
         try:
             data = json.loads(text)
         except (TypeError, ValueError) as error:
-            raise ValueError("A recipe must be valid JSON.") from error
+            raise Refusal("A recipe must be valid JSON.") from error
         return cls.from_dict(data)
 
     def digest(self) -> str:
@@ -116,14 +130,16 @@ class Recipe:
 
 
 FIELDS = {f.name for f in fields(Recipe)}
+LATE = {f.name: f.default for f in fields(Recipe) if f.metadata.get("late")}
+_NEVER = object()  # equal to no value
 
 
 def check_known_loras(names: Iterable[str], known: Sequence[str]) -> None:
-    """Raises ValueError, with the names that a model has, for the first one that it does not have."""
+    """Raises Refusal, with the names that a model has, for the first one that it does not have."""
     for name in names:
         if name not in known:
             others = f"known: {', '.join(known)}" if known else "this model has none"
-            raise ValueError(f"There is no LoRA named {_shown(name)}; {others}.")
+            raise Refusal(f"There is no LoRA named {_shown(name)}; {others}.")
 
 
 def _shown(value: Any) -> str:
@@ -134,23 +150,23 @@ def _shown(value: Any) -> str:
 
 def _check_text(name: str, value: Any) -> None:
     if not isinstance(value, str):
-        raise ValueError(f"{name} must be text, not {_shown(value)}.")
+        raise Refusal(f"{name} must be text, not {_shown(value)}.")
     if len(value) > PROMPT_LIMIT:
-        raise ValueError(f"{name} must have at most {PROMPT_LIMIT:,} characters; this one has {len(value):,}.")
+        raise Refusal(f"{name} must have at most {PROMPT_LIMIT:,} characters; this one has {len(value):,}.")
 
 
 def _check_whole(name: str, value: Any, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{name} must be a whole number from {low:,} to {high:,}, not {_shown(value)}.")
+        raise Refusal(f"{name} must be a whole number from {low:,} to {high:,}, not {_shown(value)}.")
     if not low <= value <= high:
-        raise ValueError(f"{name} must be from {low:,} to {high:,}, not {value:,}.")
+        raise Refusal(f"{name} must be from {low:,} to {high:,}, not {value:,}.")
 
 
 def _check_number(name: str, value: Any, low: float, high: float) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {_shown(value)}.")
+        raise Refusal(f"{name} must be a number from {low:g} to {high:g}, not {_shown(value)}.")
     if not low <= value <= high:
-        raise ValueError(f"{name} must be from {low:g} to {high:g}, not {value:g}.")
+        raise Refusal(f"{name} must be from {low:g} to {high:g}, not {value:g}.")
 
 
 def _checked_loras(value: Any) -> tuple[tuple[str, float], ...]:
@@ -160,11 +176,11 @@ def _checked_loras(value: Any) -> tuple[tuple[str, float], ...]:
     except (TypeError, ValueError):
         weights = None
     if weights is None:
-        raise ValueError(f'loras must be an object such as {{"name": 0.8}}, not {_shown(value)}.')
+        raise Refusal(f'loras must be an object such as {{"name": 0.8}}, not {_shown(value)}.')
     if len(weights) > MOST_LORAS:
-        raise ValueError(f"loras can have at most {MOST_LORAS} entries; this one has {len(weights):,}.")
+        raise Refusal(f"loras can have at most {MOST_LORAS} entries; this one has {len(weights):,}.")
     for name, weight in weights.items():
         if not isinstance(name, str) or not 0 < len(name) <= LORA_NAME_LIMIT or not name.isprintable():
-            raise ValueError(f"loras needs names of 1 to {LORA_NAME_LIMIT} plain characters, not {_shown(name)}.")
+            raise Refusal(f"loras needs names of 1 to {LORA_NAME_LIMIT} plain characters, not {_shown(name)}.")
         _check_number(f"loras.{name}", weight, *LORA_RANGE)
     return tuple(sorted((name, float(weight) + 0.0) for name, weight in weights.items()))  # + 0.0 makes −0.0 plain

@@ -1,10 +1,8 @@
-"""The samplers, as a table: what people call them, and which diffusers scheduler each one is."""
+"""The samplers, as a table: what people call them, and which diffusers scheduler each is (`schedule.py` makes it)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-import diffusers
 
 
 @dataclass(frozen=True)
@@ -28,16 +26,6 @@ class Sampler:
     def calls(self, num_inference_steps: int) -> int:
         """U-Net calls for that many steps, before guidance doubles them."""
         return self.order * num_inference_steps + self.extra_calls
-
-    def make(self, schedule: Mapping[str, Any], seed: int = 0) -> Any:
-        """A fresh diffusers scheduler with the model's schedule, as `from_config` gives it to any diffusers user.
-
-        `seed` matters only where `brownian_noise`: diffusers would otherwise draw that noise from an unseeded source,
-        and two runs of one recipe would differ. With `noise_sampler_seed` equal to the recipe's seed plain diffusers
-        draws the same noise, and a cell's noise does not depend on its batch-mates.
-        """
-        seeded = {"noise_sampler_seed": seed} if self.brownian_noise else {}
-        return getattr(diffusers, self.scheduler_class).from_config(schedule, **self.config, **seeded)
 
 
 # These place their timesteps from the clean end, one further than zero (steps_offset, as Stable Diffusion has it), so

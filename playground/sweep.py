@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from playground.recipe import FIELDS, Recipe
+from playground.refusal import Refusal
 
 MOST_CELLS = 64  # pictures in one sweep
 AXES = ("guidance_scale", "num_inference_steps", "sampler", "seed", "negative_prompt", "prompt")
@@ -26,15 +27,15 @@ class Sweep:
 
     def __post_init__(self) -> None:
         if not 1 <= len(self.axes) <= 2:
-            raise ValueError("A sweep varies one or two fields.")
+            raise Refusal("A sweep varies one or two fields.")
         for name, values in self.axes.items():
             if name not in FIELDS and lora_of(name) is None:
-                raise ValueError(f"{name!r} is not a field of a recipe.")
+                raise Refusal(f"{name!r} is not a field of a recipe.")
             if not isinstance(values, list | tuple) or not values:
-                raise ValueError(f"{name} needs at least one value.")
+                raise Refusal(f"{name} needs at least one value.")
         count = math.prod(len(v) for v in self.axes.values())
         if count > MOST_CELLS:
-            raise ValueError(f"A grid can have at most {MOST_CELLS} pictures; this one would have {count:,}.")
+            raise Refusal(f"A grid can have at most {MOST_CELLS} pictures; this one would have {count:,}.")
         object.__setattr__(self, "axes", {k: list(v) for k, v in self.axes.items()})
         self.recipes()  # every cell is checked before any of them runs
 
@@ -49,7 +50,7 @@ class Sweep:
     @classmethod
     def from_dict(cls, data: Any) -> "Sweep":
         if not isinstance(data, dict) or set(data) != {"base", "axes"} or not isinstance(data.get("axes"), dict):
-            raise ValueError('A sweep must be a JSON object {"base": {…recipe…}, "axes": {"field": [values]}}.')
+            raise Refusal('A sweep must be a JSON object {"base": {…recipe…}, "axes": {"field": [values]}}.')
         return cls(Recipe.from_dict(data["base"]), data["axes"])
 
 
@@ -59,7 +60,7 @@ def lora_of(axis: str) -> str | None:
 
 
 def varied(recipe: Recipe, values: dict[str, Any]) -> Recipe:
-    """The recipe with these values on these axes. Raises ValueError for any that could not run."""
+    """The recipe with these values on these axes. Raises Refusal for any that could not run."""
     recipe = recipe.replace(**{axis: value for axis, value in values.items() if lora_of(axis) is None})
     weights = {name: value for axis, value in values.items() if (name := lora_of(axis)) is not None}
     return recipe.replace(loras=dict(recipe.loras) | weights) if weights else recipe
@@ -75,27 +76,27 @@ def parse_numbers(text: str, field: str) -> list[int] | list[float]:
     """ "1, 3, .., 15" or "5 10 20" -> numbers, for one of the number fields.
 
     `..` between two numbers continues the step before it, or counts by one. Whole-number fields refuse decimals.
-    Raises ValueError with one sentence that quotes the part that is not a number.
+    Raises Refusal with one sentence that quotes the part that is not a number.
     """
     parts = [p for p in re.split(r"[,;\s]+", text.strip()) if p]
     if not parts:
-        raise ValueError(f"{field} needs at least one value, for example 1, 3, 5.")
+        raise Refusal(f"{field} needs at least one value, for example 1, 3, 5.")
     values: list[float] = []
     i = 0
     while i < len(parts):
         if parts[i] in ("..", "...", "…"):
             if not values or i + 1 == len(parts):
-                raise ValueError("A range needs a number before and after the dots, as in 1, 3, .., 15.")
+                raise Refusal("A range needs a number before and after the dots, as in 1, 3, .., 15.")
             _extend(values, _number(parts[i + 1], field))
             i += 1
         else:
             values.append(_number(parts[i], field))
         i += 1
         if len(values) > MOST_CELLS:
-            raise ValueError(f"A grid can have at most {MOST_CELLS} pictures; these are more values than that.")
+            raise Refusal(f"A grid can have at most {MOST_CELLS} pictures; these are more values than that.")
     repeated = {v for v in values if values.count(v) > 1}
     if repeated:
-        raise ValueError(f"{min(repeated):g} is listed twice; every value should differ.")
+        raise Refusal(f"{min(repeated):g} is listed twice; every value should differ.")
     return [int(v) for v in values] if field in _WHOLE else values
 
 
@@ -104,11 +105,11 @@ def parse_lines(text: str, field: str) -> list[str]:
     lines = [line.strip() for line in text.splitlines()]
     values = ["" if line == "-" else line for line in lines if line]
     if not values:
-        raise ValueError(f"{field} needs at least one line.")
+        raise Refusal(f"{field} needs at least one line.")
     if len(values) > MOST_CELLS:
-        raise ValueError(f"A grid can have at most {MOST_CELLS} pictures; this list has {len(values):,} lines.")
+        raise Refusal(f"A grid can have at most {MOST_CELLS} pictures; this list has {len(values):,} lines.")
     if len(set(values)) < len(values):
-        raise ValueError("A line is listed twice; every value should differ.")
+        raise Refusal("A line is listed twice; every value should differ.")
     return values
 
 
@@ -118,9 +119,9 @@ def _number(text: str, field: str) -> float:
     try:
         value = float(text.replace("−", "-"))  # as the page writes it
     except ValueError:
-        raise ValueError(f"“{shown}” is not {wanted}.") from None
+        raise Refusal(f"“{shown}” is not {wanted}.") from None
     if not math.isfinite(value) or (field in _WHOLE and value != int(value)):
-        raise ValueError(f"“{shown}” is not {wanted}.")
+        raise Refusal(f"“{shown}” is not {wanted}.")
     return value
 
 
@@ -129,8 +130,8 @@ def _extend(values: list[float], end: float) -> None:
     step = values[-1] - values[-2] if len(values) > 1 else math.copysign(1, end - values[-1])
     count = (end - values[-1]) / step if step else 0
     if count < 1 or abs(count - round(count)) > 1e-6:
-        raise ValueError(f"The range does not reach {end:g} in steps of {step:g}.")
+        raise Refusal(f"The range does not reach {end:g} in steps of {step:g}.")
     if count > MOST_CELLS:
-        raise ValueError(f"A grid can have at most {MOST_CELLS} pictures; this range has {round(count):,} values.")
+        raise Refusal(f"A grid can have at most {MOST_CELLS} pictures; this range has {round(count):,} values.")
     first = values[-1]
     values.extend(round(first + step * k, 9) for k in range(1, round(count) + 1))

@@ -1,6 +1,42 @@
 """Many recipes at once -> events."""
 
-from playground.engine.engine import Engine, open_engine
-from playground.engine.events import Done, Event, Failed, Result, Step, Waiting
+from playground.engine.contract import (
+    Answer,
+    Begin,
+    Begun,
+    Decode,
+    Done,
+    Encode,
+    Engine,
+    Event,
+    Failed,
+    Keep,
+    Kept,
+    Question,
+    Result,
+    Start,
+    Step,
+    Waiting,
+)
+from playground.engine.local import LocalEngine, open_engine
 
-__all__ = ["Done", "Engine", "Event", "Failed", "Result", "Step", "Waiting", "open_engine"]
+__all__ = [
+    "Answer",
+    "Begin",
+    "Begun",
+    "Decode",
+    "Done",
+    "Encode",
+    "Engine",
+    "Event",
+    "Failed",
+    "Keep",
+    "Kept",
+    "LocalEngine",
+    "Question",
+    "Result",
+    "Start",
+    "Step",
+    "Waiting",
+    "open_engine",
+]

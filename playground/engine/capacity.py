@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from playground.engine.pace import synchronize
-from playground.models import LatentModel
+from playground.models import Condition, Model
 
 MOST_ROWS = 128
 NEAR_BEST = 1.1  # the smallest batch within this factor of the best time per row: it answers sooner
@@ -14,13 +14,13 @@ LONGEST_CALL = 0.5  # seconds; longer calls would make visitors wait for each ot
 TRIES = 3  # of each size; the fastest counts, because what else the machine does only ever adds time
 SHARE_OF_MEMORY = 0.8  # of what is free on an accelerator, for the rows of one call
 
-Shape = tuple[int, ...]  # (1, 4, h, w)
+Shape = tuple[int, ...]  # (1, C, h, w)
 
 
 class Capacity:
     """Rows per call, by latent shape."""
 
-    def __init__(self, model: LatentModel) -> None:
+    def __init__(self, model: Model) -> None:
         self._model = model
         self.rows: dict[Shape, int] = {}
 
@@ -62,10 +62,10 @@ class Capacity:
         synchronize(self._model.device)
         return time.perf_counter() - start
 
-    def _inputs(self, shape: Shape, rows: int) -> tuple[Tensor, Tensor, Tensor]:
+    def _inputs(self, shape: Shape, rows: int) -> tuple[Tensor, Tensor, list[Condition]]:
         device = self._model.device
-        text = self._model.encode("").expand(rows, -1, -1)
-        return torch.zeros(rows, *shape[1:], device=device), torch.full((rows,), 500.0, device=device), text
+        texts = [self._model.encode("")] * rows
+        return torch.zeros(rows, *shape[1:], device=device), torch.full((rows,), 500.0, device=device), texts
 
     def _rows_in_memory(self, shape: Shape) -> int:
         """From the peak memory of calls with one and with two rows: the difference is the price of a row. 1 where two
@@ -95,7 +95,7 @@ class Capacity:
             try:
                 self._seconds((1, shape[1], side, side), 1)
                 self._model.decode(torch.zeros(1, shape[1], side, side, device=self._model.device))
-                return side * self._model.vae_scale
+                return side * self._model.facts.scale
             except RuntimeError as error:
                 if not out_of_memory(error):
                     raise

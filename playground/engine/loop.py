@@ -1,42 +1,43 @@
 """The loop: each tick asks the network once for all chosen cells of all visitors, like a continuous-batching server.
 
-Plain and single-threaded: `Engine` calls `tick` from its own thread, a ZeroGPU worker calls it where it stands.
+Plain and single-threaded: `LocalEngine` calls `tick` from its own thread, a ZeroGPU worker calls it where it stands.
+It is the only place where anything is denoised.
 """
 
 import logging
 import time
+from collections.abc import Callable
 
-import torch
-from PIL import Image
-
-from playground.engine.capacity import Capacity, free_memory, out_of_memory
-from playground.engine.events import Done, Failed, Measured, Result, Step
+from playground.engine.capacity import Capacity, out_of_memory
+from playground.engine.contract import Answer, Done, Failed, Measured, Question, Result, Step
+from playground.engine.drawing import Drawing
+from playground.engine.kept import kept_of
 from playground.engine.pace import Pace
+from playground.engine.pieces import Single, done_now
 from playground.engine.request import Live, Request
-from playground.engine.rows import Row, answers, keys, predict, rows_of
+from playground.engine.rows import Row, Work, answers, keys, predict, rows_of
 from playground.engine.trajectory import Trajectory, advance_together, check_finite, steps_together
-from playground.models import LatentModel
+from playground.models import Model
 from playground.recipe import Recipe
+from playground.refusal import Refusal
 
 LIVE_PER_REQUEST = 16  # cells of one visitor that grow together; the next start as these finish
-PICTURES_PER_DECODE = 8
-PREVIEW_SHARE = 0.05  # of the time; a cell's first preview is always made
 log = logging.getLogger(__name__)
 
 
 class Loop:
-    """All requests under way and their trajectories."""
+    """All requests under way and their work."""
 
-    def __init__(self, model: LatentModel) -> None:
+    def __init__(self, model: Model) -> None:
         self.model = model
         self.capacity = Capacity(model)
         self._pace = Pace(model.device)
+        self._drawing = Drawing(model)
         self.requests: list[Request] = []
         self.seconds_per_evaluation = 0.0  # measured, of the latest ticks, everything but decoding; 0 before the first
         self.seconds_per_decode = 0.0
-        self._live: dict[str, Live] = {}  # by the recipe's digest
+        self._live: dict[tuple, Live] = {}  # by `_alike`
         self._undecoded: list[Live] = []
-        self._seconds_of_steps = self._seconds_of_previews = 0.0
 
     def add(self, request: Request) -> None:
         """It joins at the next tick, with as much claim as the request that was served least so far."""
@@ -57,32 +58,37 @@ class Loop:
         self.seconds_per_evaluation, self.seconds_per_decode = known.seconds_per_evaluation, known.seconds_per_decode
 
     def tick(self) -> None:
-        """One sampler call for every chosen cell, or the final pictures of those that are ready."""
+        """One sampler call for every chosen cell, and at most one piece of other work or batch of final pictures."""
         self._drop_finished_and_cancelled()
         self._start_waiting_cells()
+        self._do_a_piece()
         if self._undecoded:
-            now, self._undecoded = self._undecoded[:PICTURES_PER_DECODE], self._undecoded[PICTURES_PER_DECODE:]
+            now, self._undecoded = self._drawing.next_to_decode(self._undecoded)
             self._decode(now)
         chosen = self._choose()
         if not chosen:
             return
         begun = time.perf_counter()
-        rows = rows_of([entry.trajectory for entry in chosen])
+        rows = rows_of([entry.work for entry in chosen])
         too_large = predict(rows, self.model, self.capacity)
-        broken = {t: self._too_large(t) for row in too_large for t, _ in row.readers}
+        broken = {work: self._too_large(work) for row in too_large for work, _ in row.readers}
         self._advance(chosen, rows, broken)
-        due = self._due_for_a_preview(chosen)
-        if due or any(e.trajectory.finished or e.wants_latents for e in chosen):
+        due = self._drawing.due_for_a_preview([e for e in chosen if isinstance(e.work, Trajectory)])
+        if due or any(e.work.finished or e.wants_kept for e in chosen):
             self._pace.catch_up()  # something of this tick is read next
         else:
             self._pace.keep()
         took = time.perf_counter() - begun
+        for entry in chosen:
+            entry.work.seconds_of_call = 0.0
         for row in rows:
-            for trajectory, _ in row.readers:
-                trajectory.seconds += took / len(rows) / len(row.readers)
+            for work, _ in row.readers:
+                share = took / len(rows) / len(row.readers)
+                work.seconds += share
+                work.seconds_of_call += share
         self.seconds_per_evaluation = _smoothed(self.seconds_per_evaluation, took / len(rows))
-        self._seconds_of_steps += took
-        self._tell_steps(chosen, self._previews(due))
+        self._drawing.note_steps(took)
+        self._tell(chosen, due)
 
     def fail_all(self, reason: str) -> None:
         """Tell every visitor that nothing more will come, and forget everything under way."""
@@ -103,31 +109,56 @@ class Loop:
         self.requests = [r for r in self.requests if not r.cancelled and r.open]
 
     def _start_waiting_cells(self) -> None:
+        """Up to the next piece of other work, if there is one: a request's work is begun in its order."""
         for request in self.requests:
             while request.waiting and len(request.live) < LIVE_PER_REQUEST:
-                cell, recipe = request.waiting.popleft()
-                try:
-                    entry = self._live.get(recipe.digest()) or self._start(recipe)
-                except Exception as error:  # one bad cell must not take the others with it
-                    request.finish(Failed(cell, _sentence(error)))
-                    continue
-                entry.watchers.append((request, cell))
-                request.live[cell] = entry
+                cell, ask = request.waiting[0]
+                if not isinstance(ask, Recipe | Question):
+                    break
+                request.waiting.popleft()
+                if (entry := self._guarded(request, cell, lambda r=request, a=ask: self._entry(r, a))) is not None:
+                    entry.watchers.append((request, cell))
+                    request.live[cell] = entry
 
-    def _start(self, recipe: Recipe) -> Live:
-        entry = Live(Trajectory(recipe, self.model))
-        for text in entry.trajectory.texts():
+    def _entry(self, request: Request, ask: Recipe | Question) -> Live:
+        """New work, or that of somebody who asked for the same."""
+        alike = _alike(request, ask)
+        if entry := self._live.get(alike):
+            return entry
+        if isinstance(ask, Question):
+            entry = Live(Single(ask, self.model))
+        else:
+            entry = Live(Trajectory(ask, self.model, request.keep, request.start))
+        for text in entry.work.texts():
             self.model.encode(text)  # kept by the model; a text that cannot be encoded fails its own cell, here
-        self._live[recipe.digest()] = entry
+        self._live[alike] = entry
         return entry
+
+    def _do_a_piece(self) -> None:
+        """What is next for the visitor served least, if it is no work for the network's calls."""
+        waiting = [r for r in self.requests if r.waiting and not isinstance(r.waiting[0][1], Recipe | Question)]
+        if not waiting:
+            return
+        request = min(waiting, key=lambda r: r.served)
+        cell, ask = request.waiting.popleft()
+        request.served += 1 / request.weight
+        if (found := self._guarded(request, cell, lambda: done_now(ask, self.model))) is not None:
+            request.finish(Answer(cell, *found))
+
+    def _guarded(self, request: Request, cell: int, work: Callable):  # noqa: ANN202  (whatever the work gives)
+        """One bad cell must not take the others with it: None after it has failed alone."""
+        try:
+            return work()
+        except Exception as error:
+            self._drawing.free_memory()
+            request.finish(Failed(cell, _sentence(error)))
+            return None
 
     def _choose(self) -> list[Live]:
         """Who takes part in this tick: always the visitor served least, and of theirs the cell least advanced."""
         candidates = {
             request: sorted(
-                (e for e in request.live.values() if not e.trajectory.finished),
-                key=lambda e: e.trajectory.k,
-                reverse=True,
+                (e for e in request.live.values() if not e.work.finished), key=lambda e: e.work.k, reverse=True
             )
             for request in self.requests
         }
@@ -137,8 +168,8 @@ class Loop:
         while waiting := [request for request in self.requests if candidates[request]]:
             request = min(waiting, key=lambda r: r.served)
             entry = candidates[request][-1]
-            new = set(keys(entry.trajectory)) - asked if entry not in chosen else set()
-            share = len(new) / self.capacity(tuple(entry.trajectory.latents.shape))
+            new = set(keys(entry.work)) - asked if entry not in chosen else set()
+            share = len(new) / self.capacity(tuple(entry.work.latents.shape))
             if chosen and share > room + 1e-9:
                 break
             candidates[request].pop()
@@ -148,24 +179,26 @@ class Loop:
             request.served += share / request.weight
         return list(chosen)
 
-    def _too_large(self, trajectory: Trajectory) -> str:
-        recipe = trajectory.recipe
-        fits = self.capacity.largest_side_that_fits(tuple(trajectory.latents.shape))
+    def _too_large(self, work: Work) -> str:
+        rows, columns = (side * self.model.facts.scale for side in work.latents.shape[-2:])
+        fits = self.capacity.largest_side_that_fits(tuple(work.latents.shape))
         advice = f"{fits} × {fits} fits" if fits else "no smaller picture fits either"
-        return f"There is not enough memory for {recipe.width} × {recipe.height} pixels here; {advice}."
+        return f"There is not enough memory for {columns} × {rows} pixels here; {advice}."
 
-    def _advance(self, chosen: list[Live], rows: list[Row], broken: dict[Trajectory, str]) -> None:
-        """Hand every trajectory its predictions, one scheduler step for all that stand at the same point."""
+    def _advance(self, chosen: list[Live], rows: list[Row], broken: dict[Work, str]) -> None:
+        """Hand everybody their predictions, one scheduler step for all that stand at the same point."""
         outputs = answers(rows)
         groups: dict[tuple, list[Live]] = {}
         for entry in chosen:
-            if reason := broken.get(entry.trajectory):
+            if reason := broken.get(entry.work):
                 self._fail(entry, reason)
+            elif isinstance(entry.work, Trajectory):
+                groups.setdefault(steps_together(entry.work), []).append(entry)
             else:
-                groups.setdefault(steps_together(entry.trajectory), []).append(entry)
+                entry.work.take(outputs[entry.work])
         for group in groups.values():
             try:
-                trajectories = [entry.trajectory for entry in group]
+                trajectories = [entry.work for entry in group]
                 advance_together(trajectories, [outputs[t] for t in trajectories])
             except Exception as error:
                 for entry in group:
@@ -173,82 +206,49 @@ class Loop:
         for group in groups.values():
             for entry in group:
                 # reading the latents waits for an accelerator, so there it is done only where a picture is due
-                if self.model.device.type == "cpu" or entry.trajectory.finished:
+                if self.model.device.type == "cpu" or entry.work.finished:
                     try:
-                        check_finite(entry.trajectory)
-                    except FloatingPointError as error:
+                        check_finite(entry.work)
+                    except Refusal as error:
                         self._fail(entry, str(error))
 
-    def _tell_steps(self, chosen: list[Live], pictures: dict[Live, Image.Image]) -> None:
+    def _tell(self, chosen: list[Live], due: list[Live]) -> None:
+        """Everybody's steps, with their pictures, and the answers to single questions."""
+        alive = [e for e in chosen if e.watchers]  # a failed one has none left
+        runs = [e for e in alive if isinstance(e.work, Trajectory)]
+        pictures, kept_pictures = self._drawing.previews(due), self._drawing.kept_pictures(runs)
         told: list[tuple[Request, Step]] = []
-        for entry in [e for e in chosen if e.watchers]:  # a failed one has none left
-            t = entry.trajectory
+        for entry in runs:
+            t = entry.work
             if t.finished:
                 self._undecoded.append(entry)
-            pair = torch.cat([t.seen, t.x0]).half().cpu() if entry.wants_latents else None
-            told += [
-                (r, Step(cell, t.k, t.of, pictures.get(entry), pair if r.latents else None))
-                for r, cell in entry.watchers
-            ]
+            kept = kept_of(t, entry.wants_latents, kept_pictures.get(entry)) if entry.wants_kept else None
+            for r, cell in entry.watchers:
+                its = kept if r.keep.anything else None
+                told.append((r, Step(cell, t.k, t.of, pictures.get(entry), t.told, t.seconds_of_call, its)))
         for request, step in sorted(told, key=lambda pair: pair[1].cell):
             request.tell(step)
-
-    def _due_for_a_preview(self, entries: list[Live]) -> list[Live]:
-        """Cells that somebody watches, as often as PREVIEW_SHARE of the time allows."""
-        watched = [e for e in entries if not e.trajectory.finished and any(r.previews for r, _ in e.watchers)]
-        if self._seconds_of_previews > PREVIEW_SHARE * self._seconds_of_steps:
-            return [e for e in watched if not e.previewed]
-        return watched
-
-    def _previews(self, due: list[Live]) -> dict[Live, Image.Image]:
-        """A quick picture of each one's x̂₀."""
-        if not due:
-            return {}
-        begun = time.perf_counter()
-        pictures = {}
-        for group in _by_shape(due):
-            for some in (group[i : i + PICTURES_PER_DECODE] for i in range(0, len(group), PICTURES_PER_DECODE)):
-                try:
-                    drawn = self.model.preview(torch.cat([entry.trajectory.x0 for entry in some]))
-                except Exception:  # nobody's run should end for a preview
-                    free_memory(self.model.device)
-                    log.warning("A preview failed; the run goes on without it.", exc_info=True)
-                    continue
-                pictures |= dict(zip(some, drawn, strict=True))
-        for entry in due:
-            entry.previewed = True
-        self._seconds_of_previews += time.perf_counter() - begun
-        # Both sums fade, so that one slow moment does not decide about the next hour.
-        self._seconds_of_steps, self._seconds_of_previews = (
-            0.98 * s for s in (self._seconds_of_steps, self._seconds_of_previews)
-        )
-        return pictures
+        for entry in alive:
+            if isinstance(entry.work, Single):
+                self._forget(entry)
+                for request, cell in entry.watchers:
+                    request.finish(Answer(cell, entry.work.answer, entry.work.seconds))
 
     def _decode(self, entries: list[Live]) -> None:
         """The final pictures by the real VAE, batched; one by one where the batch fails."""
-        for group in _by_shape([entry for entry in entries if entry.watchers]):
-            begun = time.perf_counter()
-            try:
-                images = self.model.decode(torch.cat([entry.trajectory.latents for entry in group]))
-            except Exception as error:
-                free_memory(self.model.device)
-                if len(group) > 1:
-                    for entry in group:
-                        self._decode([entry])
-                else:
-                    t = group[0].trajectory
-                    self._fail(group[0], self._too_large(t) if out_of_memory(error) else _sentence(error))
+        for entry, found in self._drawing.decoded([entry for entry in entries if entry.watchers]):
+            t = entry.work
+            if isinstance(found, Exception):
+                self._fail(entry, self._too_large(t) if out_of_memory(found) else _sentence(found))
                 continue
-            each = (time.perf_counter() - begun) / len(group)
+            image, each = found
             self.seconds_per_decode = _smoothed(self.seconds_per_decode, each)
-            for entry, image in zip(group, images, strict=True):
-                self._forget(entry)
-                t = entry.trajectory
-                latents, seconds, whole = t.latents.cpu().clone(), t.seconds + each, t.recipe.evaluations
-                for i, (request, cell) in enumerate(entry.watchers):
-                    # whoever joined later had everything computed for somebody else
-                    shared = t.shared if i == 0 else whole
-                    request.finish(Done(cell, Result(image, t.recipe, seconds, whole, shared, latents)))
+            self._forget(entry)
+            latents, whole = t.latents.cpu().clone(), t.recipe.evaluations
+            for i, (request, cell) in enumerate(entry.watchers):
+                # whoever joined later had everything computed for somebody else
+                shared = t.shared if i == 0 else whole
+                request.finish(Done(cell, Result(image, t.recipe, t.seconds + each, whole, shared, latents, each)))
 
     def _fail(self, entry: Live, reason: str) -> None:
         self._forget(entry)
@@ -257,17 +257,17 @@ class Loop:
             request.finish(Failed(cell, reason))
 
     def _forget(self, entry: Live) -> None:
-        self._live.pop(entry.trajectory.recipe.digest(), None)
+        self._live = {alike: live for alike, live in self._live.items() if live is not entry}
         if entry in self._undecoded:
             self._undecoded.remove(entry)
 
 
-def _by_shape(entries: list[Live]) -> list[list[Live]]:
-    """Entries whose latents can be stacked into one batch."""
-    shapes: dict[torch.Size, list[Live]] = {}
-    for entry in entries:
-        shapes.setdefault(entry.trajectory.latents.shape, []).append(entry)
-    return list(shapes.values())
+def _alike(request: Request, ask: Recipe | Question) -> tuple:
+    """Equal for asks of which one can answer for the other."""
+    if isinstance(ask, Question) or request.start is not None:
+        return request, ask
+    keep = request.keep
+    return ask.digest(), keep.predictions, keep.attention, keep.pictures
 
 
 def _smoothed(before: float, now: float) -> float:
@@ -275,6 +275,8 @@ def _smoothed(before: float, now: float) -> float:
 
 
 def _sentence(error: Exception) -> str:
-    """What a visitor reads in the failed cell: the first line, no stack."""
+    """What a visitor reads in the failed cell: the first line, no stack. What nobody expected goes to the log whole."""
+    if not isinstance(error, Refusal) and not out_of_memory(error):
+        log.warning("A cell failed.", exc_info=error)
     first = (str(error).strip().splitlines() or [""])[0]
     return first[:200] if first else f"The picture failed with {type(error).__name__}."

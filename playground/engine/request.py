@@ -3,25 +3,30 @@
 import queue
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 
-from playground.engine.events import Event, Step
-from playground.engine.trajectory import Trajectory
+from playground.engine.contract import NOTHING, Ask, Event, Keep, Start, Step, evaluations
+from playground.engine.rows import Work
 from playground.recipe import Recipe
 
 MOST_UNREAD = 512  # events; a reader further behind than that gets steps without pictures
 
 
 class Live:
-    """A trajectory and everybody who waits for it; visitors who ask for the same recipe share one."""
+    """Work under way and everybody who waits for it; visitors who ask for the same recipe share one."""
 
-    def __init__(self, trajectory: Trajectory) -> None:
-        self.trajectory = trajectory
+    def __init__(self, work: Work) -> None:
+        self.work = work
         self.watchers: list[tuple[Request, int]] = []  # the first one asked first
         self.previewed = False
 
     @property
+    def wants_kept(self) -> bool:
+        return any(request.keep.anything for request, _ in self.watchers)
+
+    @property
     def wants_latents(self) -> bool:
-        return any(request.latents for request, _ in self.watchers)
+        return any(request.keep.latents for request, _ in self.watchers)
 
 
 class Request:
@@ -29,35 +34,36 @@ class Request:
 
     def __init__(
         self,
-        cells: Sequence[Recipe],
+        cells: Sequence[Recipe | Ask],
         previews: bool = True,
         weight: float = 1.0,
-        latents: bool = False,
+        keep: Keep = NOTHING,
+        start: Start | None = None,
         visitor: str = "",
     ) -> None:
-        self.waiting: deque[tuple[int, Recipe]] = deque(enumerate(cells))
+        self.waiting: deque[tuple[int, Recipe | Ask]] = deque(enumerate(cells))
         self.live: dict[int, Live] = {}
-        self.previews, self.weight, self.latents = previews, weight, latents
+        self.previews, self.weight, self.keep, self.start = previews, weight, keep, start
         self.visitor = visitor  # whoever asked, where that is known
-        self.served = 0.0  # share of U-Net calls used so far, over weight
+        self.served = 0.0  # share of network calls used so far, over weight
         self.cancelled = False  # set by the reader, read by the loop at its next tick
-        self.open = len(cells)  # cells without a Done or Failed
+        self.open = len(cells)  # cells without a last event
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
 
     @property
     def evaluations_left(self) -> int:
-        """U-Net rows still to run for this request, were it alone."""
-        waiting = sum(recipe.evaluations for _, recipe in list(self.waiting))
-        live = [entry.trajectory for entry in list(self.live.values())]
-        return waiting + sum((t.of - t.k) * len(t.texts()) for t in live)
+        """Network rows still to run for this request, were it alone."""
+        waiting = sum(evaluations(ask, self.keep) for _, ask in list(self.waiting))
+        live = [entry.work for entry in list(self.live.values())]
+        return waiting + sum((work.of - work.k) * len(work.texts()) for work in live)
 
     def tell(self, event: Event) -> None:
         if isinstance(event, Step) and event.preview is not None and self._events.qsize() > MOST_UNREAD:
-            event = Step(event.cell, event.k, event.of, None, event.latents)
+            event = replace(event, preview=None)
         self._events.put(event)
 
     def finish(self, event: Event) -> None:
-        """The last event of a cell: Done or Failed."""
+        """The last event of a cell: Done, Answer or Failed."""
         self.live.pop(event.cell, None)
         self.open -= 1
         self._events.put(event)

@@ -1,4 +1,4 @@
-"""The rows of a tick's U-Net calls: what every trajectory asks, equal questions asked once, in calls that fit."""
+"""The rows of a tick's network calls: what every trajectory asks, equal questions asked once, in calls that fit."""
 
 from dataclasses import dataclass
 
@@ -6,62 +6,57 @@ import torch
 from torch import Tensor
 
 from playground.engine.capacity import Capacity, free_memory, out_of_memory
+from playground.engine.pieces import Single
 from playground.engine.trajectory import Trajectory
-from playground.models import LatentModel
+from playground.models import Look, Model
+
+Work = Trajectory | Single
 
 
 @dataclass(eq=False)
 class Row:
-    """One input of a batched U-Net call, and who waits for its output."""
+    """One input of a batched network call, and who waits for its output."""
 
-    latents: Tensor  # (1, 4, h, w)
+    latents: Tensor  # (1, C, h, w)
     timestep: Tensor  # scalar on the model's device
     text: str
     loras: tuple[tuple[str, float], ...]  # (name, weight)
-    readers: list[tuple[Trajectory, int]]  # (trajectory, position among its texts)
-    output: Tensor | None = None  # (1, 4, h, w)
+    looks: bool  # whether its attention is kept
+    readers: list[tuple[Work, int]]  # (whose, position among its texts)
+    output: Tensor | None = None  # (1, C, h, w)
+    look: Look | None = None
 
 
-def keys(trajectory: Trajectory) -> list[tuple]:
-    """For each of its texts, what it asks the network now; equal keys have equal answers.
-
-    Equal inputs at the same timestep occur at the first step, of cells with the same seed. Later ones cannot coincide
-    unless the recipes do, and those share one trajectory already.
-    """
-    start: tuple = (trajectory,)
-    if trajectory.k == 0:
-        start = (trajectory.first_input, float(trajectory.timestep), trajectory.recipe.active_loras)
-    return [(*start, text) for text in trajectory.texts()]
+def keys(work: Work) -> list[tuple]:
+    """For each of its texts, what it asks the network now; equal keys have equal answers."""
+    alike = work.asks_alike()
+    return [(*alike, text, work.wants_look(position)) for position, text in enumerate(work.texts())]
 
 
-def rows_of(trajectories: list[Trajectory]) -> list[Row]:
+def rows_of(works: list[Work]) -> list[Row]:
     """The inputs of this tick; equal ones become one row."""
     rows: dict[tuple, Row] = {}
-    for trajectory in trajectories:
-        latents, loras = trajectory.model_input(), trajectory.recipe.active_loras
-        for position, (key, text) in enumerate(zip(keys(trajectory), trajectory.texts(), strict=True)):
+    for work in works:
+        latents = work.model_input()
+        for position, (key, text) in enumerate(zip(keys(work), work.texts(), strict=True)):
             if key in rows:
-                rows[key].readers.append((trajectory, position))
-                trajectory.shared += 1
+                rows[key].readers.append((work, position))
+                work.shared += 1
             else:
-                rows[key] = Row(latents, trajectory.timestep_there, text, loras, [(trajectory, position)])
+                looks = work.wants_look(position)
+                rows[key] = Row(latents, work.timestep_there, text, work.loras, looks, [(work, position)])
     return list(rows.values())
 
 
-def predict(rows: list[Row], model: LatentModel, capacity: Capacity) -> list[Row]:
+def predict(rows: list[Row], model: Model, capacity: Capacity) -> list[Row]:
     """Fill every row's output in as few calls as memory allows; returns the rows that do not even fit alone."""
     too_large: list[Row] = []
-    for shape in {tuple(row.latents.shape): None for row in rows}:
-        waiting = [row for row in rows if tuple(row.latents.shape) == shape]
+    for shape, looks in {(tuple(row.latents.shape), row.looks): None for row in rows}:
+        waiting = [row for row in rows if tuple(row.latents.shape) == shape and row.looks == looks]
         while waiting:
             batch = waiting[: capacity(shape)]
             try:
-                outputs = model.predict(
-                    torch.cat([row.latents for row in batch]),
-                    torch.stack([row.timestep for row in batch]),
-                    torch.cat([model.encode(row.text) for row in batch]),
-                    [row.loras for row in batch],
-                )
+                _call(batch, model, looks)
             except RuntimeError as error:
                 if not out_of_memory(error):
                     raise
@@ -70,17 +65,30 @@ def predict(rows: list[Row], model: LatentModel, capacity: Capacity) -> list[Row
                     capacity.halve(shape, len(batch))
                     continue
                 too_large.append(batch[0])
-                outputs = torch.zeros_like(batch[0].latents)
-            for row, output in zip(batch, outputs.split(1), strict=True):
-                row.output = output
+                batch[0].output = torch.zeros_like(batch[0].latents)
             waiting = waiting[len(batch) :]
     return too_large
 
 
-def answers(rows: list[Row]) -> dict[Trajectory, list[Tensor]]:
-    """Every trajectory's outputs, in the order of its texts."""
-    found: dict[Trajectory, dict[int, Tensor]] = {}
+def _call(batch: list[Row], model: Model, looks: bool) -> None:
+    """One call of the network."""
+    inputs = (
+        torch.cat([row.latents for row in batch]),
+        torch.stack([row.timestep for row in batch]),
+        [model.encode(row.text) for row in batch],
+        [row.loras for row in batch],
+    )
+    outputs, seen = model.predict_and_look(*inputs) if looks else (model.predict(*inputs), [None] * len(batch))
+    for row, output, look in zip(batch, outputs.split(1), seen, strict=True):
+        row.output, row.look = output, look
+
+
+def answers(rows: list[Row]) -> dict[Work, list[Tensor]]:
+    """Everybody's outputs, in the order of their texts; Looks are handed over."""
+    found: dict[Work, dict[int, Tensor]] = {}
     for row in rows:
-        for trajectory, position in row.readers:
-            found.setdefault(trajectory, {})[position] = row.output
-    return {trajectory: [by[i] for i in sorted(by)] for trajectory, by in found.items()}
+        for work, position in row.readers:
+            found.setdefault(work, {})[position] = row.output
+            if row.look is not None:
+                work.looked(row.look)
+    return {work: [by[i] for i in sorted(by)] for work, by in found.items()}

@@ -2,141 +2,168 @@
 
 import hashlib
 import inspect
+import math
 import warnings
+from typing import Any
 
 import torch
 from diffusers.schedulers.scheduling_dpmsolver_sde import BrownianTreeNoiseSampler
 from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
-from playground.models import LatentModel
+from playground.engine.contract import NOTHING, Keep, Start
+from playground.models import Look, Model
 from playground.recipe import Recipe
+from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
+from playground.schedule import Level, levels_of, plan, prediction_type, scheduler_for, x0_of
+
+MOST_LOOKS = 50  # calls of one run whose attention is kept, evenly spaced
+MOST_VALUES = 4_000_000  # of attention, so that large models keep fewer calls instead of filling the memory
 
 # The tree is told its ends as fp32 and asked about them as fp64; it clamps by itself and says so at every picture.
 warnings.filterwarnings("ignore", "Should have t", module="torchsde")
 
 
-def predicted_x0(model_input: Tensor, output: Tensor, sigma: float, prediction_type: str) -> Tensor:
-    """x̂₀ from what went into the network and what came out, the same for every sampler.
-
-    Samplers keep their state on two scales: variance-preserving, x_t = √ᾱ x₀ + √(1−ᾱ) ε, or Karras's x = x₀ + σ ε.
-    What the network sees is always the first, with ᾱ = 1 / (1 + σ²) (Karras et al. 2022,
-    https://arxiv.org/abs/2206.00364), so for ε-prediction x̂₀ = √(1 + σ²) · input − σ · ε_θ.
-    """
-    alpha = (1 + sigma**2) ** -0.5  # √ᾱ
-    if prediction_type == "epsilon":
-        return model_input / alpha - sigma * output
-    if prediction_type == "v_prediction":  # Salimans & Ho 2022, https://arxiv.org/abs/2202.00512
-        return alpha * model_input - sigma * alpha * output
-    if prediction_type == "sample":
-        return output
-    raise ValueError(f"The model predicts {prediction_type!r}, which is not known here.")
-
-
 class Trajectory:
-    """Same noise, same scheduler and same order of draws as StableDiffusionPipeline with this recipe.
+    """Same noise, same scheduler and same order of draws as StableDiffusionPipeline with this recipe, or, with a
+    `start`, as StableDiffusionImg2ImgPipeline.
 
-    Raises ValueError for a LoRA that the model does not have or cannot use.
+    Raises Refusal for what the model cannot draw.
     """
 
-    def __init__(self, recipe: Recipe, model: LatentModel) -> None:
-        model.loras.check(recipe.loras)
-        self.recipe, self.prediction_type = recipe, model.prediction_type
+    def __init__(self, recipe: Recipe, model: Model, keep: Keep = NOTHING, start: Start | None = None) -> None:
+        model.check(recipe)
+        self.recipe, self.keep, self.model = recipe, keep, model
+        config = model.facts.schedule
+        self.kind = prediction_type(config)
         sampler = SAMPLERS[recipe.sampler]
-        self.scheduler = sampler.make(model.scheduler_config, recipe.seed)
-        # Timesteps stay on the CPU, where the schedulers keep their sigmas: no step then waits for the device. The
-        # network gets its own copy, uploaded once.
-        self.scheduler.set_timesteps(recipe.num_inference_steps, device="cpu")
-        self._timesteps_there = self.scheduler.timesteps.to(model.device, torch.float32)
+        self.scheduler = scheduler_for(recipe, config)
         self.generator = torch.Generator("cpu").manual_seed(recipe.seed)
-        shape = model.latent_shape(recipe.width, recipe.height)
-        noise = randn_tensor(shape, generator=self.generator, dtype=torch.float32) * self.scheduler.init_noise_sigma
-        self.k, self.of = 0, len(self.scheduler.timesteps)
+        shape = model.facts.latent_shape(recipe.width, recipe.height)
+        noise = randn_tensor(shape, generator=self.generator, dtype=torch.float32)
+        self.begin = 0  # network calls of the whole run that are left out
+        if start is None:
+            latents, self.levels = noise * self.scheduler.init_noise_sigma, levels_of(self.scheduler, recipe)
+        else:
+            latents = self._noised(start, noise)
+        self._timesteps = self.scheduler.timesteps[self.begin :]
+        self._timesteps_there = self._timesteps.to(model.device, torch.float32)  # uploaded once
+        self.k, self.of = 0, len(self._timesteps)
         # Cells that begin alike are told by their first input as the CPU makes it, without asking the device.
-        first = self.scheduler.scale_model_input(noise, self.timestep)
-        self.first_input = hashlib.sha256(repr(shape).encode() + first.numpy().tobytes()).digest()
-        self.latents = noise.to(model.device)
-        if (
-            sampler.brownian_noise
-        ):  # made now, as the scheduler would at its first step, so that cells can step together
+        first = self.scheduler.scale_model_input(latents, self.timestep)
+        self._first_input = hashlib.sha256(repr(shape).encode() + first.numpy().tobytes()).digest()
+        self.latents = latents.to(model.device)
+        if sampler.brownian_noise:  # made now, as the scheduler's first step would, so that cells can step together
             sigmas = self.scheduler.sigmas[self.scheduler.sigmas > 0]
             self.scheduler.noise_sampler = BrownianTreeNoiseSampler(
                 self.latents, sigmas.min(), sigmas.max(), recipe.seed
             )
         self.x0: Tensor | None = None  # predicted, after the latest step
+        self.output: Tensor | None = None  # what the latest step went on with: guided where the recipe is
+        self.answers: list[Tensor] = []  # for `texts()`, of the latest step; where predictions are kept
+        self.look: Look | None = None  # of the latest call, where attention is kept
+        self._look_every = 1
         self.seconds, self.shared = 0.0, 0
+        self.seconds_of_call = 0.0  # of the latest one
         self.seen: Tensor | None = None  # the latest model input
         self._seen_at = -1  # the k it belongs to
         self.takes_generator = "generator" in inspect.signature(self.scheduler.step).parameters
+
+    def _noised(self, start: Start, noise: Tensor) -> Tensor:
+        """The picture's latents at the first level of what is left of the run."""
+        if start.x0.shape != noise.shape:
+            raise Refusal(f"The picture to start from has latents {tuple(start.x0.shape)}, not {tuple(noise.shape)}.")
+        found = plan(self.recipe, self.model.facts.schedule, start.t)
+        self.begin, self.levels = found.begin, found.levels
+        if hasattr(self.scheduler, "set_begin_index"):
+            self.scheduler.set_begin_index(found.begin)
+        return self.scheduler.add_noise(start.x0, noise, self.scheduler.timesteps[found.begin : found.begin + 1])
 
     @property
     def finished(self) -> bool:
         return self.k == self.of
 
     @property
+    def level(self) -> Level:
+        """Of the next network call; after the last one, where the run ended."""
+        return self.levels[self.k]
+
+    @property
+    def told(self) -> float:
+        """The timestep of the latest network call."""
+        return float(self._timesteps[self.k - 1])
+
+    @property
     def timestep(self) -> Tensor:
         """Of the next network call, a scalar on the CPU."""
-        return self.scheduler.timesteps[self.k]
+        return self._timesteps[self.k]
 
     @property
     def timestep_there(self) -> Tensor:
         """The same, in fp32 on the model's device."""
         return self._timesteps_there[self.k]
 
+    @property
+    def loras(self) -> tuple[tuple[str, float], ...]:
+        return self.recipe.active_loras
+
     def texts(self) -> list[str]:
-        """The texts the network is asked with at each step: negative first, when guided."""
-        return [self.recipe.negative_prompt, self.recipe.prompt] if self.recipe.guided else [self.recipe.prompt]
+        """The texts the network is asked with at each step: negative first, when guided or when both are kept."""
+        both = self.recipe.guided or self.keep.predictions
+        return [self.recipe.negative_prompt, self.recipe.prompt] if both else [self.recipe.prompt]
+
+    def asks_alike(self) -> tuple:
+        """Trajectories with an equal value ask the network the same, text by text.
+
+        Equal inputs at the same timestep occur at the first step, of cells with the same seed. Later ones cannot
+        coincide unless the recipes do, and those share one trajectory already.
+        """
+        return (self._first_input, float(self.timestep), self.loras) if self.k == 0 else (self,)
+
+    def wants_look(self, position: int) -> bool:
+        """Whether the attention of this text's row is kept at the next call; only that of the prompt ever is."""
+        return self.keep.attention and self.k % self._look_every == 0 and position == len(self.texts()) - 1
+
+    def looked(self, look: Look) -> None:
+        """After the first look it is known how many a run can keep."""
+        self.look = look
+        if self.k == 0:
+            most = max(1, min(MOST_LOOKS, MOST_VALUES // sum(m.numel() for m in look.maps.values())))
+            self._look_every = math.ceil(self.of / most)
 
     @torch.inference_mode()
     def model_input(self) -> Tensor:
-        """(1, 4, h, w) as the network must see it at the current timestep; computed once per call of the network"""
+        """(1, C, h, w) as the network must see it at the current timestep; computed once per call of the network"""
         if self._seen_at != self.k:
             self.seen, self._seen_at = self.scheduler.scale_model_input(self.latents, self.timestep), self.k
         return self.seen
 
-    def advance(self, outputs: list[Tensor]) -> None:
-        """Take the predictions for `texts()`, in order, each (1, 4, h, w), and make one scheduler step.
+    def advance(self, answers: list[Tensor]) -> None:
+        """Take the predictions for `texts()`, in order, each (1, C, h, w), and make one scheduler step.
 
-        Raises FloatingPointError where the latents become infinite.
+        Raises Refusal where the latents become infinite.
         """
-        advance_together([self], [outputs])
+        advance_together([self], [answers])
         check_finite(self)
-
-    @property
-    def sigma(self) -> float:
-        """Noise over signal, √((1−ᾱ)/ᾱ), of the current model input."""
-        midpoint = getattr(self.scheduler, "mid_point_sigma", None)
-        if midpoint is not None:  # the second call of a DPM++ SDE step looks half-way
-            return float(midpoint)
-        sigmas = getattr(self.scheduler, "sigmas", None)
-        index = getattr(self.scheduler, "step_index", None)
-        if sigmas is not None and index is not None:
-            return float(sigmas[index])
-        if sigmas is not None and len(sigmas) > self.of:  # the first call, before a step has set the index
-            return float(sigmas[0])
-        alpha_bar = float(self.scheduler.alphas_cumprod[int(self.timestep)])
-        return ((1 - alpha_bar) / alpha_bar) ** 0.5
 
 
 def steps_together(trajectory: Trajectory) -> tuple:
     """Trajectories with an equal key are at the same point of the same schedule: one scheduler step serves all."""
     recipe = trajectory.recipe
-    return recipe.sampler, recipe.num_inference_steps, trajectory.k, tuple(trajectory.latents.shape)
+    return recipe.sampler, recipe.num_inference_steps, trajectory.begin, trajectory.k, tuple(trajectory.latents.shape)
 
 
 @torch.inference_mode()
-def advance_together(group: list[Trajectory], outputs: list[list[Tensor]]) -> None:
-    """One scheduler step for trajectories of one `steps_together` key; outputs[i] answers group[i].texts()."""
-    first = group[0]
-    guided = []
-    for trajectory, answers in zip(group, outputs, strict=True):
-        output = answers[-1]
-        if trajectory.recipe.guided:
-            output = answers[0] + trajectory.recipe.guidance_scale * (answers[1] - answers[0])
-        guided.append(output)
-    output = torch.cat(guided)
-    x0 = predicted_x0(torch.cat([t.seen for t in group]), output, first.sigma, first.prediction_type)
+def advance_together(group: list[Trajectory], answers: list[list[Tensor]]) -> None:
+    """One scheduler step for trajectories of one `steps_together` key; answers[i] are for group[i].texts()."""
+    first, level = group[0], group[0].level
+    for trajectory, own in zip(group, answers, strict=True):
+        recipe = trajectory.recipe
+        trajectory.output = trajectory.model.combine(*own, recipe) if recipe.guided else own[-1]
+        trajectory.answers = own if trajectory.keep.predictions else []
+    output = torch.cat([t.output for t in group])
+    x0 = x0_of(torch.cat([t.seen for t in group]), output, level.signal, level.noise, first.kind)
     generators = {"generator": [t.generator for t in group]} if first.takes_generator else {}
     scheduler = _joined([t.scheduler for t in group])
     latents = torch.cat([t.latents for t in group])
@@ -148,9 +175,9 @@ def advance_together(group: list[Trajectory], outputs: list[list[Tensor]]) -> No
 
 
 def check_finite(trajectory: Trajectory) -> None:
-    """Raises FloatingPointError where there is no picture left. Reads the latents, so it waits for the device."""
+    """Raises Refusal where there is no picture left. Reads the latents, so it waits for the device."""
     if not torch.isfinite(trajectory.latents).all():
-        raise FloatingPointError("The latents became infinite, so there is no picture; try a lower guidance scale.")
+        raise Refusal("The latents became infinite, so there is no picture; try a lower guidance scale.")
 
 
 class _Together:
@@ -163,7 +190,7 @@ class _Together:
         return torch.cat([sampler(sigma, sigma_next) for sampler in self._samplers])
 
 
-def _joined(schedulers: list):  # noqa: ANN202  (diffusers' schedulers share no useful base class)
+def _joined(schedulers: list) -> Any:
     """One scheduler whose per-picture tensors (x₀ predictions, derivatives …) are those of all, stacked."""
     if len(schedulers) == 1:
         return schedulers[0]
@@ -177,7 +204,7 @@ def _joined(schedulers: list):  # noqa: ANN202  (diffusers' schedulers share no 
     return together
 
 
-def _stack(values: list):  # noqa: ANN202
+def _stack(values: list) -> Any:
     first = values[0]
     if isinstance(first, Tensor) and first.ndim == 4:
         return torch.cat(values)
@@ -186,7 +213,7 @@ def _stack(values: list):  # noqa: ANN202
     return first  # schedules, counters and settings are the same for all
 
 
-def _split(together, schedulers: list) -> None:  # noqa: ANN001
+def _split(together: Any, schedulers: list) -> None:
     """Give every scheduler its part of the state back."""
     if len(schedulers) == 1:
         return
@@ -196,7 +223,7 @@ def _split(together, schedulers: list) -> None:  # noqa: ANN001
             vars(scheduler)[name] = own_noise if name == "noise_sampler" else _part(value, i)
 
 
-def _part(value, i: int):  # noqa: ANN001, ANN202
+def _part(value: Any, i: int) -> Any:
     if isinstance(value, Tensor) and value.ndim == 4:
         return value[i : i + 1]
     if isinstance(value, list):

@@ -1,14 +1,16 @@
 """ZeroGPU (Hugging Face Spaces): the device exists only inside a decorated generator in a forked worker.
 
-So one visitor's whole grid is one call there, by the same loop as everywhere; what crosses the process boundary is
-plain data: recipes as dictionaries in, events with PIL pictures and CPU tensors out.
+So one visitor's whole request is one call there, by the same loop as everywhere; what crosses the process boundary is
+plain data, as the contract has it.
 """
 
+import itertools
 import os
+import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from playground.engine.events import Done, Event, Measured
+from playground.engine.contract import NOTHING, Ask, Done, Event, Keep, Measured, Start, Unread, evaluations
 from playground.recipe import Recipe
 
 ACTIVE = bool(os.environ.get("SPACES_ZERO_GPU"))  # set by the platform
@@ -30,46 +32,66 @@ class Known(Protocol):
     """What is remembered from worker to worker; the engine's loop."""
 
     measured: Measured
+    seconds_per_evaluation: float
 
 
 class Runner(Protocol):
     """What the worker asks of an engine."""
 
+    key: int
     loop: Known
 
-    def estimate(self, recipes: Sequence[Recipe]) -> float | None: ...
-
-    def run_here(self, cells: Sequence[Recipe], previews: bool, latents: bool) -> Iterator[Event]: ...
-
-
-_engine: Runner | None = None  # the worker is a fork, so it finds the model here; it could not be passed as data
+    def batches_here(
+        self, cells: Sequence[Recipe | Ask], previews: bool, keep: Keep, start: Start | None
+    ) -> Iterator[list[Event]]: ...
 
 
-def duration(cells: Sequence[dict[str, Any]], previews: bool, latents: bool) -> int:
+# The worker is a fork, so it finds the engine here; it could not be passed as data, but its key can.
+_engines: "weakref.WeakValueDictionary[int, Runner]" = weakref.WeakValueDictionary()
+_keys = itertools.count()
+
+
+def known(engine: Runner) -> int:
+    """Makes an engine known to the workers -> its key."""
+    key = next(_keys)
+    _engines[key] = engine
+    return key
+
+
+def duration(
+    key: int, cells: Sequence[Recipe | Ask], previews: bool, keep: Keep, start: Start | None
+) -> int:  # with the parameters of `_on_gpu`
     """Seconds to ask for: by the measured speed where there is one, within what the platform grants."""
-    assert _engine is not None
-    recipes = [Recipe.from_dict(cell) for cell in cells]
-    seconds = _engine.estimate(recipes)
-    if seconds is None:
-        seconds = sum(r.evaluations for r in recipes) * FIRST_SECONDS_PER_EVALUATION
+    each = _engines[key].loop.seconds_per_evaluation or FIRST_SECONDS_PER_EVALUATION
+    seconds = each * sum(evaluations(cell, keep) for cell in cells)
     return round(min(MOST_SECONDS, max(LEAST_SECONDS, START_SECONDS + 1.5 * seconds)))
 
 
 @spaces.GPU(duration=duration)
-def _on_gpu(cells: Sequence[dict[str, Any]], previews: bool, latents: bool) -> Iterator[Event | Measured]:
-    assert _engine is not None
-    for event in _engine.run_here([Recipe.from_dict(cell) for cell in cells], previews, latents):
-        if isinstance(event, Done):  # who waits for one picture reads no further
-            yield _engine.loop.measured
-        yield event
+def _on_gpu(
+    key: int, cells: Sequence[Recipe | Ask], previews: bool, keep: Keep, start: Start | None
+) -> Iterator[tuple[list[Event], Measured]]:
+    engine = _engines[key]
+    for batch in engine.batches_here(cells, previews, keep, start):
+        yield batch, engine.loop.measured
 
 
-def run(engine: Runner, cells: Sequence[Recipe], previews: bool, latents: bool) -> Iterator[Event]:
-    """Events of one visitor's cells, from a worker that has the device."""
-    global _engine
-    _engine = engine
-    for event in _on_gpu([cell.to_dict() for cell in cells], previews, latents):
-        if isinstance(event, Measured):
-            engine.loop.measured = event
-        else:
-            yield event
+def run(
+    engine: Runner,
+    cells: Sequence[Recipe | Ask],
+    previews: bool = False,
+    keep: Keep = NOTHING,
+    start: Start | None = None,
+    unread: Unread | None = None,
+) -> Iterator[Event]:
+    """Events of one visitor's cells, from a worker that has the device; `unread` as in the contract."""
+    batch: list[Event] = []
+    try:
+        for batch, measured in _on_gpu(engine.key, list(cells), previews, keep, start):
+            engine.loop.measured = measured
+            while batch:
+                yield batch.pop(0)
+    finally:
+        for event in batch:
+            if unread is not None and isinstance(event, Done):
+                unread(event)

@@ -1,6 +1,6 @@
 """Which models there are, and how each family encodes, denoises and decodes."""
 
-from playground.models.families.sd import LatentModel, load_model
-from playground.models.running.device import default_device, default_dtype
+from playground.models.contract import Condition, Facts, Look, Model, Weights
+from playground.models.registry import REGISTERED, load_model
 
-__all__ = ["LatentModel", "default_device", "default_dtype", "load_model"]
+__all__ = ["REGISTERED", "Condition", "Facts", "Look", "Model", "Weights", "load_model"]

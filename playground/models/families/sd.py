@@ -1,49 +1,58 @@
-"""A latent diffusion model as the engine needs it: words in, noise predicted, latents decoded."""
+"""Stable Diffusion 1.x, 2.x and Turbo, and Pocket, which has their layout: text encoder, U-Net, VAE and schedule.
+
+What StableDiffusionPipeline does with a recipe happens here in the same order with the same modules.
+"""
 
 import copy
-import hashlib
-import json
+import inspect
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+import diffusers
 import torch
 from diffusers import StableDiffusionPipeline
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from PIL import Image
-from torch import nn
+from torch import Tensor, nn
 
-from playground.models.lora.rows import Loras, Weights
-from playground.models.running.device import default_device, default_dtype, offload_for
+from playground import pictures
+from playground.models.anatomy import Anatomy
+from playground.models.contract import Condition, Facts, Look, Weights, usual_recipe
+from playground.models.folder import fingerprint, licence
+from playground.models.lora.rows import Loras
+from playground.models.running.attention import capturing, cross_attention_layers, looks
+from playground.models.running.device import bf16_gain, default_dtype, offload_for
 from playground.models.running.network import Network
 from playground.models.running.offload import layer_by_layer, one_part_at_a_time
 from playground.models.running.preview import PreviewDecoder
+from playground.models.running.skeleton import Skeletons, anatomy_of
 from playground.models.running.threads import use_the_cores_present
+from playground.models.words import Cutter, Words
 from playground.recipe import Recipe
+from playground.refusal import Refusal
+from playground.samplers import SAMPLERS
 
-REGISTERED: dict[str, Path] = {"pocket": Path(__file__).parents[1] / "pocket"}
 TEXT_CACHE = 512  # encodings kept; one is 25 kB for Pocket
 EXACT_FROM = 0.7  # of the schedule's timesteps: from there upwards a CPU network in bf16 leaves the rows to one in fp32
+TEXT = "encoder_hidden_states"  # the network's only argument that a text fills
+PIXELS = 8  # StableDiffusionPipeline takes no other multiples
+PRECISIONS = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 
 
-class LatentModel:
-    """Stable Diffusion's layout (text encoder, U-Net, VAE, schedule), loaded by diffusers.
-
-    The U-Net runs in `dtype`; latents, schedules, texts and the VAE stay in fp32, so that no banding appears. Where
-    `dtype` is bf16 on a CPU, rows at timesteps from EXACT_FROM of the schedule upwards run in fp32 as well: they decide
-    what the picture becomes, and rounded to bf16's 8 bits they can make another one of it.
+class StableDiffusion:
+    """A `Model`. The U-Net runs in `dtype`; latents, schedules, texts and the VAE stay in fp32, so that no banding
+    appears. Where `dtype` is bf16 on a CPU, rows at timesteps from EXACT_FROM of the schedule upwards run in fp32 as
+    well: they decide what the picture becomes, and rounded to bf16's 8 bits they can make another one of it.
     """
 
     def __init__(
-        self,
-        name: str,
-        pipeline: StableDiffusionPipeline,
-        device: torch.device,
-        dtype: torch.dtype,
-        fingerprint: str,
-        preview_decoder: PreviewDecoder | None = None,
-        loras: Path | None = None,  # a folder of LoRA files
+        self, name: str, pipeline: StableDiffusionPipeline, device: torch.device, dtype: torch.dtype, folder: Path
     ) -> None:
-        self.name, self.device, self.dtype, self.fingerprint = name, device, dtype, fingerprint
+        self.device, self.dtype = device, dtype
         use_the_cores_present()
         self.tokenizer = pipeline.tokenizer
         self.text_encoder = pipeline.text_encoder.to(torch.float32).eval()
@@ -51,29 +60,49 @@ class LatentModel:
         self.unet = pipeline.unet.to(dtype, memory_format=torch.channels_last).eval()
         self.vae = pipeline.vae.to(torch.float32, memory_format=torch.channels_last).eval()
         self._place()
-        self._network = Network(self.unet, device, dtype, loras)
+        self.preview_decoder = PreviewDecoder.load(folder, device)
+        self._network = Network(self.unet, device, dtype, folder / "loras")
         self.loras: Loras = self._network.loras
         self._early = None
         if early is not None:
             early = early.to(torch.float32, memory_format=torch.channels_last).eval()
-            self._early = Network(early, device, torch.float32, loras)
-        self.scheduler_config = pipeline.scheduler.config
-        self.exact_from: float = EXACT_FROM * self.scheduler_config["num_train_timesteps"]
-        self.prediction_type: str = self.scheduler_config.get("prediction_type", "epsilon")
-        self.vae_scale = pipeline.vae_scale_factor  # pixels per latent, per side
-        self.channels: int = self.unet.config.in_channels
-        self.default_side: int = self.unet.config.sample_size * self.vae_scale
-        self.preview_decoder = preview_decoder
+            self._early = Network(early, device, torch.float32, folder / "loras")
+        config, scale = pipeline.scheduler.config, pipeline.vae_scale_factor
+        self.exact_from: float = EXACT_FROM * config["num_train_timesteps"]
         self._image_processor = pipeline.image_processor
-        self.encode = lru_cache(TEXT_CACHE)(self._encode)
+        self.words: Callable[[str], Words] = Cutter(self.tokenizer)
+        self.encode = lru_cache(TEXT_CACHE)(self.encode_now)
+        self._shapes = threading.Lock()
+        self._skeletons = Skeletons(self.unet, self.vae, self.tokenizer.model_max_length)
+        self.anatomy = lru_cache(16)(self._anatomy)
+        self.facts = Facts(
+            name=name,
+            family="Stable Diffusion",
+            fingerprint=fingerprint(folder, [str(dtype), EXACT_FROM] if dtype is torch.bfloat16 else str(dtype)),
+            parameters=sum(p.numel() for m in (self.text_encoder, self.unet, self.vae) for p in m.parameters()),
+            device=device.type,
+            precision=PRECISIONS[dtype] + (f", fp32 for t ≥ {self.exact_from:g}" if early is not None else ""),
+            schedule=dict(config),
+            channels=self.unet.config.in_channels,
+            scale=scale,
+            multiple=max(PIXELS, scale),
+            usual=_usual(name, self.unet.config.sample_size * scale, config, type(pipeline.scheduler).__name__),
+            samplers=_samplers(config),
+            loras=self.loras.digests,
+            guidance="none" if _is_turbo(config, type(pipeline.scheduler).__name__) else "classifier-free",
+            quick_previews=self.preview_decoder is not None,
+            attention=bool(cross_attention_layers(self.unet)),
+            tokens=self.tokenizer.model_max_length,
+            licence=licence(folder),
+        )
 
     def _place(self) -> None:
-        """Weights onto the device, all at once or, on a small card, as they are needed."""
+        """Weights onto the device, all at once or, on a small accelerator, as they are needed."""
         parts, offload = (self.text_encoder, self.unet, self.vae), None
         if self.device.type == "cuda":
-            sizes = [_bytes(part) for part in parts]
-            card = torch.cuda.get_device_properties(self.device).total_memory
-            offload = offload_for(sum(sizes), max(sizes), card)
+            sizes = [sum(p.nbytes for p in part.parameters()) for part in parts]
+            memory = torch.cuda.get_device_properties(self.device).total_memory
+            offload = offload_for(sum(sizes), max(sizes), memory)
         if offload == "model":
             one_part_at_a_time(parts, self.device)
         elif offload == "sequential":
@@ -82,17 +111,12 @@ class LatentModel:
             for part in parts:
                 part.to(self.device)
 
-    @property
-    def parameters(self) -> int:
-        """Parameters of text encoder, U-Net and VAE together."""
-        return sum(p.numel() for m in (self.text_encoder, self.unet, self.vae) for p in m.parameters())
-
-    def latent_shape(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """Pixels -> (1, 4, H/8, W/8)"""
-        return (1, self.channels, height // self.vae_scale, width // self.vae_scale)
+    def check(self, recipe: Recipe) -> None:
+        self.facts.check(recipe)
+        self.loras.check(recipe.loras)
 
     @torch.inference_mode()
-    def _encode(self, text: str) -> torch.Tensor:
+    def encode_now(self, text: str) -> Condition:
         """text -> (1, tokens, width), cut and padded to the tokenizer's limit as StableDiffusionPipeline does"""
         ids = self.tokenizer(
             text,
@@ -101,100 +125,135 @@ class LatentModel:
             truncation=True,
             return_tensors="pt",
         ).input_ids
-        return self.text_encoder(ids.to(self.device))[0]
+        return {TEXT: self.text_encoder(ids.to(self.device))[0]}
 
     @property
     def unets(self) -> tuple[nn.Module, ...]:
         """Whatever answers `predict`: the U-Net, and with bf16 on a CPU its fp32 twin."""
         return (self.unet,) if self._early is None else (self.unet, self._early.unet)
 
-    @torch.inference_mode()
     def predict(
-        self, latents: torch.Tensor, t: torch.Tensor, text: torch.Tensor, loras: Sequence[Weights] | None = None
-    ) -> torch.Tensor:
-        """(B, 4, h, w), (B,), (B, tokens, width), B rows' LoRAs -> the network's output (B, 4, h, w) in fp32"""
+        self, latents: Tensor, t: Tensor, conditions: Sequence[Condition], loras: Sequence[Weights] | None = None
+    ) -> Tensor:
+        return self._called(latents, t, conditions, loras, look=False)[0]
+
+    def predict_and_look(
+        self, latents: Tensor, t: Tensor, conditions: Sequence[Condition], loras: Sequence[Weights] | None = None
+    ) -> tuple[Tensor, list[Look]]:
+        return self._called(latents, t, conditions, loras, look=True)
+
+    @torch.inference_mode()
+    def _called(
+        self,
+        latents: Tensor,
+        t: Tensor,
+        conditions: Sequence[Condition],
+        loras: Sequence[Weights] | None,
+        look: bool,
+    ) -> tuple[Tensor, list[Look]]:
+        """Each row by the network that it belongs to; Looks only where they are asked for."""
+        text = torch.cat([condition[TEXT] for condition in conditions])
         if self._early is None:
-            return self._network(latents, t, text, loras)
+            return _one_call(self._network, latents, t, text, loras, look)
         early = t >= self.exact_from
-        outputs = torch.empty_like(latents, dtype=torch.float32)
+        outputs, found = torch.empty_like(latents, dtype=torch.float32), {}
         for network, its in ((self._early, early), (self._network, ~early)):
             if rows := its.nonzero()[:, 0].tolist():
-                outputs[rows] = network(latents[rows], t[rows], text[rows], loras and [loras[row] for row in rows])
-        return outputs
+                weights = loras and [loras[row] for row in rows]
+                outputs[rows], seen = _one_call(network, latents[rows], t[rows], text[rows], weights, look)
+                found |= dict(zip(rows, seen, strict=False))
+        return outputs, [found[row] for row in sorted(found)]
 
-    def compile(self, backend: str | Callable = "inductor") -> None:
-        """Let torch.compile specialise the U-Net for pictures of the model's own size: worth its minutes where the page
-        then runs for hours. Raises ValueError with one sentence where that cannot be done."""
-        latents = torch.zeros(self.latent_shape(self.default_side, self.default_side), device=self.device)
-        for network in (self._network, self._early):
-            if network is not None:
-                network.compile(latents, torch.zeros(1, device=self.device), self.encode(""), backend)
+    def combine(self, unconditional: Tensor, conditional: Tensor, recipe: Recipe) -> Tensor:
+        """ε_u + w (ε_c − ε_u), Ho & Salimans 2022, https://arxiv.org/abs/2207.12598; rescaled where that is asked."""
+        guided = unconditional + recipe.guidance_scale * (conditional - unconditional)
+        if not recipe.guidance_rescale:
+            return guided
+        return rescale_noise_cfg(guided, conditional, guidance_rescale=recipe.guidance_rescale)
 
     @torch.inference_mode()
-    def decode(self, latents: torch.Tensor) -> list[Image.Image]:
+    def decode(self, latents: Tensor) -> list[Image.Image]:
         """(B, 4, h, w) -> B pictures, by the real VAE"""
         pixels = self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False)[0]
         return self._image_processor.postprocess(pixels, output_type="pil")
 
     @torch.inference_mode()
-    def preview(self, latents: torch.Tensor) -> list[Image.Image]:
-        """(B, 4, h, w) -> B quick, approximate pictures"""
-        if self.preview_decoder is None:
-            return self.decode(latents)
-        return self.preview_decoder.pictures(latents)
+    def encode_picture(self, picture: Image.Image) -> Tensor:
+        """RGB picture -> x₀ (1, C, h, w). diffusers' img2img draws a sample from the posterior instead of its mean,
+        which differs by the posterior's small variance."""
+        pixels = pictures.to_x0(picture)[None].to(self.device)
+        return self.vae.encode(pixels, return_dict=False)[0].mean * self.vae.config.scaling_factor
 
-    def fingerprint_for(self, recipe: Recipe) -> str:
-        """16 digits over the weights that make this picture: the model's own, and the files of its LoRAs."""
-        used = [(name, self.loras.digest(name)) for name, _ in recipe.active_loras]
-        if not used:
-            return self.fingerprint
-        return hashlib.sha256(json.dumps([self.fingerprint, used]).encode()).hexdigest()[:16]
+    @torch.inference_mode()
+    def preview(self, latents: Tensor) -> list[Image.Image]:
+        return self.decode(latents) if self.preview_decoder is None else self.preview_decoder.pictures(latents)
 
-    def token_count(self, text: str) -> tuple[int, int]:
-        """(tokens of the text, tokens that fit), start and end marks included"""
-        return len(self.tokenizer(text).input_ids), self.tokenizer.model_max_length
+    def _anatomy(self, width: int, height: int) -> Anatomy:
+        with self._shapes:  # hooks on one skeleton, asked for by many pages
+            return anatomy_of(self, self._skeletons, width, height, self.facts.scale)
+
+    def compile(self, backend: str | Callable = "inductor") -> None:
+        """Worth its minutes where the page then runs for hours."""
+        side = self.facts.side
+        latents = torch.zeros(self.facts.latent_shape(side, side), device=self.device)
+        for network in (self._network, self._early):
+            if network is not None:
+                network.compile(latents, torch.zeros(1, device=self.device), self.encode("")[TEXT], backend)
 
 
-def load_model(
-    name_or_folder: str | Path, device: torch.device | None = None, dtype: torch.dtype | None = None
-) -> LatentModel:
-    """A registered name, or a local folder in diffusers layout with safetensors weights.
+def load(name: str, folder: Path, device: torch.device, dtype: torch.dtype | None) -> StableDiffusion:
+    """A folder in diffusers layout with safetensors weights; its precision is measured where none is given.
 
-    Raises ValueError with one sentence when there is no such model. Nothing is ever downloaded.
+    Raises Refusal, with one sentence, for a folder that cannot be read. Nothing is downloaded.
     """
-    device = device or default_device()
-    name = str(name_or_folder)
-    folder = REGISTERED.get(name, Path(name_or_folder))
-    if not (folder / "model_index.json").is_file():
-        raise ValueError(f"There is no model named {Path(name).name!r}; known: {', '.join(REGISTERED)}.")
-    dtype = dtype or default_dtype(device)
-    pipeline = StableDiffusionPipeline.from_pretrained(
-        folder, safety_checker=None, use_safetensors=True, local_files_only=True
-    )
-    return LatentModel(
-        name if name in REGISTERED else folder.name,
-        pipeline,
-        device,
-        dtype,
-        _fingerprint(folder, dtype),
-        PreviewDecoder.load(folder, device),
-        folder / "loras",
-    )
+    try:
+        pipeline = StableDiffusionPipeline.from_pretrained(
+            folder, safety_checker=None, feature_extractor=None, use_safetensors=True, local_files_only=True
+        )
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise Refusal(f"The model in {folder.name} cannot be loaded: {first[:200]}") from error
+    if dtype is None:
+        dtype = default_dtype(device, lambda: bf16_gain(pipeline.unet, pipeline.tokenizer.model_max_length))
+    return StableDiffusion(name, pipeline, device, dtype, folder)
 
 
-def _bytes(part: torch.nn.Module) -> int:
-    return sum(p.numel() * p.element_size() for p in part.parameters())
+def _one_call(
+    network: Network, latents: Tensor, t: Tensor, text: Tensor, loras: Sequence[Weights] | None, look: bool
+) -> tuple[Tensor, list[Look]]:
+    with capturing(network.unet) if look else nullcontext({}) as captures:
+        output = network(latents, t, text, loras, plain=look)
+    return output, looks(captures, len(latents), tuple(latents.shape[2:])) if look else []
 
 
-def _fingerprint(folder: Path, dtype: torch.dtype) -> str:
-    """16 digits over the weights and settings of the parts that `model_index.json` names, and the precision: pictures
-    without LoRAs are kept under it. What else lies in the folder (figures, previews) changes no picture."""
-    precision = [str(dtype), EXACT_FROM] if dtype is torch.bfloat16 else str(dtype)
-    digest = hashlib.sha256(json.dumps(precision).encode())
-    index = folder / "model_index.json"
-    parts = [part for part in json.loads(index.read_text(encoding="utf-8")) if (folder / part).is_dir()]
-    for path in [index, *sorted(path for part in parts for path in (folder / part).rglob("*"))]:
-        if path.suffix in (".safetensors", ".json", ".txt"):
-            digest.update(path.relative_to(folder).as_posix().encode())
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:16]
+def _is_turbo(config: Any, scheduler: str) -> bool:
+    """A model that was distilled to draw in one to four steps without guidance ships an Euler scheduler whose steps
+    trail, as Stability's Turbo models do; nothing else in the folder tells."""
+    return scheduler.startswith("Euler") and config.get("timestep_spacing") == "trailing" and not _is_v(config)
+
+
+def _is_v(config: Any) -> bool:
+    return config.get("prediction_type") == "v_prediction"
+
+
+def _usual(name: str, side: int, config: Any, scheduler: str) -> Recipe:
+    """What the model is made for; Pocket is made for the defaults of a recipe."""
+    if name == Recipe().model:
+        return usual_recipe(name, side)
+    if _is_turbo(config, scheduler):
+        return usual_recipe(name, side, sampler="euler", num_inference_steps=4, guidance_scale=0.0)
+    if config.get("rescale_betas_zero_snr"):  # with the rescaling that its paper asks for
+        usual = {"sampler": "ddim", "num_inference_steps": 30, "guidance_scale": 7.5, "guidance_rescale": 0.7}
+        return usual_recipe(name, side, **usual)
+    return usual_recipe(name, side, num_inference_steps=25, guidance_scale=7.5)
+
+
+def _samplers(config: Any) -> tuple[str, ...]:
+    """Those whose scheduler follows this schedule: not all know one that ends in pure noise."""
+    if not config.get("rescale_betas_zero_snr"):
+        return tuple(SAMPLERS)
+
+    def knows(scheduler_class: str) -> bool:
+        return "rescale_betas_zero_snr" in inspect.signature(getattr(diffusers, scheduler_class).__init__).parameters
+
+    return tuple(key for key, sampler in SAMPLERS.items() if knows(sampler.scheduler_class))

@@ -4,7 +4,6 @@ W x + Σ weight · scaling · B(A x): the sum is added to each touched module's 
 S-LoRA does for language models (Sheng et al. 2023, https://arxiv.org/abs/2311.03285). The weights W never change.
 """
 
-import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,12 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from playground.models.contract import Weights
+from playground.models.folder import file_digest
 from playground.models.lora.file import Change, read
 from playground.recipe import check_known_loras
+from playground.refusal import Refusal
 
 KEPT = 32  # files, and combinations of files, kept in memory; one of Pocket's is about a megabyte
-
-Weights = Sequence[tuple[str, float]]  # one row's LoRAs: (name, weight)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class Loras:
     def __init__(self, unet: nn.Module, folder: Path | None, device: torch.device, dtype: torch.dtype) -> None:
         self._unet, self._device, self._dtype = unet, device, dtype
         self._paths = {path.stem: path for path in sorted(folder.glob("*.safetensors"))} if folder else {}
-        self._digests = {name: _digest(path) for name, path in self._paths.items()}
+        self._digests = {name: file_digest(path) for name, path in self._paths.items()}
         self._changes = lru_cache(KEPT)(self._read)
         self._blends = lru_cache(KEPT)(self._blended)
 
@@ -56,16 +56,17 @@ class Loras:
     def names(self) -> tuple[str, ...]:
         return tuple(self._paths)
 
-    def digest(self, name: str) -> str | None:
-        """64 hexadecimal digits over a LoRA's file; None for an unknown name."""
-        return self._digests.get(name)
+    @property
+    def digests(self) -> dict[str, str]:
+        """Name -> 64 hexadecimal digits over that LoRA's file."""
+        return dict(self._digests)
 
     def check_known(self, loras: Weights) -> None:
-        """Raises ValueError, which lists the known ones, where a name is not among them."""
+        """Raises Refusal, which lists the known ones, where a name is not among them."""
         check_known_loras((name for name, _ in loras), self.names)
 
     def check(self, loras: Weights) -> None:
-        """Raises ValueError with one sentence where a name is unknown or a file that is needed cannot be used."""
+        """Raises Refusal with one sentence where a name is unknown or a file that is needed cannot be used."""
         self.check_known(loras)
         for name, weight in loras:
             if weight:
@@ -94,10 +95,10 @@ class Loras:
         path = self._paths[name]
         try:
             changes = read(path, self._unet)
-            if _digest(path) != self._digests[name]:
-                raise ValueError("its file has changed since the playground was started")
+            if file_digest(path) != self._digests[name]:
+                raise Refusal("its file has changed since the playground was started")
         except (ValueError, OSError) as error:
-            raise ValueError(f"The LoRA {name} cannot be used: {error}.") from error
+            raise Refusal(f"The LoRA {name} cannot be used: {error}.") from error
         return changes
 
     def _blended(self, names: tuple[str, ...]) -> dict[str, Blend]:
@@ -128,7 +129,3 @@ def _adding(blend: Blend, weights: Tensor, chosen: Tensor | None) -> Callable[..
         return output.index_add(0, chosen, blend.change(module, inputs[0][chosen], weights))
 
     return hook
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -10,6 +10,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from playground.refusal import Refusal
+
 FIXED_ROWS = (1, 2, 4, 8, 16, 32)  # on a card, whose kernels are best when specialised to one size
 ANY_ROWS = (8, 32)  # on a CPU one graph serves 2 to 15 rows and one serves 16 to 63; a single row runs plain
 
@@ -18,13 +20,11 @@ class Compiled:
     """Callable like the U-Net itself."""
 
     def __init__(self, unet: nn.Module, device: torch.device, backend: str | Callable = "inductor") -> None:
-        """Raises ValueError with one sentence where nothing can be compiled."""
+        """Raises Refusal with one sentence where nothing can be compiled."""
         if device.type not in ("cuda", "cpu"):
-            raise ValueError(f"The network can be compiled for a CUDA card or a CPU, not for {device.type.upper()}.")
+            raise Refusal(f"The network can be compiled for a CUDA card or a CPU, not for {device.type.upper()}.")
         if device.type == "cpu" and backend == "inductor" and not (shutil.which("g++") or shutil.which("clang++")):
-            raise ValueError(
-                "Compiling the network for a CPU needs a C++ compiler, and there is no g++ or clang++ here."
-            )
+            raise Refusal("Compiling the network for a CPU needs a C++ compiler, and there is no g++ or clang++ here.")
         self._fixed = device.type == "cuda"
         # No CUDA graphs: torch keeps those for each thread apart, and one thread prepares what others run.
         self._unet = torch.compile(unet, backend=backend, dynamic=False if self._fixed else None)

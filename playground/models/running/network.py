@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from playground.models.lora.rows import Loras, Weights
+from playground.models.contract import Weights
+from playground.models.lora.rows import Loras
 from playground.models.running.compiled import Compiled
 
 
@@ -19,12 +20,17 @@ class Network:
         self.loras = Loras(unet, loras, device, dtype)
         self._compiled: Compiled | None = None
 
-    def __call__(self, latents: Tensor, t: Tensor, text: Tensor, loras: Sequence[Weights] | None = None) -> Tensor:
-        """(B, 4, h, w), (B,), (B, tokens, width), B rows' LoRAs -> the network's output (B, 4, h, w) in fp32"""
+    def __call__(
+        self, latents: Tensor, t: Tensor, text: Tensor, loras: Sequence[Weights] | None = None, plain: bool = False
+    ) -> Tensor:
+        """(B, 4, h, w), (B,), (B, tokens, width), B rows' LoRAs -> the network's output (B, 4, h, w) in fp32
+
+        `plain`: by the modules themselves, also where there is a compiled form.
+        """
         latents = latents.to(self.dtype).contiguous(memory_format=torch.channels_last)
         text = text.to(self.dtype)
         changed = loras is not None and any(weight for row in loras for _, weight in row)
-        if self._compiled is not None and not changed:  # LoRAs hook into the plain modules
+        if self._compiled is not None and not changed and not plain:  # LoRAs hook into the plain modules
             output = self._compiled(latents, t, text)
         else:
             with self.loras.added(loras) if changed else nullcontext():

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 import copy
-import threading
 from dataclasses import asdict, dataclass
 from typing import Any
-
-from playground.models import LatentModel
-
-_lock = threading.Lock()
-_copies: dict[int, tuple[Any, Any]] = {}  # id of a model's tokenizer -> (that tokenizer, our copy)
 
 
 @dataclass(frozen=True)
@@ -66,28 +60,27 @@ class Words:
         return asdict(self) | {"truncated": [word.text for word in self.truncated]}
 
 
-def cut(model: LatentModel, text: str) -> Words:
-    """text -> its tokens, cut and padded to the model's limit: the same ids that `model.encode` looks up."""
-    tokenizer = _own(model.tokenizer)
-    limit = model.tokenizer.model_max_length
-    whole = tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
-    tokens = _tokens(tokenizer, text, whole)
-    before = [token for token in tokens if token.kind == "start"]
-    inside = [token for token in tokens if token.kind == "text"]
-    after = [token for token in tokens if token.kind == "end"]
-    kept = [*before, *inside[: limit - len(before) - len(after)], *after]
-    padding = Token(tokenizer.pad_token_id, _piece(tokenizer, tokenizer.pad_token_id), "", "padding", None)
-    padded = kept + [padding] * (limit - len(kept))
-    words = _words(tokenizer, text, inside, padded, whole)
-    return Words(tuple(padded), words, limit, len(tokens), len(before) + len(after))
+class Cutter:
+    """Cuts texts as one tokenizer does, by a copy of it: a fast tokenizer keeps its truncation as state, and the engine
+    may set that at any moment."""
 
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = copy.deepcopy(tokenizer)
+        self._limit: int = tokenizer.model_max_length
 
-def _own(tokenizer: Any) -> Any:
-    """Our copy: a fast tokenizer keeps its truncation as state, and the engine's thread may set it at this moment."""
-    with _lock:
-        if id(tokenizer) not in _copies:
-            _copies[id(tokenizer)] = (tokenizer, copy.deepcopy(tokenizer))  # holding it keeps its id from being reused
-        return _copies[id(tokenizer)][1]
+    def __call__(self, text: str) -> Words:
+        """text -> its tokens, cut and padded to the limit: the same ids that the text encoder is given."""
+        tokenizer, limit = self._tokenizer, self._limit
+        whole = tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
+        tokens = _tokens(tokenizer, text, whole)
+        before = [token for token in tokens if token.kind == "start"]
+        inside = [token for token in tokens if token.kind == "text"]
+        after = [token for token in tokens if token.kind == "end"]
+        kept = [*before, *inside[: limit - len(before) - len(after)], *after]
+        padding = Token(tokenizer.pad_token_id, _piece(tokenizer, tokenizer.pad_token_id), "", "padding", None)
+        padded = kept + [padding] * (limit - len(kept))
+        words = _words(tokenizer, text, inside, padded, whole)
+        return Words(tuple(padded), words, limit, len(tokens), len(before) + len(after))
 
 
 def _tokens(tokenizer: Any, text: str, whole: Any) -> list[Token]:

@@ -1,0 +1,226 @@
+"""One model on one device for all visitors: a thread that runs the loop, and the way in and out of it."""
+
+import atexit
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+
+from playground.engine import zero_gpu
+from playground.engine.contract import (
+    NOTHING,
+    Answer,
+    Ask,
+    Done,
+    Event,
+    Failed,
+    Keep,
+    Outlook,
+    Result,
+    Start,
+    Unread,
+    Waiting,
+    evaluations,
+)
+from playground.engine.loop import Loop
+from playground.engine.request import Request
+from playground.models import Facts, Model, load_model
+from playground.models.anatomy import Anatomy
+from playground.models.running.threads import dismiss_team
+from playground.models.words import Words
+from playground.recipe import Recipe
+from playground.refusal import Refusal
+
+LONGEST_TICK = 60.0  # seconds that the end of the process waits for one
+RESTARTED = "The engine stopped unexpectedly and was started again. Finished pictures are kept; Run draws the rest."
+log = logging.getLogger(__name__)
+
+
+class LocalEngine:
+    """The `Engine` of this process: visitors' cells are denoised together, tick by tick; nobody waits for somebody
+    else's whole grid. What its methods do is said in the contract."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self.facts: Facts = model.facts
+        self.loop = Loop(model)
+        self.key = zero_gpu.known(self)
+        self._ticking = threading.Lock()
+        # A thread that is inside torch when Python ends would abort the process.
+        self._at_exit = _waiting(weakref.ref(self))
+        atexit.register(self._at_exit)
+        self._arrived: list[Request] = []
+        self._wake = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._closed = False
+
+    def close(self) -> None:
+        """Ends the runs under way and the thread; with the last reference to it the model's memory is free again."""
+        atexit.unregister(self._at_exit)
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        if self._thread is not None:
+            self._thread.join(LONGEST_TICK)
+
+    def warm_up(self) -> None:
+        """Run a small grid once and measure the best batch, so that no visitor's first step is the slow one.
+
+        On ZeroGPU nothing: there a device is lent for visitors' calls only, and each worker starts anew.
+        """
+        if zero_gpu.ACTIVE:
+            return
+        base = self.facts.usual.replace(num_inference_steps=2, guidance_scale=2.0)
+        for _ in self.run([base.replace(seed=s) for s in range(4)]):
+            pass
+
+    def check(self, recipe: Recipe) -> None:
+        self.model.check(recipe)
+
+    def words(self, text: str) -> Words:
+        return self.model.words(text)
+
+    def anatomy(self, width: int, height: int) -> Anatomy:
+        return self.model.anatomy(width, height)
+
+    def estimate(self, recipes: Sequence[Recipe], keep: Keep = NOTHING) -> float | None:
+        if not self.loop.seconds_per_evaluation:
+            return None
+        asked = sum(evaluations(recipe, keep) for recipe in recipes)
+        return asked * self.loop.seconds_per_evaluation + len(recipes) * self.loop.seconds_per_decode
+
+    def outlook(self, recipes: Sequence[Recipe], visitor: str = "") -> Outlook:
+        under_way = [r for r in [*self.loop.requests, *self._arrived] if r.open and not r.cancelled]
+        others = [r for r in under_way if not visitor or r.visitor != visitor]
+        alone = self.estimate(recipes)
+        if alone is None:
+            return Outlook(len(others), None)
+        own = sum(evaluations(recipe) for recipe in recipes)
+        between = sum(min(r.evaluations_left, own) for r in others)
+        return Outlook(len(others), alone + between * self.loop.seconds_per_evaluation)
+
+    def render(self, recipe: Recipe) -> Result:
+        for event in self.run([recipe], previews=False):
+            if isinstance(event, Done):
+                return event.result
+            if isinstance(event, Failed):
+                raise Refusal(event.reason)
+        raise Refusal("The run ended without a picture.")
+
+    def run(
+        self,
+        cells: Sequence[Recipe],
+        previews: bool = True,
+        keep: Keep = NOTHING,
+        start: Start | None = None,
+        unread: Unread | None = None,
+        visitor: str = "",
+    ) -> Iterator[Event]:
+        if not cells:
+            return
+        if zero_gpu.ACTIVE:
+            yield from zero_gpu.run(self, cells, previews, keep, start, unread)
+            return
+        outlook = self.outlook(cells, visitor)
+        if outlook.others:
+            yield Waiting(outlook.others, outlook.seconds)
+        yield from self._events(Request(cells, previews, 1.0, keep, start, visitor), unread)
+
+    def ask(self, asks: Sequence[Ask], visitor: str = "") -> Iterator[Answer]:
+        if zero_gpu.ACTIVE:
+            events = zero_gpu.run(self, asks)
+        else:
+            events = self._events(Request(asks, previews=False, visitor=visitor))
+        for event in events if asks else ():
+            if isinstance(event, Failed):
+                raise Refusal(event.reason)
+            if isinstance(event, Answer):
+                yield event
+
+    def batches_here(
+        self,
+        cells: Sequence[Recipe | Ask],
+        previews: bool = True,
+        keep: Keep = NOTHING,
+        start: Start | None = None,
+    ) -> Iterator[list[Event]]:
+        """The events of one tick after the other, ticking in the caller's own thread: for workers that live for one
+        call, as on ZeroGPU."""
+        loop, request = Loop(self.model), Request(cells, previews, 1.0, keep, start)
+        loop.measured = self.loop.measured
+        loop.add(request)
+        while loop.busy:
+            loop.tick()
+            self.loop.measured = loop.measured
+            batch = []
+            while request.unread:
+                if (event := request.read()) is not None:
+                    batch.append(event)
+            if batch:
+                yield batch
+
+    def _events(self, request: Request, unread: Unread | None = None) -> Iterator[Event]:
+        """What the engine's thread tells of a request, until its end or until the reader leaves."""
+        self._submit(request)
+        try:
+            while (event := request.read()) is not None:
+                yield event
+        finally:
+            request.cancelled = True
+            while unread is not None and request.unread:
+                if isinstance(event := request.read(), Done):
+                    unread(event)
+
+    def _submit(self, request: Request) -> None:
+        dismiss_team()
+        with self._wake:
+            if self._closed:
+                raise Refusal("This model was replaced by another one.")
+            self._arrived.append(request)
+            if self._thread is None or not self._thread.is_alive():  # never started, or lost in a forked process
+                self._thread = threading.Thread(target=self._work, name="engine", daemon=True)
+                self._thread.start()
+            self._wake.notify()
+
+    def _work(self) -> None:
+        """Tick as long as there is something to do; an error that no cell owns ends the requests, not the thread."""
+        while True:
+            if not self.loop.busy:
+                dismiss_team()  # others compute meanwhile: whoever imported this, or a page's own arithmetic
+            with self._wake:
+                while not self._arrived and not self.loop.busy and not self._closed:
+                    self._wake.wait()
+                arrived, self._arrived = self._arrived, []
+            for request in arrived:
+                self.loop.add(request)
+            if self._closed:
+                self.loop.fail_all("This model was replaced by another one.")
+                return
+            try:
+                with self._ticking:
+                    self.loop.tick()
+            except Exception:
+                log.exception("The engine's loop failed; its requests are told and it goes on.")
+                self.loop.fail_all(RESTARTED)
+                time.sleep(0.1)  # a fault that repeats must not spin
+
+
+def _waiting(engine: "weakref.ref[LocalEngine]"):  # noqa: ANN202  (a function for atexit)
+    """What waits at the end of the process for the tick under way; nobody gets another one after it."""
+
+    def wait() -> None:
+        if (it := engine()) is not None:
+            it._ticking.acquire(timeout=LONGEST_TICK)
+
+    return wait
+
+
+def open_engine(
+    model: str | Path = "pocket", device: torch.device | None = None, dtype: torch.dtype | None = None
+) -> LocalEngine:
+    """A registered model name, or a local folder in diffusers layout. Raises Refusal when there is none."""
+    return LocalEngine(load_model(model, device, dtype))

@@ -1,0 +1,92 @@
+"""Work that is no run: single questions to the network, which join everybody's calls, and what the other parts do."""
+
+import time
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from playground.engine.contract import NOTHING, Ask, Begin, Begun, Decode, Encode, Question
+from playground.engine.pace import synchronize
+from playground.engine.trajectory import Trajectory
+from playground.models import Look, Model
+from playground.refusal import Refusal
+from playground.schedule import alphas_cumprod, check_timestep, noise_of, prediction_type
+
+
+class Single:
+    """A Question on its way: rows like a trajectory's, asked once, and no step."""
+
+    keep = NOTHING
+
+    def __init__(self, question: Question, model: Model) -> None:
+        """Raises Refusal for a timestep outside the schedule and for LoRAs that cannot be used."""
+        check_timestep(model.facts.schedule, question.t)
+        model.check(model.facts.usual.replace(loras=dict(question.loras)))
+        self.question, self.model = question, model
+        self.latents = question.x_t.to(model.device)
+        self.timestep_there = torch.tensor(float(question.t), device=model.device)
+        self.loras = tuple((name, weight) for name, weight in question.loras if weight)
+        self.k, self.of, self.finished = 0, 1, False
+        self.seconds, self.shared, self.seconds_of_call = 0.0, 0, 0.0
+        self.answer: Tensor | None = None
+
+    def texts(self) -> list[str]:
+        return list(self.question.texts)
+
+    def asks_alike(self) -> tuple:
+        return (self,)
+
+    def wants_look(self, position: int) -> bool:
+        return False
+
+    def looked(self, look: Look) -> None:
+        raise AssertionError("nobody asked")
+
+    def model_input(self) -> Tensor:
+        return self.latents
+
+    def take(self, answers: list[Tensor]) -> None:
+        """Outputs for `texts()`, in order -> `answer`, ε (n, C, h, w) on the CPU."""
+        config, x_t = self.model.facts.schedule, self.question.x_t
+        alpha_bar = float(alphas_cumprod(config)[self.question.t])
+        output = torch.cat(answers).cpu()
+        self.answer = noise_of(x_t, output, alpha_bar**0.5, (1 - alpha_bar) ** 0.5, prediction_type(config)).clone()
+        self.k, self.finished = 1, True
+
+
+def done_now(ask: Ask, model: Model) -> tuple[Any, float]:
+    """Encode, Decode or Begin -> its answer, and the seconds it took until the device was done."""
+    synchronize(model.device)
+    begun = time.perf_counter()
+    with torch.inference_mode():
+        if isinstance(ask, Encode):
+            value: Any = model.encode_picture(ask.picture).float().cpu()
+        elif isinstance(ask, Decode):
+            latents = ask.latents.to(model.device)
+            value = model.preview(latents) if ask.quick else model.decode(latents)
+        elif isinstance(ask, Begin):
+            value = _begun(ask, model)
+        else:
+            raise Refusal(f"An engine cannot be asked for a {type(ask).__name__}.")
+    synchronize(model.device)
+    took = time.perf_counter() - begun
+    # cloned outside inference mode: an ordinary tensor that may be copied and kept
+    return (value.clone() if isinstance(value, Tensor) else value), took
+
+
+def _begun(ask: Begin, model: Model) -> Begun:
+    def clock() -> float:
+        synchronize(model.device)
+        return 1000 * time.perf_counter()
+
+    started = clock()
+    words = model.words(ask.recipe.prompt)
+    cut = clock()
+    condition = model.encode_now(ask.recipe.prompt)  # that of earlier is known, and there would be nothing to measure
+    encoded = clock()
+    trajectory = Trajectory(ask.recipe, model)
+    drawn = clock()
+    took = {"tokens": cut - started, "text_encoder": encoded - cut, "noise": drawn - encoded}
+    embeddings = next(iter(condition.values()))[0].float().cpu().clone()
+    return Begun(words, embeddings, trajectory.latents[0].float().cpu().clone(), trajectory.of, took)

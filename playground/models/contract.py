@@ -1,0 +1,151 @@
+"""What a model is to everybody else: `Facts`, which pages read, and `Model`, which only the engine calls.
+
+A family (`families/`) makes both. Nothing above this floor knows a U-Net, a VAE, a tokenizer or a text encoder.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from playground import schedule
+from playground.models.anatomy import Anatomy
+from playground.models.words import Words
+from playground.recipe import Recipe, check_known_loras
+from playground.refusal import Refusal
+from playground.samplers import SAMPLERS
+
+Condition = dict[str, Tensor]  # one encoded text, each (1, …), by the name of the network's argument
+Weights = Sequence[tuple[str, float]]  # one row's LoRAs: (name, weight)
+Size = tuple[int, int]  # rows, columns
+MOST_SIDE = 1024  # pixels; larger ones are refused by `Recipe` already
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What may be known of a loaded model anywhere, in any process: plain data."""
+
+    name: str  # as recipes say it
+    family: str  # as people say it, such as "Stable Diffusion"
+    fingerprint: str  # 16 digits over the weights that make a picture without LoRAs
+    parameters: int
+    device: str  # "cpu", "cuda" or "mps"
+    precision: str  # as the head of the page says it
+    schedule: Mapping[str, Any]  # the scheduler config
+    channels: int  # of the latents
+    scale: int  # pixels per latent, per side
+    multiple: int  # of pixels that both sides of a picture must be
+    usual: Recipe  # the settings that this model is made for, with an empty prompt
+    samplers: tuple[str, ...] = tuple(SAMPLERS)  # those that draw with it
+    loras: Mapping[str, str] = field(default_factory=dict)  # name -> digest of its file
+    guidance: str = "classifier-free"  # or "none": taught to draw without it, in few steps
+    quick_previews: bool = False  # a small decoder of its own draws x̂₀; else the VAE does
+    attention: bool = True  # its cross-attention can be looked into
+    tokens: int = 77  # that the text encoder reads, marks included
+    licence: str = ""  # as its card names it; empty where it names none
+
+    @property
+    def side(self) -> int:
+        """Pixels per side of the pictures that it was trained on."""
+        return self.usual.width
+
+    @property
+    def total_timesteps(self) -> int:
+        """T of its training schedule."""
+        return schedule.total_timesteps(self.schedule)
+
+    def latent_shape(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Pixels -> (1, C, h, w)"""
+        return 1, self.channels, height // self.scale, width // self.scale
+
+    def recipe(self, data: Any) -> Recipe:
+        """JSON of a recipe in which model and size may be left out. Raises Refusal for anything that is none."""
+        if not isinstance(data, dict):
+            return Recipe.from_dict(data)
+        usual = {"model": self.name, "width": self.usual.width, "height": self.usual.height}
+        return Recipe.from_dict(usual | data)
+
+    def check(self, recipe: Recipe) -> None:
+        """Raises Refusal for a recipe that this model cannot draw; what needs no file to be read is checked here."""
+        if recipe.model != self.name:
+            raise Refusal(f"model must be {self.name}, which is what this playground runs, not {recipe.model[:40]!r}.")
+        if recipe.sampler not in self.samplers:
+            raise Refusal(f"sampler must be one of {', '.join(self.samplers)} for this model, not {recipe.sampler}.")
+        for side in ("width", "height"):
+            if getattr(recipe, side) % self.multiple:
+                raise Refusal(
+                    f"{side} must be a multiple of {self.multiple} for this model, not {getattr(recipe, side)}."
+                )
+        check_known_loras((name for name, _ in recipe.loras), tuple(self.loras))
+
+    def fingerprint_for(self, recipe: Recipe) -> str:
+        """16 digits over the weights that make this picture: the model's own, and the files of its LoRAs."""
+        used = [(name, self.loras.get(name)) for name, _ in recipe.active_loras]
+        if not used:
+            return self.fingerprint
+        return hashlib.sha256(json.dumps([self.fingerprint, used]).encode()).hexdigest()[:16]
+
+
+def usual_recipe(name: str, side: int, **changes: Any) -> Recipe:
+    """The settings that a model of this name and size is made for; sides beyond the limit of a recipe are cut."""
+    return replace(Recipe(), model=name, width=min(side, MOST_SIDE), height=min(side, MOST_SIDE), **changes)
+
+
+class Model(Protocol):
+    """What the engine asks of a loaded model. Tensors lie on `device`; latents are in the network's own scale."""
+
+    facts: Facts
+    device: torch.device
+
+    def check(self, recipe: Recipe) -> None:
+        """Raises Refusal where the model cannot draw it, unusable LoRA files included."""
+
+    def words(self, text: str) -> Words:
+        """A text as the tokenizer cuts it."""
+
+    def encode(self, text: str) -> Condition:
+        """A text for the network, cut and padded as the family's pipeline does; kept for the next time."""
+
+    def encode_now(self, text: str) -> Condition:
+        """The same, computed now whatever was kept: for whoever wants to know how long it takes."""
+
+    def predict(
+        self, latents: Tensor, t: Tensor, conditions: Sequence[Condition], loras: Sequence[Weights] | None = None
+    ) -> Tensor:
+        """(B, C, h, w), (B,), B texts, B rows' LoRAs -> the network's output (B, C, h, w) in fp32"""
+
+    def predict_and_look(
+        self, latents: Tensor, t: Tensor, conditions: Sequence[Condition], loras: Sequence[Weights] | None = None
+    ) -> tuple[Tensor, list["Look"]]:
+        """The same, and for each row where its words were looked at. Raises Refusal where that cannot be seen."""
+
+    def combine(self, unconditional: Tensor, conditional: Tensor, recipe: Recipe) -> Tensor:
+        """The two outputs of a guided row (1, C, h, w) -> the output that the sampler goes on with."""
+
+    def decode(self, latents: Tensor) -> list[Image.Image]:
+        """(B, C, h, w) -> B pictures"""
+
+    def encode_picture(self, picture: Image.Image) -> Tensor:
+        """RGB picture -> x₀ (1, C, h, w), the mean of the posterior, so the same picture gives the same latents."""
+
+    def preview(self, latents: Tensor) -> list[Image.Image]:
+        """(B, C, h, w) -> B quick, approximate pictures"""
+
+    def anatomy(self, width: int, height: int) -> Anatomy:
+        """What it consists of and costs for pictures of this size, from its shapes; nothing is computed."""
+
+    def compile(self, backend: str | Callable = "inductor") -> None:
+        """Specialise the network for pictures of the usual size. Raises Refusal where that cannot be done."""
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """Cross-attention of one row of one call, averaged over heads and over the layers of equal resolution."""
+
+    maps: dict[Size, Tensor]  # (rows, columns) -> (tokens, rows, columns) fp32 on the CPU
+    layers: dict[Size, int]  # layers of that resolution

@@ -1,0 +1,55 @@
+"""What a model's folder says without being loaded: what it is, its licence, and the fingerprint of its weights."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from playground.refusal import Refusal
+
+INDEX = "model_index.json"
+CHUNK = 2**20  # bytes of a weight file in memory at a time
+
+
+def index(folder: Path) -> dict[str, Any]:
+    """The pipeline's own list of its parts. Raises Refusal where there is none that can be read."""
+    try:
+        found = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise Refusal(f"{folder.name} is no model in diffusers layout: its {INDEX} cannot be read.") from error
+    if not isinstance(found, dict):
+        raise Refusal(f"{folder.name} is no model in diffusers layout: its {INDEX} is not an object.")
+    return found
+
+
+def licence(folder: Path) -> str:
+    """As the front matter of its card names it; empty where it names none."""
+    card = folder / "README.md"
+    text = card.read_text(encoding="utf-8", errors="replace")[:4000] if card.is_file() else ""
+    head = re.match(r"---\n(.*?)\n---", text, re.S)
+    named = re.search(r"^license:\s*(\S+)\s*$", head.group(1), re.M) if head else None
+    return named.group(1) if named else ""
+
+
+def fingerprint(folder: Path, precision: Any) -> str:
+    """16 digits over the weights and settings of the parts that the index names, and the precision: pictures without
+    LoRAs are kept under it. What else lies in the folder (figures, previews) changes no picture."""
+    digest = hashlib.sha256(json.dumps(precision).encode())
+    parts = [part for part in index(folder) if (folder / part).is_dir()]
+    for path in [folder / INDEX, *sorted(path for part in parts for path in (folder / part).rglob("*"))]:
+        if path.suffix in (".safetensors", ".json", ".txt"):
+            digest.update(path.relative_to(folder).as_posix().encode())
+            with path.open("rb") as file:
+                while chunk := file.read(CHUNK):
+                    digest.update(chunk)
+    return digest.hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """64 hexadecimal digits over one file, read as a stream."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()

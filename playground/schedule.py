@@ -1,0 +1,212 @@
+"""Where a run stands between two calls of its network: t, signal, noise, and what the network's answer means there.
+
+Samplers keep their state on two scales: variance-preserving, x_t = √ᾱ x₀ + √(1−ᾱ) ε, or Karras's x = x₀ + σ ε. What
+the network sees is always signal · x₀ + noise · ε; on the second scale signal = 1/√(1+σ²) and noise = σ/√(1+σ²)
+(Karras et al. 2022, https://arxiv.org/abs/2206.00364). Everything here comes from diffusers' own schedulers; no network
+is asked.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from numbers import Integral
+from typing import Any
+
+import diffusers
+from diffusers import DDIMScheduler, DDPMScheduler, PNDMScheduler
+from torch import Tensor
+
+from playground.recipe import Recipe
+from playground.refusal import Refusal
+from playground.samplers import SAMPLERS
+
+Config = Mapping[str, Any]  # a model's scheduler config, as diffusers has it
+STEPS_BACK = 100  # of a run that starts from a picture, so that nobody waits long for one
+
+
+@dataclass(frozen=True)
+class Level:
+    """What the network is shown at one of its calls: signal · x₀ + noise · ε."""
+
+    t: float | None  # the timestep that it is told; None at the end, where it is not asked any more
+    signal: float  # √ᾱ
+    noise: float  # √(1−ᾱ)
+
+    @property
+    def sigma(self) -> float:
+        """Noise over signal, √((1−ᾱ)/ᾱ); infinite where no signal is left"""
+        return self.noise / self.signal if self.signal else math.inf
+
+    @property
+    def log_snr(self) -> float:
+        """ln(ᾱ/(1−ᾱ)); infinite where no noise is left"""
+        return 2 * (math.log(self.signal) - math.log(self.noise)) if self.signal and self.noise else self._limit
+
+    @property
+    def _limit(self) -> float:
+        return math.inf if self.signal else -math.inf
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where a run from a picture starts and what it takes, as StableDiffusionImg2ImgPipeline has it."""
+
+    begin: int  # network calls of the whole run that are left out
+    start: float  # the timestep it starts at: the largest one its schedule visits that is not above the asked t
+    steps: int  # steps it takes, of num_inference_steps
+    strength: float  # the `strength` that makes StableDiffusionImg2ImgPipeline take the same steps, 0 … 1
+    levels: tuple[Level, ...]  # those it visits, and the one it ends at, whose t is None
+
+    @property
+    def timesteps(self) -> tuple[float, ...]:
+        """One for each network call, falling; a sampler of second order visits most of them twice."""
+        return tuple(level.t for level in self.levels if level.t is not None)
+
+
+def scheduler_for(recipe: Recipe, config: Config) -> Any:
+    """A fresh diffusers scheduler with the model's schedule, as `from_config` gives it to any diffusers user, its
+    timesteps set.
+
+    They stay on the CPU, where schedulers keep their sigmas: no step then waits for an accelerator. The seed goes only
+    to samplers with Brownian noise: diffusers would otherwise draw it from an unseeded source, and two runs of one
+    recipe would differ. With `noise_sampler_seed` equal to the seed plain diffusers draws the same noise.
+    """
+    sampler = SAMPLERS[recipe.sampler]
+    seeded = {"noise_sampler_seed": recipe.seed} if sampler.brownian_noise else {}
+    scheduler = getattr(diffusers, sampler.scheduler_class).from_config(config, **sampler.config, **seeded)
+    scheduler.set_timesteps(recipe.num_inference_steps, device="cpu")
+    return scheduler
+
+
+def levels(recipe: Recipe, config: Config) -> tuple[Level, ...]:
+    """One for each call of the network, and the one after the last.
+
+    Raises Refusal where the sampler would leave the schedule.
+    """
+    return levels_of(scheduler_for(recipe, config), recipe)
+
+
+def levels_of(scheduler: Any, recipe: Recipe) -> tuple[Level, ...]:
+    """The same, of a scheduler whose timesteps are set."""
+    timesteps = [float(t) for t in scheduler.timesteps]
+    sigmas = getattr(scheduler, "sigmas", None)
+    if sigmas is None:
+        pairs = _of_table(scheduler, timesteps, recipe)
+    else:
+        sigmas = [float(s) for s in sigmas]
+        if hasattr(scheduler, "mid_point_sigma"):  # every second call of DPM++ SDE looks half-way, in log σ
+            sigmas[1:-1:2] = [(a * b) ** 0.5 for a, b in zip(sigmas[0:-2:2], sigmas[1:-1:2], strict=True)]
+        pairs = [(1 / math.hypot(1, s), s / math.hypot(1, s)) for s in sigmas]
+    return tuple(Level(t, *pair) for t, pair in zip([*timesteps, None], pairs, strict=True))
+
+
+def _of_table(scheduler: Any, timesteps: list[float], recipe: Recipe) -> list[tuple[float, float]]:
+    """(signal, noise) by the scheduler's table of ᾱ."""
+    alphas = scheduler.alphas_cumprod
+    if max(timesteps) >= len(alphas):
+        raise Refusal(
+            f"num_inference_steps is too high for {recipe.sampler}: it would start at t = {max(timesteps):.0f}, "
+            f"and the schedule ends at {len(alphas) - 1}."
+        )
+    # DDIM and PLMS stop at the schedule's first level; DDPM and LCM end on their predicted x₀ itself
+    stops = isinstance(scheduler, DDIMScheduler | PNDMScheduler)
+    last = float(scheduler.final_alpha_cumprod) if stops else 1.0
+    return [(a**0.5, (1 - a) ** 0.5) for a in [*(float(alphas[int(t)]) for t in timesteps), last]]
+
+
+def steps_taken(recipe: Recipe, calls: int) -> int:
+    """How many steps are complete after so many network calls. Heun's steps take two; PLMS makes its first twice."""
+    sampler = SAMPLERS[recipe.sampler]
+    if calls == sampler.calls(recipe.num_inference_steps):
+        return recipe.num_inference_steps
+    return max(0, calls - max(0, sampler.extra_calls)) // sampler.order
+
+
+def visited(recipe: Recipe, config: Config) -> list[float]:
+    """The timesteps that the network is asked about, falling; each once, though second order asks at some twice."""
+    return sorted({float(t) for t in scheduler_for(recipe, config).timesteps}, reverse=True)
+
+
+def plan(recipe: Recipe, config: Config, t: object) -> Plan:
+    """Where a run from a picture's own x_t would start and what it takes.
+
+    Raises Refusal for a bad t, for too many steps, and where nothing is left to do.
+    """
+    t, n = check_timestep(config, t), recipe.num_inference_steps
+    if n > STEPS_BACK:
+        raise Refusal(f"num_inference_steps must be at most {STEPS_BACK} here.")
+    scheduler = scheduler_for(recipe, config)
+    stands = levels_of(scheduler, recipe)
+    for skipped in range(n):  # steps of the whole schedule that are left out; the pipeline's `t_start`
+        begin = skipped * scheduler.order
+        start = float(scheduler.timesteps[begin])
+        if start <= t:
+            # The pipeline takes int(n · strength) steps; the half keeps that clear of float rounding.
+            strength = min(1.0, (n - skipped + 0.5) / n)
+            return Plan(begin, start, n - skipped, strength, stands[begin:])
+    raise Refusal(
+        f"t = {t} lies below {float(scheduler.timesteps[-1]):g}, the last timestep of this sampler with {n} steps; "
+        "choose a larger t."
+    )
+
+
+def total_timesteps(config: Config) -> int:
+    """T of the model's training schedule."""
+    return int(config["num_train_timesteps"])
+
+
+def check_timestep(config: Config, t: object) -> int:
+    """t -> t as an int; Refusal unless it is a whole number in 0 … T−1 (bools and floats are refused)."""
+    last = total_timesteps(config) - 1
+    if isinstance(t, bool) or not isinstance(t, Integral) or not 0 <= t <= last:
+        raise Refusal(f"t must be a whole number from 0 to {last}.")
+    return int(t)
+
+
+def alphas_cumprod(config: Config) -> Tensor:
+    """ᾱ_t of the schedule that the model was trained with, (T,) float32; a copy that may be written into."""
+    return _trained(_hashable(config)).clone()
+
+
+@lru_cache(8)
+def _trained(config: tuple[tuple[str, Any], ...]) -> Tensor:
+    return DDPMScheduler.from_config(dict(config)).alphas_cumprod
+
+
+def _hashable(config: Config) -> tuple[tuple[str, Any], ...]:
+    """What of a config decides about ᾱ."""
+    names = ("num_train_timesteps", "beta_start", "beta_end", "beta_schedule", "trained_betas")
+    names += ("rescale_betas_zero_snr",)
+    found = {name: config[name] for name in names if config.get(name) is not None}
+    return tuple((name, tuple(v) if isinstance(v, list) else v) for name, v in found.items())
+
+
+def prediction_type(config: Config) -> str:
+    """What the network was taught to answer: epsilon, v_prediction or sample."""
+    return config.get("prediction_type", "epsilon")
+
+
+def x0_of(x_t: Tensor, answer: Tensor, signal: Any, noise: Any, kind: str) -> Tensor:
+    """What the network saw and what it answered -> the x̂₀ that it means. Raises Refusal for an unknown kind.
+
+    signal and noise are those of a Level, as numbers or shaped to broadcast.
+    """
+    if kind == "epsilon":  # Ho et al. 2020, equation 15, https://arxiv.org/abs/2006.11239
+        return x_t / signal - noise / signal * answer
+    if kind == "v_prediction":  # Salimans & Ho 2022, https://arxiv.org/abs/2202.00512
+        return signal * x_t - noise * answer
+    if kind == "sample":
+        return answer
+    raise Refusal(f"The model predicts {kind!r}, which is not known here.")
+
+
+def noise_of(x_t: Tensor, answer: Tensor, signal: Any, noise: Any, kind: str) -> Tensor:
+    """The same -> the ε_θ that it means."""
+    if kind == "epsilon":
+        return answer
+    if kind == "v_prediction":
+        return signal * answer + noise * x_t
+    if kind == "sample":
+        return (x_t - signal * answer) / noise
+    raise Refusal(f"The model predicts {kind!r}, which is not known here.")
