@@ -16,7 +16,7 @@ import transformers
 
 from playground import open_engine
 from playground.store import Store
-from playground.ui import build_page, launch_options
+from playground.ui.page import build_page, launch_options
 
 
 def main() -> None:

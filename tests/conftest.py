@@ -15,7 +15,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 from playground import open_engine  # noqa: E402
 from playground.engine import Engine  # noqa: E402
 from playground.store import Store  # noqa: E402
-from playground.ui import build_page, launch_options, theme  # noqa: E402
+from playground.ui import theme  # noqa: E402
 from tests.ensure_chromium import found  # noqa: E402
 
 
@@ -54,6 +54,8 @@ def server_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 @pytest.fixture(scope="session")
 def address(engine: Engine, server_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the whole page, served as app.py serves it."""
+    from playground.ui.page import build_page, launch_options  # every tab, which the tests of one tab do not need
+
     os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("gradio"))
     page = build_page(engine, server_store)
     _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())

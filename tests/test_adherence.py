@@ -21,8 +21,8 @@ from examples.train_pocket.things import table
 from examples.train_pocket.token_labels import labels
 from playground import Recipe
 from playground.engine import Done, Engine
+from playground.models import REGISTERED
 from playground.models.adherence import FOLDER, HEADS_FILE, Adherence
-from playground.models.families.sd import REGISTERED
 
 POCKET = REGISTERED["pocket"]
 ROWS = {thing.name: i for i, thing in enumerate(table())}

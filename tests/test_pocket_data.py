@@ -28,7 +28,7 @@ from examples.train_pocket.scenes import SIZE, Part, Scene, as_dict, compose, dr
 from examples.train_pocket.sprites import base_and_tone, plain
 from examples.train_pocket.stream import KIND_SHARES, Scenes
 from examples.train_pocket.things import COMMON, HERE, STYLES, table, things
-from playground.models.families.sd import REGISTERED
+from playground.models import REGISTERED
 
 ROWS = {thing.name: i for i, thing in enumerate(table())}
 

@@ -21,7 +21,7 @@ from examples.train_pocket.scenes import as_dict
 from examples.train_pocket.things import COMMON, HERE, table
 from playground import Recipe, Sweep
 from playground.engine import Engine
-from playground.models.families.sd import REGISTERED
+from playground.models import REGISTERED
 from playground.store import Store
 
 POCKET = REGISTERED["pocket"]

@@ -17,7 +17,7 @@ from examples.train_pocket.restyle import EDGE, INK, PALETTE, PAPER, coverage, r
 from examples.train_pocket.scenes import Part, Scene
 from examples.train_pocket.text import token_ids
 from examples.train_pocket.unet import DenoisingLoss, TextToNoise
-from playground.models.families.sd import REGISTERED
+from playground.models import REGISTERED
 
 POCKET = REGISTERED["pocket"]
 SHIPPED = sorted((POCKET / "loras").glob("*.safetensors"))

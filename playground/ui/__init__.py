@@ -1,5 +1,1 @@
-"""The page. One file per tab, each with one `build`; no maths and no torch."""
-
-from playground.ui.page import build_page, launch_options
-
-__all__ = ["build_page", "launch_options"]
+"""The page: what several tabs share, and a folder for each tab; no maths and no torch."""

@@ -5,11 +5,6 @@ from pathlib import Path
 import gradio as gr
 from gradio.themes.utils import colors, sizes
 
-from playground.ui.add_noise.tab import CSS as ADD_NOISE_CSS
-from playground.ui.denoise.tab import CSS as DENOISE_CSS
-from playground.ui.inside.tab import CSS as INSIDE_CSS
-from playground.ui.predict_noise.tab import CSS as PREDICT_NOISE_CSS
-
 HERE = Path(__file__).parent
 SYSTEM_FONT = ("ui-sans-serif", "system-ui", "sans-serif")
 SYSTEM_MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "monospace")
@@ -55,5 +50,6 @@ def theme() -> gr.themes.Base:
 
 
 def css() -> str:
-    tabs = ADD_NOISE_CSS + DENOISE_CSS + PREDICT_NOISE_CSS + INSIDE_CSS
-    return (HERE / "page.css").read_text(encoding="utf-8") + tabs
+    """What all tabs share, then each tab's own."""
+    files = [HERE / "page.css", *sorted(HERE.glob("*/tab.css"))]
+    return "".join(path.read_text(encoding="utf-8") for path in files)

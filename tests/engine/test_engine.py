@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from playground import Recipe, Sweep
 from playground.engine import Done, Engine, Failed, Result, Step
 from playground.engine.trajectory import Trajectory, predicted_x0
-from playground.models.families.sd import REGISTERED
+from playground.models import REGISTERED
 from playground.samplers import SAMPLERS
 
 TOLERANCE = 2  # of 255, the largest difference of any pixel

@@ -27,7 +27,7 @@ from playground.inside.film import (
     steps_taken,
 )
 from playground.inside.guidance import anatomy, numbers
-from playground.models.families.sd import REGISTERED
+from playground.models import REGISTERED
 from playground.samplers import SAMPLERS
 
 SCHEDULE = DDIMScheduler.from_pretrained(REGISTERED["pocket"], subfolder="scheduler").config

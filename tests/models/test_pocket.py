@@ -8,7 +8,7 @@ import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from playground.models.families.sd import REGISTERED
+from playground.models import REGISTERED
 
 POCKET = REGISTERED["pocket"]
 ROOT = Path(__file__).parents[2]

@@ -13,8 +13,8 @@ from scipy import ndimage
 
 from playground import Recipe
 from playground.engine import Done, Engine
+from playground.models import REGISTERED
 from playground.models.adherence import Adherence
-from playground.models.families.sd import REGISTERED
 
 PROMPTS = (
     "red apple, blue background",

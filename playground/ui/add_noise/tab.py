@@ -25,7 +25,6 @@ from playground.ui.shared.latest import Latest
 from playground.ui.shared.samples import gallery
 
 HERE = Path(__file__).parent
-CSS: str = (HERE / "tab.css").read_text("utf-8")  # theme.py joins it with the rest
 SKELETON: str = (HERE / "tab.html").read_text("utf-8")  # a template without placeholders: no text can enter it
 SCRIPT: str = (HERE / "tab.js").read_text("utf-8")
 MARKS_SCRIPT: str = (HERE / "marks.js").read_text("utf-8")

@@ -20,7 +20,6 @@ from playground.ui.shared.latest import Latest
 from playground.ui.shared.shipped import examples
 
 HERE = Path(__file__).parent
-CSS: str = (HERE / "tab.css").read_text("utf-8")  # theme.py joins it with the rest
 SKELETON: str = (HERE / "tab.html").read_text("utf-8")  # a template without placeholders: no text can enter it
 # one script of two files: the sections under the film, then the film, which starts both
 SCRIPT: str = "".join((HERE / name).read_text("utf-8") for name in ("below.js", "tab.js"))

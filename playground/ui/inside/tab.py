@@ -27,7 +27,6 @@ from playground.ui.shared.latest import Latest
 from playground.ui.shared.shipped import examples, first_view_files
 
 HERE = Path(__file__).parent
-CSS: str = (HERE / "tab.css").read_text("utf-8")  # theme.py joins it with the rest
 SCRIPT: str = (HERE / "tab.js").read_text("utf-8")
 WORDS = (
     "<h2>From words to picture</h2><p>One prompt on its way through the model that is loaded here. Every box is read "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -29,7 +28,6 @@ from playground.ui.shared.section import heading
 from playground.ui.shared.shipped import EXAMPLES
 from playground.ui.shared.words import HELP
 
-CSS: str = (Path(__file__).parent / "tab.css").read_text("utf-8")  # theme.py joins it with the rest
 ON_LOAD = "if (!document.querySelector('.dpp-found b')) trigger('opened')"  # the curve is not paid for before
 
 SAMPLES = (  # file, title, what is in it

@@ -6,7 +6,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from playground.engine import Done
-from playground.models.families.sd import REGISTERED
+from playground.models import REGISTERED, Facts
+from playground.recipe import Recipe
 from playground.store import from_png
 from playground.sweep import Sweep
 from playground.ui.compare.grid import Grid
@@ -31,6 +32,13 @@ def examples(loras: tuple[str, ...] = ()) -> tuple[Example, ...]:
         if {lora for recipe in sweep.recipes() for lora, _ in recipe.loras} <= set(loras):
             found.append(Example(data["title"], sweep))
     return tuple(found)
+
+
+def start_recipe(facts: Facts) -> Recipe:
+    """What the views of a single run open with: the first example, or, with another model, its words in the settings
+    that the model is made for."""
+    base = examples()[0].sweep.base
+    return base if base.model == facts.name else facts.usual.replace(prompt=base.prompt, seed=base.seed)
 
 
 @lru_cache

@@ -10,7 +10,7 @@ from peft import LoraConfig, get_peft_model_state_dict
 
 from playground import open_engine
 from playground.engine import Engine
-from playground.models.families.sd import REGISTERED
+from playground.models import REGISTERED
 
 CPU = torch.device("cpu")
 

@@ -15,7 +15,7 @@ from playground.engine.loop import Loop
 from playground.engine.request import Request
 from playground.inside.film import film
 from playground.inside.pipeline import walk
-from playground.models.families.sd import load_model
+from playground.models import load_model
 from playground.models.lora.file import read
 from playground.models.lora.rows import Loras
 from playground.render import render
