@@ -121,9 +121,11 @@ class Loop:
                     request.live[cell] = entry
 
     def _entry(self, request: Request, ask: Recipe | Question) -> Live:
-        """New work, or that of somebody who asked for the same."""
+        """New work, or that of somebody who asked for the same; whoever keeps something of every call needs them all,
+        so joins only what has not begun."""
         alike = _alike(request, ask)
-        if entry := self._live.get(alike):
+        entry = self._live.get(alike)
+        if entry is not None and not (entry.work.k and request.keep.anything):
             return entry
         if isinstance(ask, Question):
             entry = Live(Single(ask, self.model))
