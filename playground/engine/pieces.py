@@ -20,8 +20,12 @@ class Single:
     keep = NOTHING
 
     def __init__(self, question: Question, model: Model) -> None:
-        """Raises Refusal for a timestep outside the schedule and for LoRAs that cannot be used."""
+        """Raises Refusal for a timestep outside the schedule, for latents that the network does not take and for LoRAs
+        that cannot be used: a call is everybody's, and must not fail for one row of it."""
         check_timestep(model.facts.schedule, question.t)
+        shape = tuple(question.x_t.shape)
+        if len(shape) != 4 or shape[:2] != (1, model.facts.channels):
+            raise Refusal(f"The latents must be of shape (1, {model.facts.channels}, h, w), not {shape}.")
         model.check(model.facts.usual.replace(loras=dict(question.loras)))
         self.question, self.model = question, model
         self.latents = question.x_t.to(model.device)

@@ -11,10 +11,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from playground import Recipe, Sweep
-from playground.engine import Done, Engine, Failed, Result, Step
-from playground.engine.trajectory import Trajectory, predicted_x0
+from playground.engine import Done, Failed, LocalEngine, Result, Step
+from playground.engine.trajectory import Trajectory
 from playground.models import REGISTERED
+from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
+from playground.schedule import scheduler_for
 
 TOLERANCE = 2  # of 255, the largest difference of any pixel
 
@@ -31,7 +33,7 @@ SCHEDULE = DDIMScheduler.from_pretrained(REGISTERED["pocket"], subfolder="schedu
 
 def plain(pipeline: StableDiffusionPipeline, recipe: Recipe) -> np.ndarray:
     """The picture that a diffusers user gets."""
-    pipeline.scheduler = SAMPLERS[recipe.sampler].make(SCHEDULE, recipe.seed)
+    pipeline.scheduler = scheduler_for(recipe, SCHEDULE)
     picture = pipeline(
         recipe.prompt,
         negative_prompt=recipe.negative_prompt,
@@ -48,12 +50,12 @@ def largest_difference(result: Result, picture: np.ndarray) -> int:
     return int(np.abs(np.asarray(result.image).astype(int) - picture).max())
 
 
-def results(engine: Engine, cells: list[Recipe]) -> list[Result]:
+def results(engine: LocalEngine, cells: list[Recipe]) -> list[Result]:
     found = {e.cell: e.result for e in engine.run(cells) if isinstance(e, Done)}
     return [found[i] for i in range(len(cells))]
 
 
-def wait_until_idle(engine: Engine) -> None:
+def wait_until_idle(engine: LocalEngine) -> None:
     while engine.loop.busy:
         time.sleep(0.01)
 
@@ -75,7 +77,7 @@ def mixed_batch(seed: int, size: int) -> list[Recipe]:
 
 @pytest.mark.parametrize("key", SAMPLERS)
 def test_a_cell_is_the_picture_of_plain_diffusers_alone_and_among_others(
-    engine: Engine, pipeline: StableDiffusionPipeline, key: str
+    engine: LocalEngine, pipeline: StableDiffusionPipeline, key: str
 ) -> None:
     recipe = Recipe(
         prompt="red apple, blue background", negative_prompt="cat", sampler=key, num_inference_steps=8, seed=5
@@ -100,13 +102,13 @@ def test_a_cell_is_the_picture_of_plain_diffusers_alone_and_among_others(
     )
 )
 def test_any_recipe_is_the_picture_of_plain_diffusers(
-    engine: Engine, pipeline: StableDiffusionPipeline, recipe: Recipe
+    engine: LocalEngine, pipeline: StableDiffusionPipeline, recipe: Recipe
 ) -> None:
     assert largest_difference(engine.render(recipe), plain(pipeline, recipe)) <= TOLERANCE
 
 
 def test_other_sizes_match_plain_diffusers_and_mix_with_the_usual_one(
-    engine: Engine, pipeline: StableDiffusionPipeline
+    engine: LocalEngine, pipeline: StableDiffusionPipeline
 ) -> None:
     wide = Recipe(prompt="car", width=192, height=96, num_inference_steps=4, seed=2)
     small, large = results(engine, [wide.replace(width=128, height=128), wide])
@@ -115,7 +117,7 @@ def test_other_sizes_match_plain_diffusers_and_mix_with_the_usual_one(
 
 
 @pytest.mark.parametrize("key", SAMPLERS)
-def test_predicted_x0_is_the_closed_form_with_the_samplers_own_noise_level(engine: Engine, key: str) -> None:
+def test_predicted_x0_is_the_closed_form_with_the_samplers_own_noise_level(engine: LocalEngine, key: str) -> None:
     """A state made of known x₀ and ε at the sampler's level must give back x₀ when the network answers ε."""
     trajectory = Trajectory(Recipe(sampler=key, num_inference_steps=6, guidance_scale=1), engine.model)
     x0 = torch.randn(trajectory.latents.shape, generator=torch.Generator().manual_seed(1))
@@ -134,17 +136,7 @@ def test_predicted_x0_is_the_closed_form_with_the_samplers_own_noise_level(engin
         assert torch.allclose(trajectory.x0, x0, atol=2e-3), trajectory.k
 
 
-def test_predicted_x0_for_velocity_models() -> None:
-    x0, noise = torch.randn(2, 4, 8, 8), torch.randn(2, 4, 8, 8)
-    alpha_bar = 0.3
-    sigma = ((1 - alpha_bar) / alpha_bar) ** 0.5
-    noisy = alpha_bar**0.5 * x0 + (1 - alpha_bar) ** 0.5 * noise
-    velocity = alpha_bar**0.5 * noise - (1 - alpha_bar) ** 0.5 * x0
-    assert torch.allclose(predicted_x0(noisy, velocity, sigma, "v_prediction"), x0, atol=1e-5)
-    assert torch.allclose(predicted_x0(noisy, noise, sigma, "epsilon"), x0, atol=1e-5)
-
-
-def test_every_step_of_every_cell_is_told_with_a_preview(engine: Engine) -> None:
+def test_every_step_of_every_cell_is_told_with_a_preview(engine: LocalEngine) -> None:
     cells = [Recipe(prompt="cat", sampler=s, num_inference_steps=4) for s in ("ddim", "heun", "pndm")]
     steps: dict[int, list[int]] = {0: [], 1: [], 2: []}
     for event in engine.run(cells):
@@ -158,7 +150,7 @@ def test_every_step_of_every_cell_is_told_with_a_preview(engine: Engine) -> None
     assert steps == {0: [1, 2, 3, 4], 1: [1, 2, 3, 4, 5, 6, 7], 2: [1, 2, 3, 4, 5]}
 
 
-def test_evaluations_count_network_passes(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evaluations_count_network_passes(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = 0
     real = engine.model.unet.forward
 
@@ -176,7 +168,7 @@ def test_evaluations_count_network_passes(engine: Engine, monkeypatch: pytest.Mo
     assert rows == sum(r.evaluations - r.shared for r in found)
 
 
-def test_closing_stops_within_one_step(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closing_stops_within_one_step(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     calls = 0
     real = engine.model.unet.forward
 
@@ -195,9 +187,12 @@ def test_closing_stops_within_one_step(engine: Engine, monkeypatch: pytest.Monke
     assert calls <= at_close + 1
 
 
-def test_one_failing_cell_does_not_take_the_others(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_failing_cell_does_not_take_the_others(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     real = engine.model.encode
-    monkeypatch.setattr(engine.model, "encode", lambda text: real(text) * (float("nan") if text == "poison" else 1))
+    poison = {"poison": float("nan")}
+    monkeypatch.setattr(
+        engine.model, "encode", lambda text: {name: x * poison.get(text, 1) for name, x in real(text).items()}
+    )
     events = list(engine.run([Recipe(prompt=p, num_inference_steps=3) for p in ("cat", "poison", "dog")]))
     failed = [e for e in events if isinstance(e, Failed)]
     assert [(e.cell, e.reason) for e in failed] == [
@@ -206,7 +201,7 @@ def test_one_failing_cell_does_not_take_the_others(engine: Engine, monkeypatch: 
     assert sorted(e.cell for e in events if isinstance(e, Done)) == [0, 2]
 
 
-def test_a_picture_that_cannot_be_decoded_fails_alone(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_that_cannot_be_decoded_fails_alone(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     real, bad = engine.model.decode, engine.render(Recipe(prompt="cat", num_inference_steps=2)).x0
 
     def failing(latents: torch.Tensor) -> list:
@@ -223,7 +218,7 @@ def test_a_picture_that_cannot_be_decoded_fails_alone(engine: Engine, monkeypatc
 SHAPE = (1, 4, 16, 16)
 
 
-def test_a_preview_that_fails_ends_nobodys_run(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_preview_that_fails_ends_nobodys_run(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     real, asked = engine.model.preview, []
 
     def small(latents: torch.Tensor) -> list:
@@ -240,7 +235,7 @@ def test_a_preview_that_fails_ends_nobodys_run(engine: Engine, monkeypatch: pyte
     assert any(isinstance(e, Step) and e.preview is not None for e in events)
 
 
-def test_out_of_memory_halves_the_batch_and_goes_on(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_out_of_memory_halves_the_batch_and_goes_on(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     real, sizes = engine.model.unet.forward, []
 
     def limited(sample: torch.Tensor, *args: object, **kwargs: object) -> object:
@@ -256,7 +251,7 @@ def test_out_of_memory_halves_the_batch_and_goes_on(engine: Engine, monkeypatch:
     assert engine.loop.capacity(SHAPE) == 2  # kept for the next visitor
 
 
-def test_a_cell_alone_too_large_fails_with_what_would_fit(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cell_alone_too_large_fails_with_what_would_fit(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     real = engine.model.unet.forward
 
     def limited(sample: torch.Tensor, *args: object, **kwargs: object) -> object:
@@ -273,7 +268,7 @@ def test_a_cell_alone_too_large_fails_with_what_would_fit(engine: Engine, monkey
     assert [e.cell for e in events if isinstance(e, Done)] == [1]
 
 
-def test_previews_do_not_change_the_picture(engine: Engine) -> None:
+def test_previews_do_not_change_the_picture(engine: LocalEngine) -> None:
     recipe = Recipe(prompt="cat", sampler="euler_a", num_inference_steps=4)
     with_previews = [e.result for e in engine.run([recipe]) if isinstance(e, Done)][0]
     assert np.array_equal(np.asarray(with_previews.image), np.asarray(engine.render(recipe).image))
@@ -282,5 +277,5 @@ def test_previews_do_not_change_the_picture(engine: Engine) -> None:
 def test_a_model_that_is_not_there_is_named_in_one_sentence() -> None:
     from playground import open_engine
 
-    with pytest.raises(ValueError, match="There is no model named 'nowhere'"):
+    with pytest.raises(Refusal, match="There is no model named 'nowhere'"):
         open_engine("nowhere")

@@ -6,13 +6,13 @@ import numpy as np
 import torch
 
 from playground import Recipe, open_engine
-from playground.engine import Engine
+from playground.engine import LocalEngine
 from tests.engine.test_sharing import all_done, pixels
 
 PROMPTS = ("red apple, blue background", "cat, green background", "a car on a white background", "pizza", "owl")
 
 
-def apart(exact: Engine, dtype: torch.dtype, guidance: Sequence[float]) -> list[float]:
+def apart(exact: LocalEngine, dtype: torch.dtype, guidance: Sequence[float]) -> list[float]:
     """Mean absolute difference in grey levels of each picture, against fp32."""
     reduced = open_engine("pocket", torch.device("cpu"), dtype)
     reduced.loop.capacity.rows[(1, 4, 16, 16)] = 16  # not measured, because machines slow at bf16 take long over it
@@ -25,22 +25,22 @@ def apart(exact: Engine, dtype: torch.dtype, guidance: Sequence[float]) -> list[
     return [np.abs(one - other).mean() for one, other in zip(*both, strict=True)]
 
 
-def test_bf16_stays_within_one_grey_level_of_fp32_on_average_in_each_of_20_pictures(engine: Engine) -> None:
+def test_bf16_stays_within_one_grey_level_of_fp32_on_average_in_each_of_20_pictures(engine: LocalEngine) -> None:
     """bf16 is the default where a CPU is fast at it; the noisiest steps stay in fp32 there."""
     differences = apart(engine, torch.bfloat16, (1.0, 3.0, 5.0, 8.0))
     assert len(differences) == 20 and 0 < max(differences) <= 1, differences
 
 
-def test_fp16_stays_within_one_grey_level_of_fp32_on_average(engine: Engine) -> None:
+def test_fp16_stays_within_one_grey_level_of_fp32_on_average(engine: LocalEngine) -> None:
     """fp16 is the default on a card; here the same numbers, computed by a CPU, at the guidance that moves most."""
     differences = apart(engine, torch.float16, (8.0,))
     assert len(differences) == 5 and 0 < max(differences) <= 1, differences
 
 
-def test_in_bf16_only_the_noisy_rows_of_a_call_are_those_of_fp32(engine: Engine) -> None:
+def test_in_bf16_only_the_noisy_rows_of_a_call_are_those_of_fp32(engine: LocalEngine) -> None:
     reduced, model = open_engine("pocket", torch.device("cpu"), torch.bfloat16).model, engine.model
     x, t = torch.randn(4, 4, 16, 16), torch.tensor([999.0, 700.0, 699.0, 1.0])
-    text, loras = model.encode("cat").expand(4, -1, -1), [[], [("pixel_art", 1.0)], [("pixel_art", 1.0)], []]
+    text, loras = [model.encode("cat")] * 4, [[], [("pixel_art", 1.0)], [("pixel_art", 1.0)], []]
     exact, rounded = model.predict(x, t, text, loras), reduced.predict(x, t, text, loras)
     apart = (exact - rounded).abs().amax((1, 2, 3))
     assert apart[:2].max() < 1e-4 < 1e-3 < apart[2:].min() and apart.max() < 0.2, apart
