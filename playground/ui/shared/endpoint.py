@@ -2,18 +2,18 @@
 
 import inspect
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
 import gradio as gr
 
-from playground.ui.shared.html import first_line
+from playground.refusal import Refusal
 
 VISITORS = 40  # whose runs go on at once, a class with its teacher; each keeps a thread of the server, mostly waiting
 THREADS = VISITORS + 24  # of the server; the rest is for what is answered at once
 # of every event that asks the model; the engine shares fairly, so nobody waits here for somebody else's whole grid
 ENGINE: dict[str, Any] = {"concurrency_limit": VISITORS, "concurrency_id": "engine"}
-FOR_PEOPLE = (ValueError, RuntimeError, ArithmeticError)  # what the rooms below raise with a sentence
 
 
 def register(
@@ -38,16 +38,20 @@ def _spoken(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(function)
     def results(*args: Any) -> Iterator[Any]:
-        try:
+        with _one_sentence():
             yield from function(*args)
-        except FOR_PEOPLE as problem:
-            raise gr.Error(first_line(problem), print_exception=False) from None
 
     @wraps(function)
     def result(*args: Any) -> Any:
-        try:
+        with _one_sentence():
             return function(*args)
-        except FOR_PEOPLE as problem:
-            raise gr.Error(first_line(problem), print_exception=False) from None
 
     return results if inspect.isgeneratorfunction(function) else result
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    try:
+        yield
+    except Refusal as problem:
+        raise gr.Error(str(problem), print_exception=False) from None

@@ -9,8 +9,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from typing import Any
 
-import gradio as gr
-
+Update = dict[Any, Any]  # component -> its new value or gr.update; Gradio takes no empty one
 LONGEST_WAIT = 5.0  # seconds for an update that is on its way to the page; it takes milliseconds
 
 
@@ -47,12 +46,13 @@ class Latest:
         self._guard = threading.Lock()
 
     def show(
-        self, page: str | None, updates: Generator[list[Any], None, None], asked: Any, outputs: int
-    ) -> Iterator[list[Any]]:
+        self, page: str | None, updates: Generator[Update, None, None], asked: Any, nothing: Update
+    ) -> Iterator[Update]:
         """The updates, until another run of the same page begins or `stop` is called; then the generator is closed.
 
-        `page` is Gradio's session_hash, `outputs` how many values an update has. The page's earlier run ends first,
-        unless it was `asked` for the same: then that one goes on, and this one changes nothing.
+        `page` is Gradio's session_hash, `nothing` an update that changes nothing, such as `{output: gr.skip()}`. The
+        page's earlier run ends first, unless it was `asked` for the same: then that one goes on, and this one changes
+        nothing.
         """
         page = page or ""
         with closing(updates):
@@ -71,15 +71,15 @@ class Latest:
         if mine is None or mine.over:
             # Gradio sends a generator's last update once more when it is over, by now perhaps over a later run's; and
             # of one without any update it empties every output.
-            yield [gr.skip()] * outputs
+            yield nothing
 
-    def answer(self, page: str | None, values: Callable[[], list[Any]], outputs: int) -> list[Any]:
-        """What `values` gives; an update that changes nothing where something later was asked for meanwhile."""
+    def answer(self, page: str | None, values: Callable[[], Update], nothing: Update) -> Update:
+        """What `values` gives; `nothing` where something later was asked for meanwhile."""
 
-        def once() -> Generator[list[Any], None, None]:
+        def once() -> Generator[Update, None, None]:
             yield values()
 
-        *_, last = self.show(page, once(), object(), outputs)
+        *_, last = self.show(page, once(), object(), nothing)
         return last
 
     def under_way(self, page: str | None) -> Any:

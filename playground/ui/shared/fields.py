@@ -1,0 +1,109 @@
+"""A recipe's fields as they stand on every tab: label, help, error slot and the way from what is typed, once.
+
+Where a tab needs a help of its own it says so when it adds the field; nothing else differs.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import gradio as gr
+
+from playground.models import Facts
+from playground.recipe import Recipe
+from playground.refusal import Refusal
+from playground.samplers import SAMPLERS
+from playground.ui.shared.html import error
+
+LABELS = {
+    "prompt": "Prompt",
+    "negative_prompt": "Negative prompt",
+    "sampler": "Sampler",
+    "num_inference_steps": "Steps",
+    "guidance_scale": "Guidance scale",
+    "seed": "Seed",
+}
+HELP = {
+    "prompt": "What should be in the picture.",
+    "negative_prompt": "What to steer away from.",
+    "num_inference_steps": "How many times the network is asked to remove noise.",
+    "guidance_scale": "How strongly each step is pushed towards the prompt. 1 = not at all.",
+    "sampler": "The rule that turns each prediction into a step.",
+    "seed": "Fixes the starting noise.",
+}
+TEXTS = ("prompt", "negative_prompt")
+WHOLE = ("num_inference_steps", "seed")
+
+
+def slot(elem_id: str | None = None) -> gr.HTML:
+    """Where a field's error stands; without one it takes no room."""
+    return gr.HTML("", elem_classes="dp-error dp-flush", elem_id=elem_id)
+
+
+def choices(samplers: Iterable[str]) -> list[tuple[str, str]]:
+    """(label, key) of the samplers with these keys."""
+    return [(SAMPLERS[key].label, key) for key in samplers]
+
+
+def plain(name: str, value: Any) -> Any:
+    """What a component gives -> what a Recipe takes: a number field gives floats, also for whole numbers, and an empty
+    text field may give None; the rest stays as it is and is for the Recipe to refuse."""
+    if name in TEXTS and value is None:
+        return ""
+    if name in WHOLE and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def checked(base: Recipe, values: Mapping[str, Any]) -> tuple[Recipe, dict[str, str]]:
+    """`base` with these values, and one sentence for each field that is wrong; a wrong one keeps its old value."""
+    errors: dict[str, str] = {}
+    for name, value in values.items():
+        try:
+            base = base.replace(**{name: plain(name, value)})
+        except Refusal as problem:
+            errors[name] = str(problem)
+    return base, errors
+
+
+class Fields:
+    """Components for some of a recipe's fields with their error slots, in the order in which they are added."""
+
+    def __init__(self, start: Recipe, facts: Facts, prefix: str = "") -> None:
+        """`prefix` begins the elem_ids of one tab: with "denoise-" there is "denoise-field-prompt"."""
+        self.start, self._facts, self._prefix = start, facts, prefix
+        self.components: dict[str, gr.components.Component] = {}
+        self.errors: dict[str, gr.HTML] = {}
+
+    def add(self, name: str, help: str | None = None, **options: Any) -> gr.components.Component:
+        """The field's component and, below it, its error slot; `options` go to the component."""
+        value = getattr(self.start, name)
+        words = {
+            "label": LABELS[name],
+            "info": HELP[name] if help is None else help,
+            "elem_id": self._id("field", name),
+        }
+        if name in TEXTS:
+            component: gr.components.Component = gr.Textbox(value, **{"lines": 1, "max_lines": 4} | words | options)
+        elif name == "sampler":
+            component = gr.Dropdown(choices(self._facts.samplers), value=value, **words | options)
+        else:
+            component = gr.Number(value, **words | options)
+        self.components[name] = component
+        self.slot(name)
+        return component
+
+    def slot(self, name: str) -> gr.HTML:
+        """An error slot of its own, for what is no field of a recipe."""
+        self.errors[name] = slot(self._id("error", name))
+        return self.errors[name]
+
+    def says(self, errors: Mapping[str, str]) -> dict[gr.HTML, str]:
+        """Updates of all error slots: these sentences, and nothing in the others."""
+        return {html: error(errors.get(name, "")) for name, html in self.errors.items()}
+
+    def read(self, given: Mapping[gr.components.Component, Any]) -> tuple[Recipe, dict[str, str]]:
+        """The values of an event, by component as Gradio gives them where `inputs` is a set -> `checked`."""
+        return checked(self.start, {name: given[component] for name, component in self.components.items()})
+
+    def _id(self, kind: str, name: str) -> str:
+        return f"{self._prefix}{kind}-{name.replace('_', '-')}"
