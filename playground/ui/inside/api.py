@@ -1,7 +1,5 @@
 """/inspect_prompt: everything between one prompt and its picture, for programs."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from typing import Any
 
@@ -9,9 +7,9 @@ import gradio as gr
 from PIL import Image
 
 from playground.engine import Engine, Result
-from playground.inside.autoencoder import channel_pictures
-from playground.inside.pipeline import Walk, heat_map, parts, unet_blocks, walk
-from playground.recipe import Recipe
+from playground.inside.drawings import channel_pictures, heat_map
+from playground.inside.walk import Walk, parts, walk
+from playground.models.anatomy import Anatomy
 from playground.store import to_png
 from playground.ui.shared.endpoint import ENGINE, register
 from playground.ui.shared.files import FILES
@@ -24,27 +22,27 @@ def build(engine: Engine) -> None:
     def inspect_prompt(recipe: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
         """Walk one recipe from its words to its picture.
 
-        recipe: a JSON object with fields such as prompt, seed, num_inference_steps. Returns tokens (ids, pieces, words,
+        recipe: a JSON object with fields such as prompt, seed, num_inference_steps; without model and size it is for
+        the one that runs here, at its own size. Returns tokens (ids, pieces, words,
         what was cut off, the limit), stages (shapes, parameters, bytes, dtype), U-Net blocks and milliseconds of this
         run; and the files embeddings.png, noise.png, latents.png (channels side by side) and picture.png, which
         carries the recipe.
         """
-        *_, last = walk(engine, Recipe.from_dict(recipe))
-        return _report(engine, last), _files(last)
+        *_, last = walk(engine, engine.facts.recipe(recipe))
+        return _report(engine.anatomy(last.recipe.width, last.recipe.height), last), _files(last)
 
     outputs = [gr.JSON(label="report", render=False), gr.Files(label="pictures", render=False)]
     register(inspect_prompt, "inspect_prompt", [gr.JSON(label="recipe", render=False)], outputs, **ENGINE)
 
 
-def _report(engine: Engine, done: Walk) -> dict[str, Any]:
-    height, width = done.noise.shape[-2:]
+def _report(anatomy: Anatomy, done: Walk) -> dict[str, Any]:
     _, embedding_limit = heat_map(done.embeddings)
     return {
         "recipe": done.recipe.to_dict(),
         "digest": done.recipe.digest(),
         "words": done.words.to_dict(),
-        "stages": [asdict(part) for part in parts(engine.model, done)],
-        "unet_blocks": [asdict(block) for block in unet_blocks(engine.model, height, width)],
+        "stages": [asdict(part) for part in parts(anatomy, done)],
+        "unet_blocks": [asdict(block) for block in anatomy.unet_blocks],
         "unet_calls": done.of,
         "evaluations": done.recipe.evaluations,
         "milliseconds": done.milliseconds,

@@ -1,11 +1,8 @@
 """Where each word looks: cross-attention maps over the picture, computed when they are asked for."""
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,67 +11,63 @@ import gradio as gr
 from playground.engine import Engine
 from playground.inside.attention import Attention, entries, levels, shares, watch, word_map
 from playground.recipe import Recipe
+from playground.refusal import Refusal
 from playground.ui.inside.form import Form
 from playground.ui.inside.format import milliseconds, say
 from playground.ui.shared.endpoint import ENGINE
-from playground.ui.shared.html import data_url, error, first_line
-from playground.ui.shared.latest import Latest
+from playground.ui.shared.html import data_url, error
+from playground.ui.shared.latest import Latest, Update
 
 HERE = Path(__file__).parent
 SKELETON: str = (HERE / "attention.html").read_text("utf-8")  # without placeholders: no text can enter it
 SCRIPT: str = (HERE / "attention.js").read_text("utf-8")
+WORDS = (
+    "Cross-attention is where the words enter the picture: at every step each place asks, and every token answers with "
+    "a share. The shares of one place sum to 1."
+)
 OTHER = "blue apple, red background"  # the same words as in the first view, in other roles
 
 
-@dataclass(frozen=True)
-class Section:
-    latest: Latest  # for Stop
-    status: gr.HTML
-
-
-def build(engine: Engine, form: Form) -> Section:
-    """Builds the section and wires it."""
-
+def build(engine: Engine, form: Form) -> list[tuple[Latest, gr.HTML]]:
+    """Builds the section and wires it -> its runs, for Stop, and where it is said that they were stopped."""
+    if not engine.facts.attention:
+        _heading(f"{WORDS} This model's attention cannot be looked into.")
+        return []
     latest = Latest()
 
-    def look(request: gr.Request, other: str | None, *values: Any) -> Iterator[list[Any]]:
-        recipe, errors = form.read(values)
-        if recipe is None:
-            yield [*errors, "", gr.skip(), say("A field on the left needs another value.")]
+    def look(given: dict[gr.components.Component, Any], request: gr.Request) -> Iterator[Update]:
+        recipe, errors = form.read(given)
+        if errors:
+            wrong = say("A field on the left needs another value.")
+            yield form.says(errors) | {other_error: "", status: wrong}
             return
+        second = given[other] or ""
         try:
-            recipes = [recipe] + ([recipe.replace(prompt=other)] if other and other.strip() else [])
-        except ValueError as problem:
-            yield [*errors, error(str(problem)), gr.skip(), gr.skip()]
+            recipes = [recipe] + ([recipe.replace(prompt=second)] if second.strip() else [])
+        except Refusal as refusal:
+            yield form.says({}) | {other_error: error(str(refusal))}
             return
-        yield from latest.show(request.session_hash, compare(recipes, errors), recipes, len(outputs))
+        page = request.session_hash or ""
+        yield from latest.show(page, compare(recipes, page), recipes, {status: gr.skip()})
 
-    def compare(recipes: list[Recipe], errors: list[str]) -> Iterator[list[Any]]:
-        skipped = [gr.skip()] * len(errors)
-        yield [*errors, "", gr.skip(), say("Starting …")]
+    def compare(recipes: list[Recipe], page: str) -> Iterator[Update]:
+        yield form.says({}) | {other_error: "", status: say("Starting …")}
         found: list[Attention] = []
         try:
             for recipe in recipes:
-                for event in watch(engine, recipe):
+                for event in watch(engine, recipe, page):
                     if isinstance(event, Attention):
                         found.append(event)
                         continue
                     k, of = event
-                    text = (
-                        f"Prompt {len(found) + 1} of {len(recipes)}: U-Net call {k} of {of}, with its attention kept."
-                    )
-                    yield [*skipped, gr.skip(), gr.skip(), say(text)]
-        except (ValueError, RuntimeError, ArithmeticError) as problem:
-            yield [*skipped, error(first_line(problem)), gr.skip(), ""]
+                    doing = f"U-Net call {k} of {of}, with attention kept"
+                    yield {status: say(f"Prompt {len(found) + 1} of {len(recipes)}: {doing}.")}
+        except Refusal as refusal:
+            yield {other_error: error(str(refusal)), status: ""}
             return
-        yield [*skipped, gr.skip(), payload(found), say(said(found))]
+        yield {stage: payload(found), status: say(said(found))}
 
-    gr.HTML(
-        '<section class="dpi-section"><h2>Where each word looks</h2><p>Cross-attention is where the words enter the '
-        "picture: at every step each place asks, and every token answers with a share. The shares of one place sum to "
-        "1. Looking costs a run of its own, so it is computed only when asked for.</p></section>",
-        elem_id="inside-attention",
-    )
+    _heading(f"{WORDS} Looking costs a run of its own, so it is computed only when asked for.")
     with gr.Row(elem_classes="dpi-ask"):
         other = gr.Textbox(
             OTHER, label="Compare with", info="A second prompt with the same noise; leave empty for none.",
@@ -87,8 +80,13 @@ def build(engine: Engine, form: Form) -> Section:
     outputs = [*form.errors.values(), other_error, stage, status]
     options: dict[str, Any] = {**ENGINE, "api_visibility": "private", "show_progress": "hidden"}
     options["trigger_mode"] = "multiple"  # `latest` decides between two presses
-    gr.on([button.click, other.submit], look, [other, *form.inputs], outputs, **options)
-    return Section(latest, status)
+    gr.on([button.click, other.submit], look, {other, *form.inputs}, outputs, **options)
+    return [(latest, status)]
+
+
+def _heading(says: str) -> None:
+    section = f'<section class="dpi-section"><h2>Where each word looks</h2><p>{says}</p></section>'
+    gr.HTML(section, elem_id="inside-attention")
 
 
 def said(found: list[Attention]) -> str:
@@ -99,7 +97,8 @@ def said(found: list[Attention]) -> str:
     kept = "" if len(first.steps) == first.of else f" {len(first.steps)} of them are shown, evenly spaced."
     return (
         f"{first.of} U-Net calls in {took} with attention kept.{kept} Cross-attention layers by resolution: {layers}. "
-        "Averaged over heads and over the layers of one resolution."
+        "Averaged over heads and over the layers of one resolution. Where other visitors' pictures were in the same "
+        "calls, this picture's share of the time is counted."
     )
 
 

@@ -1,7 +1,5 @@
 """Pixels and latents: a picture through the VAE and back, what that loses, and what working in latents saves."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,12 +9,15 @@ from PIL import Image
 
 from playground import pictures
 from playground.engine import Engine
-from playground.inside.autoencoder import GAIN, Cost, RoundTrip, channel_pictures, cost, round_trip
+from playground.inside.autoencoder import GAIN, RoundTrip, round_trip
+from playground.inside.drawings import channel_pictures
+from playground.models.anatomy import Anatomy, Cost
+from playground.refusal import Refusal
 from playground.ui.add_noise.tab import EXAMPLES, SAMPLES
 from playground.ui.inside.format import count, image, milliseconds, shape
 from playground.ui.shared.endpoint import ENGINE
-from playground.ui.shared.html import error, first_line
-from playground.ui.shared.latest import Latest
+from playground.ui.shared.html import error
+from playground.ui.shared.latest import Latest, Update
 
 WORDS = (
     '<section class="dpi-section"><h2>Pixels and latents</h2><p>The VAE turns a picture into far fewer numbers and '
@@ -31,42 +32,48 @@ def build(engine: Engine, generated: gr.State, at_start: Callable[..., Any]) -> 
     `at_start(function, inputs, outputs)` arranges that they run when the tab is opened, so that the section is never
     empty.
     """
-    side = engine.model.default_side
-
+    side = engine.facts.side
     latest = Latest()  # the later times of one picture must not lie over another
 
-    def examine(picture: Image.Image, unselect: bool) -> Iterator[list[Any]]:
-        gallery = gr.Gallery(selected_index=None) if unselect else gr.skip()
+    def sample(index: int) -> Image.Image:
+        return pictures.open_picture(EXAMPLES / SAMPLES[index][0], side)
+
+    def show(request: gr.Request, picture: Image.Image, unselect: bool) -> Iterator[Update]:
+        page = request.session_hash or ""
+        yield from latest.show(page, examine(picture, unselect, page), object(), {shown: gr.skip()})
+
+    def examine(picture: Image.Image, unselect: bool, page: str) -> Iterator[Update]:
+        gallery = {samples: gr.Gallery(selected_index=None)} if unselect else {}
         try:
-            costs = None
-            for found in round_trip(engine, picture):
-                yield ["", view(found, costs), gallery]
-                # after the first pictures, because counting takes a while the first time
-                costs, gallery = cost(engine.model, picture.height, picture.width), gr.skip()
-        except (ValueError, RuntimeError) as problem:
-            yield [error(first_line(problem)), gr.skip(), gr.skip()]
+            for found in round_trip(engine, picture, page):
+                yield {wrong: "", shown: view(found, engine.anatomy(picture.width, picture.height))} | gallery
+                gallery = {}
+        except Refusal as refusal:
+            yield {wrong: error(str(refusal))}
 
-    def own_picture(request: gr.Request, picture: Image.Image | None) -> Iterator[list[Any]]:
+    def own_picture(request: gr.Request, picture: Image.Image | None) -> Iterator[Update]:
         if picture is None:
-            yield [error("There is no generated picture yet; press Walk first."), gr.skip(), gr.skip()]
+            yield {wrong: error("There is no generated picture yet; press Walk first.")}
             return
-        yield from latest.show(request.session_hash, examine(picture, unselect=True), object(), len(outputs))
+        yield from show(request, picture, unselect=True)
 
-    def choose(request: gr.Request, chosen: gr.SelectData) -> Iterator[list[Any]]:
+    def at_opening(request: gr.Request, picture: Image.Image | None) -> Iterator[Update]:
+        yield from show(request, picture or sample(0), unselect=picture is not None)
+
+    def choose(request: gr.Request, chosen: gr.SelectData) -> Iterator[Update]:
         index = chosen.index
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(SAMPLES):
-            yield [gr.skip()] * len(outputs)
+            yield {shown: gr.skip()}
             return
-        picture = pictures.open_picture(EXAMPLES / SAMPLES[index][0], side)
-        yield from latest.show(request.session_hash, examine(picture, unselect=False), object(), len(outputs))
+        yield from show(request, sample(index), unselect=False)
 
-    def upload_(request: gr.Request, path: str | None) -> Iterator[list[Any]]:
+    def upload_(request: gr.Request, path: str | None) -> Iterator[Update]:
         try:
             picture = pictures.open_picture(path or "", side)
-        except ValueError as problem:
-            yield [error(str(problem)), gr.skip(), gr.skip()]
+        except Refusal as refusal:
+            yield {wrong: error(str(refusal))}
             return
-        yield from latest.show(request.session_hash, examine(picture, unselect=True), object(), len(outputs))
+        yield from show(request, picture, unselect=True)
 
     gr.HTML(WORDS, elem_id="inside-autoencoder")
     with gr.Row(elem_classes="dpi-sources"):
@@ -90,13 +97,13 @@ def build(engine: Engine, generated: gr.State, at_start: Callable[..., Any]) -> 
     outputs = [wrong, shown, samples]
     options: dict[str, Any] = {**ENGINE, "api_visibility": "private", "show_progress": "hidden"}
     options["trigger_mode"] = "multiple"  # `latest` decides between two
-    at_start(own_picture, [generated], outputs)
+    at_start(at_opening, [generated], outputs)
     samples.select(choose, None, outputs, **options)
     upload.upload(upload_, upload, outputs, **options)
     own.click(own_picture, generated, outputs, **options)
 
 
-def view(found: RoundTrip, costs: Cost | None) -> str:
+def view(found: RoundTrip, anatomy: Anatomy) -> str:
     """The round trip as HTML: four pictures in a row, then its numbers, then the two costs as bars."""
     channels, limit = channel_pictures(found.latents)
     side = f"{found.picture.width} × {found.picture.height}"
@@ -113,7 +120,7 @@ def view(found: RoundTrip, costs: Cost | None) -> str:
     )
     return (
         f'<section class="dpi-trip" aria-label="The VAE round trip"><div class="dpi-row">{figures}</div>'
-        f"{_numbers(found)}{_bars(found, costs) if costs else ''}</section>"
+        f"{_numbers(found, anatomy)}{_bars(found, anatomy.cost)}</section>"
     )
 
 
@@ -121,7 +128,7 @@ def decibel(psnr: float) -> str:
     return "infinite: equal" if math.isinf(psnr) else f"{psnr:.2f} dB"
 
 
-def _numbers(found: RoundTrip) -> str:
+def _numbers(found: RoundTrip, anatomy: Anatomy) -> str:
     before, after = found.values_before, found.values_after
     rows = [
         ("Numbers before", f"{before:,}"),
@@ -136,8 +143,8 @@ def _numbers(found: RoundTrip) -> str:
     runs = f"{found.runs} {'run' if found.runs == 1 else 'runs'}"
     return (
         f'<dl class="dpi-facts">{cells}</dl><p class="dpi-quiet">Times were measured just now, the median of {runs}: '
-        f"the VAE in {found.dtypes['vae']}, one row through the U-Net in {found.dtypes['unet']}, on the latents. PSNR "
-        "compares the 8-bit pictures shown; higher is closer.</p>"
+        f"the VAE in {anatomy.decoder.dtype}, one row through the U-Net in {anatomy.unet.dtype}, on the latents; with "
+        "others' rows in the same call, its share. PSNR compares the 8-bit pictures shown; higher is closer.</p>"
     )
 
 

@@ -1,13 +1,14 @@
 """The diagram from words to picture: one box per stage, and under them the view of the box that is open."""
 
-from __future__ import annotations
+from typing import Any
 
 from PIL import Image
 
-from playground.inside.autoencoder import channel_pictures, spread
-from playground.inside.pipeline import FRAMES, Block, Part, Walk, decoder_blocks, heat_map, parts, unet_blocks
-from playground.inside.words import Token, Words
-from playground.models import LatentModel
+from playground.inside.drawings import channel_pictures, heat_map, spread
+from playground.inside.walk import GLIMPSES, Part, Walk, parts
+from playground.models import Facts
+from playground.models.anatomy import Anatomy, Block
+from playground.models.words import Token, Words
 from playground.ui.inside.format import count, image, milliseconds, shape, signed, size
 from playground.ui.shared.html import escaped
 
@@ -33,11 +34,11 @@ NETWORKS = ("text_encoder", "unet", "decoder")
 EARLIER = "The latents and the picture were rendered earlier with this recipe. Walk makes them again, with times."
 
 
-def diagram(model: LatentModel, walk: Walk, earlier: bool = False) -> str:
+def diagram(facts: Facts, anatomy: Anatomy, walk: Walk, earlier: bool = False) -> str:
     """The whole view as HTML. `earlier`: latents and picture come from the shipped example, not from this run."""
-    found = parts(model, walk)
+    found = parts(anatomy, walk)
     boxes = "".join(_box(part, walk) for part in found)
-    panels = "".join(_panel(part, model, walk) for part in found)
+    panels = "".join(_panel(part, facts, anatomy, walk) for part in found)
     state = "earlier" if earlier else "done" if walk.picture else "under way"
     return (
         f'<section class="dpi" data-state="{state}" aria-label="From words to picture">'
@@ -92,16 +93,15 @@ def _thumb(part: Part, walk: Walk) -> str:
     return ""
 
 
-def _panel(part: Part, model: LatentModel, walk: Walk) -> str:
-    title, sides = TITLES[part.key], walk.noise.shape[-2:]
-    blocks = {"unet": unet_blocks, "decoder": decoder_blocks}
+def _panel(part: Part, facts: Facts, anatomy: Anatomy, walk: Walk) -> str:
+    title = TITLES[part.key]
     body = {
         "tokens": lambda: tokens(walk.words),
         "text_encoder": lambda: _embeddings(walk),
         "noise": lambda: _channels(walk.noise, "noise"),
-        "unet": lambda: _film(walk) + _blocks(blocks["unet"](model, *sides)) + _jump("attention"),
+        "unet": lambda: _film(walk, facts) + _blocks(anatomy.unet_blocks) + _jump("attention"),
         "latents": lambda: _channels(walk.latents, "latents", len(walk.noise)),
-        "decoder": lambda: _blocks(blocks["decoder"](model, *sides)) + _jump("autoencoder"),
+        "decoder": lambda: _blocks(anatomy.decoder_blocks) + _jump("autoencoder"),
         "picture": lambda: _picture(walk.picture, walk),
     }[part.key]()
     return (
@@ -179,7 +179,7 @@ def _embeddings(walk: Walk) -> str:
     )
 
 
-def _channels(latents, name: str, expected: int = 0) -> str:  # noqa: ANN001  (a tensor; torch stays downstairs)
+def _channels(latents: Any, name: str, expected: int = 0) -> str:  # a tensor; torch stays downstairs
     if latents is None:
         return f'<div class="dpi-row">{_waiting(expected)}</div><p class="dpi-quiet">Not computed yet.</p>'
     pictures, limit = channel_pictures(latents)
@@ -194,19 +194,20 @@ def _channels(latents, name: str, expected: int = 0) -> str:  # noqa: ANN001  (a
     )
 
 
-def _waiting(frames: int) -> str:
-    """Room for pictures that are still to come, so that nothing jumps when they do"""
-    return '<figure><span class="dpi-empty"></span><figcaption>–<small>&nbsp;</small></figcaption></figure>' * frames
+def _waiting(pictures: int) -> str:
+    """Room for those that are still to come, so that nothing jumps when they do"""
+    return '<figure><span class="dpi-empty"></span><figcaption>–<small>&nbsp;</small></figcaption></figure>' * pictures
 
 
-def _film(walk: Walk) -> str:
+def _film(walk: Walk, facts: Facts) -> str:
     figures = "".join(
-        f"<figure>{image(f.x0, f'Predicted picture after call {f.k}')}<figcaption>{f.k} of {walk.of}"
-        f"<small>t = {f.t:.0f}</small></figcaption></figure>"
-        for f in walk.film
+        f"<figure>{image(g.x0, f'Predicted picture after call {g.k}')}<figcaption>{g.k} of {walk.of}"
+        f"<small>t = {g.t:.0f}</small></figcaption></figure>"
+        for g in walk.film
     )
-    figures += _waiting(min(FRAMES, walk.of) - len(walk.film))
-    note = "Predicted pictures x̂₀, by the quick preview decoder." if walk.film else "Walk fills these frames."
+    figures += _waiting(min(GLIMPSES, walk.of) - len(walk.film))
+    decoder = "quick preview decoder" if facts.quick_previews else "VAE decoder"
+    note = f"Predicted pictures x̂₀, by the {decoder}." if walk.film else "Walk fills these frames."
     return f'<div class="dpi-row dpi-film">{figures}</div><p class="dpi-quiet">{note}</p>'
 
 

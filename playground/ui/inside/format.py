@@ -1,7 +1,5 @@
 """How the Inside tab writes shapes, counts, bytes, times and small pictures."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 from PIL import Image
