@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 from playground import open_engine  # noqa: E402
-from playground.engine import Engine  # noqa: E402
+from playground.engine import LocalEngine  # noqa: E402
 from playground.store import Store  # noqa: E402
 from playground.ui import theme  # noqa: E402
 from tests.ensure_chromium import found  # noqa: E402
@@ -30,7 +30,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def engine() -> Engine:
+def engine() -> LocalEngine:
     """The embedded model in fp32 on the CPU, so that comparisons mean the same on every machine."""
     engine = open_engine("pocket", torch.device("cpu"), torch.float32)
     engine.warm_up()
@@ -52,7 +52,7 @@ def server_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="session")
-def address(engine: Engine, server_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(engine: LocalEngine, server_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of the whole page, served as app.py serves it."""
     from playground.ui.page import build_page, launch_options  # every tab, which the tests of one tab do not need
 

@@ -1,6 +1,8 @@
 """Finished cells stay: exact, bounded, shared between processes, and never read back half-written."""
 
 import io
+import json
+import shutil
 import subprocess
 import sys
 import time
@@ -12,9 +14,11 @@ import torch
 from PIL import Image
 
 from playground import Recipe, Sweep
-from playground.engine import Done, Engine, Result, Step
+from playground.engine import Done, LocalEngine, Result, Step
 from playground.render import missing, render
 from playground.store import Store, from_png, to_png
+
+KEPT = Path(__file__).parent / "kept"
 
 
 def picture(seed: int, side: int = 64) -> Result:
@@ -30,6 +34,21 @@ def test_a_kept_cell_comes_back_exactly(store: Store) -> None:
     assert np.array_equal(np.asarray(after.image), np.asarray(before.image))
     assert torch.equal(after.x0, before.x0)
     assert (after.recipe, after.seconds, after.evaluations, after.shared) == (before.recipe, 1.25, 40, 3)
+
+
+def test_cells_that_an_earlier_version_kept_are_still_found(tmp_path: Path) -> None:
+    """`kept` was written before recipes had late fields, by the code of that day."""
+    shutil.copytree(KEPT / "store", tmp_path / "store")  # SQLite writes beside what it reads
+    store = Store(tmp_path / "store")
+    recipes = json.loads((KEPT / "recipes.json").read_text(encoding="utf-8"))
+    assert len(recipes) == 4
+    for kept in recipes:
+        recipe = Recipe.from_json(kept["json"])
+        assert recipe.to_json() == kept["json"] and recipe.digest() == kept["digest"]
+        found = store.get(recipe, "0123456789abcdef")
+        assert found.recipe == recipe and found.image.size == (recipe.width, recipe.height)
+        assert found.x0.shape == (1, 4, recipe.height // 8, recipe.width // 8)
+    store.close()
 
 
 def test_other_weights_or_another_recipe_are_not_answered(store: Store) -> None:
@@ -93,7 +112,7 @@ def test_two_processes_share_one_store(tmp_path: Path) -> None:
     store.close()
 
 
-def test_a_second_run_computes_nothing_and_gives_the_same_pictures(engine: Engine, store: Store) -> None:
+def test_a_second_run_computes_nothing_and_gives_the_same_pictures(engine: LocalEngine, store: Store) -> None:
     cells = Sweep(Recipe(prompt="cat", num_inference_steps=3), {"seed": [1, 2, 3]}).recipes()
     first = {e.cell: e.result for e in render(engine, store, cells) if isinstance(e, Done)}
     assert missing(engine, store, cells) == []
@@ -103,7 +122,7 @@ def test_a_second_run_computes_nothing_and_gives_the_same_pictures(engine: Engin
         assert np.array_equal(np.asarray(event.result.image), np.asarray(first[event.cell].image))
 
 
-def test_only_the_new_value_of_an_axis_is_computed(engine: Engine, store: Store) -> None:
+def test_only_the_new_value_of_an_axis_is_computed(engine: LocalEngine, store: Store) -> None:
     base = Recipe(prompt="cat", num_inference_steps=3)
     list(render(engine, store, Sweep(base, {"seed": [1, 2]}).recipes()))
     events = list(render(engine, store, Sweep(base, {"seed": [1, 5, 2]}).recipes()))
@@ -111,7 +130,7 @@ def test_only_the_new_value_of_an_axis_is_computed(engine: Engine, store: Store)
     assert {e.cell for e in events if isinstance(e, Done)} == {0, 1, 2}
 
 
-def test_what_was_finished_before_a_stop_is_kept(engine: Engine, store: Store) -> None:
+def test_what_was_finished_before_a_stop_is_kept(engine: LocalEngine, store: Store) -> None:
     cells = [Recipe(seed=1, num_inference_steps=2), Recipe(seed=2, num_inference_steps=30)]
     run = render(engine, store, cells)
     for event in run:
@@ -133,7 +152,7 @@ for event in render(open_engine("pocket"), store, [Recipe(seed=s, num_inference_
 """
 
 
-def test_a_killed_process_loses_nothing_that_was_finished(tmp_path: Path, engine: Engine) -> None:
+def test_a_killed_process_loses_nothing_that_was_finished(tmp_path: Path, engine: LocalEngine) -> None:
     process = subprocess.Popen([sys.executable, "-c", DRAWS, str(tmp_path)], stderr=subprocess.DEVNULL)
     store = Store(tmp_path)
     while len(store) < 20:
@@ -149,7 +168,7 @@ def test_a_killed_process_loses_nothing_that_was_finished(tmp_path: Path, engine
     store.close()
 
 
-def test_closing_a_run_keeps_the_cells_that_were_finished_but_not_yet_read(store: Store, engine: Engine) -> None:
+def test_closing_a_run_keeps_the_cells_that_were_finished_but_not_yet_read(store: Store, engine: LocalEngine) -> None:
     cells = [Recipe(seed=s, num_inference_steps=2) for s in range(4)] + [Recipe(num_inference_steps=400)]
     events = render(engine, store, cells, previews=False)
     while not isinstance(next(events), Done):
@@ -157,4 +176,4 @@ def test_closing_a_run_keeps_the_cells_that_were_finished_but_not_yet_read(store
     while len([live for request in engine.loop.requests for live in request.live]) > 1:
         time.sleep(0.01)  # the other three are finished too; their events wait to be read
     events.close()
-    assert [store.has(cell, engine.model.fingerprint) for cell in cells] == [True] * 4 + [False]
+    assert [store.has(cell, engine.facts.fingerprint) for cell in cells] == [True] * 4 + [False]

@@ -5,13 +5,16 @@
 Pictures of random weights mean nothing, but they cost what real ones cost. Without a card this says so and stops.
 """
 
+import tempfile
+from pathlib import Path
+
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
-from transformers import CLIPTextConfig, CLIPTextModel
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from playground import Recipe, Sweep
-from playground.engine import Engine
-from playground.models import LatentModel, load_model
+from playground.engine import open_engine
+from playground.models import REGISTERED
 from tests.benchmarks.measure import draw, interleaved, main, pipeline_loop, ratio
 
 BASE = Recipe(prompt="red apple, blue background", seed=7, width=512, height=512, model="sd15-shape")
@@ -24,7 +27,6 @@ NO_CARD = "no GPU here"
 
 def sd15_shape(dtype: torch.dtype) -> StableDiffusionPipeline:
     """860 M parameters of U-Net, as Stable Diffusion 1.5 configures them; the tokenizer is Pocket's."""
-    small = load_model("pocket", torch.device("cpu"), torch.float32)
     text = CLIPTextConfig(
         vocab_size=49408, hidden_size=768, intermediate_size=3072, num_hidden_layers=12, num_attention_heads=12
     )
@@ -47,9 +49,9 @@ def sd15_shape(dtype: torch.dtype) -> StableDiffusionPipeline:
     pipeline = StableDiffusionPipeline(
         vae=vae,
         text_encoder=CLIPTextModel(text).to("cuda"),
-        tokenizer=small.tokenizer,
+        tokenizer=CLIPTokenizer.from_pretrained(REGISTERED["pocket"], subfolder="tokenizer"),
         unet=unet,
-        scheduler=DDIMScheduler.from_config(small.scheduler_config),
+        scheduler=DDIMScheduler.from_pretrained(REGISTERED["pocket"], subfolder="scheduler"),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -64,8 +66,9 @@ def rows(repeats: int) -> list[tuple[str, str, str]]:
         return [(name, against, NO_CARD) for name in work]
     plain = sd15_shape(torch.float16)
     plain.set_progress_bar_config(disable=True)
-    model = LatentModel("sd15-shape", sd15_shape(torch.float32), torch.device("cuda"), torch.float16, "random")
-    engine = Engine(model)
+    with tempfile.TemporaryDirectory() as folder:
+        plain.save_pretrained(Path(folder) / "sd15-shape")
+        engine = open_engine(Path(folder) / "sd15-shape")
     engine.warm_up()
     taken = interleaved(
         {

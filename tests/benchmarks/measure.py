@@ -12,7 +12,7 @@ from diffusers import StableDiffusionPipeline
 
 from playground import Recipe
 from playground.engine import Engine
-from playground.samplers import SAMPLERS
+from playground.schedule import scheduler_for
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -72,7 +72,7 @@ def pipeline_loop(pipeline: StableDiffusionPipeline, cells: list[Recipe]) -> Non
     """What a person without this engine does: one call after the other."""
     schedule = pipeline.scheduler.config
     for recipe in cells:
-        pipeline.scheduler = SAMPLERS[recipe.sampler].make(schedule, recipe.seed)
+        pipeline.scheduler = scheduler_for(recipe, schedule)
         pipeline(
             recipe.prompt,
             width=recipe.width,

@@ -10,26 +10,26 @@ from typing import Any
 import torch
 
 from playground import open_engine
-from playground.engine import Engine
+from playground.engine import LocalEngine
 from playground.render import render
 from playground.store import Store
 from tests.benchmarks.grid_vs_pipeline import GUIDANCE
 from tests.benchmarks.measure import draw, interleaved, main
 
 
-def bare(engine: Engine, calls: list[int]) -> None:
+def bare(engine: LocalEngine, calls: list[int]) -> None:
     """The same network calls with the same batch sizes and the same final decoding, and nothing else."""
     model, text = engine.model, engine.model.encode("red apple, blue background")
     for n in calls:
         model.predict(
-            torch.zeros(n, *model.latent_shape(128, 128)[1:]).to(model.device),
-            torch.full((n,), 500.0),
-            text.expand(n, -1, -1),
+            torch.zeros(n, *engine.facts.latent_shape(128, 128)[1:]).to(model.device),
+            torch.full((n,), 500.0).to(model.device),
+            [text] * n,
         )
-    model.decode(torch.zeros(len(GUIDANCE), *model.latent_shape(128, 128)[1:]).to(model.device))
+    model.decode(torch.zeros(len(GUIDANCE), *engine.facts.latent_shape(128, 128)[1:]).to(model.device))
 
 
-def batch_sizes(engine: Engine) -> list[int]:
+def batch_sizes(engine: LocalEngine) -> list[int]:
     """Rows of every network call of one run of the grid."""
     calls: list[int] = []
     real = engine.model.predict
@@ -44,7 +44,7 @@ def batch_sizes(engine: Engine) -> list[int]:
     return calls
 
 
-def evaluations_of_a_changed_value(engine: Engine) -> tuple[int, int]:
+def evaluations_of_a_changed_value(engine: LocalEngine) -> tuple[int, int]:
     """-> (network rows run for the grid with one value changed, rows that the new cell alone needs)"""
     with tempfile.TemporaryDirectory() as folder:
         store = Store(Path(folder))

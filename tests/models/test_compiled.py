@@ -9,11 +9,11 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from playground import Recipe, Sweep, open_engine
-from playground.engine import Done, Engine
-from playground.inside import attention
-from playground.models.families.sd import LatentModel
+from playground.engine import Done, LocalEngine
+from playground.models import Condition, Model
 from playground.models.running import compiled
 from playground.models.running.compiled import Compiled, filled_up
+from playground.refusal import Refusal
 
 CPU = torch.device("cpu")
 BASE = Recipe(prompt="red apple, blue background", num_inference_steps=4, seed=5)
@@ -48,7 +48,7 @@ def backend() -> Counting:
 
 
 @pytest.fixture(scope="module")
-def prepared(backend: Counting) -> Iterator[Engine]:
+def prepared(backend: Counting) -> Iterator[LocalEngine]:
     """The embedded model, compiled for 2 to 15 rows; the other batches' graph would take as long again to trace."""
     torch.compiler.reset()
     engine = open_engine("pocket", CPU, torch.float32)
@@ -59,9 +59,9 @@ def prepared(backend: Counting) -> Iterator[Engine]:
     torch.compiler.reset()
 
 
-def inputs(model: LatentModel, rows: int, side: int = 16) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def inputs(model: Model, rows: int, side: int = 16) -> tuple[torch.Tensor, torch.Tensor, list[Condition]]:
     latents = torch.randn(rows, 4, side, side, generator=torch.Generator().manual_seed(rows))
-    return latents, torch.linspace(20, 980, rows), model.encode("cat").expand(rows, -1, -1)
+    return latents, torch.linspace(20, 980, rows), [model.encode("cat")] * rows
 
 
 def small_unet() -> UNet2DConditionModel:
@@ -133,7 +133,7 @@ def test_the_real_compiler_gives_the_plain_answers(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("rows", [2, 3, 7, 15])
 def test_any_number_of_rows_is_served_by_a_graph_and_equals_the_plain_network(
-    engine: Engine, prepared: Engine, backend: Counting, rows: int
+    engine: LocalEngine, prepared: LocalEngine, backend: Counting, rows: int
 ) -> None:
     asked = inputs(engine.model, rows)
     found: list[torch.Tensor] = []
@@ -143,7 +143,7 @@ def test_any_number_of_rows_is_served_by_a_graph_and_equals_the_plain_network(
 
 @pytest.mark.parametrize(("rows", "side"), [(1, 16), (16, 16), (4, 8), (3, 24)])
 def test_what_was_not_prepared_runs_plain_at_once(
-    engine: Engine, prepared: Engine, backend: Counting, rows: int, side: int
+    engine: LocalEngine, prepared: LocalEngine, backend: Counting, rows: int, side: int
 ) -> None:
     asked = inputs(engine.model, rows, side)
     found: list[torch.Tensor] = []
@@ -151,10 +151,12 @@ def test_what_was_not_prepared_runs_plain_at_once(
     assert torch.allclose(found[0], engine.model.predict(*asked), atol=1e-4)
 
 
-def test_a_grid_is_drawn_by_it_and_is_the_same_grid(engine: Engine, prepared: Engine, backend: Counting) -> None:
+def test_a_grid_is_drawn_by_it_and_is_the_same_grid(
+    engine: LocalEngine, prepared: LocalEngine, backend: Counting
+) -> None:
     cells = Sweep(BASE, {"guidance_scale": [1, 4], "sampler": ["dpmpp_2m", "euler_a"]}).recipes()
 
-    def pictures(of: Engine) -> list[np.ndarray]:
+    def pictures(of: LocalEngine) -> list[np.ndarray]:
         done = {event.cell: event.result.image for event in of.run(cells) if isinstance(event, Done)}
         return [np.asarray(done[i], dtype=int) for i in range(len(cells))]
 
@@ -165,7 +167,7 @@ def test_a_grid_is_drawn_by_it_and_is_the_same_grid(engine: Engine, prepared: En
         assert np.abs(one - other).max() <= 2
 
 
-def test_rows_with_loras_are_the_plain_networks(engine: Engine, prepared: Engine, backend: Counting) -> None:
+def test_rows_with_loras_are_the_plain_networks(engine: LocalEngine, prepared: LocalEngine, backend: Counting) -> None:
     asked, loras = inputs(engine.model, 3), [[("pixel_art", 1.0)], [], [("lcm", 0.5)]]
     found: list[torch.Tensor] = []
     assert calls_of(backend, lambda: found.append(prepared.model.predict(*asked, loras))) == 0
@@ -175,14 +177,14 @@ def test_rows_with_loras_are_the_plain_networks(engine: Engine, prepared: Engine
 
 
 def test_attention_is_seen_in_it_and_afterwards_it_is_compiled_as_before(
-    engine: Engine, prepared: Engine, backend: Counting
+    engine: LocalEngine, prepared: LocalEngine, backend: Counting
 ) -> None:
     asked = inputs(engine.model, 2)
 
     def look() -> None:
-        with prepared.between_ticks() as model, attention.capturing(model) as captures:
-            model.predict(*asked)
-        assert all(capture.probabilities is not None for capture in captures.values())
+        output, looks = prepared.model.predict_and_look(*asked)
+        assert len(looks) == 2 and all(look.maps for look in looks)
+        assert torch.allclose(output, engine.model.predict(*asked), atol=1e-4)
 
     assert calls_of(backend, look) == 0
     assert calls_of(backend, lambda: prepared.model.predict(*asked)) == 1
@@ -195,9 +197,9 @@ def test_batches_for_a_card_are_filled_up_to_a_power_of_two(rows: int, expected:
     assert len(filled) == expected and torch.equal(filled[:rows], x) and bool((filled[rows:] == x[-1]).all())
 
 
-def test_it_says_why_it_cannot_be_compiled(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="not for MPS"):
+def test_it_says_why_it_cannot_be_compiled(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Refusal, match="not for MPS"):
         Compiled(engine.model.unet, torch.device("mps"))
     monkeypatch.setattr(compiled.shutil, "which", lambda _: None)
-    with pytest.raises(ValueError, match="C\\+\\+ compiler"):
+    with pytest.raises(Refusal, match="C\\+\\+ compiler"):
         engine.model.compile()

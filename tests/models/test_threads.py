@@ -42,8 +42,9 @@ for _ in range(100):
     if (after_run := tasks()) == quiet:
         break
     time.sleep(0.1)
-with engine.between_ticks():
-    compute()
+compute()
+engine.words("cat")
+dismiss_team()
 print(with_team - quiet, own - quiet, after_run - quiet, tasks() - quiet)
 """
 

@@ -9,7 +9,7 @@ from diffusers import StableDiffusionPipeline, UNet2DConditionModel
 from peft import LoraConfig, get_peft_model_state_dict
 
 from playground import open_engine
-from playground.engine import Engine
+from playground.engine import LocalEngine
 from playground.models import REGISTERED
 
 CPU = torch.device("cpu")
@@ -56,5 +56,5 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def lora_engine(folder: Path) -> Engine:
+def lora_engine(folder: Path) -> LocalEngine:
     return open_engine(folder, CPU, torch.float32)

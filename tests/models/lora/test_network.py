@@ -1,6 +1,7 @@
 """LoRAs: the pictures of diffusers with peft, mixed freely in one batch, and a bad file fails only who asked for it."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +11,15 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 
 from playground import Recipe, Sweep
-from playground.engine import Done, Engine, Failed
+from playground.engine import Done, Failed, LocalEngine
 from playground.engine.loop import Loop
 from playground.engine.request import Request
 from playground.inside.film import film
-from playground.inside.pipeline import walk
+from playground.inside.walk import walk
 from playground.models import load_model
 from playground.models.lora.file import read
 from playground.models.lora.rows import Loras
+from playground.refusal import Refusal
 from playground.render import render
 from playground.store import Store
 from tests.engine.test_engine import TOLERANCE, largest_difference, plain
@@ -45,14 +47,14 @@ def by_diffusers(pipeline: StableDiffusionPipeline, recipe: Recipe) -> np.ndarra
 
 
 @pytest.fixture
-def loop(lora_engine: Engine) -> Loop:
+def loop(lora_engine: LocalEngine) -> Loop:
     loop = Loop(lora_engine.model)
     loop.capacity.rows[1, 4, 16, 16] = 32
     return loop
 
 
 def test_pictures_are_those_of_diffusers_with_peft_alone_and_in_a_mixed_batch(
-    lora_engine: Engine, pipeline: StableDiffusionPipeline
+    lora_engine: LocalEngine, pipeline: StableDiffusionPipeline
 ) -> None:
     without = lora_engine.render(BASE)
     samplers = ["dpmpp_2m", "lcm", "ddim", "euler_a", "heun"]
@@ -85,32 +87,32 @@ def test_a_grid_of_weights_is_one_batch_and_shares_only_what_is_equal(
     assert rows == [4]
 
 
-def test_weight_zero_is_no_lora_at_all(lora_engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weight_zero_is_no_lora_at_all(lora_engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = lora_engine.render(BASE)
     monkeypatch.setattr(Loras, "added", lambda *_: pytest.fail("the network was touched"))
     zero = lora_engine.render(BASE.replace(loras={"ink": 0, "pixel.v2": 0, "cut": 0}))
     assert torch.equal(zero.x0, expected.x0) and np.array_equal(np.asarray(zero.image), np.asarray(expected.image))
 
 
-def test_reduced_precision_has_the_same_lora(folder: Path, lora_engine: Engine) -> None:
+def test_reduced_precision_has_the_same_lora(folder: Path, lora_engine: LocalEngine) -> None:
     reduced, model = load_model(folder, CPU, torch.bfloat16), lora_engine.model
     x, t = torch.randn(2, 4, 16, 16), torch.tensor([500.0, 90.0])
-    text = model.encode("cat").expand(2, -1, -1)
+    text = [model.encode("cat")] * 2
     loras = [[("ink", 2.0), ("pixel.v2", 2.0)], []]
     exact, without = model.predict(x, t, text, loras), model.predict(x, t, text)
-    rounded = reduced.predict(x, t, text.to(torch.bfloat16), loras)
+    rounded = reduced.predict(x, t, text, loras)
     assert (rounded - exact)[0].abs().mean() < 0.25 * (without - exact)[0].abs().mean()
     assert torch.allclose(exact[1], without[1], atol=1e-5)
 
 
-def test_a_film_and_a_walk_of_a_recipe_with_loras_end_in_its_picture(lora_engine: Engine) -> None:
+def test_a_film_and_a_walk_of_a_recipe_with_loras_end_in_its_picture(lora_engine: LocalEngine) -> None:
     recipe = BASE.replace(loras={"ink": 1}, num_inference_steps=3)
     picture = np.asarray(lora_engine.render(recipe).image).astype(int)
     for ending in ([*film(lora_engine, recipe)][-1].result.image, [*walk(lora_engine, recipe)][-1].picture):
         assert np.abs(np.asarray(ending).astype(int) - picture).max() <= TOLERANCE
 
 
-def test_bad_and_unknown_loras_fail_their_own_cells_with_a_sentence(lora_engine: Engine, store: Store) -> None:
+def test_bad_and_unknown_loras_fail_their_own_cells_with_a_sentence(lora_engine: LocalEngine, store: Store) -> None:
     cells = [BASE, BASE.replace(loras={"cut": 1}), BASE.replace(loras={"nope": 1}), BASE.replace(loras={"ink": 1})]
     events = list(lora_engine.run(cells))
     assert [(e.cell, e.reason) for e in events if isinstance(e, Failed)] == [
@@ -118,14 +120,14 @@ def test_bad_and_unknown_loras_fail_their_own_cells_with_a_sentence(lora_engine:
         (2, "There is no LoRA named 'nope'; known: cut, ink, pixel.v2."),
     ]
     assert sorted(e.cell for e in events if isinstance(e, Done)) == [0, 3]
-    with pytest.raises(ValueError, match="There is no LoRA named 'nope'"):
+    with pytest.raises(Refusal, match="There is no LoRA named 'nope'"):
         next(render(lora_engine, store, cells))
     assert len(store) == 0
 
 
-def test_a_model_without_loras_says_so(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine.model, "loras", Loras(engine.model.unet, None, CPU, torch.float32))
-    with pytest.raises(RuntimeError, match="There is no LoRA named 'ink'; this model has none."):
+def test_a_model_without_loras_says_so(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine.model, "facts", replace(engine.facts, loras={}))
+    with pytest.raises(Refusal, match="There is no LoRA named 'ink'; this model has none."):
         engine.render(BASE.replace(loras={"ink": 1}))
 
 
@@ -147,17 +149,17 @@ MODULE = "unet.down_blocks.0.resnets.0.conv1"
     ],
 )
 def test_files_that_do_not_fit_are_refused_with_the_reason(
-    folder: Path, lora_engine: Engine, tmp_path: Path, changes: dict, reason: str
+    folder: Path, lora_engine: LocalEngine, tmp_path: Path, changes: dict, reason: str
 ) -> None:
     good = {k: v for k, v in load_file(folder / "loras" / "ink.safetensors").items() if k.startswith(MODULE)}
     assert len(good) == 2
     save_file({k: v for k, v in (good | changes).items() if v is not None}, tmp_path / "x.safetensors")
-    with pytest.raises(ValueError, match="^The LoRA x cannot be used: .*[.]$") as caught:
+    with pytest.raises(Refusal, match="^The LoRA x cannot be used: .*[.]$") as caught:
         Loras(lora_engine.model.unet, tmp_path, CPU, torch.float32).check([("x", 1.0)])
     assert reason in str(caught.value)
 
 
-def test_older_names_and_alphas_mean_the_same(folder: Path, lora_engine: Engine, tmp_path: Path) -> None:
+def test_older_names_and_alphas_mean_the_same(folder: Path, lora_engine: LocalEngine, tmp_path: Path) -> None:
     unet, tensors = lora_engine.model.unet, load_file(folder / "loras" / "pixel.v2.safetensors")
     older = {k.replace("lora_A", "lora.down").replace("lora_B", "lora.up"): v for k, v in tensors.items()}
     modules = {k.removesuffix(".lora_A.weight") for k in tensors if "lora_A" in k}
@@ -170,11 +172,11 @@ def test_older_names_and_alphas_mean_the_same(folder: Path, lora_engine: Engine,
 
 
 def test_kept_cells_follow_the_files_they_need(
-    folder: Path, engine: Engine, lora_engine: Engine, tmp_path: Path
+    folder: Path, engine: LocalEngine, lora_engine: LocalEngine, tmp_path: Path
 ) -> None:
     ink, pixel = BASE.replace(loras={"ink": 1}), BASE.replace(loras={"pixel.v2": 1, "ink": 0})
-    model = lora_engine.model
-    assert model.fingerprint == model.fingerprint_for(BASE) == engine.model.fingerprint  # with and without a folder
+    model = lora_engine.facts
+    assert model.fingerprint == model.fingerprint_for(BASE) == engine.facts.fingerprint  # with and without a folder
     assert model.fingerprint_for(BASE.replace(loras={"ink": 0})) == model.fingerprint
     assert len({model.fingerprint_for(r) for r in (BASE, ink, pixel)}) == 3
     changed = tmp_path / "pocket"
@@ -182,10 +184,11 @@ def test_kept_cells_follow_the_files_they_need(
     for figures in ("evaluation.json", "preview/notes.json", "README.md"):  # no picture depends on them
         (changed / figures).write_text("{}")
     shutil.copy(changed / "loras" / "pixel.v2.safetensors", changed / "loras" / "ink.safetensors")
-    other = load_model(changed, CPU, torch.float32)
+    loaded = load_model(changed, CPU, torch.float32)
+    other = loaded.facts
     assert other.fingerprint == model.fingerprint
     assert other.fingerprint_for(ink) != model.fingerprint_for(ink)
     assert [other.fingerprint_for(r) for r in (BASE, pixel)] == [model.fingerprint_for(r) for r in (BASE, pixel)]
     (changed / "loras" / "ink.safetensors").write_bytes((folder / "loras" / "ink.safetensors").read_bytes())
-    with pytest.raises(ValueError, match="ink cannot be used: its file has changed since"):
-        other.loras.check(ink.loras)
+    with pytest.raises(Refusal, match="ink cannot be used: its file has changed since"):
+        loaded.check(ink)

@@ -12,10 +12,10 @@ from playground import Recipe, Sweep
 from playground.engine import Engine
 from playground.store import Store
 from playground.sweep import parse_numbers, value_of
-from playground.ui.page import build_page, launch_options
 from playground.ui.compare.form import Form
 from playground.ui.compare.grid import Grid
 from playground.ui.compare.reading import VALUES, read_form, typed_values
+from playground.ui.page import build_page, launch_options
 
 
 def test_recipes_without_loras_keep_the_digests_they_had_before_there_were_any() -> None:

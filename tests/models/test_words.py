@@ -1,0 +1,68 @@
+"""A prompt's tokens are those that the model reads; what falls into pieces and what is cut off is named."""
+
+import pytest
+
+from playground.engine import LocalEngine
+
+LONG = " ".join(["red apple, blue background"] * 12)
+
+
+def kinds(engine: LocalEngine, text: str) -> list[str]:
+    return [token.kind for token in engine.words(text).tokens]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "red apple, blue background",
+        "",
+        "a Zeppelin über 🍎",
+        LONG,
+        "北京 <|endoftext|> don't",
+        "${x}{{y}}<b>",
+        "zz " * 40,
+    ],
+)
+def test_the_tokens_are_those_the_model_reads(engine: LocalEngine, text: str) -> None:
+    tokenizer = engine.model.tokenizer
+    theirs = tokenizer(text, padding="max_length", max_length=tokenizer.model_max_length, truncation=True)
+    words = engine.words(text)
+    assert list(words.ids) == theirs["input_ids"]
+    assert words.needed == len(tokenizer(text)["input_ids"])
+    assert len(words.tokens) == words.limit == tokenizer.model_max_length
+
+
+def test_marks_text_and_padding_are_told_apart(engine: LocalEngine) -> None:
+    assert kinds(engine, "red apple") == ["start", "text", "text", "end"] + ["padding"] * 28
+    assert kinds(engine, "") == ["start", "end"] + ["padding"] * 30
+    assert kinds(engine, LONG) == ["start"] + ["text"] * 30 + ["end"]
+
+
+def test_a_known_word_is_one_token_and_an_unknown_one_falls_into_pieces(engine: LocalEngine) -> None:
+    words = engine.words("red Zeppelin")
+    assert [(word.text, word.pieces, word.positions) for word in words.words] == [
+        ("red", 1, (1,)),
+        ("Zeppelin", 5, (2, 3, 4, 5, 6)),
+    ]
+    assert words.in_pieces == (words.words[1],)
+    assert "".join(words.tokens[i].text for i in words.words[1].positions) == "Zeppelin"
+    assert [words.tokens[i].piece for i in words.words[1].positions] == ["ze", "p", "pe", "li", "n</w>"]
+
+
+def test_bytes_that_are_no_character_are_named_so(engine: LocalEngine) -> None:
+    words = engine.words("ü")
+    assert [(token.text, token.whole) for token in words.tokens if token.kind == "text"] == [("ü", False)] * 2
+
+
+def test_what_does_not_fit_is_named_with_the_word_that_is_cut_in_the_middle(engine: LocalEngine) -> None:
+    words = engine.words("apple " * 28 + "Zeppelin banana")
+    assert [word.text for word in words.truncated] == ["Zeppelin", "banana"]
+    assert len(words.truncated[0].positions) == 2 and words.truncated[1].positions == ()
+    assert words.needed == 28 + 5 + 1 + 2
+    assert engine.words("red apple").truncated == ()
+
+
+def test_a_mark_that_somebody_typed_is_text(engine: LocalEngine) -> None:
+    words = engine.words("a <|endoftext|> b")
+    assert [token.kind for token in words.tokens[:5]] == ["start", "text", "text", "text", "end"]
+    assert not any(word.unknown for word in words.words)
