@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 
 from playground.engine import Done, Engine, Event, Keep, Waiting
 from playground.engine.contract import NOTHING
@@ -33,18 +34,15 @@ def render(
         else:
             missing.append(cell)
 
-    def kept(event: Done) -> None:
-        store.put(event.result, engine.facts.fingerprint_for(event.result.recipe))
+    def kept(event: Done) -> Done:
+        return replace(event, result=store.put(event.result, engine.facts.fingerprint_for(event.result.recipe)))
 
     with closing(engine.run([cells[cell] for cell in missing], previews, keep, None, kept, visitor)) as events:
         for event in events:
             if isinstance(event, Waiting):
                 yield event
                 continue
-            cell = missing[event.cell]
-            if isinstance(event, Done):
-                kept(event)
-            yield type(event)(**{**event.__dict__, "cell": cell})
+            yield replace(kept(event) if isinstance(event, Done) else event, cell=missing[event.cell])
 
 
 def check_cost(engine: Engine, store: Store, cells: Sequence[Recipe]) -> None:

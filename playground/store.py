@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import diskcache
@@ -66,9 +67,11 @@ class Store:
         """True where `get` would most likely answer; reads no picture, so it is cheap enough for every keystroke."""
         return _key(recipe, fingerprint) in self._cache
 
-    def put(self, result: Result, fingerprint: str) -> None:
-        """Keep a result; readers see all of it or nothing."""
-        self._cache.set(_key(result.recipe, fingerprint), to_png(result))
+    def put(self, result: Result, fingerprint: str) -> Result:
+        """Keep a result; readers see all of it or nothing. Gives it back with its file."""
+        data = to_png(result)
+        self._cache.set(_key(result.recipe, fingerprint), data)
+        return replace(result, png=data)
 
     def __len__(self) -> int:
         return len(self._cache)
@@ -78,7 +81,9 @@ class Store:
 
 
 def to_png(result: Result) -> bytes:
-    """A PNG whose text chunk holds recipe, seconds, evaluations and final latents."""
+    """A PNG whose text chunk holds recipe, seconds, evaluations and final latents; encoded once."""
+    if result.png is not None:
+        return result.png
     receipt = {
         "recipe": result.recipe.to_dict(),
         "seconds": result.seconds,
@@ -111,6 +116,7 @@ def from_png(data: bytes) -> Result:
         receipt["evaluations"],
         receipt["shared"],
         x0,
+        png=data,
     )
 
 

@@ -3,6 +3,7 @@
 import itertools
 import math
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,10 +49,11 @@ class Sweep:
         return {"base": self.base.to_dict(), "axes": self.axes}
 
     @classmethod
-    def from_dict(cls, data: Any) -> "Sweep":
+    def from_dict(cls, data: Any, recipe: Callable[[Any], Recipe] = Recipe.from_dict) -> "Sweep":
+        """Reads `to_dict`; `recipe` reads the base, such as a model's own `Facts.recipe`."""
         if not isinstance(data, dict) or set(data) != {"base", "axes"} or not isinstance(data.get("axes"), dict):
             raise Refusal('A sweep must be a JSON object {"base": {…recipe…}, "axes": {"field": [values]}}.')
-        return cls(Recipe.from_dict(data["base"]), data["axes"])
+        return cls(recipe(data["base"]), data["axes"])
 
 
 def lora_of(axis: str) -> str | None:
