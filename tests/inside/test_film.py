@@ -2,6 +2,8 @@
 
 import io
 import math
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -12,23 +14,16 @@ from diffusers import DDIMScheduler
 from PIL import Image
 
 from playground import Recipe
-from playground.engine import Engine
+from playground.engine import Keep, LocalEngine, Step
 from playground.export.film import sheet, to_gif, to_mp4, to_webp
 from playground.inside import film as film_module
-from playground.inside.film import (
-    Ending,
-    Frame,
-    Level,
-    check,
-    film,
-    films,
-    levels,
-    noise_picture,
-    steps_taken,
-)
-from playground.inside.guidance import anatomy, numbers
+from playground.inside.film import Ending, Shot, check, film, films, noise_picture
+from playground.inside.guidance import numbers, taken_apart
 from playground.models import REGISTERED
+from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
+from playground.schedule import Level, levels, steps_taken, x0_of
+from tests.engine.test_sharing import counted
 
 SCHEDULE = DDIMScheduler.from_pretrained(REGISTERED["pocket"], subfolder="scheduler").config
 # ᾱ and σ in double precision from the published β (Stable Diffusion's scaled-linear schedule)
@@ -37,48 +32,53 @@ SIGMA = np.sqrt((1 - ALPHA_BAR) / ALPHA_BAR)
 APPLE = Recipe(prompt="red apple, blue background", negative_prompt="cat", num_inference_steps=5, seed=4)
 
 
-def frames_of(engine: Engine, recipe: Recipe) -> list[Frame]:
-    return [shot for shot in film(engine, recipe) if isinstance(shot, Frame)]
+def shots_of(engine: LocalEngine, recipe: Recipe) -> list[Shot]:
+    return [shot for shot in film(engine, recipe) if isinstance(shot, Shot)]
 
 
-def expected_sigma(sampler: str, frame: Frame, steps: int) -> float:
-    """σ at a frame, from the table alone."""
+def expected_sigma(sampler: str, shot: Shot, steps: int) -> float:
+    """σ at a shot, from the table alone."""
     if sampler == "dpmpp_2m_karras":  # Karras et al. 2022, equation 5, ρ = 7
         low, high = SIGMA[0] ** (1 / 7), SIGMA[-1] ** (1 / 7)
-        return float((high + frame.k / (steps - 1) * (low - high)) ** 7)
-    if sampler == "dpmpp_sde" and frame.k % 2:  # half-way in log σ between two of np.linspace's timesteps
-        around = np.linspace(999, 0, steps)[[frame.k // 2, frame.k // 2 + 1]]
+        return float((high + shot.k / (steps - 1) * (low - high)) ** 7)
+    if sampler == "dpmpp_sde" and shot.k % 2:  # half-way in log σ between two of np.linspace's timesteps
+        around = np.linspace(999, 0, steps)[[shot.k // 2, shot.k // 2 + 1]]
         return float(np.exp(np.log(np.interp(around, np.arange(1000), SIGMA)).mean()))
-    return float(np.interp(frame.t, np.arange(1000), SIGMA))
+    return float(np.interp(shot.level.t, np.arange(1000), SIGMA))
+
+
+def clean(shot: Shot, eps: torch.Tensor) -> torch.Tensor:
+    """The x̂₀ that this ε would leave of the shot's x_t."""
+    return x0_of(shot.kept.x_t, eps, shot.level.signal, shot.level.noise, "epsilon")
 
 
 @pytest.mark.parametrize("key", SAMPLERS)
-def test_x0_and_sigma_of_every_sampler_are_those_of_the_closed_form(engine: Engine, key: str) -> None:
+def test_x0_and_sigma_of_every_sampler_are_those_of_the_closed_form(engine: LocalEngine, key: str) -> None:
     """x̂₀ = √(1+σ²)·x_t − σ·ε_θ, with ε_θ asked here once more and σ from the table above."""
     recipe, model = APPLE.replace(sampler=key), engine.model
-    seen = frames_of(engine, recipe)
-    assert [f.k for f in seen] == list(range(SAMPLERS[key].calls(5)))
-    for frame in seen:
-        sigma = expected_sigma(key, frame, 5)
-        assert frame.sigma == pytest.approx(sigma, rel=2e-3)
-        assert frame.log_snr == pytest.approx(-2 * math.log(sigma), abs=5e-3)
+    seen = shots_of(engine, recipe)
+    assert [shot.k for shot in seen] == list(range(SAMPLERS[key].calls(5)))
+    for shot in seen:
+        level, kept, sigma = shot.level, shot.kept, expected_sigma(key, shot, 5)
+        assert level.sigma == pytest.approx(sigma, rel=2e-3)
+        assert level.log_snr == pytest.approx(-2 * math.log(sigma), abs=5e-3)
         with torch.inference_mode():
             asked = [
-                model.unet(frame.x_t, torch.tensor([frame.t]), model.encode(text)).sample
+                model.unet(kept.x_t, torch.tensor([level.t]), model.encode(text)["encoder_hidden_states"]).sample
                 for text in (recipe.negative_prompt, recipe.prompt)
             ]
         guided = asked[0] + 5.0 * (asked[1] - asked[0])
-        assert torch.allclose(frame.eps_uncond, asked[0], atol=1e-4)
-        assert torch.allclose(frame.eps_cond, asked[1], atol=1e-4)
-        assert torch.allclose(frame.eps, guided, atol=1e-3)
-        x0 = math.sqrt(1 + sigma**2) * frame.x_t - sigma * guided
-        assert torch.allclose(frame.x0, x0, rtol=1e-2, atol=1e-2 * max(1, sigma)), frame.k
-        assert torch.allclose(frame.clean(frame.eps), frame.x0, atol=1e-3 * max(1, sigma))
+        assert torch.allclose(kept.eps_uncond, asked[0], atol=1e-4)
+        assert torch.allclose(kept.eps_cond, asked[1], atol=1e-4)
+        assert torch.allclose(kept.eps, guided, atol=1e-3)
+        x0 = math.sqrt(1 + sigma**2) * kept.x_t - sigma * guided
+        assert torch.allclose(kept.x0, x0, rtol=1e-2, atol=1e-2 * max(1, sigma)), shot.k
+        assert torch.allclose(clean(shot, kept.eps), kept.x0, atol=1e-3 * max(1, sigma))
 
 
 @pytest.mark.parametrize("key", SAMPLERS)
 @pytest.mark.parametrize("guidance_scale", [1.0, 5.0])
-def test_the_end_of_the_film_is_the_engines_picture(engine: Engine, key: str, guidance_scale: float) -> None:
+def test_the_end_of_the_film_is_the_engines_picture(engine: LocalEngine, key: str, guidance_scale: float) -> None:
     recipe = APPLE.replace(sampler=key, guidance_scale=guidance_scale)
     *_, last = film(engine, recipe)
     assert isinstance(last, Ending)
@@ -88,21 +88,22 @@ def test_the_end_of_the_film_is_the_engines_picture(engine: Engine, key: str, gu
 
 
 @pytest.mark.parametrize("key", ["ddim", "euler"])
-def test_each_step_of_the_plain_solvers_lands_on_the_next_frame(engine: Engine, key: str) -> None:
+def test_each_step_of_the_plain_solvers_lands_on_the_next_shot(engine: LocalEngine, key: str) -> None:
     """DDIM and Euler are the same walk: x_s = √ᾱ_s·x̂₀ + √(1−ᾱ_s)·ε_θ (Song et al. 2020, equation 12)."""
-    seen = frames_of(engine, APPLE.replace(sampler=key))
-    for frame, following in zip(seen, seen[1:], strict=False):
-        alpha_bar = np.interp(following.t, np.arange(1000), SIGMA)
+    seen = shots_of(engine, APPLE.replace(sampler=key))
+    for shot, following in zip(seen, seen[1:], strict=False):
+        alpha_bar = np.interp(following.level.t, np.arange(1000), SIGMA)
         alpha_bar = 1 / (1 + alpha_bar**2)
-        landed = alpha_bar**0.5 * frame.x0 + (1 - alpha_bar) ** 0.5 * frame.eps
-        assert torch.allclose(following.x_t, landed, atol=2e-3)
-        assert frame.step_sigma == pytest.approx(following.sigma - frame.sigma)
+        landed = alpha_bar**0.5 * shot.kept.x0 + (1 - alpha_bar) ** 0.5 * shot.kept.eps
+        assert torch.allclose(following.kept.x_t, landed, atol=2e-3)
+        assert shot.step_sigma == pytest.approx(following.level.sigma - shot.level.sigma)
+        assert shot.next_level == following.level
 
 
 def test_sixteen_of_thirty_two_is_not_sixteen() -> None:
     half = levels(Recipe(sampler="dpmpp_2m", num_inference_steps=32), SCHEDULE)[16]
     assert half.t == 500 and half.sigma == pytest.approx(SIGMA[500], rel=1e-4)
-    assert levels(Recipe(sampler="dpmpp_2m", num_inference_steps=16), SCHEDULE)[16] == Level(None, 0.0)
+    assert levels(Recipe(sampler="dpmpp_2m", num_inference_steps=16), SCHEDULE)[16] == Level(None, 1.0, 0.0)
 
 
 @pytest.mark.parametrize(("key", "end"), [("ddpm", 0.0), ("ddim", SIGMA[0]), ("pndm", SIGMA[0]), ("lcm", 0.0)])
@@ -122,58 +123,145 @@ def test_complete_steps_are_counted_per_sampler() -> None:
     assert taken("pndm") == [0, 0, 1, 2, 3]
 
 
-def test_guidance_numbers_are_those_of_the_tensors(engine: Engine) -> None:
-    frame = frames_of(engine, APPLE)[2]
-    cond, uncond, eps = (x.numpy().astype(float).ravel() for x in (frame.eps_cond, frame.eps_uncond, frame.eps))
-    parts = anatomy(frame)
+def test_guidance_numbers_are_those_of_the_tensors(engine: LocalEngine) -> None:
+    shot = shots_of(engine, APPLE)[2]
+    kept = shot.kept
+    cond, uncond, eps = (x.numpy().astype(float).ravel() for x in (kept.eps_cond, kept.eps_uncond, kept.eps))
+    parts = taken_apart(shot)
     assert parts.norm_difference == pytest.approx(np.linalg.norm(cond - uncond)) and parts.norm_difference > 0.1
     assert parts.norm_eps == pytest.approx(np.linalg.norm(uncond + 5 * (cond - uncond)), rel=1e-5)
     assert parts.cosine == pytest.approx(cond @ uncond / np.linalg.norm(cond) / np.linalg.norm(uncond))
-    most = np.unravel_index(np.abs(cond - uncond).argmax(), frame.eps.shape[1:])
+    most = np.unravel_index(np.abs(cond - uncond).argmax(), kept.eps.shape[1:])
     value = parts.largest
     assert (value.channel, value.row, value.column) == tuple(i + 1 for i in most)
     assert value.eps == pytest.approx(value.uncond + 5 * (value.cond - value.uncond), abs=1e-5)
-    assert value.eps == pytest.approx(eps.reshape(frame.eps.shape[1:])[most])
-    assert numbers(frame)["t"] == frame.t and set(numbers(frame)) >= {"k", "sigma", "log_snr", "cosine"}
+    assert value.eps == pytest.approx(eps.reshape(kept.eps.shape[1:])[most])
+    told = numbers(shot, parts)
+    assert told["t"] == shot.level.t and set(told) >= {"k", "sigma", "log_snr", "cosine"}
 
 
-def test_kept_frames_come_with_pictures_of_their_own_tensors(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(film_module, "MOST_FRAMES", 3)
-    seen = frames_of(engine, APPLE)
-    assert [frame.k for frame in seen if frame.pictures] == [0, 2, 4]
-    shown = seen[2].pictures
-    expected = np.asarray(engine.model.preview(seen[2].x0)[0]).astype(int)
-    assert np.abs(np.asarray(shown["x0"]).astype(int) - expected).max() <= 1
-    apart = (4 * (seen[2].eps_cond - seen[2].eps_uncond)[0, :3] / 3).clamp(-1, 1).permute(1, 2, 0).numpy()
-    assert np.abs(np.asarray(shown["difference"]) / 127.5 - 1 - apart).max() <= 1 / 127
+def test_numbers_without_a_value_are_none_where_nothing_but_noise_is_left(engine: LocalEngine) -> None:
+    """A schedule with zero terminal SNR begins without any signal; JSON has no infinity."""
+    shot = shots_of(engine, APPLE.replace(num_inference_steps=1))[0]
+    told = numbers(replace(shot, level=Level(999.0, 0.0, 1.0)), taken_apart(shot))
+    assert told["sigma"] is None and told["log_snr"] is None and told["step_sigma"] is None and told["t"] == 999
 
 
-def test_without_guidance_the_other_pass_is_shown_only(engine: Engine) -> None:
-    frame = frames_of(engine, APPLE.replace(guidance_scale=0.5))[1]
-    assert not frame.guided and torch.equal(frame.eps, frame.eps_cond)
-    assert not torch.allclose(frame.eps_uncond, frame.eps_cond, atol=1e-3)
+def test_drawn_shots_come_with_pictures_of_their_own_tensors(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(film_module, "MOST_DRAWN", 3)
+    seen = shots_of(engine, APPLE)
+    assert [shot.k for shot in seen if shot.pictures] == [0, 2, 4]
+    shot, kept = seen[2], seen[2].kept
+    latents = {"x_t": kept.x_t, "x0": kept.x0, "x0_cond": clean(shot, kept.eps_cond)}
+    latents["x0_uncond"] = clean(shot, kept.eps_uncond)
+    for name, tensor in latents.items():
+        expected = np.asarray(engine.model.preview(tensor)[0]).astype(int)
+        assert np.abs(np.asarray(shot.pictures[name]).astype(int) - expected).max() <= 1, name
+    for name in ("eps", "eps_cond", "eps_uncond"):
+        assert np.array_equal(np.asarray(shot.pictures[name]), np.asarray(noise_picture(getattr(kept, name))))
+    apart = (4 * (kept.eps_cond - kept.eps_uncond)[0, :3] / 3).clamp(-1, 1).permute(1, 2, 0).numpy()
+    assert np.abs(np.asarray(shot.pictures["difference"]) / 127.5 - 1 - apart).max() <= 1 / 127
 
 
-def test_two_films_go_on_by_their_share_and_others_are_served_in_between(engine: Engine) -> None:
+def test_each_of_two_runs_has_as_many_pictures_as_alone(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(film_module, "MOST_DRAWN", 3)
+    drawn: list[list[int]] = [[], []]
+    for i, shot in films(engine, [APPLE, APPLE.replace(num_inference_steps=9)]):
+        if isinstance(shot, Shot) and shot.pictures:
+            drawn[i].append(shot.k)
+    assert drawn == [[0, 2, 4], [0, 3, 6]]
+
+
+def test_large_pictures_are_shown_reduced_and_the_last_one_whole(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(film_module, "LARGEST", 32)
+    first, *_, last = film(engine, APPLE.replace(num_inference_steps=2, height=64))
+    assert first.pictures["x_t"].size == first.pictures["x0_cond"].size == (32, 16)
+    assert last.result.image.size == (128, 64)
+
+
+def test_without_guidance_the_other_pass_is_shown_only(engine: LocalEngine) -> None:
+    recipe = APPLE.replace(guidance_scale=0.5)
+    kept = shots_of(engine, recipe)[1].kept
+    assert not recipe.guided and torch.equal(kept.eps, kept.eps_cond)
+    assert not torch.allclose(kept.eps_uncond, kept.eps_cond, atol=1e-3)
+
+
+def test_a_film_asks_the_network_together_with_everybody_else(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(engine.loop.capacity.rows, (1, 4, 16, 16), 16)
+    rows = counted(engine, monkeypatch)
+    rolling = films(engine, [APPLE.replace(num_inference_steps=40), APPLE.replace(num_inference_steps=50, seed=1)])
+    next(rolling)
+    *_, done = engine.run([APPLE.replace(num_inference_steps=4, seed=2)])
+    assert np.asarray(done.result.image).any() and next(rolling)  # it was done while both films go on
+    rolling.close()
+    assert 4 in rows and 6 in rows and max(rows) == 6  # two rows of each run in one call
+
+
+def test_a_visitor_who_asked_for_no_film_is_told_nothing_of_one(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same recipe at the same time, as a picture only: it has steps of its own, and they carry nothing."""
+    recipe = APPLE.replace(num_inference_steps=30)
+    rolling = film(engine, recipe)
+    next(rolling)
+    steps = [event for event in engine.run([recipe]) if isinstance(event, Step)]
+    rolling.close()
+    assert len(steps) == 30 and all(step.kept is None for step in steps)
+
+
+def test_two_films_go_on_by_their_share_and_others_are_served_in_between(engine: LocalEngine) -> None:
     short, long = APPLE.replace(num_inference_steps=3), APPLE.replace(num_inference_steps=6, guidance_scale=1)
-    rolling, share = films(engine, [short, long]), [0.0, 0.0]
+    rolling, share, ended = films(engine, [short, long]), [0.0, 0.0], []
     for turn, (i, shot) in enumerate(rolling):
         if turn == 4:
-            engine.render(APPLE.replace(num_inference_steps=1))  # would hang if a film kept the model
-        if isinstance(shot, Frame):
+            engine.render(APPLE.replace(num_inference_steps=1))  # would hang if a film kept the engine for itself
+        if isinstance(shot, Shot):
             share[i] = (shot.k + 1) / shot.of
             assert abs(share[0] - share[1]) <= 1 / 3 + 1e-9
-    assert share == [1, 1]
+        else:
+            ended.append(i)
+    assert share == [1, 1] and sorted(ended) == [0, 1]
 
 
-def test_films_that_cannot_be_are_refused_in_one_sentence(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ValueError, match="model must be pocket"):
+def test_a_stopped_film_leaves_the_engine_within_a_call(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    rolling = film(engine, APPLE.replace(num_inference_steps=500))
+    next(rolling)
+    rows = counted(engine, monkeypatch)
+    rolling.close()
+    while engine.loop.busy:
+        time.sleep(0.01)
+    calls = len(rows)
+    engine.render(APPLE.replace(num_inference_steps=2))
+    assert len(rows) == calls + 2 and calls < 100
+
+
+def test_a_run_that_fails_ends_its_film_with_the_engines_sentence(engine: LocalEngine) -> None:
+    with pytest.raises(Refusal, match="There is no LoRA named 'nope'"):
+        next(film(engine, APPLE.replace(loras={"nope": 1})))
+
+
+def test_films_that_cannot_be_are_refused_in_one_sentence(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(Refusal, match="model must be pocket"):
         check(engine, [APPLE.replace(model="../elsewhere")])
-    schedule = {**engine.model.scheduler_config, "num_train_timesteps": 100}
-    with pytest.raises(ValueError, match=r"num_inference_steps is too high for ddim.*ends at 99\."):
+    with pytest.raises(Refusal, match="There is no LoRA named 'nope'"):
+        check(engine, [APPLE.replace(loras={"nope": 1})])
+    schedule = {**engine.facts.schedule, "num_train_timesteps": 100}
+    with pytest.raises(Refusal, match=r"num_inference_steps is too high for ddim.*ends at 99\."):
         levels(APPLE.replace(sampler="ddim", num_inference_steps=100), schedule)
+    both_passes = engine.estimate([APPLE], Keep(predictions=True))
+    unguided = engine.estimate([APPLE.replace(guidance_scale=1)])
+    assert both_passes > 1.5 * (unguided - engine.loop.seconds_per_decode)
+    monkeypatch.setattr(film_module, "LONGEST", (unguided + both_passes) / 2)
+    with pytest.raises(Refusal, match=r"This film would take about .* Use fewer steps\."):
+        check(engine, [APPLE.replace(guidance_scale=1)])  # it is filmed with both passes
     monkeypatch.setattr(film_module, "LONGEST", 1e-6)
-    with pytest.raises(ValueError, match=r"This film would take about .* Use fewer steps\."):
+    with pytest.raises(Refusal, match=r"This film would take about .* Use fewer steps\."):
         check(engine, [APPLE])
 
 
