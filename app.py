@@ -15,6 +15,7 @@ import diffusers
 import transformers
 
 from playground import open_engine
+from playground.refusal import Refusal
 from playground.store import Store
 from playground.ui.page import build_page, launch_options
 
@@ -30,13 +31,13 @@ def main() -> None:
     for library in (diffusers, transformers):  # their loading bars and hints are not for visitors
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()
-    engine = open_engine(args.model)
-    if args.compile:
-        print("Compiling the network. The first time this takes minutes …", flush=True)
-        try:
+    try:
+        engine = open_engine(args.model)
+        if args.compile:
+            print("Compiling the network. The first time this takes minutes …", flush=True)
             engine.model.compile()
-        except ValueError as error:
-            parser.error(str(error))
+    except Refusal as problem:
+        parser.error(str(problem))
     page = build_page(engine, Store())
     engine.warm_up()
     page.launch(server_name=args.host, server_port=args.port, **launch_options())

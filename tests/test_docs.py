@@ -1,8 +1,10 @@
 """What the documents say is what the code does."""
 
+import ast
 import re
 from pathlib import Path
 
+import pytest
 from gradio_client import Client
 
 from playground.samplers import SAMPLERS
@@ -36,18 +38,74 @@ def test_the_space_runs_a_gradio_that_the_requirements_allow() -> None:
     assert "gradio>=6.31,<7" in (ROOT / "requirements.txt").read_text() and version.startswith("6.31")
 
 
-def test_imports_go_downward_only() -> None:
-    """design: recipe, sweep, samplers, noise < models < engine, inside < store, export < render < ui."""
-    floor = {"samplers": 0, "recipe": 0, "sweep": 0, "noise": 0, "pictures": 0, "models": 1, "engine": 2}
-    floor |= {"inside": 2, "store": 3, "export": 3, "render": 4, "ui": 5}
-    for path in (ROOT / "playground").rglob("*.py"):
-        room = path.relative_to(ROOT / "playground").parts[0].removesuffix(".py")
-        if room == "__init__":
+# design: plain data and maths < schedule < models < engine < store < render < views and exports < pages < app
+FLOORS = {"refusal": 0, "samplers": 0, "recipe": 0, "sweep": 0, "noise": 0, "pictures": 0, "schedule": 1, "models": 2}
+FLOORS |= {"engine": 3, "store": 4, "render": 5, "inside": 6, "export": 6, "ui": 7}
+PUBLIC = "playground/__init__.py"  # what a program imports; nothing in the house does
+HOUSE = sorted((ROOT / "playground").rglob("*.py"))
+
+
+def imported(path: Path) -> set[str]:
+    """Every module and name that a file imports, relative ones resolved, wherever in the file it does."""
+    package = path.relative_to(ROOT).parts[:-1]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = ".".join(package[: len(package) - node.level + 1]) if node.level else ""
+            module = ".".join(part for part in (base, node.module or "") if part)
+            found |= {f"{module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def room_of(module: str) -> str | None:
+    """ "playground.engine.loop.Loop" -> "engine"; None for other people's modules."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "playground" and len(parts) > 1 else None
+
+
+@pytest.mark.parametrize("path", HOUSE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_imports_go_downward_only(path: Path) -> None:
+    own = path.relative_to(ROOT / "playground").parts[0].removesuffix(".py")
+    for module in imported(path):
+        assert module.split(".")[0] not in ("tests", "examples", "app"), module
+        if own == "__init__" or (room := room_of(module)) is None:
             continue
-        for name in re.findall(r"^\s*from playground\.(\w+)", path.read_text(encoding="utf-8"), re.M):
-            assert floor[name] <= floor[room], f"{path.name} imports playground.{name}"
+        assert room in FLOORS, f"{module}: import it from where it stands, not from {PUBLIC}"
+        assert FLOORS[room] <= FLOORS[own], f"imports {module}"
+
+
+def test_the_reader_of_imports_sees_all_ways_to_import(tmp_path: Path) -> None:
+    fake = ROOT / "playground" / "engine" / "fake.py"
+    text = "from playground import Recipe\nimport playground.ui.page\ndef f():\n    from ..ui import theme\n"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "read_text", lambda self, **_: text)
+        found = imported(fake)
+    assert found == {"playground.Recipe", "playground.ui.page", "playground.ui.theme"}
+
+
+def test_views_and_pages_hold_no_network() -> None:
+    """What they know of a model is facts, what they get is events: so the engine can be anywhere."""
+    for path in HOUSE:
+        room = path.relative_to(ROOT / "playground").parts[0]
+        modules = imported(path)
+        if room in ("inside", "ui", "export"):
+            assert not {m for m in modules if m.split(".")[0] in ("diffusers", "transformers", "accelerate")}, path
+            heavy = ("playground.models.families", "playground.models.running", "playground.models.registry")
+            assert not {m for m in modules if m.startswith(heavy)}, path
+            engine = {m for m in modules if m.startswith("playground.engine.")}
+            named = {m for m in engine if m.startswith("playground.engine.contract.") or m.count(".") == 2}
+            assert engine == named, path
         if room == "ui":
-            assert not re.search(r"^\s*(import|from) torch", path.read_text(encoding="utf-8"), re.M), path.name
+            assert not {m for m in modules if m.split(".")[0] == "torch"}, path
+
+
+def test_only_the_engine_steps_a_scheduler() -> None:
+    steps = re.compile(r"scheduler\.step\(|model\.predict\(|\.set_timesteps\(")
+    found = {str(p.relative_to(ROOT)) for p in HOUSE if steps.search(p.read_text(encoding="utf-8"))}
+    allowed = {"playground/schedule.py", "playground/engine/trajectory.py", "playground/engine/rows.py"}
+    assert found - {"playground/engine/capacity.py"} <= allowed, found
 
 
 def test_the_table_of_samplers_and_their_labels_are_distinct() -> None:
