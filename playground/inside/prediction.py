@@ -4,21 +4,16 @@ L = ‖ε − ε_θ(x_t, t, text)‖² averaged over the values of ε: Ho et al.
 x̂₀ = (x_t − √(1−ᾱ_t) · ε_θ) / √ᾱ_t: the same paper, equation 15.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from numbers import Integral
 
 import torch
-from PIL import Image
 from torch import Tensor
 
-from playground.engine import Engine
-from playground.inside.latent_noise import alphas_cumprod, decode, noised
-from playground.inside.network import as_noise, ask
-from playground.inside.on_device import on_device
-from playground.models import LatentModel
+from playground.engine import Engine, Question
+from playground.inside.latent_noise import noised
+from playground.refusal import Refusal
+from playground.schedule import alphas_cumprod, check_timestep, x0_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,19 +44,6 @@ class Prediction:
         return mean_square(self.epsilon)
 
 
-def total_timesteps(model: LatentModel) -> int:
-    """T of the model's training schedule."""
-    return int(model.scheduler_config["num_train_timesteps"])
-
-
-def check_timestep(model: LatentModel, t: object) -> int:
-    """t -> t as an int; ValueError unless it is a whole number in 0 … T−1 (bools and floats are refused)."""
-    last = total_timesteps(model) - 1
-    if isinstance(t, bool) or not isinstance(t, Integral) or not 0 <= t <= last:
-        raise ValueError(f"t must be a whole number from 0 to {last}.")
-    return int(t)
-
-
 def mean_square(values: Tensor) -> float:
     """any shape -> mean of the squares"""
     return float(values.square().mean())
@@ -73,62 +55,46 @@ def draw_noise(x0: Tensor, seed: int, draws: int = 1) -> list[Tensor]:
     return [torch.randn(x0.shape, generator=generator) for _ in range(draws)]
 
 
-@on_device(evaluations=lambda x0, captions, *_: len(captions))
 def predict(engine: Engine, x0: Tensor, captions: Sequence[str], t: int, seed: int) -> list[Prediction]:
-    """x₀ (1, C, h, w) -> one prediction per caption for the same x_t and ε, all in one call of the network.
+    """x₀ (1, C, h, w) -> one prediction per caption for the same x_t and ε, asked in one question.
 
-    Raises ValueError for a bad t. The captions and the seed are the caller's to check (playground.recipe.Recipe).
+    Raises Refusal for a bad t, and for one at which nothing of the picture is left. The captions and the seed are the
+    caller's to check (playground.recipe.Recipe).
     """
-    t = check_timestep(engine.model, t)
-    alphas = alphas_cumprod(engine.model)
+    config = engine.facts.schedule
+    t, alphas = check_timestep(config, t), alphas_cumprod(config)
     alpha_bar = alphas[t]
     if alpha_bar <= 0:
-        raise ValueError(f"At t = {t} nothing of the picture is left in x_t, so there is nothing to subtract from.")
+        raise Refusal(f"At t = {t} nothing of the picture is left in x_t, so there is nothing to subtract from.")
     epsilon = draw_noise(x0, seed)[0]
     x_t = noised(x0, epsilon, alphas, [t])
-    predicted = _answers(engine, x_t.repeat(len(captions), 1, 1, 1), [t] * len(captions), list(captions), alphas)
-    answers = []
-    for answer in predicted.split(1):
-        x0_hat = (x_t - (1 - alpha_bar).sqrt() * answer) / alpha_bar.sqrt()
-        loss = mean_square(epsilon - answer)
-        answers.append(Prediction(t, float(alpha_bar), x_t, epsilon, answer, x0_hat, loss))
-    return answers
+    (answer,) = engine.ask([Question(x_t, t, tuple(captions))])
+    found = []
+    for predicted in answer.value.split(1):
+        x0_hat = x0_of(x_t, predicted, alpha_bar.sqrt(), (1 - alpha_bar).sqrt(), "epsilon")
+        found.append(Prediction(t, float(alpha_bar), x_t, epsilon, predicted, x0_hat, mean_square(epsilon - predicted)))
+    return found
 
 
-@on_device(evaluations=lambda x0, captions, *_: len(captions))
-def predict_and_decode(
-    engine: Engine, x0: Tensor, captions: Sequence[str], t: int, seed: int
-) -> tuple[list[Prediction], tuple[Image.Image, Image.Image]]:
-    """-> the predictions as `predict` makes them, and the first one's x_t and x̂₀ as the VAE shows them"""
-    answers = predict(engine, x0, captions, t, seed)
-    x_t, x0_hat = decode(engine, torch.cat([answers[0].x_t, answers[0].x0]))
-    return answers, (x_t, x0_hat)
-
-
-@on_device(evaluations=lambda x0, captions, timesteps, seed, draws=1: len(captions) * len(timesteps) * draws)
 def losses(
-    engine: Engine, x0: Tensor, captions: Sequence[str], timesteps: Sequence[int], seed: int, draws: int = 1
+    engine: Engine,
+    x0: Tensor,
+    captions: Sequence[str],
+    timesteps: Sequence[int],
+    seed: int,
+    draws: int = 1,
+    visitor: str = "",
 ) -> Iterator[Tensor]:
     """L at every timestep for every caption -> after each draw of ε the mean so far, (captions, timesteps).
 
     All captions and timesteps of a draw share its ε, so the captions differ by nothing but the words. The first draw
-    is the ε that `predict` shows. One call of the network per caption, others' work in between.
+    is the ε that `predict` shows. All questions of a draw are asked at once, so they share calls of the network.
     """
-    alphas = alphas_cumprod(engine.model)
+    alphas = alphas_cumprod(engine.facts.schedule)
     total = torch.zeros(len(captions), len(timesteps))
     for n, epsilon in enumerate(draw_noise(x0, seed, draws), start=1):
-        x_t = noised(x0, epsilon, alphas, timesteps)
-        rows = []
-        for caption in captions:
-            predicted = _answers(engine, x_t, timesteps, [caption] * len(timesteps), alphas)
-            rows.append((predicted - epsilon).square().mean((1, 2, 3)))
-        total = total + torch.stack(rows)
+        x_t = noised(x0, epsilon, alphas, timesteps).split(1)
+        questions = [Question(x, t, tuple(captions)) for x, t in zip(x_t, timesteps, strict=True)]
+        for answer in engine.ask(questions, visitor):
+            total[:, answer.cell] += (answer.value - epsilon).square().mean((1, 2, 3))
         yield total / n
-
-
-def _answers(engine: Engine, x_t: Tensor, timesteps: Sequence[int], captions: Sequence[str], alphas: Tensor) -> Tensor:
-    """x_t (B, C, h, w), B timesteps, B captions -> ε_θ (B, C, h, w) on the CPU, in one call of the network"""
-    with engine.between_ticks() as model:
-        output = ask(model, x_t, timesteps, captions).cpu()
-    alpha_bar = alphas[torch.tensor(list(timesteps))].reshape(-1, 1, 1, 1)
-    return as_noise(x_t, output, alpha_bar.sqrt(), (1 - alpha_bar).sqrt(), engine.model.prediction_type)

@@ -1,28 +1,28 @@
-"""/predict_noise for programs, and what it shares with the tab: a checked question, and its answer as files."""
-
-from __future__ import annotations
+"""/predict_noise for programs."""
 
 from typing import Any
 
 import gradio as gr
+import torch
 
 from playground import pictures
-from playground.engine import Engine
-from playground.inside import latent_noise, prediction
-from playground.inside.guess import Plan, guess, plan
+from playground.engine import Encode, Engine
+from playground.inside import prediction
+from playground.inside.guess import guess
+from playground.inside.latent_noise import channel_tiles, decoded
+from playground.models import Facts
 from playground.recipe import Recipe
+from playground.refusal import Refusal
+from playground.schedule import Plan, plan
 from playground.ui.shared.endpoint import ENGINE, register
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import png
 
-GUIDANCE = 5.0
 
-
-def checked(engine: Engine, prompt: Any, seed: Any) -> Recipe:
-    """Checks both; ValueError with one sentence. The sampler is that of a guess, unless another is asked for: DDIM,
-    because its timesteps are whole and it adds no noise."""
-    side = engine.model.default_side
-    return Recipe(prompt=prompt, seed=seed, sampler="ddim", width=side, height=side, model=engine.model.name)
+def usual_guess(facts: Facts) -> Recipe:
+    """What a guess is made with unless something else is asked for: DDIM where the model has it, because its timesteps
+    are whole and it adds no noise."""
+    return facts.usual.replace(sampler="ddim" if "ddim" in facts.samplers else facts.usual.sampler)
 
 
 def build(engine: Engine) -> None:
@@ -30,6 +30,7 @@ def build(engine: Engine) -> None:
 
     Plain fields without bounds of their own: the functions say what is wrong.
     """
+    facts, usual = engine.facts, usual_guess(engine.facts)
 
     def predict_noise(
         picture: str | None,
@@ -37,45 +38,49 @@ def build(engine: Engine) -> None:
         t: int,
         seed: int,
         num_inference_steps: int | None = None,
-        sampler: str = "ddim",
+        sampler: str = usual.sampler,
     ) -> tuple[list[str], dict[str, Any]]:
         """Adds the noise of timestep t to a picture's latents and lets the model name it.
 
         picture: PNG, JPEG, WebP, GIF, BMP or TIFF, at most 8 MB; its centre is used, at the model's size. prompt: what
-        is in it. t: 0 to 999. seed: 0 to 4294967295. num_inference_steps: when given, the picture is also guessed from
-        x_t, 1 to 100 steps for the whole way, guidance_scale 5. sampler: of that guess, such as ddim or euler. Returns
-        the files x_t, epsilon, predicted and x0 (and guess), pictures decoded by the VAE and noise as its channels,
-        and the numbers.
+        is in it. t: 0 to {last}. seed: 0 to 4294967295. num_inference_steps: when given, the picture is also guessed
+        from x_t, 1 to 100 steps for the whole way, guidance_scale {guidance}. sampler: of that guess, such as ddim or
+        euler. Returns the files x_t, epsilon, predicted and x0 (and guess), pictures decoded by the VAE and noise as
+        its channels, and the numbers.
         """
         if picture is None:
-            raise ValueError("picture is missing.")
-        recipe = checked(engine, prompt, seed).replace(guidance_scale=GUIDANCE)
-        planned = None
+            raise Refusal("picture is missing.")
+        recipe, planned = usual.replace(prompt=prompt, seed=seed), None
         if num_inference_steps is not None:
             recipe = recipe.replace(sampler=sampler).replace(num_inference_steps=num_inference_steps)
-            planned = plan(engine, recipe, t)
-        x0 = latent_noise.encode_picture(engine, pictures.open_picture(picture, engine.model.default_side))
-        return _answered(engine, x0, recipe, t, planned)
+            engine.check(recipe)
+            planned = plan(recipe, facts.schedule, t)
+        (encoded,) = engine.ask([Encode(pictures.open_picture(picture, facts.side))])
+        return _answered(engine, encoded.value, recipe, t, planned)
 
+    predict_noise.__doc__ = predict_noise.__doc__.format(
+        last=facts.total_timesteps - 1, guidance=f"{usual.guidance_scale:g}"
+    )
     inputs = [
         gr.File(label="picture", type="filepath", render=False),
         gr.Textbox(label="prompt", render=False),
-        gr.Number(500, label="t", render=False),
+        gr.Number(facts.total_timesteps // 2, label="t", render=False),
         gr.Number(0, label="seed", render=False),
         gr.Number(None, label="num_inference_steps", render=False),
-        gr.Textbox("ddim", label="sampler", render=False),
+        gr.Textbox(usual.sampler, label="sampler", render=False),
     ]
     outputs = [gr.Files(label="pictures", render=False), gr.JSON(label="numbers", render=False)]
     register(predict_noise, "predict_noise", inputs, outputs, **ENGINE)
 
 
 def _answered(
-    engine: Engine, x0: Any, recipe: Recipe, t: int, planned: Plan | None
+    engine: Engine, x0: torch.Tensor, recipe: Recipe, t: int, planned: Plan | None
 ) -> tuple[list[str], dict[str, Any]]:
     """-> the endpoint's files and numbers"""
-    (answer, none), (x_t, left) = prediction.predict_and_decode(engine, x0, [recipe.prompt, ""], t, recipe.seed)
-    tiles = latent_noise.channel_tiles
-    files = {"x_t": x_t, "epsilon": tiles(answer.epsilon), "predicted": tiles(answer.predicted), "x0": left}
+    answer, none = prediction.predict(engine, x0, [recipe.prompt, ""], t, recipe.seed)
+    x_t, left = decoded(engine, torch.cat([answer.x_t, answer.x0]))
+    tiles = {"epsilon": channel_tiles(answer.epsilon), "predicted": channel_tiles(answer.predicted)}
+    files = {"x_t": x_t, **tiles, "x0": left}
     numbers: dict[str, Any] = {
         "t": answer.t,
         "prompt": recipe.prompt,
@@ -88,8 +93,8 @@ def _answered(
         "values": answer.epsilon.numel(),
     }
     if planned is not None:
-        *_, last = guess(engine, x0, recipe, t)
-        files["guess"] = last.picture
+        *_, done = guess(engine, x0, recipe, t)
+        files["guess"] = done.result.image
         numbers["guess"] = {
             "timesteps": list(planned.timesteps),
             "strength": planned.strength,

@@ -1,7 +1,5 @@
 """The "Predict noise" tab in a real browser on a real server, and /predict_noise through gradio_client."""
 
-from __future__ import annotations
-
 import io
 import re
 from collections.abc import Iterator
@@ -9,16 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from playground import Recipe, pictures
-from playground.engine import Engine
-from playground.inside import latent_noise, prediction
+from playground.engine import Encode, LocalEngine
 from playground.inside.guess import guess
+from playground.inside.latent_noise import channel_tiles
+from playground.inside.prediction import predict
 from playground.ui.predict_noise import tab as predict_noise
+from playground.ui.predict_noise.rail import WRONG
 from playground.ui.shared.shipped import EXAMPLES
 from tests.conftest import one_tab, opened_tab
 
@@ -27,7 +28,7 @@ CAPTION = "red apple, blue background"
 
 
 @pytest.fixture(scope="module")
-def address(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(engine: LocalEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with one_tab("Predict noise", lambda: predict_noise.build(engine), tmp_path_factory.mktemp("gradio")) as url:
         yield url
 
@@ -43,6 +44,12 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
         yield page
 
 
+@pytest.fixture(scope="module")
+def x0(engine: LocalEngine) -> torch.Tensor:
+    (answer,) = engine.ask([Encode(pictures.open_picture(APPLE, 128))])
+    return answer.value
+
+
 def loss(page: Page) -> float:
     return float(page.locator(".dpp-formulas p").nth(2).locator("b").inner_text())
 
@@ -50,16 +57,15 @@ def loss(page: Page) -> float:
 # the endpoint
 
 
-def test_the_endpoint_gives_files_and_numbers(client: Client, engine: Engine) -> None:
+def test_the_endpoint_gives_files_and_numbers(client: Client, engine: LocalEngine, x0: torch.Tensor) -> None:
     files, numbers = client.predict(handle_file(str(APPLE)), CAPTION, 640, 4, None, api_name="/predict_noise")
     assert [Path(f).name for f in files] == ["x_t.png", "epsilon.png", "predicted.png", "x0.png"]
-    x0 = latent_noise.encode_picture(engine, pictures.open_picture(APPLE, 128))
-    answer, none = prediction.predict(engine, x0, [CAPTION, ""], 640, 4)
+    answer, none = predict(engine, x0, [CAPTION, ""], 640, 4)
     assert numbers["loss"] == pytest.approx(answer.loss, rel=1e-4)
     assert numbers["loss_without_prompt"] == pytest.approx(none.loss, rel=1e-4)
     assert numbers["alpha_bar"] == pytest.approx(answer.alpha_bar) and numbers["values"] == 1024
     epsilon = np.asarray(Image.open(files[1]))
-    assert np.array_equal(epsilon, np.asarray(latent_noise.channel_tiles(answer.epsilon)))
+    assert np.array_equal(epsilon, np.asarray(channel_tiles(answer.epsilon)))
     shown = np.asarray(Image.open(files[3])).astype(int)
     assert np.abs(shown - np.asarray(engine.model.decode(answer.x0)[0]).astype(int)).max() <= 2
 
@@ -71,13 +77,14 @@ def test_the_endpoint_guesses_when_asked(client: Client) -> None:
     assert int(10 * numbers["guess"]["strength"]) == 7  # what StableDiffusionImg2ImgPipeline makes of it
 
 
-def test_the_endpoint_guesses_with_the_sampler_that_is_asked_for(client: Client, engine: Engine) -> None:
+def test_the_endpoint_guesses_with_the_sampler_that_is_asked_for(
+    client: Client, engine: LocalEngine, x0: torch.Tensor
+) -> None:
     files, numbers = client.predict(handle_file(str(APPLE)), CAPTION, 640, 4, 4, "euler", api_name="/predict_noise")
     assert numbers["guess"]["sampler"] == "euler"
-    x0 = latent_noise.encode_picture(engine, pictures.open_picture(APPLE, 128))
     recipe = Recipe(prompt=CAPTION, sampler="euler", num_inference_steps=4, guidance_scale=5.0, seed=4)
-    *_, last = guess(engine, x0, recipe, 640)
-    difference = np.asarray(Image.open(files[4])).astype(int) - np.asarray(last.picture).astype(int)
+    *_, done = guess(engine, x0, recipe, 640)
+    difference = np.asarray(Image.open(files[4])).astype(int) - np.asarray(done.result.image).astype(int)
     assert np.abs(difference).max() <= 2
     with pytest.raises(AppError, match="sampler must be one of"):
         client.predict(handle_file(str(APPLE)), CAPTION, 640, 4, 4, "<b>", api_name="/predict_noise")
@@ -112,9 +119,8 @@ def test_only_the_endpoint_is_public(client: Client) -> None:
 # the page
 
 
-def test_the_stage_shows_what_was_asked(page: Page, engine: Engine) -> None:
-    x0 = latent_noise.encode_picture(engine, pictures.open_picture(APPLE, 128))
-    right, wrong, none = prediction.predict(engine, x0, [CAPTION, predict_noise.WRONG, ""], 500, 0)
+def test_the_stage_shows_what_was_asked(page: Page, engine: LocalEngine, x0: torch.Tensor) -> None:
+    right, wrong, none = predict(engine, x0, [CAPTION, WRONG, ""], 500, 0)
     assert loss(page) == pytest.approx(right.loss, abs=1e-3)
     rows = page.locator(".dpp-table tbody tr")
     shown = [float(rows.nth(i).locator("td").first.inner_text()) for i in range(3)]
@@ -175,6 +181,25 @@ def test_another_sampler_guesses_with_its_own_timesteps(page: Page) -> None:
     assert page.locator(".dpp-timeline thead th").all_inner_texts()[1:] == ["t = 0", "t = 0", "t = 333"]
 
 
+def test_a_guess_can_be_stopped_and_made_again(page: Page) -> None:
+    ended, result = page.locator("#pn-ended"), page.locator(".dpp-result img")
+    back = page.locator(".dpp-timeline tbody tr").nth(1).locator("img")
+    page.get_by_label("Steps").fill("100")
+    page.get_by_label("Timestep t").and_(page.locator("input[type=number]")).fill("999")
+    page.get_by_role("button", name="Let it guess from here").click()
+    expect(back.first).to_be_visible(timeout=30_000)
+    page.locator("#pn-stop").click()
+    expect(ended).to_have_text("Stopped the guess from t = 999 with 100 DDIM steps. What it had drawn stays.")
+    drawn = back.count()
+    page.wait_for_timeout(1500)
+    assert 0 < back.count() == drawn < 8 and result.count() == 0  # nothing comes after it
+    page.locator("#pn-stop").click()  # nothing is under way, so there is nothing to say
+    page.get_by_label("Steps").fill("4")
+    page.get_by_role("button", name="Let it guess from here").click()
+    expect(result).to_have_count(2, timeout=30_000)
+    expect(ended).to_have_text("")
+
+
 def test_bad_fields_are_refused_beside_them_and_nothing_changes(page: Page) -> None:
     before = page.locator(".dpp-main").inner_html()
     page.get_by_label("Seed of ε").fill("-4")
@@ -197,8 +222,8 @@ def test_a_timestep_outside_the_schedule_is_said_beside_it(page: Page) -> None:
     expect(page.get_by_role("alert")).to_have_count(0)
 
 
-def test_the_last_of_two_samples_chosen_quickly_is_shown(page: Page, engine: Engine) -> None:
-    with engine.between_ticks():  # nobody gets an answer meanwhile
+def test_the_last_of_two_samples_chosen_quickly_is_shown(page: Page, engine: LocalEngine) -> None:
+    with engine._ticking:  # nobody gets an answer meanwhile
         page.get_by_role("button", name="Thumbnail 2").click()
         page.get_by_role("button", name="Thumbnail 3").click()
         page.wait_for_timeout(500)

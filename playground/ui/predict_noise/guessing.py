@@ -1,0 +1,134 @@
+"""Let it guess from here: the section in which the network takes x_t back to a picture, beside the formula's way."""
+
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import gradio as gr
+from PIL import Image
+
+from playground.engine import Done, Engine
+from playground.inside.guess import forward, guess
+from playground.inside.latent_noise import decoded
+from playground.refusal import Refusal
+from playground.samplers import SAMPLERS
+from playground.schedule import plan
+from playground.ui.predict_noise.rail import NEWEST, QUIET, Asked, Rail, Updates, Values
+from playground.ui.predict_noise.timeline import EMPTY, Timeline, arrived, columns
+from playground.ui.shared.fields import HELP, LABELS, checked, choices, slot
+from playground.ui.shared.files import FILES
+from playground.ui.shared.html import error, png
+from playground.ui.shared.latest import Latest
+from playground.ui.shared.section import heading
+
+
+def build(engine: Engine, rail: Rail, t: gr.Slider) -> None:
+    """Builds the section; the picture, its caption, the seed and t are those of the tab."""
+    heading(
+        "Let it guess from here",
+        "Forward and reverse meet: the formula takes the picture to t, the network takes it back with the "
+        "caption, step by step. This is image-to-image.",
+    )
+    fields = _fields(engine, rail)
+    guess_error = slot()
+    with gr.Row():
+        go = gr.Button("Let it guess from here", variant="primary", elem_classes="dpn-walk")
+        halt = gr.Button("Stop", elem_classes="dpn-walk", elem_id="pn-stop")
+    ended = gr.HTML(elem_classes=["dp-total", "dp-flush"], elem_id="pn-ended")
+    guessed = gr.HTML(EMPTY.html(), elem_classes="dp-flush", apply_default_css=False)
+    latest = Latest()
+    nothing = {guessed: gr.skip()}
+
+    def read(given: Values) -> Asked:
+        """Raises Refusal with the first thing that is wrong."""
+        asked, errors = rail.read(given)
+        errors.pop("wrong", None)  # no guess is made with it
+        recipe, more = checked(asked.recipe, {name: given[component] for name, component in fields.items()})
+        for sentence in (errors | more).values():
+            raise Refusal(sentence)
+        engine.check(recipe)
+        plan(recipe, engine.facts.schedule, given[t])
+        return Asked(asked.subject, recipe, asked.wrong)
+
+    def run(given: Values, request: gr.Request) -> Iterator[Updates]:
+        try:
+            asked = read(given)
+        except Refusal as problem:
+            yield {guess_error: error(str(problem))}
+            return
+        page = request.session_hash or ""
+        yield from latest.show(page, back_from(asked, given[t], page), (asked, given[t]), nothing)
+
+    def back_from(asked: Asked, t: int, page: str) -> Iterator[Updates]:
+        try:
+            for html in way_back(engine, asked, t, page):
+                yield nothing if html is None else {guessed: html, guess_error: "", ended: ""}
+        except Refusal as problem:
+            yield {guess_error: error(str(problem))}
+
+    def stop(request: gr.Request) -> Updates:
+        if (stopped := latest.stop(request.session_hash)) is None:
+            return nothing
+        asked, t = stopped
+        steps = f"{asked.recipe.num_inference_steps} {SAMPLERS[asked.recipe.sampler].label} steps"
+        return {ended: f"<p>Stopped the guess from t = {t} with {steps}. What it had drawn stays.</p>"}
+
+    guessing = {*rail.inputs, t, *fields.values()}
+    go.click(run, guessing, [guessed, guess_error, ended], **NEWEST)
+    # In the queue, whose updates reach the page in order: one of the ended guess that is under way then comes before.
+    halt.click(stop, None, [guessed, ended], concurrency_limit=None, **QUIET)
+
+
+def way_back(engine: Engine, asked: Asked, t: int, page: str = "") -> Iterator[str | None]:
+    """The timeline whenever something on it is new, at last with the result; None for a call that shows nothing new.
+
+    Raises Refusal where the guess fails.
+    """
+    recipe, x0, started = asked.recipe, asked.subject.x0, time.perf_counter()
+    planned = plan(recipe, engine.facts.schedule, t)
+    shown = columns(len(planned.levels))
+    stands = [planned.levels[k] for k in shown]
+    there = [_small(picture) for picture in decoded(engine, forward(x0, recipe, stands), quick=True)]
+    timeline = Timeline([level.t or 0.0 for level in stands], there)
+    yield timeline.html()
+    with closing(guess(engine, x0, recipe, t, shown, page)) as events:
+        for event in events:
+            if isinstance(event, Done):
+                timeline = timeline.with_back(len(shown) - 1, _small(event.result.image))
+                yield timeline.html(arrived(asked.subject, event.result, planned, time.perf_counter() - started))
+            elif pictures := event.kept.pictures:
+                timeline = timeline.with_back(shown.index(event.k - 1), *(_small(pictures[x]) for x in ("x_t", "x0")))
+                yield timeline.html()
+            else:
+                yield None
+
+
+def _fields(engine: Engine, rail: Rail) -> dict[str, gr.components.Component]:
+    """In one row; what is wrong with them stands below it."""
+    start = rail.fields.start
+    with gr.Row(elem_classes="dpp-ask"):
+        sampler = gr.Dropdown(
+            choices(engine.facts.samplers),
+            value=start.sampler,
+            label=LABELS["sampler"],
+            info=HELP["sampler"],
+            elem_classes="dpp-field",
+            elem_id="pn-sampler",
+        )
+        steps = gr.Number(
+            start.num_inference_steps,
+            label=LABELS["num_inference_steps"],
+            info="For the whole way from T; only those below t are taken.",
+            elem_classes="dpp-field",
+        )
+        guidance = gr.Number(
+            start.guidance_scale,
+            label=LABELS["guidance_scale"],
+            info=HELP["guidance_scale"],
+            elem_classes="dpp-field",
+        )
+    return {"sampler": sampler, "num_inference_steps": steps, "guidance_scale": guidance}
+
+
+def _small(picture: Image.Image) -> str:
+    return FILES.url(png(picture))

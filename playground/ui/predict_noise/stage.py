@@ -1,0 +1,86 @@
+"""The stage of "Predict noise": one question to the network as pictures, formulas and numbers."""
+
+from collections.abc import Sequence
+
+import torch
+
+from playground.engine import Engine
+from playground.inside.latent_noise import channel_tiles, decoded
+from playground.inside.prediction import Prediction, predict
+from playground.ui.predict_noise.rail import ROLES, Asked
+from playground.ui.shared.html import data_url
+
+FIGURES = (  # name, what it says, alt
+    ("x<sub>0</sub>", "the picture, as the VAE holds it", "The picture"),
+    ("x<sub>t</sub>", "what the network sees", "The noised picture"),
+    ("x̂<sub>0</sub>", "left after one subtraction", "The picture left after subtracting the predicted noise"),
+    ("ε", "the noise that was added", "Channels of the added noise"),
+    ("ε<sub>θ</sub>", "the noise the network names", "Channels of the predicted noise"),
+    ("ε − ε<sub>θ</sub>", "what it got wrong", "Channels of the difference"),
+)
+
+
+def stage(engine: Engine, asked: Asked, t: int) -> str:
+    """The network is asked about this t with the three captions -> HTML. Raises Refusal for a bad t."""
+    answers = predict(engine, asked.subject.x0, asked.captions, t, asked.recipe.seed)
+    right = answers[0]
+    pictures = decoded(engine, torch.cat([right.x_t, right.x0]))
+    noises = (right.epsilon, right.predicted, right.epsilon - right.predicted)
+    tiles = [data_url(channel_tiles(x)) for x in noises]
+    return _section([asked.subject.source, *(data_url(p, exact=False) for p in pictures), *tiles], _notes(answers))
+
+
+def empty() -> str:
+    """The stage's frames, before anything was asked."""
+    return _section([""] * len(FIGURES), "")
+
+
+def figure(name: str, says: str, src: str, alt: str) -> str:
+    picture = f'<img src="{src}" alt="{alt}">' if src else '<span class="dpp-blank"></span>'
+    return f"<figure>{picture}<figcaption><b>{name}</b><span>{says}</span></figcaption></figure>"
+
+
+def _section(sources: Sequence[str], notes: str) -> str:
+    named = zip(FIGURES, sources, strict=True)
+    figures = "".join(figure(name, says, src, alt) for (name, says, alt), src in named)
+    return (
+        f'<section class="dpp-main"><div class="dpp-figures">{figures}</div><div class="dpp-notes">{notes}</div>'
+        "</section>"
+    )
+
+
+def _notes(answers: Sequence[Prediction]) -> str:
+    right, none = answers[0], answers[2]
+    signal, noise = right.signal, right.noise
+    rows = "".join(
+        f"<tr><th scope='row'>{role}</th><td>{answer.loss:.4f}</td><td>{_against(answer, none)}</td></tr>"
+        for role, answer in zip(ROLES, answers, strict=True)
+    )
+    return (
+        '<div class="dp-formula dpp-formulas">'
+        f"<p>x<sub>{right.t}</sub> = <b>{signal:.4f}</b> · x<sub>0</sub> + <b>{noise:.4f}</b> · ε</p>"
+        f"<p>x̂<sub>0</sub> = (x<sub>{right.t}</sub> − <b>{noise:.4f}</b> · ε<sub>θ</sub>) / <b>{signal:.4f}</b></p>"
+        f"<p>L = mean (ε − ε<sub>θ</sub>)² = <b>{right.loss:.4f}</b></p></div>"
+        '<dl class="dp-numbers dpp-numbers">'
+        + _pair("Signal √ᾱ", f"{signal:.4f}")
+        + _pair("Noise √(1−ᾱ)", f"{noise:.4f}")
+        + _pair("ᾱ", f"{right.alpha_bar:.4f}")
+        + _pair("L of answering 0", f"{right.loss_of_zero:.4f}")
+        + "</dl>"
+        '<table class="dpp-table"><caption>The same x<sub>t</sub>, three captions</caption>'
+        '<thead><tr><th scope="col">caption</th>'
+        f'<th scope="col">L at t = {right.t}</th><th scope="col">against none</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table>"
+        f'<p class="dpp-quiet">One draw of ε, {right.epsilon.numel():,} values. Pictures are decoded by the VAE. '
+        "Noise is drawn channel by channel: grey is 0, black −3 or less, white 3 or more.</p>"
+    )
+
+
+def _pair(label: str, value: str) -> str:
+    return f"<div><dt>{label}</dt><dd>{value}</dd></div>"
+
+
+def _against(answer: Prediction, none: Prediction) -> str:
+    if answer is none:
+        return "–"
+    return f"{100 * (answer.loss / none.loss - 1):+.1f} %".replace("-", "−")
