@@ -5,8 +5,7 @@ import torch
 from PIL import Image
 
 from playground import pictures
-from playground.engine import Engine
-from playground.inside import latent_noise
+from playground.engine import Encode, LocalEngine
 from tests.device.works import APPLE
 
 
@@ -16,5 +15,5 @@ def picture() -> Image.Image:
 
 
 @pytest.fixture(scope="module")
-def x0(engine: Engine, picture: Image.Image) -> torch.Tensor:
-    return latent_noise.encode_picture(engine, picture)
+def x0(engine: LocalEngine, picture: Image.Image) -> torch.Tensor:
+    return next(engine.ask([Encode(picture)])).value

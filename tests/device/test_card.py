@@ -9,10 +9,11 @@ import torch
 from PIL import Image
 
 from playground import Recipe, open_engine
-from playground.engine import Done, Engine, Event, Failed
-from playground.engine.events import Measured
+from playground.engine import Done, Event, Failed, LocalEngine
+from playground.engine.contract import NOTHING, Measured
 from playground.engine.loop import Loop
 from playground.engine.request import Request
+from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from tests.device.card import Card
 from tests.device.works import CAPTION, WORK, same
@@ -70,12 +71,27 @@ def card(request: pytest.FixtureRequest) -> Iterator[Card]:
 
 
 @pytest.fixture(scope="module")
-def there(card: Card) -> Engine:
+def there(card: Card) -> LocalEngine:
     """The embedded model on the card, in fp32; its runs tick in the caller's thread, the only one that has the card."""
     there = open_engine("pocket", torch.device(card.device.type), torch.float32)  # without a number, as app.py does
-    there.run = there.run_here  # type: ignore[method-assign]
+    there.run = lambda cells, previews=True, keep=NOTHING, start=None, unread=None, visitor="": here(
+        there, cells, previews, keep, start
+    )  # type: ignore[method-assign]
+    there.ask = lambda asks, visitor="": (e for e in here(there, asks) if not refused(e))  # type: ignore[method-assign]
     there.loop.measured = Measured({(1, 4, 16, 16): 16})
     return there
+
+
+def here(engine: LocalEngine, *asked: object) -> Iterator[Event]:
+    """What is asked, ticking in this thread, the only one that has the card."""
+    for batch in engine.batches_here(*asked):
+        yield from batch
+
+
+def refused(event: Event) -> bool:
+    if isinstance(event, Failed):
+        raise Refusal(event.reason)
+    return False
 
 
 def pictures(events: Iterator[Event]) -> dict[int, np.ndarray]:
@@ -84,7 +100,7 @@ def pictures(events: Iterator[Event]) -> dict[int, np.ndarray]:
     return {e.cell: np.asarray(e.result.image).astype(int) for e in told if isinstance(e, Done)}
 
 
-def ticks(there: Engine, cells: Sequence[Recipe], previews: bool = False) -> Iterator[None]:
+def ticks(there: LocalEngine, cells: Sequence[Recipe], previews: bool = False) -> Iterator[None]:
     """One tick after the other, until the cells are finished."""
     loop = Loop(there.model)
     loop.measured = there.loop.measured
@@ -120,38 +136,38 @@ def test_the_stand_in_refuses_what_a_card_refuses_and_counts_what_it_waits_for(c
 
 
 @either
-def test_the_whole_model_lies_there(there: Engine, card: Card) -> None:
+def test_the_whole_model_lies_there(there: LocalEngine, card: Card) -> None:
     model = there.model
     for part in (model.text_encoder, model.unet, model.vae, model.preview_decoder):
         assert {p.device for p in part.parameters()} == {card.device}
 
 
 @apples
-def test_every_sampler_draws_there_what_it_draws_on_the_cpu(engine: Engine, there: Engine) -> None:
+def test_every_sampler_draws_there_what_it_draws_on_the_cpu(engine: LocalEngine, there: LocalEngine) -> None:
     cells = [BASE.replace(sampler=key, guidance_scale=g) for key in SAMPLERS for g in (1.0, 5.0)]
-    expected, found = pictures(engine.run(cells)), pictures(there.run_here(cells))
+    expected, found = pictures(engine.run(cells)), pictures(here(there, cells))
     assert len(found) == len(cells)
     for cell in expected:
         assert np.abs(found[cell] - expected[cell]).max() <= 1, cells[cell].sampler
 
 
 @apples
-def test_loras_work_there(engine: Engine, there: Engine) -> None:
+def test_loras_work_there(engine: LocalEngine, there: LocalEngine) -> None:
     cells = [BASE, BASE.replace(loras={"pixel_art": 0.8}), BASE.replace(loras={"pixel_art": 0.5, "ink_outline": 0.5})]
-    expected, found = pictures(engine.run(cells)), pictures(there.run_here(cells))
+    expected, found = pictures(engine.run(cells)), pictures(here(there, cells))
     assert [int(np.abs(found[i] - expected[i]).max()) <= 1 for i in range(3)] == [True] * 3
 
 
 @apples
 @pytest.mark.parametrize("name", WORK)
 def test_the_views_show_there_what_they_show_on_the_cpu(
-    engine: Engine, there: Engine, x0: torch.Tensor, picture: Image.Image, name: str
+    engine: LocalEngine, there: LocalEngine, x0: torch.Tensor, picture: Image.Image, name: str
 ) -> None:
     assert same(WORK[name](there, x0, picture), WORK[name](engine, x0, picture))
 
 
 @either
-def test_a_tick_waits_for_nothing_but_the_tick_before(there: Engine, card: Card) -> None:
+def test_a_tick_waits_for_nothing_but_the_tick_before(there: LocalEngine, card: Card) -> None:
     cells = [
         BASE.replace(num_inference_steps=n, sampler=key)
         for n in (7, 8)
@@ -168,7 +184,7 @@ def test_a_tick_waits_for_nothing_but_the_tick_before(there: Engine, card: Card)
     assert waits == [[] if card.device.type == "cuda" else ["synchronize"]] * 5
 
 
-def test_the_host_is_never_more_than_one_tick_ahead(there: Engine, card: Card) -> None:
+def test_the_host_is_never_more_than_one_tick_ahead(there: LocalEngine, card: Card) -> None:
     running = ticks(there, [BASE.replace(num_inference_steps=6)])
     next(running)
     Tick.log.clear()
@@ -178,7 +194,7 @@ def test_the_host_is_never_more_than_one_tick_ahead(there: Engine, card: Card) -
     assert all(Tick.log[i][1] == Tick.log[i + 1][1] + 1 for i in range(0, 6, 2))
 
 
-def test_previews_are_timed_when_the_card_is_done_with_the_steps(there: Engine, card: Card) -> None:
+def test_previews_are_timed_when_the_card_is_done_with_the_steps(there: LocalEngine, card: Card) -> None:
     real, order = there.model.preview, []
 
     def noting(latents: torch.Tensor) -> list[Image.Image]:
@@ -194,10 +210,10 @@ def test_previews_are_timed_when_the_card_is_done_with_the_steps(there: Engine, 
     assert order and set(order) == {"synchronize"}
 
 
-def test_a_cell_too_large_for_the_card_fails_with_what_would_fit(there: Engine, card: Card) -> None:
+def test_a_cell_too_large_for_the_card_fails_with_what_would_fit(there: LocalEngine, card: Card) -> None:
     card.memory = 4_000_000  # bytes of a single result; the decoder's largest has 4.7 MB at 192 × 192 pixels
     try:
-        events = list(there.run_here([BASE.replace(width=256, height=256, num_inference_steps=2), BASE]))
+        events = list(here(there, [BASE.replace(width=256, height=256, num_inference_steps=2), BASE]))
     finally:
         card.memory = 2**62
     reasons = [e.reason for e in events if isinstance(e, Failed)]
@@ -207,7 +223,7 @@ def test_a_cell_too_large_for_the_card_fails_with_what_would_fit(there: Engine, 
 
 @pytest.mark.parametrize(("total", "stay"), [(96 << 20, 1), (20 << 20, 0)])
 def test_weights_come_to_a_small_card_as_they_are_needed(
-    engine: Engine, card: Card, monkeypatch: pytest.MonkeyPatch, total: int, stay: int
+    engine: LocalEngine, card: Card, monkeypatch: pytest.MonkeyPatch, total: int, stay: int
 ) -> None:
     """One part at a time where one fits, else one layer; `stay` parts are there when nothing is called."""
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda *_: SimpleNamespace(total_memory=total))
@@ -222,16 +238,16 @@ def test_weights_come_to_a_small_card_as_they_are_needed(
     parts, preview = (model.text_encoder, model.unet, model.vae), model.preview
     model.preview = noting  # type: ignore[method-assign]
     cells = [BASE, BASE.replace(num_inference_steps=2, prompt="cat")]  # one is decoded while the other goes on
-    expected, found = pictures(engine.run(cells)), pictures(small.run_here(cells))
+    expected, found = pictures(engine.run(cells)), pictures(here(small, cells))
     assert [int(np.abs(found[i] - expected[i]).max()) <= 1 for i in range(2)] == [True, True]
     assert seen and all(devices.count(card.device) == stay for devices in seen)
 
 
-def test_in_half_precision_the_pictures_stay(engine: Engine, card: Card) -> None:
+def test_in_half_precision_the_pictures_stay(engine: LocalEngine, card: Card) -> None:
     """The precision that CUDA gets by default, by the CPU's arithmetic."""
     half = open_engine("pocket", torch.device("cuda"))
-    assert half.model.dtype is torch.float16
+    assert half.model.dtype is torch.float16 and half.facts.precision == "fp16"
     half.loop.measured = Measured({(1, 4, 16, 16): 16})
     cells = [BASE.replace(sampler=key) for key in ("dpmpp_2m", "euler_a")]
-    expected, found = pictures(engine.run(cells)), pictures(half.run_here(cells))
+    expected, found = pictures(engine.run(cells)), pictures(here(half, cells))
     assert all(np.abs(found[cell] - expected[cell]).mean() <= 1 for cell in expected) and len(found) == 2

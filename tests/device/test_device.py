@@ -5,24 +5,33 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from playground.engine import Engine
+from playground.engine import LocalEngine
 from playground.engine.capacity import Capacity
-from playground.models import default_dtype
 from playground.models.running import device
 
 GB = 2**30
 CPU = torch.device("cpu")
 
 
-def test_precision_on_a_cpu_follows_the_measured_gain(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_precision_on_a_cpu_follows_the_measured_gain() -> None:
     for gain, dtype in ((0.4, torch.float32), (1.1, torch.float32), (2.5, torch.bfloat16)):
-        monkeypatch.setattr(device, "bf16_gain", lambda gain=gain: gain)
-        assert default_dtype(CPU) is dtype
-    assert default_dtype(torch.device("cuda")) is torch.float16
+        assert device.default_dtype(CPU, lambda gain=gain: gain) is dtype
+    assert device.default_dtype(torch.device("cuda"), lambda: pytest.fail("a card is not timed")) is torch.float16
 
 
-def test_the_gain_is_a_ratio_of_two_measured_times() -> None:
-    assert 0.01 < device.bf16_gain() < 100
+def test_the_gain_is_a_ratio_of_two_measured_times_of_the_whole_network(engine: LocalEngine) -> None:
+    calls: list[tuple[int, torch.dtype]] = []
+    real = type(engine.model.unet).forward
+
+    def noting(self: torch.nn.Module, sample: torch.Tensor, *others: object, **named: object) -> object:
+        calls.append((len(sample), sample.dtype))
+        return real(self, sample, *others, **named)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(engine.model.unet), "forward", noting)
+        assert 0.01 < device.bf16_gain(engine.model.unet, engine.facts.tokens) < 100
+    assert {rows for rows, _ in calls} == {16} and {dtype for _, dtype in calls} == {torch.float32, torch.bfloat16}
+    assert engine.model.unet.dtype is torch.float32  # it was a copy that was timed
 
 
 @pytest.mark.parametrize(
@@ -41,7 +50,7 @@ def test_weights_leave_a_small_card_only_when_they_must(
     assert device.offload_for(int(weights), int(largest), card) == expected
 
 
-def test_a_slow_moment_does_not_decide_about_the_batch(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_moment_does_not_decide_about_the_batch(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     capacity, calls = Capacity(engine.model), []
 
     def seconds(shape: tuple[int, ...], rows: int) -> float:
@@ -53,7 +62,7 @@ def test_a_slow_moment_does_not_decide_about_the_batch(engine: Engine, monkeypat
     assert capacity((1, 4, 16, 16)) == 16
 
 
-def test_the_best_batch_is_measured_once_and_kept(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_best_batch_is_measured_once_and_kept(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     capacity, calls = Capacity(engine.model), []
     # a machine on which sixteen rows cost as much as one, and more cost in proportion
     monkeypatch.setattr(capacity, "_seconds", lambda shape, rows: (calls.append(rows), 0.001 * max(1, rows / 16))[1])
@@ -63,7 +72,7 @@ def test_the_best_batch_is_measured_once_and_kept(engine: Engine, monkeypatch: p
 
 
 def test_a_batch_that_runs_out_of_memory_while_measuring_ends_the_search(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     capacity = Capacity(engine.model)
 

@@ -10,23 +10,26 @@ import pytest
 import torch
 from gradio_client import Client, handle_file
 
-from playground.engine import Engine, zero_gpu
-from playground.inside import film, on_device, pipeline, prediction
-from tests.device.works import APPLE, CAPTION, RECIPE, WORK, same
+from playground.engine import Decode, Keep, LocalEngine, Question, zero_gpu
+from playground.engine.contract import NOTHING
+from playground.inside import film, prediction, walk
+from playground.refusal import Refusal
+from tests.device.works import APPLE, CAPTION, LOANS, RECIPE, WORK, same
 
 
 class Platform:
     """ZeroGPU's stand-in: all that goes in or comes out is pickled, and calls of the model elsewhere are noted."""
 
-    def __init__(self, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.calls: list[str] = []  # of the worker
+    def __init__(self, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[list[str]] = []  # of the worker: the kinds of what was asked in each
         self.outside: list[str] = []  # modules that ran where there is no device
         self._inside = False
-        real = on_device._on_gpu
+        real = zero_gpu._on_gpu
 
-        def on_gpu(name: str, args: tuple, kwargs: dict) -> Iterator[object]:
-            self.calls.append(name.rpartition(".")[2])
-            results = real(*pickle.loads(pickle.dumps((name, args, kwargs))))
+        def on_gpu(*asked: object) -> Iterator[object]:
+            key, cells, *rest = pickle.loads(pickle.dumps(asked))
+            self.calls.append([type(cell).__name__ for cell in cells])
+            results = real(key, cells, *rest)
             while True:
                 self._inside = True
                 try:
@@ -38,7 +41,7 @@ class Platform:
                 yield pickle.loads(pickle.dumps(found))
 
         monkeypatch.setattr(zero_gpu, "ACTIVE", True)
-        monkeypatch.setattr(on_device, "_on_gpu", on_gpu)
+        monkeypatch.setattr(zero_gpu, "_on_gpu", on_gpu)
         model = engine.model
         parts = {"text_encoder": model.text_encoder, "unet": model.unet, "preview": model.preview_decoder}
         parts |= {"encoder": model.vae.encoder, "decoder": model.vae.decoder}
@@ -49,7 +52,7 @@ class Platform:
 
 
 @pytest.fixture
-def platform(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+def platform(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
     engine.model.encode.cache_clear()  # so that every text is encoded where it is asked about
     platform = Platform(engine, monkeypatch)
     yield platform
@@ -58,13 +61,9 @@ def platform(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platfo
     engine.model.encode.cache_clear()
 
 
-def test_every_piece_of_work_is_tested_here() -> None:
-    assert {name.rpartition(".")[2] for name in on_device._works} == set(WORK)
-
-
 @pytest.mark.parametrize("name", WORK)
 def test_work_in_a_worker_gives_what_it_gives_elsewhere(
-    engine: Engine,
+    engine: LocalEngine,
     x0: torch.Tensor,
     picture,
     monkeypatch: pytest.MonkeyPatch,
@@ -77,18 +76,24 @@ def test_work_in_a_worker_gives_what_it_gives_elsewhere(
     finally:
         for hook in platform.hooks:
             hook.remove()
-    assert platform.calls == [name] and platform.outside == []  # one loan for the whole, however much it calls
+    assert len(platform.calls) == LOANS[name] and platform.outside == []  # few loans, however much it asks
     assert same(found, expected)
 
 
-def test_what_a_worker_refuses_is_said_in_the_same_words(engine: Engine, x0: torch.Tensor, platform: Platform) -> None:
-    with pytest.raises(ValueError, match=r"^t must be a whole number from 0 to 999\.$"):
+def test_what_a_worker_refuses_is_said_in_the_same_words(
+    engine: LocalEngine, x0: torch.Tensor, platform: Platform
+) -> None:
+    with pytest.raises(Refusal, match=r"^t must be a whole number from 0 to 999\.$"):
+        list(engine.ask([Question(x0, 1000, ("",))]))
+    with pytest.raises(Refusal, match=r"^t must be a whole number from 0 to 999\.$"):
         prediction.predict(engine, x0, [""], 1000, 0)
-    with pytest.raises(ValueError, match=r"^model must be pocket"):
-        next(pipeline.walk(engine, RECIPE.replace(model="elsewhere")))
+    with pytest.raises(Refusal, match=r"^model must be pocket"):
+        next(walk.walk(engine, RECIPE.replace(model="elsewhere")))
+    (failed,) = [e for e in engine.run([RECIPE.replace(loras={"nope": 1})])]
+    assert failed.reason.startswith("There is no LoRA named 'nope'")
 
 
-def test_stopping_a_view_stops_the_worker(engine: Engine, platform: Platform) -> None:
+def test_stopping_a_view_stops_the_worker(engine: LocalEngine, platform: Platform) -> None:
     running = film.film(engine, RECIPE.replace(num_inference_steps=500))
     next(running)
     rows: list[int] = []
@@ -98,20 +103,22 @@ def test_stopping_a_view_stops_the_worker(engine: Engine, platform: Platform) ->
     assert rows == []
 
 
-def test_a_loan_lasts_as_long_as_the_work_needs_within_what_is_granted(engine: Engine, platform: Platform) -> None:
-    next(iter(film.film(engine, RECIPE)))  # so that the engine is known
+def test_a_loan_lasts_as_long_as_the_work_needs_within_what_is_granted(
+    engine: LocalEngine, x0: torch.Tensor, platform: Platform
+) -> None:
+    def asked_for(cell: object, keep: Keep = NOTHING) -> int:
+        return zero_gpu.duration(engine.key, [cell], True, keep, None)
+
     each = engine.loop.seconds_per_evaluation
-    film_name, short = "playground.inside.film.film", RECIPE
-    assert on_device._duration(film_name, (short,), {}) == 15  # the least
+    assert asked_for(RECIPE) == asked_for(Decode(x0)) == 15  # the least
     long = RECIPE.replace(num_inference_steps=1000)
-    expected = min(120, max(15, 5 + 1.5 * 2000 * each))
-    assert on_device._duration(film_name, (long,), {}) == round(expected)
-    unguided = on_device._duration(film_name, (long.replace(guidance_scale=1.0),), {})
-    assert unguided == round(expected)  # it is filmed with both passes
+    expected = round(min(120, max(15, 5 + 1.5 * 2000 * each)))
+    assert asked_for(long) == expected
+    assert asked_for(long.replace(guidance_scale=1.0), Keep(predictions=True)) == expected  # filmed with both passes
 
 
 def test_no_page_asks_the_model_outside_a_worker(
-    address: str, engine: Engine, platform: Platform, tmp_path: Path
+    address: str, engine: LocalEngine, platform: Platform, tmp_path: Path
 ) -> None:
     """The endpoints of the views, called on the real page."""
     client = Client(address, verbose=False, download_files=str(tmp_path))
@@ -122,4 +129,5 @@ def test_no_page_asks_the_model_outside_a_worker(
     with pytest.raises(Exception, match="t must be a whole number"):
         client.predict(handle_file(str(APPLE)), CAPTION, 1000, 4, None, "ddim", api_name="/predict_noise")
     assert platform.outside == []
-    assert platform.calls == ["film", "walk", "encode_picture", "predict_and_decode", "guess", *platform.calls[5:]]
+    kinds = [kind for call in platform.calls for kind in call]
+    assert kinds[:5] == ["Recipe", "Begin", "Recipe", "Encode", "Question"] and "Decode" in kinds
