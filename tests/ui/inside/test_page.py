@@ -1,7 +1,5 @@
 """The "Inside" tab in a real browser on the real page, and /inspect_prompt through gradio_client."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from playground import Recipe
-from playground.engine import Engine
+from playground.engine import LocalEngine
 from playground.inside import attention
 from playground.store import from_png
 from playground.ui.inside import attention as inside_attention
@@ -55,7 +53,7 @@ def few_steps(page: Page) -> None:
 # the endpoint
 
 
-def test_the_endpoint_tells_everything_about_one_prompt(address: str, engine: Engine) -> None:
+def test_the_endpoint_tells_everything_about_one_prompt(address: str, engine: LocalEngine) -> None:
     recipe = Recipe(prompt="red Zeppelin", num_inference_steps=3, seed=5)
     report, files = Client(address, verbose=False).predict(recipe.to_dict(), api_name="/inspect_prompt")
     tokens = engine.model.tokenizer(recipe.prompt, padding="max_length", max_length=32)["input_ids"]
@@ -221,7 +219,7 @@ def test_attention_is_shown_for_two_prompts_by_word_step_and_resolution(tab: Pag
     assert pixels(tab) == plain  # without overlay there is only the picture
 
 
-def test_the_shown_shares_are_those_of_the_model_and_sum_to_one(tab: Page, engine: Engine) -> None:
+def test_the_shown_shares_are_those_of_the_model_and_sum_to_one(tab: Page, engine: LocalEngine) -> None:
     few_steps(tab)
     set_field(tab, "other", "")
     maps_drawn(tab)
