@@ -3,10 +3,11 @@
 import pytest
 import torch
 
-from playground.engine import Engine
+from playground.engine import LocalEngine
 from playground.engine.trajectory import Trajectory
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS, Sampler
+from playground.schedule import scheduler_for
 
 FIXED = {"ddim", "ddpm", "euler", "euler_a", "heun", "dpmpp_2m", "dpmpp_2m_karras", "unipc", "pndm", "lcm"}
 
@@ -16,15 +17,14 @@ def test_the_fixed_keys_are_there() -> None:
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
-def test_calls_are_those_that_diffusers_makes(engine: Engine, sampler: Sampler) -> None:
+def test_calls_are_those_that_diffusers_makes(engine: LocalEngine, sampler: Sampler) -> None:
     for steps in {sampler.fewest_steps, 3, 20, sampler.most_steps}:
-        scheduler = sampler.make(engine.model.scheduler_config)
-        scheduler.set_timesteps(steps)
-        assert len(scheduler.timesteps) == sampler.calls(steps), steps
+        recipe = Recipe(sampler=sampler.key, num_inference_steps=steps)
+        assert len(scheduler_for(recipe, engine.facts.schedule).timesteps) == sampler.calls(steps), steps
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
-def test_adds_noise_says_whether_a_step_draws_from_the_generator(engine: Engine, sampler: Sampler) -> None:
+def test_adds_noise_says_whether_a_step_draws_from_the_generator(engine: LocalEngine, sampler: Sampler) -> None:
     trajectory = Trajectory(Recipe(sampler=sampler.key, num_inference_steps=4, guidance_scale=1), engine.model)
     drawn = trajectory.generator.get_state()
     trajectory.model_input()
@@ -34,7 +34,7 @@ def test_adds_noise_says_whether_a_step_draws_from_the_generator(engine: Engine,
 
 
 @pytest.mark.parametrize("sampler", [s for s in SAMPLERS.values() if s.brownian_noise], ids=lambda s: s.key)
-def test_brownian_noise_comes_from_the_recipes_seed(engine: Engine, sampler: Sampler) -> None:
+def test_brownian_noise_comes_from_the_recipes_seed(engine: LocalEngine, sampler: Sampler) -> None:
     def after_a_step(seed: int) -> torch.Tensor:
         trajectory = Trajectory(Recipe(sampler=sampler.key, num_inference_steps=4, seed=seed), engine.model)
         trajectory.latents = torch.zeros_like(trajectory.latents)  # so that only the step's own noise is left
@@ -54,7 +54,7 @@ def test_every_row_teaches() -> None:
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)
-def test_the_longest_run_stays_inside_the_schedule(engine: Engine, sampler: Sampler) -> None:
+def test_the_longest_run_stays_inside_the_schedule(engine: LocalEngine, sampler: Sampler) -> None:
     trajectory = Trajectory(Recipe(sampler=sampler.key, num_inference_steps=sampler.most_steps), engine.model)
     assert float(trajectory.scheduler.timesteps.max()) <= 999
     trajectory.model_input()
