@@ -7,7 +7,7 @@ import gradio as gr
 
 from playground.engine import Engine
 from playground.inside.film import Ending, check, film
-from playground.inside.guidance import numbers
+from playground.inside.guidance import numbers, taken_apart
 from playground.recipe import Recipe
 from playground.store import to_png
 from playground.ui.shared.endpoint import ENGINE, register
@@ -23,10 +23,11 @@ def build(engine: Engine) -> None:
 
         Files: x̂₀ before each step (a quick preview), then the finished picture. Of runs with more than 60 network
         calls every n-th is kept. Each step has k (calls made before it), t, sigma, log_snr, step_sigma, norm_cond,
-        norm_uncond, norm_difference, norm_eps, cosine and file. "unconditional": "used", or "shown only" where the
-        run has no guidance and the unconditional pass was made for its numbers alone.
+        norm_uncond, norm_difference, norm_eps, cosine and file; null for what is infinite. "unconditional": "used", or
+        "shown only" where the run has no guidance and the unconditional pass was made for its numbers alone. Model and
+        size may be left out.
         """
-        checked = Recipe.from_dict(recipe)
+        checked = engine.facts.recipe(recipe)
         check(engine, [checked])
         yield from _shots(engine, checked)
 
@@ -48,10 +49,10 @@ def _shots(engine: Engine, recipe: Recipe) -> Iterator[tuple[list[str], dict[str
             name = f"picture-{recipe.digest()[:12]}.png"
             files.append(FILES.path(to_png(shot.result), name))
             told["end"] = {"k": shot.of, "sigma": shot.level.sigma, "file": name}
-        elif shot.pictures is not None:
+        elif shot.pictures:
             name = f"x0-{shot.k:04d}.png"
             files.append(FILES.path(png(shot.pictures["x0"]), name))
-            told["steps"].append({**numbers(shot), "file": name})
+            told["steps"].append({**numbers(shot, taken_apart(shot)), "file": name})
         else:
             continue
         yield files, told

@@ -1,7 +1,11 @@
-// The two sections under the film: guidance taken apart, and the ruler of the two kinds of steps. denoise.js comes
+// The two sections under the film: guidance taken apart, and the ruler of the two kinds of steps. tab.js comes
 // after this file in the same script, and calls what is defined here. All text is set with textContent.
 
-const number = (value, digits = 2) => (value === null ? "∞" : value.toFixed(digits).replace("-", "−"));
+/** Infinite where no noise, or no signal, is left. */
+function number(value, digits = 2) {
+  if (!Number.isFinite(value)) return value < 0 ? "−∞" : "∞";
+  return value.toFixed(digits).replace("-", "−");
+}
 
 /** A number as a person would type it. */
 const plainNumber = (value) => String(value);
@@ -31,7 +35,8 @@ function introduceGuidance(run, gain) {
   const other = run.negative ? "the negative prompt" : "no words";
   const words = run.guided
     ? `Each step asks the network twice: with the prompt, and with ${other}. Guidance goes from the second answer ` +
-      `towards the first and past it: ${plainNumber(run.w)} times the way.`
+      `towards the first and past it: ${plainNumber(run.w)} times the way.` +
+      (run.rescale ? ` Its contrast is then taken back by ${plainNumber(run.rescale)} of what it grew (guidance rescale).` : "")
     : `At guidance scale ${plainNumber(run.w)} there is no unconditional pass: the sampler takes the ` +
       "answer to the prompt as it is. The other answer was computed here for showing only, and does not enter the picture.";
   showIn(anatomy.root, "guidance-words", words);
@@ -60,9 +65,11 @@ function drawGuidance(run, frame, over) {
   showIn(anatomy.root, "cosine", none ? "–" : number(frame.cosine, 4));
   if (none) return;
   const at = frame.largest;
-  const [u, c, sum] = [at.uncond, at.cond, at.eps].map((value) => number(value, 3));
+  const added = run.rescale ? at.uncond + run.w * (at.cond - at.uncond) : at.eps;
+  const [u, c, sum, taken] = [at.uncond, at.cond, added, at.eps].map((value) => number(value, 3));
   const w = plainNumber(run.w);
-  const filled = run.guided ? `${sum} = ${u} + ${w} · (${c} − ${u})`.replaceAll("− −", "+ ") : `${sum} = ${c}`;
+  const guided = `${sum} = ${u} + ${w} · (${c} − ${u})`.replaceAll("− −", "+ ") + (run.rescale ? `, rescaled: ${taken}` : "");
+  const filled = run.guided ? guided : `${sum} = ${c}`;
   const push = `Over all values the push is ${w} · ${figures(frame.norm_difference)} = ${figures(run.w * frame.norm_difference)} long.`;
   showIn(anatomy.root, "formula-numbers", filled);
   showIn(

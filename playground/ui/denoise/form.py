@@ -6,24 +6,14 @@ from typing import Any
 
 import gradio as gr
 
+from playground.models import Facts
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
-from playground.ui.shared.html import error
-from playground.ui.shared.words import HELP
+from playground.ui.shared.fields import LABELS, Fields, checked, choices
 
 FIELDS = ("prompt", "negative_prompt", "sampler", "num_inference_steps", "guidance_scale", "seed")
-WHOLE = ("num_inference_steps", "seed")
-LABELS = {
-    "prompt": "Prompt",
-    "negative_prompt": "Negative prompt",
-    "sampler": "Sampler",
-    "num_inference_steps": "Steps",
-    "guidance_scale": "Guidance scale",
-    "seed": "Seed",
-}
 NOTHING = "nothing"
 SECOND = ("guidance_scale", "sampler", "num_inference_steps", "seed")  # what a second run may differ in
-SECOND_START = {"guidance_scale": 1.0, "sampler": "euler_a", "num_inference_steps": 10, "seed": 1}
 
 
 @dataclass(frozen=True)
@@ -35,40 +25,13 @@ class Reading:
     errors: dict[str, str] = field(default_factory=dict)  # field, or "second", -> one sentence
 
 
-def read(values: Mapping[str, Any], base: Recipe) -> Reading:
-    """`values` holds FIELDS, `beside` (NOTHING or one of SECOND) and `second`, that field's value in run B."""
-    errors: dict[str, str] = {}
-    for name in FIELDS:
-        try:
-            base = base.replace(**{name: _plain(name, values.get(name))})
-        except ValueError as error:
-            errors[name] = str(error)
-    varied = values.get("beside")
-    if varied == NOTHING or errors:
-        return Reading([] if errors else [base], None, errors)
-    if varied not in SECOND:
-        return Reading([], None, {"second": "Choose what to show beside it."})
-    try:
-        second = base.replace(**{varied: _plain(varied, values.get("second"))})
-        if second == base:
-            raise ValueError(f"{LABELS[varied]} of run B is that of run A; choose another for a contrast.")
-    except ValueError as error:
-        return Reading([], None, {"second": str(error)})
-    return Reading([base, second], varied)
-
-
 class Form:
     """The components, and the way between their values and recipes."""
 
-    def __init__(self, start: Recipe) -> None:
-        self.base = start
-        self.fields: dict[str, gr.components.Component] = {}
-        self.errors: dict[str, gr.HTML] = {}
-        for name in ("prompt", "negative_prompt"):
-            self._add(name, gr.Textbox(getattr(start, name), lines=1, max_lines=4, **_words(name)))
-        self._add("sampler", gr.Dropdown(_samplers(), value=start.sampler, **_words("sampler")))
-        for name in ("num_inference_steps", "guidance_scale", "seed"):
-            self._add(name, gr.Number(getattr(start, name), **_words(name)))
+    def __init__(self, start: Recipe, facts: Facts) -> None:
+        self.fields = Fields(start, facts, "denoise-")
+        for name in FIELDS:
+            self.fields.add(name)
         self.beside = gr.Radio(
             [("Nothing", NOTHING), *((LABELS[name], name) for name in SECOND)],
             value=NOTHING,
@@ -76,39 +39,32 @@ class Form:
             info="Everything else stays the same. One scrubber moves both.",
             elem_id="denoise-beside",
         )
-        self.seconds: dict[str, gr.components.Component] = {}
-        for name in SECOND:
-            shared = {"label": f"{LABELS[name]} of run B", "visible": False, "elem_id": _id("second", name)}
-            self.seconds[name] = (
-                gr.Dropdown(_samplers(), value=SECOND_START[name], **shared)
-                if name == "sampler"
-                else gr.Number(SECOND_START[name], **shared)
-            )
-        self._error("second")
+        self.seconds = {name: _second(name, start, facts) for name in SECOND}
+        self.fields.slot("second")
         with gr.Row():
             self.run = gr.Button("Denoise", variant="primary", elem_id="denoise-run")
             self.stop = gr.Button("Stop", elem_id="denoise-stop")
-        self.inputs = [*self.fields.values(), self.beside, *self.seconds.values()]
+        self.inputs = {*self.fields.components.values(), self.beside, *self.seconds.values()}
 
-    def _add(self, name: str, component: gr.components.Component) -> None:
-        self.fields[name] = component
-        self._error(name)
+    def read(self, given: Mapping[gr.components.Component, Any]) -> Reading:
+        """The values of `inputs`, by component -> recipes or errors."""
+        first, errors = self.fields.read(given)
+        if errors:
+            return Reading([], None, errors)
+        varied = given[self.beside]
+        if varied == NOTHING:
+            return Reading([first])
+        if varied not in SECOND:
+            return Reading([], None, {"second": "Choose what to show beside it."})
+        second, errors = checked(first, {varied: given[self.seconds[varied]]})
+        if not errors and second == first:
+            errors[varied] = f"{LABELS[varied]} of run B is that of run A; choose another for a contrast."
+        if errors:
+            return Reading([], None, {"second": errors[varied]})
+        return Reading([first, second], varied)
 
-    def _error(self, name: str) -> None:
-        self.errors[name] = gr.HTML("", elem_classes="dp-error", elem_id=_id("error", name))
-
-    def read(self, values: tuple[Any, ...]) -> Reading:
-        """The values of `inputs`, in order -> recipes or errors."""
-        beside = values[len(FIELDS)]
-        seconds = dict(zip(SECOND, values[len(FIELDS) + 1 :], strict=True))
-        named = dict(zip(FIELDS, values[: len(FIELDS)], strict=True))
-        return read({**named, "beside": beside, "second": seconds.get(beside)}, self.base)
-
-    def show_second(self, beside: str) -> list[Any]:
-        return [gr.update(visible=name == beside) for name in SECOND]
-
-    def error_html(self, errors: Mapping[str, str]) -> list[str]:
-        return [error(errors.get(name, "")) for name in self.errors]
+    def show_second(self, beside: str) -> dict[gr.components.Component, Any]:
+        return {component: gr.update(visible=name == beside) for name, component in self.seconds.items()}
 
 
 def value_words(name: str, value: Any) -> str:
@@ -117,23 +73,20 @@ def value_words(name: str, value: Any) -> str:
     return f"{LABELS[name]} {shown}"
 
 
-def _words(name: str) -> dict[str, Any]:
-    help_text = {"prompt": "What should be in the picture.", "seed": "Fixes the starting noise."}.get(name, HELP[name])
-    return {"label": LABELS[name], "info": help_text, "elem_id": _id("field", name)}
+def _second(name: str, start: Recipe, facts: Facts) -> gr.components.Component:
+    """The field of run B, hidden until it is chosen."""
+    value = _contrast(name, start, facts)
+    elem_id = f"denoise-second-{name.replace('_', '-')}"
+    shared = {"label": f"{LABELS[name]} of run B", "visible": False, "elem_id": elem_id}
+    if name == "sampler":
+        return gr.Dropdown(choices(facts.samplers), value=value, **shared)
+    return gr.Number(value, **shared)
 
 
-def _samplers() -> list[tuple[str, str]]:
-    return [(sampler.label, key) for key, sampler in SAMPLERS.items()]
-
-
-def _id(kind: str, name: str) -> str:
-    return f"denoise-{kind}-{name.replace('_', '-')}"
-
-
-def _plain(name: str, value: Any) -> Any:
-    """A number field gives floats, also for whole numbers, and a text field may give None; the rest stays as it is."""
-    if name in ("prompt", "negative_prompt") and value is None:
-        return ""
-    if name in WHOLE and isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
+def _contrast(name: str, start: Recipe, facts: Facts) -> Any:
+    """What run B has at first: something that makes another picture than `start`; None where there is nothing else."""
+    if name == "guidance_scale":
+        return 1.0 if start.guided else 2.0
+    samplers = [key for key in ("euler_a", *facts.samplers) if key in facts.samplers]
+    likely = {"sampler": samplers, "num_inference_steps": (10, 20), "seed": (1, 2)}[name]
+    return next((value for value in likely if value != getattr(start, name)), None)

@@ -1,11 +1,16 @@
-// Runs once, when the tab is first opened. `element` holds denoise.html, whose text never changes, so Gradio never
-// rebuilds it; `props.value` is the growing text of denoise_film.py, one line of JSON per shot. Every picture is sent
+// Runs once, when the tab is first opened. `element` holds tab.html, whose text never changes, so Gradio never
+// rebuilds it; `props.value` is the growing text of lines.py, one line of JSON per shot. Every picture is sent
 // once: from then on scrubbing asks the server nothing.
 
 const STRIP = 8; // frames of the film strip
 const SECONDS = 6; // one run of the film
 const MOST_POSITIONS = 100;
 const NAMES = { x_t: "noisy x_t", x0: "predicted x̂₀", eps: "predicted noise" };
+// what is said of a network that was not taught to name the noise itself
+const PREDICTS = {
+  v_prediction: " This network answers with v = √ᾱ·ε − √(1−ᾱ)·x₀; shown is the noise that follows from it.",
+  sample: " This network answers with x̂₀; shown is the noise that follows from it.",
+};
 const root = element.querySelector(".dpd");
 const range = root.querySelector(".dpd-scrub");
 const play = root.querySelector(".dpd-play");
@@ -32,6 +37,7 @@ function frameOf(i, position) {
 function begin(line) {
   setRunning(false);
   head = line;
+  for (const run of head.runs) run.sigma = run.sigma.map((sigma) => sigma ?? Infinity);
   frames = head.runs.map(() => []);
   following = true;
   positions = Math.min(MOST_POSITIONS, Math.max(...head.runs.map((run) => run.of)));
@@ -50,13 +56,14 @@ function begin(line) {
   root.querySelector(".dpd-choose").hidden = head.runs.length < 2;
   const decoder = head.vae ? "by the model's VAE" : "by the model's quick preview decoder, the last picture by its VAE";
   const long = head.runs.find((run) => run.every > 1);
+  const named = PREDICTS[head.predicts] ?? "";
   const thinned = long ? ` Of a run of ${long.of} ${long.unit}s, one in ${long.every} is kept.` : "";
   showIn(
     root,
     "how",
     `xₜ and x̂₀ are decoded ${decoder}. xₜ is shown as the network sees it, √ᾱ·x₀ + √(1−ᾱ)·ε, also where the ` +
       "sampler keeps x₀ + σ·ε. Noise is not decoded: it is drawn latent by latent, channels 1 to 3 as red, green and " +
-      `blue, from −3 to 3.${thinned}`,
+      `blue, from −3 to 3.${named}${thinned}`,
   );
   makeStrip();
   choose(Math.min(chosen, head.runs.length - 1));
@@ -130,10 +137,11 @@ function drawRun(i) {
   article.toggleAttribute("data-end", end);
   show("t", end ? "–" : number(run.t[k], Number.isInteger(run.t[k]) ? 0 : 1));
   show("sigma", figures(sigma));
-  show("logsnr", sigma === 0 ? "∞" : number(-2 * Math.log(sigma)));
+  show("logsnr", number(-2 * Math.log(sigma)));
   show("step", end ? "–" : figures(run.sigma[k + 1] - sigma));
-  show("noise", end ? "–" : number(sigma * signal, 4));
-  show("signal", end ? "–" : number(signal, 4));
+  const solved = !end && signal > 0; // without any signal left x̂₀ is no quotient
+  show("noise", solved ? number(sigma * signal, 4) : "–");
+  show("signal", solved ? number(signal, 4) : "–");
 }
 
 function draw() {

@@ -1,7 +1,7 @@
 """The "Denoise" tab: one run as a film, two runs side by side, guidance taken apart, and the two kinds of steps."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +9,14 @@ import gradio as gr
 
 from playground.engine import Engine
 from playground.inside.film import Ending, check, films
-from playground.recipe import Recipe
-from playground.ui.denoise import api as denoise_api
-from playground.ui.denoise.film import Lines
-from playground.ui.denoise.form import Form
+from playground.refusal import Refusal
+from playground.ui.denoise import api
+from playground.ui.denoise.form import Form, Reading
+from playground.ui.denoise.lines import Lines
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.files import FILES
-from playground.ui.shared.html import first_line
-from playground.ui.shared.latest import Latest
-from playground.ui.shared.shipped import examples
+from playground.ui.shared.latest import Latest, Update
+from playground.ui.shared.shipped import start_recipe
 
 HERE = Path(__file__).parent
 SKELETON: str = (HERE / "tab.html").read_text("utf-8")  # a template without placeholders: no text can enter it
@@ -34,19 +33,11 @@ SAY = (
 )
 
 
-def start_recipe(engine: Engine) -> Recipe:
-    """The recipe of the page's first view, for the model that is loaded."""
-    base = examples()[0].sweep.base
-    if engine.model.name == base.model:
-        return base
-    return base.replace(model=engine.model.name, width=engine.model.default_side, height=engine.model.default_side)
-
-
 def build(engine: Engine) -> None:
     """Builds the tab and its endpoint; to be called inside `with gr.Tab("Denoise"):` of a gr.Blocks."""
     with gr.Row(elem_classes="dp-columns"):
         with gr.Column(elem_classes="dp-rail"):
-            form = Form(start_recipe(engine))
+            form = Form(start_recipe(engine.facts), engine.facts)
         with gr.Column(elem_classes="dp-stage"):
             gr.HTML(SAY, elem_classes="dp-say")
             stage = gr.HTML(html_template=SKELETON, js_on_load=SCRIPT, apply_default_css=False, elem_classes="dp-flush")
@@ -65,49 +56,53 @@ def build(engine: Engine) -> None:
 
     latest = Latest()
 
-    def run(request: gr.Request, *values: Any) -> Iterator[list[Any]]:
-        reading = form.read(values)
-        errors = dict(reading.errors)
-        for slot, recipes in (("num_inference_steps", reading.recipes[:1]), ("second", reading.recipes)):
+    def run(given: dict[gr.components.Component, Any], request: gr.Request) -> Iterator[Update]:
+        asked = form.read(given)
+        errors = asked.errors or refused(asked)
+        if errors:
+            yield form.fields.says(errors)
+            return
+        page = request.session_hash or ""
+        yield from latest.show(page, roll(asked, page), asked, {stage: gr.skip()})
+
+    def refused(asked: Reading) -> dict[str, str]:
+        """One sentence, beside run A's steps where that run alone is too much, else beside run B."""
+        for slot, recipes in (("num_inference_steps", asked.recipes[:1]), ("second", asked.recipes)):
             try:
                 check(engine, recipes)
-            except ValueError as error:
-                errors[slot] = str(error)
-                break
-        if errors:
-            yield [*form.error_html(errors), gr.skip(), *unsaved]
-            return
-        asked = reading.recipes, reading.varied
-        yield from latest.show(request.session_hash, roll(*asked), asked, len(outputs))
+            except Refusal as refusal:
+                return {slot: str(refusal)}
+        return {}
 
-    def roll(recipes: Sequence[Recipe], varied: str | None) -> Iterator[list[Any]]:
-        lines = Lines(engine, recipes, varied)
-        clear = [gr.DownloadButton(value=None, interactive=False)] * len(downloads)
-        yield [*form.error_html({}), lines.text, *clear]
-        rest, updated = [gr.skip()] * len(form.errors), 0.0
+    def roll(asked: Reading, page: str) -> Iterator[Update]:
+        lines = Lines(engine.facts, asked.recipes, asked.varied)
+        clear = gr.DownloadButton(value=None, interactive=False)
+        yield form.fields.says({}) | {stage: lines.text} | dict.fromkeys(downloads, clear)
+        updated = 0.0
         try:
-            for i, shot in films(engine, recipes):
+            for i, shot in films(engine, asked.recipes, page):
                 due = isinstance(shot, Ending) or time.perf_counter() - updated > UPDATE_SECONDS
                 if lines.take(i, shot) and due:
                     updated = time.perf_counter()
-                    yield [*rest, lines.text, *unsaved]
-        except (FloatingPointError, RuntimeError) as problem:
-            failed = form.error_html({"second" if varied else "guidance_scale": first_line(problem)})
-            yield [*failed, lines.text, *unsaved]
+                    yield {stage: lines.text}
+        except Refusal as refusal:
+            slot = "second" if asked.varied else "guidance_scale"
+            yield form.fields.says({slot: str(refusal)}) | {stage: lines.text}
             return
         saved = [FILES.path(data, name) for name, data in lines.files().items()]
-        yield [*rest, lines.text, *(gr.DownloadButton(value=path, interactive=True) for path in saved)]
+        ready = [gr.DownloadButton(value=path, interactive=True) for path in saved]
+        yield {stage: lines.text} | dict(zip(downloads, ready, strict=True))
 
-    unsaved = [gr.skip()] * len(downloads)
-    outputs = [*form.errors.values(), stage, *downloads]
+    outputs = [*form.fields.errors.values(), stage, *downloads]
     # nobody pays for a film before this tab is looked at; then it is computed here and now, from the form's recipe
     stage.opened(run, form.inputs, outputs, **ENGINE, **PRIVATE)
     form.beside.change(form.show_second, form.beside, list(form.seconds.values()), queue=False, **PRIVATE)
-    presses = [form.run.click, form.fields["prompt"].submit, form.fields["negative_prompt"].submit]
+    texts = [form.fields.components[name] for name in ("prompt", "negative_prompt")]
+    presses = [form.run.click, *(text.submit for text in texts)]
     gr.on(presses, run, form.inputs, outputs, trigger_mode="multiple", **ENGINE, **PRIVATE)
 
     def stop(request: gr.Request) -> None:
         latest.stop(request.session_hash)
 
     form.stop.click(stop, None, None, queue=False, **PRIVATE)
-    denoise_api.build(engine)
+    api.build(engine)

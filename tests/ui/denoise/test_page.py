@@ -14,10 +14,11 @@ from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from playground import Recipe
-from playground.engine import Engine
-from playground.inside.film import levels
+from playground.engine import LocalEngine
+from playground.schedule import levels
 from playground.store import from_png
 from playground.ui.denoise import tab as denoise
+from playground.ui.shared.shipped import start_recipe
 from tests.conftest import one_tab, opened_tab
 
 STEPS = 6  # a short film, so that the tests are quick
@@ -25,10 +26,10 @@ DONE = '.dpd[data-runs="1"][data-state="done"]'
 
 
 @pytest.fixture(scope="module")
-def address(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(engine: LocalEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
-        start = denoise.start_recipe(engine).replace(num_inference_steps=STEPS)
-        patch.setattr(denoise, "start_recipe", lambda engine: start)
+        start = start_recipe(engine.facts).replace(num_inference_steps=STEPS)
+        patch.setattr(denoise, "start_recipe", lambda facts: start)
         with one_tab("Denoise", lambda: denoise.build(engine), tmp_path_factory.mktemp("gradio")) as url:
             yield url
 
@@ -74,11 +75,11 @@ def value(text: str) -> float:
 # the endpoint
 
 
-def test_the_endpoint_gives_every_step_and_the_picture(client: Client, engine: Engine) -> None:
+def test_the_endpoint_gives_every_step_and_the_picture(client: Client, engine: LocalEngine) -> None:
     recipe = Recipe(prompt="red apple, blue background", sampler="euler_a", num_inference_steps=4, seed=3)
     files, told = client.predict(recipe.to_dict(), api_name="/denoise")
     assert len(files) == 5 and [step["k"] for step in told["steps"]] == [0, 1, 2, 3]
-    stands = levels(recipe, engine.model.scheduler_config)
+    stands = levels(recipe, engine.facts.schedule)
     assert [step["sigma"] for step in told["steps"]] == pytest.approx([level.sigma for level in stands[:-1]])
     assert told["steps"][0]["t"] == 999 and told["end"]["sigma"] == 0 and told["unconditional"] == "used"
     for step in told["steps"]:  # the law of cosines ties the numbers together
@@ -95,6 +96,7 @@ def test_the_endpoint_gives_every_step_and_the_picture(client: Client, engine: E
 
 def test_without_guidance_the_endpoint_says_so(client: Client) -> None:
     _, told = client.predict({"guidance_scale": 1, "num_inference_steps": 2}, api_name="/denoise")
+    assert told["recipe"]["model"] == "pocket" and told["recipe"]["width"] == 128  # those of what runs here
     assert told["unconditional"] == "shown only" and told["steps"][0]["norm_uncond"] > 0
 
 
@@ -128,8 +130,8 @@ def test_the_skeleton_has_no_place_for_text() -> None:
     assert not re.search(r"\$\{|\{\{|`|\\", denoise.SKELETON)
 
 
-def test_the_tab_opens_with_a_film_and_scrubbing_asks_the_server_nothing(opened: Page, engine: Engine) -> None:
-    stands = levels(denoise.start_recipe(engine).replace(num_inference_steps=STEPS), engine.model.scheduler_config)
+def test_the_tab_opens_with_a_film_and_scrubbing_asks_the_server_nothing(opened: Page, engine: LocalEngine) -> None:
+    stands = levels(start_recipe(engine.facts).replace(num_inference_steps=STEPS), engine.facts.schedule)
     scrub(opened, STEPS)
     picture = opened.locator('.dpd-run [data-pic="x0"]')
     final, requests = picture.get_attribute("src"), []
@@ -153,8 +155,8 @@ def test_the_tab_opens_with_a_film_and_scrubbing_asks_the_server_nothing(opened:
     assert requests == []
 
 
-def test_the_last_picture_is_the_engines(opened: Page, engine: Engine) -> None:
-    recipe = denoise.start_recipe(engine).replace(num_inference_steps=STEPS)
+def test_the_last_picture_is_the_engines(opened: Page, engine: LocalEngine) -> None:
+    recipe = start_recipe(engine.facts).replace(num_inference_steps=STEPS)
     scrub(opened, STEPS)
     url = opened.locator('.dpd-run [data-pic="x0"]').get_attribute("src")
     with opened.expect_download() as caught:
@@ -165,15 +167,15 @@ def test_the_last_picture_is_the_engines(opened: Page, engine: Engine) -> None:
     assert np.abs(picture - np.asarray(engine.render(recipe).image).astype(int)).max() <= 2
 
 
-def test_two_runs_are_locked_by_their_share_and_each_shows_its_own_t(page: Page, engine: Engine) -> None:
+def test_two_runs_are_locked_by_their_share_and_each_shows_its_own_t(page: Page, engine: LocalEngine) -> None:
     page.get_by_role("radio", name="Steps").check()
     page.get_by_label("Steps of run B").fill("3")
     page.get_by_role("button", name="Denoise", exact=True).click()
     done(page, 2)
     scrub(page, 4)
-    recipe = denoise.start_recipe(engine)
+    recipe = start_recipe(engine.facts)
     for run, steps, k in ((0, STEPS, 4), (1, 3, 2)):
-        stands = levels(recipe.replace(num_inference_steps=steps), engine.model.scheduler_config)
+        stands = levels(recipe.replace(num_inference_steps=steps), engine.facts.schedule)
         assert shown(page, "where", run) == f"After {k} of {steps} steps"
         assert value(shown(page, "t", run)) == stands[k].t
     assert page.locator(".dpd-title").all_inner_texts() == [f"A · Steps {STEPS}", "B · Steps 3"]
@@ -206,8 +208,8 @@ def test_without_guidance_the_page_says_that_there_is_no_unconditional_pass(page
     done(page)
 
 
-def test_the_ruler_draws_both_lists_and_says_where_the_run_stands(opened: Page, engine: Engine) -> None:
-    recipe, schedule = denoise.start_recipe(engine).replace(num_inference_steps=STEPS), engine.model.scheduler_config
+def test_the_ruler_draws_both_lists_and_says_where_the_run_stands(opened: Page, engine: LocalEngine) -> None:
+    recipe, schedule = start_recipe(engine.facts).replace(num_inference_steps=STEPS), engine.facts.schedule
     opened.get_by_role("slider", name="Step inside the run").evaluate(
         "s => { s.value = 2; s.dispatchEvent(new Event('input')) }"
     )
