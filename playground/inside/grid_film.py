@@ -11,20 +11,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from playground.engine import Engine, Step
-from playground.inside.on_device import on_device
+from playground.engine import Decode, Engine, Event, Keep, Step
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 
 MOST_FRAMES = 40  # of one cell; longer runs keep every n-th call, and always the last
+MOST_BY_VAE = 10  # of one cell of a model whose VAE must draw them, for want of a quick decoder
 MOST_BYTES = 128 * 2**20  # of all films kept in memory; the least recently used go first
 SHARES = 41  # points of the distance curve
 LONGEST_SIDE = 128  # pixels of a frame
+FRAMES_PER_DECODE = 16  # of the quick decoder; a VAE draws one at a time
 
 
-def kept_calls(of: int) -> list[int]:
+def kept_calls(of: int, most: int = MOST_FRAMES) -> list[int]:
     """The calls (1 … of) whose frames are kept, evenly spread, the last one always."""
-    n = min(of, MOST_FRAMES)
+    n = min(of, most)
     return sorted({math.ceil((i + 1) * of / n) for i in range(n)})
 
 
@@ -35,8 +36,8 @@ class CellFilm:
     calls: list[int]
     of: int
     timesteps: list[float]  # that the network was told at these calls
-    seen: Tensor  # (F, 4, h, w) fp16: x_t on the variance-preserving scale
-    x0: Tensor  # (F, 4, h, w) fp16: x̂₀
+    seen: Tensor  # (F, C, h, w) fp16: x_t on the variance-preserving scale
+    x0: Tensor  # (F, C, h, w) fp16: x̂₀
 
     @property
     def bytes(self) -> int:
@@ -52,6 +53,7 @@ class Films:
 
     def __init__(self, engine: Engine, most_bytes: int = MOST_BYTES) -> None:
         self._engine, self._most, self._lock = engine, most_bytes, threading.Lock()
+        self.most_frames = MOST_FRAMES if engine.facts.quick_previews else MOST_BY_VAE
         self._films: OrderedDict[str, CellFilm] = OrderedDict()
 
     def get(self, recipe: Recipe) -> CellFilm | None:
@@ -61,15 +63,10 @@ class Films:
             return film
 
     def recorder(self, recipes: Sequence[Recipe]) -> "Recorder":
-        """Takes the Step events of a run over these recipes."""
+        """Takes the events of a run over these recipes that keeps latents."""
         return Recorder(self, recipes)
 
-    def keep(self, recipe: Recipe, steps: dict[int, Tensor], of: int) -> None:
-        """`steps`: call -> (2, 4, h, w)."""
-        calls = sorted(steps)
-        both = torch.stack([steps[call] for call in calls])
-        times = _timesteps(recipe, self._engine)
-        film = CellFilm(calls, of, [times[call - 1] for call in calls], both[:, 0], both[:, 1])
+    def keep(self, recipe: Recipe, film: CellFilm) -> None:
         with self._lock:
             self._films[recipe.digest()] = film
             while sum(f.bytes for f in self._films.values()) > self._most and len(self._films) > 1:
@@ -80,7 +77,7 @@ class Films:
         missing = [recipe for recipe in recipes if self.get(recipe) is None]
         recorder, done = self.recorder(missing), 0
         total = sum(SAMPLERS[recipe.sampler].calls(recipe.num_inference_steps) for recipe in missing)
-        for event in self._engine.run(missing, previews=False, latents=True):
+        for event in self._engine.run(missing, previews=False, keep=Keep(latents=True)):
             recorder.take(event)
             if isinstance(event, Step):
                 done += 1
@@ -92,33 +89,37 @@ class Recorder:
 
     def __init__(self, films: Films, recipes: Sequence[Recipe]) -> None:
         self._films, self._recipes = films, recipes
-        self._steps: dict[int, dict[int, Tensor]] = {}
+        self._steps: dict[int, list[tuple[Step, Tensor, Tensor]]] = {}  # by cell: what came, x_t and x̂₀ in fp16
 
-    def take(self, event: object) -> None:
-        if not isinstance(event, Step) or event.latents is None:
+    def take(self, event: Event) -> None:
+        if not isinstance(event, Step) or event.kept is None:
             return
-        steps = self._steps.setdefault(event.cell, {})
-        if event.k in kept_calls(event.of):
-            steps[event.k] = event.latents
+        steps, calls = self._steps.setdefault(event.cell, []), kept_calls(event.of, self._films.most_frames)
+        if event.k in calls:
+            steps.append((event, event.kept.x_t.half(), event.kept.x0.half()))
         if event.k == event.of:
-            if len(steps) == len(kept_calls(event.of)):  # not where this visitor joined somebody else's run half-way
-                self._films.keep(self._recipes[event.cell], steps, event.of)
+            if len(steps) == len(calls):  # not where this visitor joined somebody else's run half-way
+                said, seen, x0 = zip(*steps, strict=True)
+                film = CellFilm(calls, event.of, [step.t for step in said], torch.cat(seen), torch.cat(x0))
+                self._films.keep(self._recipes[event.cell], film)
             del self._steps[event.cell]
 
 
-@on_device()
-def strips(engine: Engine, several: Sequence[Tensor]) -> list[Image.Image]:
-    """each (F, 4, h, w) -> a `strip` of each"""
-    return [strip(engine, latents) for latents in several]
+def strips(engine: Engine, several: Sequence[Tensor]) -> Iterator[tuple[int, Image.Image]]:
+    """Each (F, C, h, w) -> its place among them, and F quick pictures side by side, at most 128 pixels high; as they
+    come."""
+    size = FRAMES_PER_DECODE if engine.facts.quick_previews else 1
+    parts = [(i, part.float()) for i, latents in enumerate(several) for part in latents.split(size)]
+    drawn: list[dict[int, list[Image.Image]]] = [{} for _ in several]  # by part
+    for answer in engine.ask([Decode(part, quick=True) for _, part in parts]):
+        i = parts[answer.cell][0]
+        drawn[i][answer.cell] = answer.value
+        frames = [frame for part in sorted(drawn[i]) for frame in drawn[i][part]]
+        if len(frames) == len(several[i]):
+            yield i, _side_by_side(frames)
 
 
-@on_device()
-def strip(engine: Engine, latents: Tensor) -> Image.Image:
-    """(F, 4, h, w) -> F quick pictures side by side, at most 128 pixels high"""
-    frames: list[Image.Image] = []
-    for part in latents.split(16):
-        with engine.between_ticks() as model:
-            frames += model.preview(part.float().to(model.device))
+def _side_by_side(frames: list[Image.Image]) -> Image.Image:
     scale = min(1.0, LONGEST_SIDE / max(frames[0].size))
     size = tuple(max(1, round(side * scale)) for side in frames[0].size)
     whole = Image.new("RGB", (size[0] * len(frames), size[1]))
@@ -138,9 +139,3 @@ def apart(films: Sequence[CellFilm]) -> pd.DataFrame:
         spread = (x0 - x0.mean(0)).square().mean() * 2 * len(films) / (len(films) - 1)
         rows.append({"share": 100 * share, "distance": spread.sqrt().item()})
     return pd.DataFrame(rows)
-
-
-def _timesteps(recipe: Recipe, engine: Engine) -> list[float]:
-    scheduler = SAMPLERS[recipe.sampler].make(engine.model.scheduler_config)
-    scheduler.set_timesteps(recipe.num_inference_steps)
-    return [float(t) for t in scheduler.timesteps]

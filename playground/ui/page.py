@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from playground.engine import Engine
+from playground.models import Facts
 from playground.store import Store
 from playground.ui import theme
 from playground.ui.add_noise import tab as add_noise
@@ -15,16 +16,16 @@ from playground.ui.denoise import tab as denoise
 from playground.ui.inside import tab as inside
 from playground.ui.predict_noise import tab as predict_noise
 from playground.ui.shared.endpoint import THREADS
+from playground.ui.shared.shipped import SHIPPED
 
 LARGEST_UPLOAD = "8mb"
-PRECISIONS = {"torch.float32": "fp32", "torch.float16": "fp16", "torch.bfloat16": "bf16"}
 SESSIONS = 256  # pages whose values the server remembers, about a megabyte each; the latest used stay
 QUEUE = 64  # visitors' requests waiting at once, over all events
 
 
 def build_page(engine: Engine, store: Store) -> gr.Blocks:
     with gr.Blocks(title="Diffusion playground", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
-        gr.HTML(_head(engine))
+        gr.HTML(_head(engine.facts))
         with gr.Tab("Compare"):
             compare.build(page, engine, store)
         with gr.Tab("Add noise"):
@@ -55,11 +56,7 @@ def launch_options() -> dict[str, Any]:
     }
 
 
-def _head(engine: Engine) -> str:
-    model = engine.model
-    precision = PRECISIONS.get(str(model.dtype), str(model.dtype))
-    if len(model.unets) > 1:
-        precision += f", fp32 for t ≥ {model.exact_from:g}"
-    runs = f"{model.device.type.upper()} {precision}"
-    facts = f"{model.name.capitalize()} · {model.parameters / 1e6:.1f} M parameters · {runs}"
-    return f'<header class="dp-head"><h1>Diffusion playground</h1><p>{escape(facts)}</p></header>'
+def _head(facts: Facts) -> str:
+    name = facts.name.capitalize() if facts.name == SHIPPED else f"{facts.name} · {facts.family}"
+    parts = f"{name} · {facts.parameters / 1e6:.1f} M parameters · {facts.device.upper()} {facts.precision}"
+    return f'<header class="dp-head"><h1>Diffusion playground</h1><p>{escape(parts)}</p></header>'

@@ -54,7 +54,7 @@ WORK = {
     "noised_film": lambda engine, x0, picture: latent_noise.noised_film(
         engine, picture, 3, alphas_cumprod(engine.facts.schedule), [0, 500]
     ),
-    "strips": lambda engine, x0, picture: grid_film.strips(engine, [x0.half(), x0.half()]),
+    "strips": lambda engine, x0, picture: list(grid_film.strips(engine, [x0.half(), x0.half()])),
 }
 LOANS = dict.fromkeys(WORK, 1) | {"walk": 2, "round_trip": 2, "noised_film": 2}
 

@@ -5,14 +5,14 @@ import pytest
 import torch
 
 from playground import Recipe
-from playground.engine import Engine, Step
+from playground.engine import Kept, LocalEngine, Step
 from playground.engine.trajectory import Trajectory
-from playground.inside.grid_film import MOST_FRAMES, CellFilm, Films, apart, kept_calls, strip
+from playground.inside.grid_film import MOST_FRAMES, CellFilm, Films, apart, kept_calls, strips
 
 BASE = Recipe(prompt="red apple, blue background", num_inference_steps=5, seed=4)
 
 
-def recorded(engine: Engine, *recipes: Recipe) -> list[CellFilm]:
+def recorded(engine: LocalEngine, *recipes: Recipe) -> list[CellFilm]:
     films = Films(engine)
     for _ in films.record(recipes):
         pass
@@ -27,28 +27,26 @@ def test_long_runs_keep_evenly_spread_calls_and_always_the_last(of: int) -> None
     assert len(gaps) == 0 or gaps.max() - gaps.min() <= 1
 
 
-def test_frames_are_what_the_network_saw_and_the_x0_that_followed(engine: Engine) -> None:
+def test_frames_are_what_the_network_saw_and_the_x0_that_followed(engine: LocalEngine) -> None:
     film = recorded(engine, BASE, BASE.replace(sampler="euler", seed=1))[1]
-    own = Trajectory(BASE.replace(sampler="euler", seed=1), engine.model)
+    model, own = engine.model, Trajectory(BASE.replace(sampler="euler", seed=1), engine.model)
     for i in range(own.of):
         assert film.timesteps[i] == pytest.approx(float(own.timestep))
         seen = own.model_input()
-        with engine.between_ticks() as model:
-            t = own.timestep.to(torch.float32).expand(1)
-            outputs = [model.predict(seen, t, model.encode(text)) for text in own.texts()]
-        own.advance(outputs)
+        t = own.timestep.to(torch.float32).expand(1)
+        own.advance([model.predict(seen, t, [model.encode(text)]) for text in own.texts()])
         assert torch.allclose(film.seen[i].float(), seen[0], atol=5e-3)
         assert torch.allclose(film.x0[i].float(), own.x0[0], atol=3e-2)  # fp16, and batch-mates' rounding
     assert film.calls == [1, 2, 3, 4, 5]
 
 
-def test_a_film_in_memory_is_not_run_again(engine: Engine) -> None:
+def test_a_film_in_memory_is_not_run_again(engine: LocalEngine) -> None:
     films = Films(engine)
     assert list(films.record([BASE]))[-1] == (5, 5)
     assert list(films.record([BASE])) == []
 
 
-def test_memory_is_bounded_and_the_least_recently_seen_goes_first(engine: Engine) -> None:
+def test_memory_is_bounded_and_the_least_recently_seen_goes_first(engine: LocalEngine) -> None:
     films = Films(engine, most_bytes=3 * recorded(engine, BASE)[0].bytes)
     recipes = [BASE.replace(seed=s) for s in range(4)]
     for recipe in recipes[:3]:
@@ -58,17 +56,18 @@ def test_memory_is_bounded_and_the_least_recently_seen_goes_first(engine: Engine
     assert [films.get(r) is not None for r in recipes] == [True, False, True, True]
 
 
-def test_joining_half_way_keeps_no_film_with_a_missing_beginning(engine: Engine) -> None:
+def test_joining_half_way_keeps_no_film_with_a_missing_beginning(engine: LocalEngine) -> None:
     films = Films(engine)
     recorder = films.recorder([BASE])
     for k in (3, 4, 5):
-        recorder.take(Step(0, k, 5, None, torch.zeros(2, 4, 16, 16, dtype=torch.float16)))
+        recorder.take(Step(0, k, 5, None, kept=Kept(torch.zeros(1, 4, 16, 16), torch.zeros(1, 4, 16, 16))))
     assert films.get(BASE) is None
 
 
-def test_the_strip_is_the_quick_decoders_pictures_in_order(engine: Engine) -> None:
+def test_the_strip_is_the_quick_decoders_pictures_in_order(engine: LocalEngine) -> None:
     film = recorded(engine, BASE)[0]
-    whole = strip(engine, film.x0)
+    ((place, whole),) = strips(engine, [film.x0])
+    assert place == 0
     assert whole.width == 5 * whole.height
     single = engine.model.preview(film.x0[3:4].float())[0]
     cut = whole.crop((3 * whole.height, 0, 4 * whole.height, whole.height))
@@ -86,7 +85,7 @@ def test_the_curve_is_the_mean_over_pairs() -> None:
     assert last["share"] == pytest.approx(100) and last["distance"] == pytest.approx(float(sum(pairs) / 3) ** 0.5)
 
 
-def test_the_same_seed_begins_close_and_parts(engine: Engine) -> None:
+def test_the_same_seed_begins_close_and_parts(engine: LocalEngine) -> None:
     """What the curve is for: one noise, several guidance scales."""
     films = recorded(engine, *[BASE.replace(guidance_scale=g, num_inference_steps=12) for g in (2, 5, 9)])
     assert all(torch.equal(film.seen[0], films[0].seen[0]) for film in films)

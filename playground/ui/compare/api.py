@@ -21,8 +21,11 @@ def build(engine: Engine, store: Store) -> None:
     """Register `/render_grid`; it has no visible part."""
 
     def render_grid(sweep: dict[str, Any]) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:
-        """Render a sweep: {"base": {…recipe…}, "axes": {"field": [values]}} -> PNG files and one row per cell."""
-        cells = Sweep.from_dict(sweep).recipes()
+        """Render a sweep: {"base": {…recipe…}, "axes": {"field": [values]}} -> PNG files and one row per cell.
+
+        Model, width and height may be left out of the base: they are this playground's own.
+        """
+        cells = Sweep.from_dict(sweep, engine.facts.recipe).recipes()
         check_cost(engine, store, cells)
         yield from _rendered(cells)
 

@@ -15,13 +15,14 @@ from PIL import Image
 from playground.engine import Engine
 from playground.inside.grid_film import CellFilm, Films, apart, strips
 from playground.recipe import Recipe
+from playground.refusal import Refusal
 from playground.render import missing
 from playground.store import Store
 from playground.sweep import Sweep
 from playground.ui.compare.grid import Grid
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.files import FILES
-from playground.ui.shared.latest import Latest
+from playground.ui.shared.latest import Latest, Update
 
 HERE = Path(__file__).parent
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -36,7 +37,7 @@ class Asked:
 
     what: str  # GRID or FILM
     sweep: Sweep
-    view: Grid | None = field(default=None, compare=False)  # as far as it has grown
+    grid: Grid | None = field(default=None, compare=False)  # as far as it has grown
 
 
 class GridFilm:
@@ -58,48 +59,58 @@ class GridFilm:
         )
         self.outputs = [self.ask, self.bar, self.curve]
 
-    def clear(self, ready: bool) -> list[Any]:
+    def clear(self, ready: bool) -> Update:
         """`ready`: a finished grid stands above, whose runs can be stepped through."""
-        return [gr.update(visible=ready), "", gr.update(value=EMPTY, visible=False)]
+        return {
+            self.ask: gr.update(visible=ready),
+            self.bar: "",
+            self.curve: gr.update(value=EMPTY, visible=False),
+        }
 
     def wire(self, engine: Engine, store: Store, films: Films, shown_sweep: gr.State, latest: Latest) -> None:
         """`latest` is that of the grid above, so that Stop ends this too and another grid is not written over."""
+        nothing: Update = {self.bar: gr.skip()}
 
-        def show(request: gr.Request, shown: dict[str, Any] | None) -> Iterator[list[Any]]:
+        def show(request: gr.Request, shown: dict[str, Any] | None) -> Iterator[Update]:
             if shown is None:  # forgotten by the server, after hours without a word from the page
-                yield [gr.skip(), _paragraph("Run the grid again; then its steps can be shown."), gr.skip()]
+                yield {self.bar: _paragraph("Run the grid again; then its steps can be shown.")}
                 return
             sweep = Sweep.from_dict(shown)
             updates = collect(sweep.recipes())
-            yield from latest.show(request.session_hash, updates, Asked(FILM, sweep), len(self.outputs))
+            yield from latest.show(request.session_hash, updates, Asked(FILM, sweep), nothing)
 
-        def collect(recipes: list[Recipe]) -> Iterator[list[Any]]:
-            yield [gr.update(visible=False), _paragraph("Collecting the steps …"), gr.skip()]
+        def collect(recipes: list[Recipe]) -> Iterator[Update]:
+            yield {self.ask: gr.update(visible=False), self.bar: _paragraph("Collecting the steps …")}
             unfinished = missing(engine, store, recipes)
-            for done, total in films.record([recipe for recipe in recipes if recipe not in unfinished]):
-                if done % 8 == 0:
-                    yield [
-                        gr.skip(),
-                        _paragraph(f"Running kept cells once more for their steps: {done} of {total}"),
-                    ] + [gr.skip()]
-            found = [films.get(recipe) for recipe in recipes]
-            if not any(found):
-                yield [
-                    gr.update(visible=True),
-                    _paragraph("There are no steps to show; run the grid again."),
-                    gr.skip(),
-                ]
+            try:
+                for done, total in films.record([recipe for recipe in recipes if recipe not in unfinished]):
+                    if done % 8 == 0:
+                        text = f"Running kept cells once more for their steps: {done} of {total}"
+                        yield {self.bar: _paragraph(text)}
+                found = [films.get(recipe) for recipe in recipes]
+                if not any(found):
+                    raise Refusal("There are no steps to show; run the grid again.")
+                drawn: dict[int, Image.Image] = {}
+                for place, strip in strips(engine, [x for film in found if film for x in (film.x0, film.seen)]):
+                    drawn[place] = strip
+                    yield nothing  # where Stop can end it
+            except Refusal as refusal:
+                yield {self.ask: gr.update(visible=True), self.bar: _paragraph(str(refusal))}
                 return
-            yield [gr.skip(), bar(engine, recipes, found), curve(found)]
+            pictures = [drawn[place] for place in sorted(drawn)]
+            by = "the quick decoder" if engine.facts.quick_previews else "the VAE"
+            yield {self.bar: bar(recipes, found, pictures, by), self.curve: curve(found)}
 
         self.ask.click(show, shown_sweep, self.outputs, trigger_mode="multiple", **ENGINE, **QUIET)
 
 
-def bar(engine: Engine, recipes: list[Recipe], films: list[CellFilm | None]) -> str:
-    """The scrubber's HTML; what the script needs is in its data, as numbers and addresses of picture strips."""
-    found = [film for film in films if film]
-    pictures = iter(strips(engine, [latents for film in found for latents in (film.x0, film.seen)]))
-    cells = [None if film is None else _cell(film, next(pictures), next(pictures)) for film in films]
+def bar(recipes: list[Recipe], films: list[CellFilm | None], pictures: list[Image.Image], by: str) -> str:
+    """The scrubber's HTML; what the script needs is in its data, as numbers and addresses of picture strips.
+
+    `pictures` are two strips, x̂₀ and x_t, for each film that is there; `by` is what drew them.
+    """
+    found, strip = [film for film in films if film], iter(pictures)
+    cells = [None if film is None else _cell(film, next(strip), next(strip)) for film in films]
     most = max(len(film.calls) for film in found)
     calls = {recipe.num_inference_steps for recipe in recipes}
     note = (
@@ -115,7 +126,7 @@ def bar(engine: Engine, recipes: list[Recipe], films: list[CellFilm | None]) -> 
         '<fieldset><legend class="dp-hidden">What to show</legend>'
         '<label><input type="radio" name="dp-view" value="x0" checked> predicted x̂₀</label>'
         '<label><input type="radio" name="dp-view" value="xt"> noisy x_t</label></fieldset>'
-        f"<p>{note} Drawn by the quick decoder; the last position is the finished picture. Below: how far the cells "
+        f"<p>{note} Drawn by {by}; the last position is the finished picture. Below: how far the cells "
         "are apart, the root mean square difference of two cells' x̂₀ per latent value, over all pairs.</p></div>"
     )
 

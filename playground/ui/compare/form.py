@@ -1,149 +1,110 @@
 """The asking side of "Compare": components, and the way between their values and a sweep."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 import gradio as gr
 
+from playground.models import Facts
 from playground.recipe import check_known_loras
-from playground.samplers import SAMPLERS
-from playground.sweep import LORA_PREFIX, Sweep, lora_of
-from playground.ui.compare.reading import (
-    BASE_FIELDS,
-    LINE_AXES,
-    LORAS,
-    VALUES,
-    Reading,
-    is_number,
-    key_of,
-    read_form,
-    typed_values,
-)
-from playground.ui.shared.shipped import examples
-from playground.ui.shared.words import AXES, HELP, LORA_WEIGHT, lora_help
+from playground.sweep import Sweep, lora_of
+from playground.ui.compare.opening import first_values
+from playground.ui.compare.reading import LORAS, VALUES, Reading, is_number, key_of, read_form, typed_values
+from playground.ui.shared.fields import HELP, TEXTS, Fields, choices
+from playground.ui.shared.words import AXES, LORA_WEIGHT, lora_help
 
-FIRST_WEIGHTS = [0.0, 0.5, 1.0]  # of a LoRA, in the editor before anybody has typed
+Given = Mapping[gr.components.Component, Any]
 
 
 class Form:
-    """`loras` are the names that the model knows; without any, nothing about LoRAs is shown."""
+    """Opens with this sweep. Where the model has no LoRAs, nothing about them is shown."""
 
-    def __init__(self, start: Sweep, loras: Sequence[str] = ()) -> None:
-        self.base, self.loras = start.base, tuple(loras)
-        self.fields: dict[str, gr.components.Component] = {}
-        self.errors: dict[str, gr.HTML] = {}
+    def __init__(self, start: Sweep, facts: Facts) -> None:
+        self._loras, self._samplers = tuple(facts.loras), facts.samplers
         axis = next(iter(start.axes))
-        self._text("prompt", "Prompt", start.base.prompt)
-        self._text("negative_prompt", "Negative prompt", start.base.negative_prompt)
-        axes = [key for key in AXES if loras or key != LORA_WEIGHT]
+        self.fields = Fields(start.base, facts)
+        self.fields.add("prompt", help=f"{HELP['prompt']} Enter runs the grid.")
+        self.fields.add("negative_prompt")
+        axes = [key for key in AXES if self._loras or key != LORA_WEIGHT]
         self.axis = gr.Radio([(AXES[key].label, key) for key in axes], value=key_of(axis), label="Vary", elem_id="vary")
-        # by the name under which `read` finds each value
-        self._named: dict[str, gr.components.Component] = {"axis": self.axis}
-        if loras:
-            self._named["lora"] = gr.Dropdown(
-                list(loras),
-                value=lora_of(axis) or loras[0],
+        self._lora = None
+        if self._loras:
+            varied = lora_of(axis)
+            self._lora = gr.Dropdown(
+                list(self._loras),
+                value=varied or self._loras[0],
                 label="LoRA",
-                visible=lora_of(axis) is not None,
+                visible=varied is not None,
                 elem_id="vary-lora",
             )
-        self.editors = {key: self._editor(key, start, shown=key == key_of(axis)) for key in axes}
-        self._error(VALUES)
+        values = first_values(facts) | {key_of(axis): start.axes[axis]}
+        self.editors = {key: self._editor(key, values[key], shown=key == key_of(axis)) for key in axes}
+        self.fields.slot(VALUES)
+        self._weights: dict[str, gr.Number] = {}
         with gr.Accordion("Everything else", open=False):
-            self._everything_else(start)
+            for name in ("sampler", "num_inference_steps", "guidance_scale"):
+                self.fields.add(name)
+            if self._loras:
+                self._add_weights(dict(start.base.loras))
+            self.fields.add("seed", help=f"{HELP['seed']} One seed for all cells.")
+            self.new_seed = gr.Button("Draw a new seed", size="sm")
         self.cost = gr.HTML(elem_classes="dp-cost", elem_id="cost")
         with gr.Row():
             self.run = gr.Button("Run", variant="primary", elem_id="run")
             self.stop = gr.Button("Stop", elem_id="stop")
-        self._named |= self.fields | {_id(VALUES, key): editor for key, editor in self.editors.items()}
-        self.inputs = list(self._named.values())
-        self.shown_by_axis = [*([self._named["lora"]] if loras else []), *self.editors.values()]
+        self.shown_by_axis = [*([self._lora] if self._lora else []), *self.editors.values()]
+        self.inputs = [self.axis, *self.shown_by_axis, *self.fields.components.values(), *self._weights.values()]
 
-    def _everything_else(self, start: Sweep) -> None:
-        self.fields["sampler"] = gr.Dropdown(
-            [(s.label, key) for key, s in SAMPLERS.items()],
-            value=start.base.sampler,
-            label="Sampler",
-            info=HELP["sampler"],
-            elem_id="field-sampler",
-        )
-        self._error("sampler")
-        for name, label in (("num_inference_steps", "Steps"), ("guidance_scale", "Guidance scale")):
-            self.fields[name] = gr.Number(
-                getattr(start.base, name), label=label, info=HELP[name], elem_id=_id("field", name)
-            )
-            self._error(name)
-        if self.loras:
-            gr.HTML(f'<p class="dp-quiet">LoRA weights. {escape(lora_help(self.loras))}</p>')
-            weights = dict(start.base.loras)
-            with gr.Row(elem_id="field-loras"):
-                for name in self.loras:
-                    self._named[f"{LORA_PREFIX}{name}"] = gr.Number(
-                        weights.get(name, 0.0), label=name, step=0.1, min_width=90
-                    )
-            self._error(LORAS)
-        self.fields["seed"] = gr.Number(start.base.seed, label="Seed", info=HELP["seed"], elem_id="field-seed")
-        self._error("seed")
-        self.new_seed = gr.Button("Draw a new seed", size="sm")
+    def _add_weights(self, weights: Mapping[str, float]) -> None:
+        gr.HTML(f'<p class="dp-quiet">LoRA weights. {escape(lora_help(self._loras))}</p>')
+        with gr.Row(elem_id="field-loras"):
+            for name in self._loras:
+                self._weights[name] = gr.Number(weights.get(name, 0.0), label=name, step=0.1, min_width=90)
+        self.fields.slot(LORAS)
 
-    def _text(self, name: str, label: str, value: str) -> None:
-        self.fields[name] = gr.Textbox(
-            value, label=label, info=HELP[name], lines=1, max_lines=4, elem_id=_id("field", name)
-        )
-        self._error(name)
-
-    def _error(self, name: str) -> None:
-        self.errors[name] = gr.HTML("", elem_classes="dp-error", elem_id=_id("error", name))
-
-    def _editor(self, key: str, start: Sweep, shown: bool) -> gr.components.Component:
-        sweeps = [start, *(example.sweep for example in examples(self.loras))]
-        known = [values for sweep in sweeps for axis, values in sweep.axes.items() if key_of(axis) == key]
-        typed = typed_values(key, known[0] if known else FIRST_WEIGHTS)
-        shared: dict[str, Any] = {"info": AXES[key].help, "visible": shown, "elem_id": _id(VALUES, key)}
+    def _editor(self, key: str, values: list[Any], shown: bool) -> gr.components.Component:
         label = AXES[key].label
-        shared["label"] = f"Values of {label if key == LORA_WEIGHT else label.lower()}"
+        shared: dict[str, Any] = {
+            "value": typed_values(key, values),
+            "label": f"Values of {label if key == LORA_WEIGHT else label.lower()}",
+            "info": AXES[key].help,
+            "visible": shown,
+            "elem_id": f"{VALUES}-{key.replace('_', '-')}",
+        }
         if is_number(key):
-            return gr.Textbox(typed, lines=1, **shared)
-        if key in LINE_AXES:
-            return gr.Textbox(typed, lines=4, max_lines=8, **shared)
-        return gr.CheckboxGroup([(s.label, key) for key, s in SAMPLERS.items()], value=typed, **shared)
+            return gr.Textbox(lines=1, **shared)
+        if key in TEXTS:
+            return gr.Textbox(lines=4, max_lines=8, **shared)
+        return gr.CheckboxGroup(choices(self._samplers), **shared)
 
-    def show_editor(self, key: str) -> list[Any]:
+    def show_editor(self, key: str) -> dict[gr.components.Component, Any]:
         """What is chosen under "Vary" -> updates of `shown_by_axis`."""
-        shown = [key == LORA_WEIGHT] if self.loras else []
-        return [gr.update(visible=visible) for visible in (*shown, *(key == editor for editor in self.editors))]
+        return self._editors_shown(key) | ({self._lora: gr.update(visible=key == LORA_WEIGHT)} if self._lora else {})
 
-    def read(self, values: tuple[Any, ...]) -> Reading:
-        """The values of `inputs`, in order -> a sweep or errors."""
-        named = dict(zip(self._named, values, strict=True))
-        weights = {name: named[f"{LORA_PREFIX}{name}"] for name in self.loras}
-        return read_form({**named, VALUES: named.get(_id(VALUES, named["axis"] or "")), LORAS: weights}, self.base)
+    def read(self, given: Given) -> Reading:
+        """The values of `inputs` -> a sweep or errors."""
+        values = {name: given[component] for name, component in self.fields.components.items()}
+        values |= {"axis": given[self.axis], "lora": given[self._lora] if self._lora else None}
+        values[LORAS] = {name: given[component] for name, component in self._weights.items()}
+        editor = self.editors.get(values["axis"])
+        return read_form({**values, VALUES: given[editor] if editor else None}, self.fields.start)
 
-    def fill(self, sweep: Sweep) -> list[Any]:
-        """Values for `inputs` that ask for this sweep; the other editors keep theirs.
+    def fill(self, sweep: Sweep) -> dict[gr.components.Component, Any]:
+        """Updates of `inputs` that ask for this sweep; the other editors keep their values.
 
-        Raises ValueError for a sweep with a LoRA that the form does not have.
+        Raises Refusal for a sweep with a LoRA that the form does not have.
         """
         axis, weights = next(iter(sweep.axes)), dict(sweep.base.loras)
         lora, key = lora_of(axis), key_of(axis)
-        check_known_loras([*weights, *([lora] if lora is not None else [])], self.loras)
-        values: dict[str, Any] = {name: getattr(sweep.base, name) for name in BASE_FIELDS}
-        values |= {
-            "axis": key,
-            "lora": gr.update(visible=False) if lora is None else gr.update(value=lora, visible=True),
-        }
-        values |= {_id(VALUES, editor): gr.update(visible=False) for editor in self.editors}
-        values[_id(VALUES, key)] = gr.update(value=typed_values(key, sweep.axes[axis]), visible=True)
-        values |= {f"{LORA_PREFIX}{name}": weights.get(name, 0.0) for name in self.loras}
-        return [values[name] for name in self._named]
+        check_known_loras([*weights, *([lora] if lora is not None else [])], self._loras)
+        updates = {component: getattr(sweep.base, name) for name, component in self.fields.components.items()}
+        updates |= {component: weights.get(name, 0.0) for name, component in self._weights.items()}
+        updates |= {self.axis: key, **self._editors_shown(key)}
+        updates[self.editors[key]] = gr.update(value=typed_values(key, sweep.axes[axis]), visible=True)
+        if self._lora:
+            updates[self._lora] = gr.update(visible=False) if lora is None else gr.update(value=lora, visible=True)
+        return updates
 
-    def error_html(self, reading: Reading) -> list[str]:
-        return [
-            f'<p role="alert">{escape(reading.errors[name], quote=True)}</p>' if name in reading.errors else ""
-            for name in self.errors
-        ]
-
-
-def _id(kind: str, name: str) -> str:
-    return f"{kind}-{name.replace('_', '-')}"
+    def _editors_shown(self, key: str) -> dict[gr.components.Component, Any]:
+        return {editor: gr.update(visible=key == its) for its, editor in self.editors.items()}

@@ -1,18 +1,21 @@
-"""The grid as HTML: one labelled cell per recipe, its picture growing in a frame that never moves.
+"""What a grid shows, as a value: `folded` takes one event into it, `html` draws it.
 
-Everything that a person typed passes `html.escape`; pictures are files in Gradio's cache, written once each.
+One labelled cell per recipe, its picture growing in a frame that never moves. Nothing here changes once it is made, so
+a run and whoever stops it can hold the same grid. Everything that a person typed passes `html.escape`; pictures are
+files in Gradio's cache, written once each.
 """
 
 import base64
 import io
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from html import escape
 from typing import Any
 
 from PIL import Image
 
-from playground.engine import Done, Event, Failed, Step, Waiting
+from playground.engine import Done, Event, Failed, Result, Step, Waiting
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 from playground.store import to_png
@@ -23,7 +26,7 @@ MOST_COLUMNS = 6
 SHORT_LABEL = 60  # characters of a prompt above a cell; the whole of it is in the tooltip and in the opened cell
 
 
-@dataclass
+@dataclass(frozen=True)
 class Cell:
     """One frame of the grid and what it shows at the moment."""
 
@@ -33,66 +36,69 @@ class Cell:
     picture: str = ""  # URL
     progress: float = 0.0  # 0 … 1
     note: str = ""  # under the picture
-    facts: dict[str, Any] = field(default_factory=dict)  # shown when the cell is opened
+    facts: Mapping[str, Any] = field(default_factory=dict)  # shown when the cell is opened
+
+    @property
+    def open(self) -> bool:
+        """Something is still to come."""
+        return self.state in ("waiting", "running")
 
 
+@dataclass(frozen=True)
 class Grid:
-    """Takes the events of a run and gives the HTML of the whole grid."""
+    """All cells of a sweep, and what their run said so far."""
 
-    def __init__(self, sweep: Sweep) -> None:
-        self.sweep = sweep
-        recipes = sweep.recipes()
-        axis = next(iter(sweep.axes))
-        self.cells = [Cell(r, value_label(axis, value_of(r, axis))) for r in recipes]
-        self.computed = self.shared = 0
-        self.others = 0  # visitors who were being served when this run began
-
-    def take(self, event: Event) -> None:
-        if isinstance(event, Waiting):
-            self.others = event.others
-            return
-        cell = self.cells[event.cell]
-        if isinstance(event, Step):
-            cell.state, cell.progress = "running", event.k / event.of
-            cell.note = f"step {event.k} of {event.of}"
-            if event.preview is not None:
-                cell.picture = data_url(event.preview)
-        elif isinstance(event, Done):
-            result = event.result
-            cell.state, cell.progress, cell.picture = "done", 1.0, FILES.url(to_png(result), file_name(result.recipe))
-            cell.note = (
-                f"{result.seconds:.2f} s · {result.evaluations} evaluation{'' if result.evaluations == 1 else 's'}"
-            )
-            if event.stored:
-                cell.note += " · kept"
-            else:
-                self.computed += result.evaluations - result.shared
-                self.shared += result.shared
-            cell.facts = {
-                "seconds": round(result.seconds, 3),
-                "evaluations": result.evaluations,
-                "of them shared": result.shared,
-            }
-        elif isinstance(event, Failed):
-            cell.state, cell.progress, cell.picture, cell.note = "failed", 0.0, "", event.reason
-
-    def stop(self) -> None:
-        """What was not finished says so; what was stays."""
-        for cell in self.cells:
-            if cell.state in ("waiting", "running"):
-                cell.state, cell.note = "stopped", "stopped before it was finished"
+    sweep: Sweep
+    cells: tuple[Cell, ...]
+    computed: int = 0  # evaluations
+    shared: int = 0  # evaluations computed once for several cells
+    others: int = 0  # visitors who were being served when this run began
 
     @property
     def finished(self) -> int:
         return sum(cell.state == "done" for cell in self.cells)
 
-    def html(self) -> str:
-        columns = min(len(self.cells), MOST_COLUMNS)
-        if len(self.cells) > MOST_COLUMNS:  # full rows rather than one long and one short
-            rows = -(-len(self.cells) // MOST_COLUMNS)
-            columns = -(-len(self.cells) // rows)
-        cells = "".join(_cell_html(cell) for cell in self.cells)
-        return f'<div class="dp-grid" style="--columns:{columns}">{cells}</div>'
+
+def empty(sweep: Sweep, note: str = "") -> Grid:
+    """Frames that wait for their pictures, with a note under each."""
+    axis = next(iter(sweep.axes))
+    return Grid(sweep, tuple(Cell(r, value_label(axis, value_of(r, axis)), note=note) for r in sweep.recipes()))
+
+
+def folded(grid: Grid, event: Event) -> Grid:
+    """The grid after this event."""
+    if isinstance(event, Waiting):
+        return replace(grid, others=event.others)
+    if isinstance(event, Step):
+        changes: dict[str, Any] = {"state": "running", "progress": event.k / event.of}
+        changes["note"] = f"step {event.k} of {event.of}"
+        if event.preview is not None:
+            changes["picture"] = data_url(event.preview)
+        return _with_cell(grid, event.cell, **changes)
+    if isinstance(event, Done):
+        grid = _with_cell(grid, event.cell, **_finished(event.result, event.stored))
+        if event.stored:
+            return grid
+        computed = event.result.evaluations - event.result.shared
+        return replace(grid, computed=grid.computed + computed, shared=grid.shared + event.result.shared)
+    if isinstance(event, Failed):
+        return _with_cell(grid, event.cell, state="failed", progress=0.0, picture="", note=event.reason)
+    return grid
+
+
+def stopped(grid: Grid) -> Grid:
+    """What was not finished says so; what was stays."""
+    cells = (replace(c, state="stopped", note="stopped before it was finished") if c.open else c for c in grid.cells)
+    return replace(grid, cells=tuple(cells))
+
+
+def html(grid: Grid) -> str:
+    columns = min(len(grid.cells), MOST_COLUMNS)
+    if len(grid.cells) > MOST_COLUMNS:  # full rows rather than one long and one short
+        rows = -(-len(grid.cells) // MOST_COLUMNS)
+        columns = -(-len(grid.cells) // rows)
+    cells = "".join(_cell_html(cell) for cell in grid.cells)
+    return f'<div class="dp-grid" style="--columns:{columns}">{cells}</div>'
 
 
 def value_label(axis: str, value: Any) -> str:
@@ -108,14 +114,14 @@ def value_label(axis: str, value: Any) -> str:
     return str(value) if value != "" else "none"
 
 
-def file_name(recipe: Recipe) -> str:
-    """What a downloaded picture is called; the same recipe always has the same name."""
-    return f"{recipe.model}-{recipe.seed}-{recipe.digest()[:8]}.png"
-
-
 def lora_label(name: str, weight: float) -> str:
     """ "ink 0.5" """
     return f"{name} " + f"{weight:.15g}".replace("-", "−")
+
+
+def file_name(recipe: Recipe) -> str:
+    """What a downloaded picture is called; the same recipe always has the same name."""
+    return f"{recipe.model}-{recipe.seed}-{recipe.digest()[:8]}.png"
 
 
 def data_url(picture: Image.Image) -> str:
@@ -123,6 +129,27 @@ def data_url(picture: Image.Image) -> str:
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=80)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _with_cell(grid: Grid, i: int, **changes: Any) -> Grid:
+    cells = (*grid.cells[:i], replace(grid.cells[i], **changes), *grid.cells[i + 1 :])
+    return replace(grid, cells=cells)
+
+
+def _finished(result: Result, stored: bool) -> dict[str, Any]:
+    """What a cell shows of its finished picture."""
+    plural = "" if result.evaluations == 1 else "s"
+    return {
+        "state": "done",
+        "progress": 1.0,
+        "picture": FILES.url(to_png(result), file_name(result.recipe)),
+        "note": f"{result.seconds:.2f} s · {result.evaluations} evaluation{plural}" + (" · kept" if stored else ""),
+        "facts": {
+            "seconds": round(result.seconds, 3),
+            "evaluations": result.evaluations,
+            "of them shared": result.shared,
+        },
+    }
 
 
 def _cell_html(cell: Cell) -> str:

@@ -5,13 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from playground.recipe import Recipe
+from playground.refusal import Refusal
 from playground.sweep import AXES, LORA_PREFIX, Sweep, lora_of, parse_lines, parse_numbers, varied
+from playground.ui.shared.fields import LABELS, TEXTS, checked
 from playground.ui.shared.words import LORA_WEIGHT
 
-NUMBER_AXES = ("guidance_scale", "num_inference_steps", "seed")
-LINE_AXES = ("negative_prompt", "prompt")
-BASE_FIELDS = ("prompt", "negative_prompt", "sampler", "num_inference_steps", "guidance_scale", "seed")
-WHOLE_FIELDS = ("num_inference_steps", "seed")
+NUMBERS = ("guidance_scale", "num_inference_steps", "seed", LORA_WEIGHT)  # axes whose values are typed as a list
 VALUES = "values"  # the error slot of the value editor
 LORAS = "loras"  # the error slot of the LoRAs' weights
 FEWEST = 2  # values that make a comparison
@@ -26,46 +25,39 @@ class Reading:
 
 
 def read_form(values: Mapping[str, Any], base: Recipe) -> Reading:
-    """`values` holds the base fields, `axis`, and `values` as the editor of that axis gives them.
+    """`values` holds the fields of a recipe, `axis`, and `values` as the editor of that axis gives them.
 
     Where the model has LoRAs, also `loras`, the weight or None of each, and `lora`, the one that the axis LORA_WEIGHT
-    varies. The base field that is varied is not checked: its value is not used.
+    varies. The field that is varied is not checked: its value is not used.
     """
     axis = values.get("axis")
     if axis == LORA_WEIGHT and values.get("lora"):
         axis = f"{LORA_PREFIX}{values['lora']}"
     elif axis not in AXES:
         return Reading(None, {VALUES: "Choose which LoRA to vary." if axis == LORA_WEIGHT else "Choose what to vary."})
-    errors: dict[str, str] = {}
-    for name in BASE_FIELDS:
-        if name == axis:
-            continue
-        try:
-            base = base.replace(**{name: _plain(name, values.get(name))})
-        except ValueError as error:
-            errors[name] = str(error)
+    base, errors = checked(base, {name: values.get(name) for name in LABELS if name != axis})
     try:
         weights = values.get(LORAS) or {}
         base = base.replace(
             loras={name: weight for name, weight in weights.items() if weight and name != lora_of(axis)}
         )
-    except ValueError as error:
-        errors[LORAS] = str(error)
+    except Refusal as refusal:
+        errors[LORAS] = str(refusal)
     parsed: list[Any] = []
     try:
         parsed = parse_values(axis, values.get(VALUES))
         if len(parsed) < FEWEST:
-            raise ValueError("A comparison needs at least two values.")
+            raise Refusal("A comparison needs at least two values.")
         for value in parsed:
             varied(base, {axis: value})  # where it will stand, so that the sentence can name the value's own problem
-    except ValueError as error:
-        errors[VALUES] = str(error)
+    except Refusal as refusal:
+        errors[VALUES] = str(refusal)
     if errors:
         return Reading(None, errors)
     try:
         return Reading(Sweep(base, {axis: parsed}))
-    except ValueError as error:
-        return Reading(None, {VALUES: str(error)})
+    except Refusal as refusal:
+        return Reading(None, {VALUES: str(refusal)})
 
 
 def key_of(axis: str) -> str:
@@ -75,14 +67,14 @@ def key_of(axis: str) -> str:
 
 def is_number(axis: str) -> bool:
     """True for axes whose values are typed as a list of numbers."""
-    return key_of(axis) in (*NUMBER_AXES, LORA_WEIGHT)
+    return key_of(axis) in NUMBERS
 
 
 def parse_values(axis: str, typed: Any) -> list[Any]:
-    """What the editor of an axis holds -> the values. Raises ValueError with one sentence."""
+    """What the editor of an axis holds -> the values. Raises Refusal with one sentence."""
     if is_number(axis):
         return list(parse_numbers(str(typed or ""), axis))
-    if axis in LINE_AXES:
+    if axis in TEXTS:
         return parse_lines(str(typed or ""), axis)
     return list(typed or [])
 
@@ -91,15 +83,6 @@ def typed_values(axis: str, values: list[Any]) -> Any:
     """The inverse of `parse_values`: what the editor shows for these values."""
     if is_number(axis):
         return ", ".join(f"{v:.15g}" for v in values)
-    if axis in LINE_AXES:
+    if axis in TEXTS:
         return "\n".join(v or "-" for v in values)
     return list(values)
-
-
-def _plain(name: str, value: Any) -> Any:
-    """A number field gives floats, also for whole numbers; everything else stays as it is."""
-    if value is None:
-        return "" if name in LINE_AXES else value
-    if name in WHOLE_FIELDS and isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value

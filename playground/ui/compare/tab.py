@@ -3,26 +3,29 @@
 import random
 import time
 from collections.abc import Iterator
-from copy import deepcopy
+from contextlib import closing
+from dataclasses import replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from playground.engine import Done, Engine, Waiting
-from playground.inside.grid_film import Films, Recorder
+from playground.engine import Done, Engine, Keep, Waiting
+from playground.inside.grid_film import Films
 from playground.recipe import SEED_RANGE
+from playground.refusal import Refusal
 from playground.render import check_cost, missing, render
 from playground.store import Store
 from playground.sweep import Sweep
 from playground.ui.compare.film import GRID, Asked, GridFilm
-from playground.ui.compare.form import Form
-from playground.ui.compare.grid import Grid
+from playground.ui.compare.form import Form, Given
+from playground.ui.compare.grid import Grid, empty, folded, html, stopped
+from playground.ui.compare.opening import examples_for, first_grid, says
 from playground.ui.compare.reading import VALUES, Reading, is_number
 from playground.ui.shared.endpoint import ENGINE
-from playground.ui.shared.latest import Latest
-from playground.ui.shared.shipped import examples, first_view, measured_guidance
+from playground.ui.shared.latest import Latest, Update
+from playground.ui.shared.shipped import SHIPPED, measured_guidance
 from playground.ui.shared.words import words_of
 
 HERE = Path(__file__).parent
@@ -32,95 +35,108 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden
 
 def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
     """Lay out the tab and wire it, inside a `gr.Tab` of the page."""
-    shipped = examples(engine.model.loras.names)
-    start = shipped[0].sweep
+    examples = examples_for(engine.facts, engine.check)
+    start = examples[0].sweep
+    first = first_grid(engine, store, start)
     with gr.Row(elem_classes="dp-columns"):
         with gr.Column(elem_classes="dp-rail"):
-            form = Form(start, engine.model.loras.names)
+            form = Form(start, engine.facts)
         with gr.Column(elem_classes="dp-stage"):
             with gr.Row(elem_classes="dp-examples"):
-                chips = [gr.Button(example.title, size="sm", variant="secondary") for example in shipped]
+                chips = [gr.Button(example.title, size="sm", variant="secondary") for example in examples]
             header = gr.HTML(say(start), elem_classes="dp-say")
-            grid = gr.HTML(
-                first_view(start), js_on_load=(HERE / "grid.js").read_text(encoding="utf-8"), elem_id="compare-grid"
+            cells = gr.HTML(
+                html(first), js_on_load=(HERE / "grid.js").read_text(encoding="utf-8"), elem_id="compare-grid"
             )
-            total = gr.HTML(_earlier(), elem_classes="dp-total", elem_id="total")
+            total = gr.HTML(_paragraph(says(first)), elem_classes="dp-total", elem_id="total")
             film = GridFilm()
     shown_sweep = gr.State(None)  # for the scrubber
     films, latest = Films(engine), Latest()
     film.wire(engine, store, films, shown_sweep, latest)
 
-    def read(values: tuple[Any, ...]) -> Reading:
-        reading = form.read(values)
+    def read(given: Given) -> Reading:
+        reading = form.read(given)
         try:
             if reading.sweep:
                 check_cost(engine, store, reading.sweep.recipes())
-        except ValueError as error:
-            return Reading(None, {VALUES: str(error)})
+        except Refusal as refusal:
+            return Reading(None, {VALUES: str(refusal)})
         return reading
 
-    def check(request: gr.Request, *values: Any) -> list[Any]:
-        reading = read(values)
-        return [*form.error_html(reading), cost(engine, store, reading, request.session_hash or "")]
+    def check(request: gr.Request, given: Given) -> Update:
+        reading = read(given)
+        return form.fields.says(reading.errors) | {form.cost: cost(engine, store, reading, request.session_hash or "")}
 
-    unchanged = [gr.skip()] * len(film.outputs)
-
-    def run(request: gr.Request, *values: Any) -> Iterator[list[Any]]:
-        reading, page = read(values), request.session_hash or ""
-        errors = form.error_html(reading)
+    def run(request: gr.Request, given: Given) -> Iterator[Update]:
+        reading, visitor = read(given), request.session_hash or ""
+        errors = form.fields.says(reading.errors)
         if reading.sweep is None:
-            yield [*errors, *[gr.skip()] * 4, *unchanged]
+            yield errors
             return
-        view = Grid(reading.sweep)
-        updates, asked = grow(view, errors, page), Asked(GRID, reading.sweep, view)
-        yield from latest.show(page, updates, asked, len(outputs))
+        asked = Asked(GRID, reading.sweep, empty(reading.sweep))
+        yield from latest.show(visitor, grow(asked, errors, visitor), asked, {total: gr.skip()})
 
-    def grow(view: Grid, errors: list[str], page: str) -> Iterator[list[Any]]:
-        begun, recipes = time.perf_counter(), view.sweep.recipes()
-        shown, recorder = [*errors, say(view.sweep)], films.recorder(recipes)
-        yield [*shown, view.html(), _paragraph("Starting …"), view.sweep.to_dict(), *film.clear(ready=False)]
-        shown = [gr.skip()] * len(shown)
-        for _ in _by_tick(render(engine, store, recipes, latents=True, visitor=page), view, recorder):
-            yield [*shown, view.html(), _paragraph(progress(view, begun)), gr.skip(), *unchanged]
-        told = _paragraph(summary(view, time.perf_counter() - begun))
-        yield [*shown, view.html(), told, gr.skip(), *film.clear(ready=view.finished > 0)]
+    def grow(asked: Asked, errors: Update, visitor: str) -> Iterator[Update]:
+        begun, sweep, grid = time.perf_counter(), asked.sweep, asked.grid
+        recipes, drawn, last = sweep.recipes(), 0.0, -1
+        recorder = films.recorder(recipes)
+        shown = {header: say(sweep), cells: html(grid), total: _paragraph("Starting …"), shown_sweep: sweep.to_dict()}
+        yield errors | shown | film.clear(ready=False)
+        try:
+            with closing(render(engine, store, recipes, keep=Keep(latents=True), visitor=visitor)) as events:
+                for event in events:
+                    # Redrawn between two ticks, once for all cells, and not after every tick of a fast model: redrawing
+                    # takes the time of server and browser, which on a small machine is also the model's.
+                    waiting = isinstance(event, Waiting)
+                    if waiting or (event.cell <= last and time.perf_counter() - drawn >= REDRAW):
+                        yield {cells: html(grid), total: _paragraph(progress(grid, begun))}
+                        drawn = time.perf_counter()
+                    grid = folded(grid, event)
+                    recorder.take(event)
+                    asked = latest.note(visitor, asked, replace(asked, grid=grid))
+                    last = -1 if waiting else event.cell
+        except Refusal as refusal:
+            grid = stopped(grid)
+            yield {cells: html(grid), total: _paragraph(str(refusal))} | film.clear(ready=grid.finished > 0)
+            return
+        told = summary(grid, time.perf_counter() - begun)
+        yield {cells: html(grid), total: _paragraph(told)} | film.clear(ready=grid.finished > 0)
 
-    stopped = [grid, total, *film.outputs]
-
-    def stop(request: gr.Request) -> list[Any]:
+    def stop(request: gr.Request) -> Update:
         if (asked := latest.stop(request.session_hash)) is None:
-            return [gr.skip()] * len(stopped)
-        if asked.view is None:  # only its steps were being collected
-            return [gr.skip(), gr.skip(), *film.clear(ready=True)]
-        view = deepcopy(asked.view)  # the ended run may still take events into its own
-        for i, cell in enumerate(view.cells):  # also those that finished in this moment
-            if cell.state in ("waiting", "running"):
-                if result := store.get(cell.recipe, engine.model.fingerprint_for(cell.recipe)):
-                    view.take(Done(i, result))
-        view.stop()
-        text = f"Stopped with {view.finished} of {len(view.cells)} pictures finished and kept"
-        text += "; Run continues." if view.finished < len(view.cells) else "."
-        return [view.html(), _paragraph(text), *film.clear(ready=view.finished > 0)]
+            return {total: gr.skip()}
+        if asked.grid is None:  # only its steps were being collected
+            return film.clear(ready=True)
+        grid = asked.grid
+        for i, cell in enumerate(grid.cells):  # also those that finished in this moment
+            if cell.open and (result := store.get(cell.recipe, engine.facts.fingerprint_for(cell.recipe))):
+                grid = folded(grid, Done(i, result))
+        grid = stopped(grid)
+        text = f"Stopped with {grid.finished} of {len(grid.cells)} pictures finished and kept"
+        text += "; Run continues." if grid.finished < len(grid.cells) else "."
+        return {cells: html(grid), total: _paragraph(text)} | film.clear(ready=grid.finished > 0)
 
-    checked = [*form.errors.values(), form.cost]
-    gr.on(
-        [c.change for c in form.inputs], check, form.inputs, checked, queue=False, trigger_mode="always_last", **PRIVATE
-    )
-    page.load(lambda: first_view(start), None, grid, queue=False, **PRIVATE)
-    page.load(check, form.inputs, checked, queue=False, **PRIVATE)
+    def opened() -> Update:
+        now = first_grid(engine, store, start)
+        return {cells: html(now), total: _paragraph(says(now))}
+
+    errors = list(form.fields.errors.values())
+    checking = (check, set(form.inputs), [*errors, form.cost])  # after a run as well, when more cells are kept
+    gr.on([c.change for c in form.inputs], *checking, queue=False, trigger_mode="always_last", **PRIVATE)
+    page.load(opened, None, [cells, total], queue=False, **PRIVATE)
+    page.load(*checking, queue=False, **PRIVATE)
     form.axis.change(form.show_editor, form.axis, form.shown_by_axis, queue=False, **PRIVATE)
-    form.new_seed.click(lambda: random.randint(*SEED_RANGE), None, form.fields["seed"], queue=False, **PRIVATE)
+    seed = form.fields.components["seed"]
+    form.new_seed.click(lambda: random.randint(*SEED_RANGE), None, seed, queue=False, **PRIVATE)
     asking: dict[str, Any] = {**ENGINE, **PRIVATE, "trigger_mode": "multiple"}  # `latest` decides between two presses
-    outputs = [*form.errors.values(), header, grid, total, shown_sweep, *film.outputs]
-    checking = (check, form.inputs, checked)  # after a run as well, when more cells are kept
-    presses = [form.run.click, form.fields["prompt"].submit, form.fields["negative_prompt"].submit]
-    gr.on(presses, run, form.inputs, outputs, **asking).then(*checking, queue=False, **PRIVATE)
-    for chip, example in zip(chips, shipped, strict=True):
+    running = (run, set(form.inputs), [*errors, header, cells, total, shown_sweep, *film.outputs])
+    prompts = [form.fields.components[name].submit for name in ("prompt", "negative_prompt")]
+    gr.on([form.run.click, *prompts], *running, **asking).then(*checking, queue=False, **PRIVATE)
+    for chip, example in zip(chips, examples, strict=True):
         filled = chip.click(lambda e=example: form.fill(e.sweep), None, form.inputs, queue=False, **PRIVATE)
-        ran = filled.then(run, form.inputs, outputs, **asking)
-        ran.then(*checking, queue=False, **PRIVATE)
+        filled.then(*running, **asking).then(*checking, queue=False, **PRIVATE)
     # In the queue, whose updates reach the page in order: one of the ended run that is under way then comes before.
-    ended = form.stop.click(stop, None, stopped, concurrency_limit=None, **PRIVATE)
+    ended = form.stop.click(stop, None, [cells, total, *film.outputs], concurrency_limit=None, **PRIVATE)
     ended.then(*checking, queue=False, **PRIVATE)
 
 
@@ -128,7 +144,7 @@ def say(sweep: Sweep) -> str:
     """The sentence above the grid, and what to look for."""
     axis = next(iter(sweep.axes))
     look_for = words_of(axis).look_for
-    if axis == "guidance_scale" and sweep.base.model == "pocket":
+    if axis == "guidance_scale" and sweep.base.model == SHIPPED:
         look_for += f" {measured_guidance()}"
     return f"<h2>{escape(words_of(axis).header)}</h2><p>{escape(look_for)}</p>"
 
@@ -154,9 +170,9 @@ def cost(engine: Engine, store: Store, reading: Reading, page: str = "") -> str:
     return f"<p>{listed}{' · '.join(parts)}</p>"
 
 
-def progress(view: Grid, begun: float) -> str:
-    text = f"{view.finished} of {len(view.cells)} finished · {time.perf_counter() - begun:.1f} s"
-    return f"{text} · {sharing(view.others)}" if view.others else text
+def progress(grid: Grid, begun: float) -> str:
+    text = f"{grid.finished} of {len(grid.cells)} finished · {time.perf_counter() - begun:.1f} s"
+    return f"{text} · {sharing(grid.others)}" if grid.others else text
 
 
 def sharing(others: int) -> str:
@@ -164,35 +180,15 @@ def sharing(others: int) -> str:
     return f"shared fairly with {others} other {'run' if others == 1 else 'runs'}"
 
 
-def summary(view: Grid, seconds: float) -> str:
+def summary(grid: Grid, seconds: float) -> str:
     """What was measured, after the run."""
-    text = f"{view.finished} of {len(view.cells)} pictures in {seconds:.1f} s. "
-    if view.computed or view.shared:
-        text += f"{view.computed + view.shared:,} evaluations, {view.shared:,} of them shared between cells. "
-    kept = sum(c.note.endswith("kept") for c in view.cells)
+    text = f"{grid.finished} of {len(grid.cells)} pictures in {seconds:.1f} s. "
+    if grid.computed or grid.shared:
+        text += f"{grid.computed + grid.shared:,} evaluations, {grid.shared:,} of them shared between cells. "
+    kept = sum(c.note.endswith("kept") for c in grid.cells)
     if kept:
         text += f"{kept} kept from an earlier run. "
     return text + "Seconds under a picture are its share of the batched work."
-
-
-def _by_tick(events: Iterator[Any], view: Grid, recorder: Recorder) -> Iterator[None]:
-    """Hand every event on, and yield between two ticks, where the page is redrawn once for all cells.
-
-    Not after every tick of a fast model: redrawing takes the time of server and browser, which on a small machine is
-    also the model's.
-    """
-    latest, drawn = -1, 0.0
-    for event in events:
-        if isinstance(event, Waiting) or (event.cell <= latest and time.perf_counter() - drawn >= REDRAW):
-            yield
-            drawn = time.perf_counter()
-        view.take(event)
-        recorder.take(event)
-        latest = -1 if isinstance(event, Waiting) else event.cell
-
-
-def _earlier() -> str:
-    return _paragraph("Rendered earlier by this model, with the recipe in the form. Run renders it here and now.")
 
 
 def _paragraph(text: str) -> str:

@@ -82,6 +82,16 @@ class Latest:
         *_, last = self.show(page, once(), object(), nothing)
         return last
 
+    def note(self, page: str | None, before: Any, now: Any) -> Any:
+        """How far a run is: what is said to be asked for turns from `before`, this very object, into `now`, its equal
+        that says more, for whoever stops the run. Nothing happens where another run has taken its place. Gives `now`.
+        """
+        with self._guard:
+            run = self._runs.get(page or "")
+            if run and run.asked is before:
+                run.asked = now
+        return now
+
     def under_way(self, page: str | None) -> Any:
         """What the page's run was asked for; None without a run."""
         with self._guard:

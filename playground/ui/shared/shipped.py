@@ -5,14 +5,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from playground.engine import Done
 from playground.models import REGISTERED, Facts
 from playground.recipe import Recipe
-from playground.store import from_png
 from playground.sweep import Sweep
-from playground.ui.compare.grid import Grid
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
+SHIPPED = "pocket"  # the model that they are for
 ORDER = ("guidance", "steps", "sampler", "seed", "negative", "prompt", "lcm", "style")
 
 
@@ -38,13 +36,13 @@ def start_recipe(facts: Facts) -> Recipe:
     """What the views of a single run open with: the first example, or, with another model, its words in the settings
     that the model is made for."""
     base = examples()[0].sweep.base
-    return base if base.model == facts.name else facts.usual.replace(prompt=base.prompt, seed=base.seed)
+    return base if facts.name == SHIPPED else facts.usual.replace(prompt=base.prompt, seed=base.seed)
 
 
 @lru_cache
 def measured_guidance() -> str:
     """What the embedded model's evaluation found at a low, the usual and a high guidance scale, as one sentence."""
-    report = json.loads((REGISTERED["pocket"] / "evaluation.json").read_text(encoding="utf-8"))
+    report = json.loads((REGISTERED[SHIPPED] / "evaluation.json").read_text(encoding="utf-8"))
     low, usual, high = (report["guidance"][scale] for scale in ("1", "5", "20"))
     return (
         f"Measured on {usual['pictures']} pictures at each: a judge names the thing right in {low['top1']:.0%} at 1, "
@@ -54,14 +52,3 @@ def measured_guidance() -> str:
 
 def first_view_files(sweep: Sweep) -> list[Path]:
     return [EXAMPLES / "first_view" / f"{i}.png" for i in range(len(sweep.recipes()))]
-
-
-def first_view(sweep: Sweep) -> str:
-    """The grid that the page opens with, from pictures that carry their own recipes."""
-    grid = Grid(sweep)
-    for i, path in enumerate(first_view_files(sweep)):
-        result = from_png(path.read_bytes())
-        if result.recipe != grid.cells[i].recipe:
-            raise ValueError(f"{path.name} was rendered with another recipe; run examples/render_first_view.py.")
-        grid.take(Done(i, result))
-    return grid.html()

@@ -1,9 +1,10 @@
-"""What the page says: labels are the field's terms, the help says them plainly."""
+"""What the page says of each axis that a grid can vary, and of LoRAs. What it says of a field is in `fields.py`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from playground.sweep import lora_of
+from playground.ui.shared.fields import LABELS
 
 LORA_WEIGHT = "lora_weight"  # what is varied where the axis is "loras.NAME"
 
@@ -18,42 +19,42 @@ class AxisWords:
 
 AXES: dict[str, AxisWords] = {
     "guidance_scale": AxisWords(
-        "Guidance scale",
+        LABELS["guidance_scale"],
         "Same noise, same words. Only the guidance scale changes.",
         "What to look for: at 1 the words are followed loosely; higher values obey them, and past some point "
         "colours saturate and shapes break.",
         "Numbers from 0 to 50. Ranges work: 1, 3, .., 15.",
     ),
     "num_inference_steps": AxisWords(
-        "Steps",
+        LABELS["num_inference_steps"],
         "Same noise, same words. Each cell is its own run with that many steps.",
         "What to look for: few steps leave blur; after enough of them the picture hardly changes while the cost "
         "keeps growing. A 10-step run is not a 20-step run stopped half-way: its steps are longer.",
         "Whole numbers from 1 to 1,000. Ranges work: 5, 10, .., 30.",
     ),
     "sampler": AxisWords(
-        "Sampler",
+        LABELS["sampler"],
         "Same noise, same words, same number of steps. Only the sampler changes.",
         "What to look for: most samplers walk to nearly the same picture; those that add noise at every step "
         "(DDPM, Euler a, LCM) end somewhere else.",
         "Choose two or more.",
     ),
     "seed": AxisWords(
-        "Seed",
+        LABELS["seed"],
         "Same words, same settings. Only the starting noise changes.",
         "What to look for: the seed decides layout and details, the words decide the subject. The same seed gives "
         "the same picture every time.",
         "Whole numbers from 0 to 4,294,967,295. Ranges work: 1, 2, .., 6.",
     ),
     "negative_prompt": AxisWords(
-        "Negative prompt",
+        LABELS["negative_prompt"],
         "Same noise, same prompt. Only what the model is steered away from changes.",
         "What to look for: each step moves away from the negative prompt's prediction as it moves towards the "
         "prompt's. It needs a guidance scale above 1.",
         "One negative prompt per line; a line with only a dash means none.",
     ),
     "prompt": AxisWords(
-        "Prompt",
+        LABELS["prompt"],
         "Same noise, same settings. Only the words change.",
         "What to look for: how much of the picture stays where it was, because the noise is the same.",
         "One prompt per line.",
@@ -67,16 +68,8 @@ AXES: dict[str, AxisWords] = {
     ),
 }
 
-HELP = {
-    "prompt": "What should be in the picture. Enter runs the grid.",
-    "negative_prompt": "What to steer away from.",
-    "num_inference_steps": "How many times the network is asked to remove noise.",
-    "guidance_scale": "How strongly each step is pushed towards the prompt. 1 = not at all.",
-    "sampler": "The rule that turns each prediction into a step.",
-    "seed": "Fixes the starting noise. One seed for all cells.",
-    "loras": "Small files that change the network, blended by weight: 0 is without, 1 is as trained.",
-    "lcm": "lcm is made for the sampler LCM with guidance 1 to 2 and 2 to 8 steps.",
-}
+LORAS = "Small files that change the network, blended by weight: 0 is without, 1 is as trained."
+LCM = "lcm is made for the sampler LCM with guidance 1 to 2 and 2 to 8 steps."
 
 
 def words_of(axis: str) -> AxisWords:
@@ -86,4 +79,4 @@ def words_of(axis: str) -> AxisWords:
 
 def lora_help(names: Sequence[str]) -> str:
     """Beside the weights of these LoRAs."""
-    return f"{HELP['loras']} {HELP['lcm']}" if "lcm" in names else HELP["loras"]
+    return f"{LORAS} {LCM}" if "lcm" in names else LORAS

@@ -1,6 +1,7 @@
 """LoRAs in recipes, on the axis of a sweep, in the form and on the page."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -13,7 +14,7 @@ from playground.engine import Engine
 from playground.store import Store
 from playground.sweep import parse_numbers, value_of
 from playground.ui.compare.form import Form
-from playground.ui.compare.grid import Grid
+from playground.ui.compare.grid import empty
 from playground.ui.compare.reading import VALUES, read_form, typed_values
 from playground.ui.page import build_page, launch_options
 
@@ -74,9 +75,9 @@ def test_an_axis_sets_one_weight_and_leaves_the_others() -> None:
 
 
 def test_labels_name_the_lora_and_its_weight() -> None:
-    grid = Grid(Sweep(Recipe(), {"loras.ink-2": [-0.5, 0, 1]}))
+    grid = empty(Sweep(Recipe(), {"loras.ink-2": [-0.5, 0, 1]}))
     assert [cell.label for cell in grid.cells] == ["ink-2 −0.5", "ink-2 0", "ink-2 1"]
-    grid = Grid(Sweep(Recipe(), {"loras": [{}, {"b": 1, "a": 0.25}]}))
+    grid = empty(Sweep(Recipe(), {"loras": [{}, {"b": 1, "a": 0.25}]}))
     assert [cell.label for cell in grid.cells] == ["no LoRA", "a 0.25 + b 1"]
 
 
@@ -95,14 +96,15 @@ def test_the_form_reads_weights_and_the_axis() -> None:
     assert read_form({**LORA_AXIS, "lora": None}, Recipe()).errors == {VALUES: "Choose which LoRA to vary."}
 
 
-def test_what_the_form_is_filled_with_reads_back_as_the_same_sweep() -> None:
+def test_what_the_form_is_filled_with_reads_back_as_the_same_sweep(engine: Engine) -> None:
     sweep = Sweep(Recipe(prompt="cat", loras={"lcm": 1, "ink": 0.3}), {"guidance_scale": [1, 2]})
     varied = Sweep(Recipe(prompt="cat", loras={"lcm": 1}), {"loras.ink": [0, 0.5, 1]})
     with gr.Blocks():
-        form, bare = Form(sweep, ["ink", "lcm"]), Form(Sweep(Recipe(), {"seed": [1, 2]}))
+        form = Form(sweep, replace(engine.facts, loras={"ink": "", "lcm": ""}))
+        bare = Form(Sweep(Recipe(), {"seed": [1, 2]}), replace(engine.facts, loras={}))
     for wanted in (sweep, varied):
-        values = [v["value"] if isinstance(v, dict) and "value" in v else v for v in form.fill(wanted)]
-        assert form.read(tuple(values)).sweep == wanted
+        shown = {c: v["value"] if isinstance(v, dict) and "value" in v else v for c, v in form.fill(wanted).items()}
+        assert set(shown) == set(form.inputs) and form.read(shown).sweep == wanted
     assert len(bare.inputs) == len(form.inputs) - 4  # no axis editor, no choice, no two weights
     assert not [c for c in bare.inputs if "lora" in str(c.label).lower()]
     with pytest.raises(ValueError, match="There is no LoRA named 'lcm'; this model has none."):

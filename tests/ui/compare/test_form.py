@@ -9,7 +9,7 @@ import pytest
 
 from playground import Recipe, Sweep
 from playground.sweep import lora_of
-from playground.ui.compare.grid import Grid
+from playground.ui.compare.grid import empty, html
 from playground.ui.compare.reading import VALUES, key_of, read_form, typed_values
 from playground.ui.shared.files import PictureFiles
 from playground.ui.shared.shipped import examples
@@ -108,8 +108,8 @@ def test_examples_with_loras_are_shown_where_the_model_has_them() -> None:
 
 @pytest.mark.parametrize("payload", ["<img src=x onerror=alert(1)>", "${alert(1)}", "{{value}}", '"><script>alert(1)'])
 def test_what_was_typed_is_text_in_the_grid(payload: str) -> None:
-    html = Grid(Sweep(Recipe(), {"prompt": [payload, "cat"]})).html()
-    assert "<img" not in html and "<script" not in html and payload in unescape(html)
+    shown = html(empty(Sweep(Recipe(), {"prompt": [payload, "cat"]})))
+    assert "<img" not in shown and "<script" not in shown and payload in unescape(shown)
 
 
 def test_picture_files_are_written_once_and_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

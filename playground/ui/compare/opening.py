@@ -1,0 +1,116 @@
+"""What Compare opens with: examples that suit the model, and a first grid of pictures that it has drawn, or of frames
+that say they are empty.
+
+Nothing is drawn because somebody came by: on a small machine a grid of a large model takes minutes, which belong to
+whoever presses Run. What was drawn then is kept, and is what the next visitor sees first.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from playground.engine import Done, Engine
+from playground.models import Facts
+from playground.recipe import GUIDANCE_RANGE, Recipe
+from playground.refusal import Refusal
+from playground.samplers import SAMPLERS
+from playground.store import Store, from_png
+from playground.sweep import LORA_PREFIX, Sweep
+from playground.ui.compare import grid
+from playground.ui.compare.reading import FEWEST, key_of
+from playground.ui.shared.shipped import SHIPPED, Example, examples, first_view_files, start_recipe
+from playground.ui.shared.words import LORA_WEIGHT
+
+NEEDS_GUIDANCE = ("guidance_scale", "negative_prompt")
+WEIGHTS = [0.0, 0.25, 0.5, 0.75, 1.0]  # of a LoRA
+FIRST_WEIGHTS = [0.0, 0.5, 1.0]  # of a LoRA, in the editor before anybody has typed
+MOST_LORAS = 2  # that have an example of their own
+
+
+def examples_for(facts: Facts, check: Callable[[Recipe], None]) -> tuple[Example, ...]:
+    """Those that ship with their own pictures and words for the embedded model; for another one the same questions in
+    the settings that it is made for. The first is what the form opens with.
+
+    `check` raises Refusal for a recipe that cannot be drawn; an example with one is left out.
+    """
+    found = examples(tuple(facts.loras)) if facts.name == SHIPPED else tuple(_own(facts))
+    return tuple(example for example in found if _can_be_drawn(example.sweep, check))
+
+
+def first_values(facts: Facts) -> dict[str, list[Any]]:
+    """What the editor of each axis holds before anybody has typed."""
+    found = examples(tuple(facts.loras)) if facts.name == SHIPPED else ()
+    shown: dict[str, list[Any]] = {}
+    for example in found:
+        axis, values = next(iter(example.sweep.axes.items()))
+        shown.setdefault(key_of(axis), values)
+    return _worth_comparing(facts) | shown
+
+
+def first_grid(engine: Engine, store: Store, sweep: Sweep) -> grid.Grid:
+    """Every cell with its picture where there is one: shipped, or kept from an earlier run.
+
+    Raises ValueError where a shipped picture is not that of the recipe.
+    """
+    shown = grid.empty(sweep, note="not rendered yet")
+    shipped = engine.facts.name == SHIPPED
+    for i, cell in enumerate(shown.cells):
+        if shipped:
+            path = first_view_files(sweep)[i]
+            result = from_png(path.read_bytes())
+            if result.recipe != cell.recipe:
+                raise ValueError(f"{path.name} was rendered with another recipe; run examples/render_first_view.py.")
+        else:
+            result = store.get(cell.recipe, engine.facts.fingerprint_for(cell.recipe))
+        if result is not None:
+            shown = grid.folded(shown, Done(i, result, stored=not shipped))
+    return shown
+
+
+def says(first: grid.Grid) -> str:
+    """Under the first grid: where its pictures come from."""
+    if first.finished == 0:
+        return "Not rendered yet; Run draws it."
+    if first.finished < len(first.cells):
+        return f"{first.finished} of {len(first.cells)} rendered earlier by this model; Run draws the rest."
+    if first.sweep.base.model != SHIPPED:
+        return "Rendered earlier by this model, with the recipe in the form, and kept."
+    return "Rendered earlier by this model, with the recipe in the form. Run renders it here and now."
+
+
+def _own(facts: Facts) -> Iterator[Example]:
+    worth = _worth_comparing(facts)
+    for example in examples():
+        axis, words = next(iter(example.sweep.axes)), example.sweep.base
+        if len(worth[axis]) >= FEWEST and not (facts.guidance == "none" and axis in NEEDS_GUIDANCE):
+            base = facts.usual.replace(prompt=words.prompt, seed=words.seed)
+            yield Example(example.title, Sweep(base, {axis: worth[axis]}))
+    for name in list(facts.loras)[:MOST_LORAS]:
+        yield Example(f"LoRA {name}", Sweep(start_recipe(facts), {f"{LORA_PREFIX}{name}": WEIGHTS}))
+
+
+def _worth_comparing(facts: Facts) -> dict[str, list[Any]]:
+    """Axis -> values around those that the model is made for; words and seeds are those of the shipped examples."""
+    shipped = dict(axis for example in examples() for axis in example.sweep.axes.items())
+    usual, sampler = facts.usual, SAMPLERS[facts.usual.sampler]
+    scale, steps = max(usual.guidance_scale, 2.0), usual.num_inference_steps
+    scales = [1.0, *(round(2 * scale * share) / 2 for share in (0.5, 1, 1.5, 2))]
+    counts = [steps // 8, steps // 4, steps // 2, steps, 2 * steps]
+    return shipped | {
+        "guidance_scale": sorted({min(value, GUIDANCE_RANGE[1]) for value in scales}),
+        "num_inference_steps": sorted({n for n in counts if sampler.fewest_steps <= n <= sampler.most_steps}),
+        "sampler": [key for key in shipped["sampler"] if key in facts.samplers and _takes(key, steps)],
+        LORA_WEIGHT: FIRST_WEIGHTS,
+    }
+
+
+def _takes(sampler: str, steps: int) -> bool:
+    return SAMPLERS[sampler].fewest_steps <= steps <= SAMPLERS[sampler].most_steps
+
+
+def _can_be_drawn(sweep: Sweep, check: Callable[[Recipe], None]) -> bool:
+    try:
+        for recipe in sweep.recipes():
+            check(recipe)
+    except Refusal:
+        return False
+    return True
