@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 WORTH = 1.2  # bf16 must be this much faster than fp32 on a CPU, since it costs precision
-TIMED_ROWS = 16
-LONG = 1.0  # seconds of one call
+TIMED_ROWS, TRIES = 16, 3
+LONG = 1.0  # seconds
 GIGABYTE = 2**30
 SMALL = 8 * GIGABYTE
 ROOM = 0.6  # share of its memory that weights may fill; the rest is for what they compute with
@@ -33,22 +33,25 @@ def default_dtype(device: torch.device, gain: Callable[[], float]) -> torch.dtyp
 
 @torch.inference_mode()
 def bf16_gain(unet: nn.Module, tokens: int) -> float:
-    """Seconds of the whole network, an fp32 U-Net at the batch of a usual grid, over the same in bf16."""
-    side, depth = unet.config.sample_size, unet.config.cross_attention_dim
-    taken = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        network = copy.deepcopy(unet).to(dtype, memory_format=torch.channels_last)
-        latents = torch.zeros(TIMED_ROWS, unet.config.in_channels, side, side, dtype=dtype)
-        latents, text = latents.contiguous(memory_format=torch.channels_last), torch.zeros(TIMED_ROWS, tokens, depth)
-        tries = []
-        for _ in range(3):
-            start = time.perf_counter()
-            network(latents, torch.full((TIMED_ROWS,), 500.0), text.to(dtype))
-            tries.append(time.perf_counter() - start)
-            if tries[-1] > LONG:  # a large network: one look at each is enough
-                break
-        taken[dtype] = min(tries)
-    return taken[torch.float32] / taken[torch.bfloat16]
+    """Seconds of the whole network, an fp32 U-Net, over the same in bf16: at the batch of a usual grid, or at as many
+    rows as one call of LONG seconds takes where the network is large."""
+    alone = _seconds(unet, torch.float32, 1, tokens)
+    rows = max(1, min(TIMED_ROWS, int(LONG / alone)))
+    return _seconds(unet, torch.float32, rows, tokens) / _seconds(unet, torch.bfloat16, rows, tokens)
+
+
+def _seconds(unet: nn.Module, dtype: torch.dtype, rows: int, tokens: int) -> float:
+    """The fastest of a few calls of a copy in that precision."""
+    network = copy.deepcopy(unet).to(dtype, memory_format=torch.channels_last)
+    side, channels, depth = unet.config.sample_size, unet.config.in_channels, unet.config.cross_attention_dim
+    latents = torch.zeros(rows, channels, side, side, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    t, text = torch.full((rows,), 500.0), torch.zeros(rows, tokens, depth, dtype=dtype)
+    tries: list[float] = []
+    while len(tries) < TRIES and sum(tries) < LONG:
+        start = time.perf_counter()
+        network(latents, t, text)
+        tries.append(time.perf_counter() - start)
+    return min(tries)
 
 
 def offload_for(weights: int, largest_part: int, memory: int) -> str | None:
