@@ -1,0 +1,88 @@
+"""The "Denoise" tab with models that are not Pocket: other sides, channels, schedules and predictions."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import pytest
+import torch
+from playwright.sync_api import Browser, expect
+
+from playground import open_engine
+from playground.engine import LocalEngine
+from playground.inside.film import Ending, check, film
+from playground.ui.denoise import tab as denoise
+from playground.ui.denoise.form import SECOND, Form
+from playground.ui.denoise.lines import Lines
+from playground.ui.shared.shipped import start_recipe
+from tests.conftest import one_tab, opened_tab
+from tests.models.tiny import KINDS, build
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, LocalEngine]]:
+    """By kind."""
+    folder = tmp_path_factory.mktemp("models")
+    engines = {kind: open_engine(build(kind, folder), torch.device("cpu"), torch.float32) for kind in KINDS}
+    yield engines
+    for engine in engines.values():
+        engine.close()
+
+
+def refuse(constant: str) -> float:
+    raise AssertionError(f"{constant} is no JSON")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_film_of_any_model_reaches_the_page_as_json(engines: dict[str, LocalEngine], kind: str) -> None:
+    engine = engines[kind]
+    recipe = start_recipe(engine.facts)
+    check(engine, [recipe])
+    lines = Lines(engine.facts, [recipe], None)
+    for shot in film(engine, recipe):
+        lines.take(0, shot)
+        if isinstance(shot, Ending):
+            expected = np.asarray(engine.render(recipe).image).astype(int)
+            assert np.abs(np.asarray(shot.result.image).astype(int) - expected).max() <= 2
+    head, *shots, end = (json.loads(line, parse_constant=refuse) for line in lines.text.splitlines())
+    assert head["T"] == engine.facts.total_timesteps and head["vae"] is True
+    assert len(shots) == head["runs"][0]["of"] == end["k"]
+    assert (shots[0]["sigma"] is None) == (kind == "zero-snr-tiny")
+    assert set(lines.files()) == {"film.gif", "film.webp", "film.mp4"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_run_b_begins_with_another_picture_that_the_model_can_draw(engines: dict[str, LocalEngine], kind: str) -> None:
+    engine = engines[kind]
+    with gr.Blocks():
+        form = Form(start_recipe(engine.facts), engine.facts)
+    given = {component: component.value for component in form.inputs}
+    for name in SECOND:
+        reading = form.read(given | {form.beside: name})
+        assert reading.errors == {} and reading.varied == name
+        check(engine, reading.recipes)
+        a, b = (np.asarray(engine.render(recipe).image).astype(int) for recipe in reading.recipes)
+        assert np.abs(a - b).max() > 0, name
+
+
+def test_a_run_that_begins_without_any_signal_says_so(
+    engines: dict[str, LocalEngine], browser: Browser, tmp_path: Path
+) -> None:
+    engine = engines["zero-snr-tiny"]
+    with (
+        one_tab("Denoise", lambda: denoise.build(engine), tmp_path) as url,
+        opened_tab(browser, url, "Denoise", '.dpd[data-state="done"]') as page,
+    ):
+        run, part = page.locator(".dpd-run"), page.locator(".dpd-anatomy")
+        page.get_by_role("slider", name="Position in the run").focus()
+        page.keyboard.press("Home")
+        for name, text in {"sigma": "∞", "logsnr": "−∞", "step": "−∞", "noise": "–", "signal": "–", "t": "999"}.items():
+            expect(run.locator(f'[data-show="{name}"]').first).to_have_text(text)
+        expect(page.locator('[data-show="how"]')).to_contain_text("This network answers with v")
+        expect(part).to_contain_text("Its contrast is then taken back by 0.7 of what it grew (guidance rescale).")
+        expect(part.locator('[data-show="formula-numbers"]')).to_contain_text(", rescaled: ")
+        page.keyboard.press("ArrowRight")
+        assert "NaN" not in page.locator(".dpd").inner_text()
+        assert all(float(run.locator(f'[data-show="{name}"]').inner_text()) > 0 for name in ("noise", "signal"))
