@@ -1,7 +1,5 @@
 """One's own picture by upload, webcam or paste: a gr.Image that hands over the untouched file."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import gradio as gr

@@ -1,7 +1,5 @@
 """Schedules side by side: five ways from a picture to noise, overlaid in one plot, and what each leaves at the end."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any
@@ -41,7 +39,7 @@ def _left(curve: noise.Curve) -> str:
     return f"{100 * last:.2g} %"
 
 
-def facts() -> str:
+def landmarks() -> str:
     rows = "".join(
         f"<tr><th scope='row'><i class='dpn-swatch' style='background:{COLOURS[curve.label]}'></i>{curve.label}</th>"
         f"<td>{curve.half_power}</td><td>{curve.crossing}</td><td>{_left(curve)}</td></tr>"
@@ -75,7 +73,7 @@ def build() -> tuple[Callable[[str], Any], gr.Radio, gr.LinePlot]:
     )
     quantity = gr.Radio(list(QUANTITIES), value=first, show_label=False, container=False, label="What to plot")
     plot = gr.LinePlot(**_axes(first))
-    gr.HTML(facts(), elem_classes="dp-flush", apply_default_css=False)
+    gr.HTML(landmarks(), elem_classes="dp-flush", apply_default_css=False)
     quantity.change(draw, quantity, plot, queue=False, show_progress="hidden", api_visibility="private")
     return draw, quantity, plot
 

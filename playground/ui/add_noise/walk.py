@@ -1,13 +1,12 @@
 """Jump or walk: the closed form beside the step-by-step process it replaces, and that the two agree."""
 
-from __future__ import annotations
-
 import time
 
 import gradio as gr
 from PIL import Image
 
 from playground import noise, pictures
+from playground.refusal import Refusal
 from playground.ui.shared.html import data_url, error
 from playground.ui.shared.section import heading
 
@@ -45,7 +44,7 @@ def compare(t: int, picture: Image.Image, schedule: str, seed: int) -> str:
         landed = time.perf_counter()
         walked = noise.walk(x0, t, schedule, other_seed(seed))
         arrived = time.perf_counter()
-    except ValueError as problem:
+    except Refusal as problem:
         return f'<div class="dp-error">{error(str(problem))}</div>'
     moments = [noise.moments(x, x0, t, schedule) for x in (jumped, walked)]
     related = noise.correlation(jumped, walked, x0, t, schedule)

@@ -1,7 +1,5 @@
 """/add_noise through gradio_client."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

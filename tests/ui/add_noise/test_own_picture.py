@@ -1,7 +1,5 @@
 """One's own picture by webcam and by paste, in a real browser with Chromium's test camera and a real clipboard."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The "Add noise" tab in a real browser on a real server: the timeline, its numbers and its pictures."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

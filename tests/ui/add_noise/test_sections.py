@@ -1,7 +1,5 @@
 """The sections under the timeline of "Add noise": walk, histogram, latents, a sampler's marks, schedules."""
 
-from __future__ import annotations
-
 import re
 
 import numpy as np
@@ -10,8 +8,7 @@ from PIL import Image
 from playwright.sync_api import Page, expect
 
 from playground import noise, pictures
-from playground.engine import Engine
-from playground.inside import latent_noise
+from playground.engine import Encode, LocalEngine
 from playground.ui.add_noise import schedules as add_noise_schedules
 from tests.ui.add_noise.tab import DUSK, canvas, set_t
 
@@ -51,13 +48,14 @@ def test_the_histogram_holds_the_values_that_are_shown(page: Page) -> None:
     expect(page.locator(".dpn-values")).to_contain_text("196,608 values")
 
 
-def test_latents_are_noised_like_pixels(page: Page, engine: Engine) -> None:
+def test_latents_are_noised_like_pixels(page: Page, engine: LocalEngine) -> None:
     page.get_by_role("radio", name="Latents").check()
     page.locator('[data-ready="scaled_linear 0 latents"]').wait_for()
     set_t(page, 400)
     expect(page.locator(".dpn-decoded")).to_have_text("decoded at t = 400, the nearest of 21 that the VAE decoded")
     small = pictures.open_picture(DUSK).resize((128, 128), Image.Resampling.LANCZOS)
-    x0 = latent_noise.encode_picture(engine, small)
+    (answer,) = engine.ask([Encode(small)])
+    x0 = answer.value
     x_t = noise.add_noise(x0, noise.noise_like(x0.shape, 0), 400, "scaled_linear")
     decoded = np.asarray(engine.model.decode(x_t)[0]).astype(int)
     assert np.abs(canvas(page) - decoded).mean() < 6  # sent as WebP
@@ -71,7 +69,7 @@ def test_latents_are_noised_like_pixels(page: Page, engine: Engine) -> None:
     assert canvas(page).shape == (256, 256, 3)
 
 
-def test_a_samplers_timesteps_are_marked(page: Page, engine: Engine) -> None:
+def test_a_samplers_timesteps_are_marked(page: Page) -> None:
     marks = page.locator(".dpn-marks span")
     expect(marks).to_have_count(20)
     page.get_by_label("Steps").fill("5")

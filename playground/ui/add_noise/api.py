@@ -1,0 +1,40 @@
+"""/add_noise for programs."""
+
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from playground import noise, pictures
+from playground.refusal import Refusal
+from playground.ui.add_noise.payload import SHAPE
+from playground.ui.shared.endpoint import register
+
+
+def build() -> None:
+    """Register `/add_noise`; it has no visible part.
+
+    Plain fields without bounds of their own: playground.noise says what is wrong.
+    """
+    inputs = [
+        gr.File(label="picture", type="filepath", render=False),
+        gr.Number(400, label="t", render=False),
+        gr.Textbox("scaled_linear", label="schedule", render=False),
+        gr.Number(0, label="seed", render=False),
+    ]
+    outputs = [gr.Image(label="x_t", format="png", render=False), gr.JSON(label="coefficients", render=False)]
+    register(add_noise, "add_noise", inputs, outputs)
+
+
+def add_noise(picture: str | None, t: int, schedule: str, seed: int) -> tuple[Image.Image, dict[str, Any]]:
+    """Adds the noise of timestep t to a picture, on the server and at full precision.
+
+    picture: PNG, JPEG, WebP, GIF, BMP or TIFF, at most 8 MB; its centre is used, at 256 × 256. t: 0 to 999.
+    schedule: scaled_linear, linear or cosine. seed: 0 to 4294967295. Returns x_t and the coefficients at t.
+    """
+    if picture is None:
+        raise Refusal("picture is missing.")
+    numbers = noise.coefficients(schedule, t)
+    epsilon = noise.noise_like(SHAPE, seed)
+    x0 = pictures.to_x0(pictures.open_picture(picture))
+    return pictures.from_x0(noise.add_noise(x0, epsilon, t, schedule)), vars(numbers)
