@@ -5,6 +5,7 @@ x̂₀ = (x_t − √(1−ᾱ_t) · ε_θ) / √ᾱ_t: the same paper, equation 
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import torch
@@ -88,13 +89,22 @@ def losses(
     """L at every timestep for every caption -> after each draw of ε the mean so far, (captions, timesteps).
 
     All captions and timesteps of a draw share its ε, so the captions differ by nothing but the words. The first draw
-    is the ε that `predict` shows. All questions of a draw are asked at once, so they share calls of the network.
+    is the ε that `predict` shows. Everything is asked at once: questions share calls of the network, and on ZeroGPU
+    each asking costs a worker.
     """
     alphas = alphas_cumprod(engine.facts.schedule)
-    total = torch.zeros(len(captions), len(timesteps))
-    for n, epsilon in enumerate(draw_noise(x0, seed, draws), start=1):
-        x_t = noised(x0, epsilon, alphas, timesteps).split(1)
-        questions = [Question(x, t, tuple(captions)) for x, t in zip(x_t, timesteps, strict=True)]
-        for answer in engine.ask(questions, visitor):
-            total[:, answer.cell] += (answer.value - epsilon).square().mean((1, 2, 3))
-        yield total / n
+    noises = draw_noise(x0, seed, draws)
+    questions = [
+        Question(x_t, t, tuple(captions))
+        for epsilon in noises
+        for x_t, t in zip(noised(x0, epsilon, alphas, timesteps).split(1), timesteps, strict=True)
+    ]
+    found = torch.full((draws, len(captions), len(timesteps)), torch.nan)
+    complete = 0
+    with closing(engine.ask(questions, visitor)) as answers:
+        for answer in answers:
+            draw, at = divmod(answer.cell, len(timesteps))
+            found[draw, :, at] = (answer.value - noises[draw]).square().mean((1, 2, 3))
+            while complete < draws and not found[complete].isnan().any():
+                complete += 1
+                yield found[:complete].mean(0)
