@@ -43,11 +43,13 @@ def build(engine: Engine, generated: gr.State, at_start: Callable[..., Any]) -> 
         yield from latest.show(page, examine(picture, unselect, page), object(), {shown: gr.skip()})
 
     def examine(picture: Image.Image, unselect: bool, page: str) -> Iterator[Update]:
-        gallery = {samples: gr.Gallery(selected_index=None)} if unselect else {}
+        anatomy = engine.anatomy(picture.width, picture.height)
+        # said once: the later times must not take away what is meanwhile said of another picture
+        once = {wrong: ""} | ({samples: gr.Gallery(selected_index=None)} if unselect else {})
         try:
             for found in round_trip(engine, picture, page):
-                yield {wrong: "", shown: view(found, engine.anatomy(picture.width, picture.height))} | gallery
-                gallery = {}
+                yield {shown: view(found, anatomy)} | once
+                once = {}
         except Refusal as refusal:
             yield {wrong: error(str(refusal))}
 
