@@ -2,7 +2,9 @@
 
 import io
 import math
+import pickle
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from diffusers import DDIMScheduler
 from PIL import Image
 
 from playground import Recipe
-from playground.engine import Keep, LocalEngine, Step
+from playground.engine import Keep, LocalEngine, Step, zero_gpu
 from playground.export.film import sheet, to_gif, to_mp4, to_webp
 from playground.inside import film as film_module
 from playground.inside.film import Ending, Shot, check, film, films, noise_picture
@@ -239,6 +241,31 @@ def test_a_stopped_film_leaves_the_engine_within_a_call(engine: LocalEngine, mon
     calls = len(rows)
     engine.render(APPLE.replace(num_inference_steps=2))
     assert len(rows) == calls + 2 and calls < 100
+
+
+def test_a_film_is_one_loan_of_a_zero_gpu_worker(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    recipes = [APPLE.replace(num_inference_steps=2), APPLE.replace(num_inference_steps=3, guidance_scale=1)]
+    expected = list(films(engine, recipes))
+    loans, worker = [], zero_gpu._on_gpu
+
+    def lent(*asked: object) -> Iterator[object]:
+        """What crosses the border to another process crosses as bytes."""
+        loans.append(asked)
+        yield from (pickle.loads(pickle.dumps(said)) for said in worker(*pickle.loads(pickle.dumps(asked))))
+
+    monkeypatch.setattr(zero_gpu, "_on_gpu", lent)
+    monkeypatch.setattr(zero_gpu, "ACTIVE", True)
+    found = list(films(engine, recipes))
+    assert len(loans) == 1
+    assert [(i, type(shot), getattr(shot, "k", None)) for i, shot in found] == [
+        (i, type(shot), getattr(shot, "k", None)) for i, shot in expected
+    ]
+    for (_, shot), (_, same) in zip(found, expected, strict=True):
+        if isinstance(shot, Shot):
+            assert torch.allclose(shot.kept.eps, same.kept.eps, atol=1e-4) and set(shot.pictures) == set(same.pictures)
+        else:
+            a, b = (np.asarray(ending.result.image).astype(int) for ending in (shot, same))
+            assert np.abs(a - b).max() <= 2
 
 
 def test_a_run_that_fails_ends_its_film_with_the_engines_sentence(engine: LocalEngine) -> None:
