@@ -21,6 +21,8 @@ from playground.ui.shared.html import error, png
 from playground.ui.shared.latest import Latest
 from playground.ui.shared.section import heading
 
+LARGEST = 256  # pixels per side of the timeline's pictures
+
 
 def build(engine: Engine, rail: Rail, t: gr.Slider) -> None:
     """Builds the section; the picture, its caption, the seed and t are those of the tab."""
@@ -95,7 +97,9 @@ def way_back(engine: Engine, asked: Asked, t: int, page: str = "") -> Iterator[s
         for event in events:
             if isinstance(event, Done):
                 timeline = timeline.with_back(len(shown) - 1, _small(event.result.image))
-                yield timeline.html(arrived(asked.subject, event.result, planned, time.perf_counter() - started))
+                seconds = time.perf_counter() - started
+                found = arrived(asked.subject, event.result, planned, seconds, engine.facts.quick_previews)
+                yield timeline.html(found)
             elif pictures := event.kept.pictures:
                 timeline = timeline.with_back(shown.index(event.k - 1), *(_small(pictures[x]) for x in ("x_t", "x0")))
                 yield timeline.html()
@@ -131,4 +135,7 @@ def _fields(engine: Engine, rail: Rail) -> dict[str, gr.components.Component]:
 
 
 def _small(picture: Image.Image) -> str:
+    """-> URL; reduced where it is larger than it is ever shown"""
+    picture = picture.copy()  # others may be given the same one
+    picture.thumbnail((LARGEST, LARGEST))
     return FILES.url(png(picture))

@@ -58,12 +58,15 @@ class Timeline:
 EMPTY = Timeline([None] * MOST_COLUMNS, [""] * MOST_COLUMNS)
 
 
-def arrived(subject: Subject, result: Result, plan: Plan, seconds: float) -> str:
+def arrived(subject: Subject, result: Result, plan: Plan, seconds: float, quick_previews: bool) -> str:
     """the end of a guess -> the picture it reached beside the one that was noised, and what was measured"""
     recipe = result.recipe
     evaluations = len(plan.timesteps) * (2 if recipe.guided else 1)
     apart = mean_square(result.x0 - subject.x0)
     picture = data_url(result.image, exact=False)
+    drawn = "The two pictures here are decoded by the VAE, the small ones by the quick preview."
+    if not quick_previews:
+        drawn = "All pictures here are decoded by the VAE."
     return (
         '<div class="dpp-result">'
         + figure("x<sub>0</sub>", "what was noised", subject.source, "The picture")
@@ -72,5 +75,5 @@ def arrived(subject: Subject, result: Result, plan: Plan, seconds: float) -> str
         f"{plan.steps} of {recipe.num_inference_steps} {SAMPLERS[recipe.sampler].label} steps: strength "
         f"{plan.strength:.3g} for StableDiffusionImg2ImgPipeline. "
         f"{evaluations} U-Net evaluations, {seconds:.1f} s. Mean squared difference to x<sub>0</sub> in the latents: "
-        f"{apart:.3f}. The two pictures here are decoded by the VAE, the small ones by the quick preview.</p></div>"
+        f"{apart:.3f}. {drawn}</p></div>"
     )
