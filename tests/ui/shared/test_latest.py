@@ -80,6 +80,32 @@ def test_asking_again_for_what_is_under_way_changes_nothing() -> None:
     assert list(begin(latest, Source("a", 1))) == [{"picture": "a0"}]  # it is over now
 
 
+class Asked:
+    """Equal to every other, as runs for the same are; `far` says more than that."""
+
+    def __init__(self, far: int = 0) -> None:
+        self.far = far
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Asked)
+
+
+def test_whoever_stops_a_run_learns_how_far_it_was() -> None:
+    latest, asked = Latest(), Asked()
+    run = latest.show("page", Source("a").updates(), asked, NOTHING)
+    next(run)
+    noted = latest.note("page", asked, Asked(1))
+    assert latest.note("page", noted, Asked(2)).far == 2
+    latest.note("page", noted, Asked(3))  # from somewhere behind
+    latest.note("another page", noted, Asked(4))
+    run.close()
+    again = latest.show("page", Source("a").updates(), Asked(7), NOTHING)
+    next(again)
+    latest.note("page", noted, Asked(8))  # the ended run, late
+    threading.Timer(0.1, again.close).start()
+    assert latest.stop("page").far == 7
+
+
 def test_pages_do_not_end_each_others_runs() -> None:
     latest = Latest()
     mine, yours = begin(latest, Source("a", 2), "mine"), begin(latest, Source("b", 2), "yours")

@@ -1,0 +1,150 @@
+"""Compare with other models than the embedded one: their own examples, and a first grid that says that it is empty."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from gradio_client import Client
+from playwright.sync_api import Browser, Page, expect
+
+from playground import open_engine
+from playground.engine import Done, LocalEngine
+from playground.refusal import Refusal
+from playground.render import render
+from playground.store import Store
+from playground.ui.compare.form import first_values
+from playground.ui.compare.opening import examples_for, first_grid, says
+from playground.ui.compare.tab import say
+from playground.ui.page import build_page, launch_options
+from playground.ui.shared.shipped import examples, measured_guidance
+from tests.models.tiny import KINDS, build
+
+RUN_TIMEOUT = 120_000  # ms; generous, because other work may share the machine
+
+
+@pytest.fixture(scope="module")
+def engines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LocalEngine]:
+    folder = tmp_path_factory.mktemp("models")
+    return {kind: open_engine(build(kind, folder), torch.device("cpu"), torch.float32) for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def turbo_engine(engines: dict[str, LocalEngine]) -> LocalEngine:
+    return engines["turbo-tiny"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_example_is_one_that_the_model_can_draw(engines: dict[str, LocalEngine], kind: str) -> None:
+    facts, engine = engines[kind].facts, engines[kind]
+    found = examples_for(facts, engine.check)
+    titles = [example.title for example in found]
+    assert len(set(titles)) == len(titles) and {"Steps", "Samplers", "Seeds", "Wording"} <= set(titles)
+    assert ("Guidance" in titles) == ("Negative prompt" in titles) == (kind != "turbo-tiny")
+    for example in found:
+        (axis,) = example.sweep.axes
+        assert len(example.sweep.axes[axis]) >= 2
+        for recipe in example.sweep.recipes():
+            engine.check(recipe)
+            assert (recipe.model, recipe.width, recipe.height) == (kind, facts.side, facts.side)
+            usual = facts.usual.replace(**{name: getattr(recipe, name) for name in ("prompt", "seed", axis)})
+            assert recipe == usual  # nothing but the words, the seed and what is varied
+        assert first_values(facts)[axis] == example.sweep.axes[axis]
+
+
+def test_numbers_lie_around_the_usual_ones(engines: dict[str, LocalEngine]) -> None:
+    values = {kind: first_values(engine.facts) for kind, engine in engines.items()}
+    assert values["sd15-tiny"]["guidance_scale"] == [1, 4, 7.5, 11, 15]
+    assert values["sd15-tiny"]["num_inference_steps"] == [3, 6, 12, 25, 50]
+    assert values["turbo-tiny"]["num_inference_steps"] == [1, 2, 4, 8]
+    assert set(values["zero-snr-tiny"]["sampler"]) <= set(engines["zero-snr-tiny"].facts.samplers)
+
+
+def test_loras_have_examples_where_the_model_has_them(engines: dict[str, LocalEngine]) -> None:
+    facts = replace(engines["sd15-tiny"].facts, loras={"cut": "", "ink": ""})
+
+    def check(recipe: object) -> None:
+        if dict(recipe.loras).get("cut"):
+            raise Refusal("The file of the LoRA cut is damaged.")
+
+    found = {example.title: example.sweep for example in examples_for(facts, check)}
+    assert "LoRA cut" not in found and list(found["LoRA ink"].axes) == ["loras.ink"]
+    assert not [title for title in found if title in ("Four steps", "Style")]  # those of the embedded model
+
+
+def test_the_embedded_model_opens_with_what_ships(engine: LocalEngine, store: Store) -> None:
+    facts = engine.facts
+    shown = examples_for(facts, engine.check)
+    assert shown == examples(tuple(facts.loras))
+    first = first_grid(engine, store, shown[0].sweep)
+    assert first.finished == 5 and says(first).startswith(
+        "Rendered earlier by this model, with the recipe in the form."
+    )
+    assert measured_guidance() in say(shown[0].sweep)
+
+
+def test_the_judges_sentence_is_under_no_other_models_pictures(engines: dict[str, LocalEngine]) -> None:
+    engine = engines["sd15-tiny"]
+    sweep = examples_for(engine.facts, engine.check)[0].sweep
+    assert list(sweep.axes) == ["guidance_scale"] and "judge" not in say(sweep)
+
+
+def test_the_first_grid_fills_with_what_was_kept(turbo_engine: LocalEngine, store: Store) -> None:
+    sweep = examples_for(turbo_engine.facts, turbo_engine.check)[0].sweep
+    first = first_grid(turbo_engine, store, sweep)
+    assert [cell.note for cell in first.cells] == ["not rendered yet"] * 4 and not any(c.picture for c in first.cells)
+    assert says(first) == "Not rendered yet; Run draws it."
+    for cells in (sweep.recipes()[:1], sweep.recipes()):
+        assert isinstance([*render(turbo_engine, store, cells)][-1], Done)
+        first = first_grid(turbo_engine, store, sweep)
+        assert first.finished == len(cells)
+        said = "1 of 4 rendered earlier by this model; Run draws the rest." if len(cells) == 1 else "and kept."
+        assert says(first).endswith(said)
+
+
+@pytest.fixture(scope="module")
+def turbo_address(turbo_engine: LocalEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    store = Store(tmp_path_factory.mktemp("cells"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+        page = build_page(turbo_engine, store)
+        _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
+        yield url
+        page.close()
+    store.close()
+
+
+def opened(browser: Browser, address: str) -> Page:
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.goto(address)
+    page.get_by_role("button", name="Run", exact=True).wait_for(timeout=60_000)
+    return page
+
+
+def test_a_visitor_sees_empty_frames_then_what_run_drew(browser: Browser, turbo_address: str) -> None:
+    page = opened(browser, turbo_address)
+    expect(page.locator(".dp-head")).to_contain_text("turbo-tiny · Stable Diffusion · ")
+    expect(page.locator(".dp-head")).to_contain_text("M parameters · CPU fp32")
+    expect(page.locator(".dp-cell[data-state=waiting] .dp-note")).to_have_text(["not rendered yet"] * 4)
+    expect(page.locator("#total")).to_have_text("Not rendered yet; Run draws it.")
+    expect(page.locator("#cost")).to_contain_text("15 U-Net evaluations", timeout=30_000)
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator("#total")).to_contain_text("4 of 4 pictures in", timeout=RUN_TIMEOUT)
+    page.get_by_role("button", name="Step through this grid").click()
+    expect(page.locator("#grid-film")).to_contain_text("Drawn by the VAE", timeout=RUN_TIMEOUT)
+    page.close()
+    page = opened(browser, turbo_address)
+    expect(page.locator(".dp-cell[data-state=done] img")).to_have_count(4, timeout=30_000)
+    expect(page.locator("#total")).to_contain_text("Rendered earlier by this model")
+    page.close()
+
+
+def test_programs_may_leave_out_model_and_size(turbo_address: str, tmp_path: Path) -> None:
+    client = Client(turbo_address, verbose=False, download_files=str(tmp_path))
+    sweep = {"base": {"sampler": "euler", "num_inference_steps": 2, "guidance_scale": 0}, "axes": {"seed": [1, 2]}}
+    files, cells = client.predict(sweep, api_name="/render_grid")
+    assert len(files) == 2
+    assert all(c["recipe"]["model"] == "turbo-tiny" and c["recipe"]["width"] == 64 for c in cells)
+    with pytest.raises(Exception, match="model must be turbo-tiny, which is what this playground runs"):
+        client.predict({**sweep, "base": {"model": "pocket"}}, api_name="/render_grid")
