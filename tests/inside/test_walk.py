@@ -57,6 +57,62 @@ def test_a_run_that_would_take_too_long_is_refused_by_its_first_call(engine: Loc
     next(calls)
     with pytest.raises(Refusal, match="Use fewer steps or a smaller size"):
         next(calls)
+    assert engine.outlook([Recipe()]).others == 0  # and it does not go on behind the refusal
+
+
+def test_a_run_that_is_known_to_take_too_long_is_refused_before_it(engine: LocalEngine, monkeypatch) -> None:  # noqa: ANN001
+    monkeypatch.setattr(engine, "estimate", lambda recipes: 601.0)
+    monkeypatch.setattr(engine, "ask", lambda *_: pytest.fail("it ran"))
+    with pytest.raises(Refusal, match="about 10 minutes here; the limit is 10"):
+        next(walk.walk(engine, Recipe()))
+
+
+def test_a_long_walk_keeps_evenly_spaced_glimpses(engine: LocalEngine) -> None:
+    *_, last = walk.walk(engine, Recipe(prompt="a cat", num_inference_steps=20, guidance_scale=1.0))
+    assert [glimpse.k for glimpse in last.film] == [2, 5, 8, 10, 12, 15, 18, 20]
+    assert len({glimpse.x0.tobytes() for glimpse in last.film}) == walk.GLIMPSES
+    assert [glimpse.t for glimpse in last.film] == sorted((glimpse.t for glimpse in last.film), reverse=True)
+
+
+def test_a_walk_is_batched_with_other_visitors_and_does_not_wait_for_their_grid(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows: list[int] = []
+    forward = engine.model.unet.forward
+    monkeypatch.setattr(engine.model.unet, "forward", lambda x, *a, **k: (rows.append(len(x)), forward(x, *a, **k))[1])
+    grid = engine.run([Recipe(seed=s, num_inference_steps=99, guidance_scale=1.0) for s in (1, 2)], previews=False)
+    next(grid)
+    recipe = Recipe(prompt="a cat", num_inference_steps=3)
+    *_, last = walk.walk(engine, recipe)
+    assert engine.outlook([recipe]).others == 1  # the grid is still under way
+    grid.close()
+    assert max(rows) >= 3  # the walk's two rows, and at least one of the grid
+    alone = engine.render(recipe)
+    assert np.abs(np.asarray(last.picture).astype(int) - np.asarray(alone.image).astype(int)).max() <= 2
+
+
+def test_a_walk_that_is_left_ends_within_a_call(engine: LocalEngine) -> None:
+    under_way = walk.walk(engine, Recipe(prompt="a cat", num_inference_steps=300))
+    next(under_way), next(under_way)
+    assert engine.outlook([Recipe()]).others == 1
+    under_way.close()
+    assert engine.outlook([Recipe()]).others == 0
+
+
+def test_whoever_walks_where_somebody_else_walks_already_sees_the_whole_way(engine: LocalEngine) -> None:
+    recipe = Recipe(prompt="a cat", num_inference_steps=9, guidance_scale=1.0)
+    first = walk.walk(engine, recipe)
+    next(first), next(first)
+    *under_way, last = walk.walk(engine, recipe)
+    first.close()
+    assert [now.k for now in under_way] == list(range(10)) and len(last.film) == walk.GLIMPSES
+
+
+def test_a_walk_that_leads_nowhere_says_so(engine: LocalEngine, monkeypatch) -> None:  # noqa: ANN001
+    predict = engine.model.predict
+    monkeypatch.setattr(engine.model, "predict", lambda *given: predict(*given) * float("inf"))
+    with pytest.raises(Refusal, match="became infinite, so there is no picture"):
+        list(walk.walk(engine, Recipe(prompt="a cat", num_inference_steps=2)))
 
 
 # the boxes
