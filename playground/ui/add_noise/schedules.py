@@ -8,7 +8,7 @@ import gradio as gr
 import pandas as pd
 
 from playground import noise
-from playground.ui.shared.section import heading
+from playground.ui.shared.html import heading
 
 QUANTITIES = {"signal √ᾱ": "signal", "noise √(1−ᾱ)": "noise", "log SNR": "log_snr"}
 COLOURS = {

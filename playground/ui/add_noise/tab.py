@@ -19,22 +19,13 @@ from playground.ui.add_noise.picture import own_picture
 from playground.ui.shared.fields import LABELS, choices, plain, slot
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest
-from playground.ui.shared.samples import gallery
+from playground.ui.shared.samples import IMAGES, SAMPLES, gallery
 
 HERE = Path(__file__).parent
 SKELETON: str = (HERE / "tab.html").read_text("utf-8")  # a template without placeholders: no text can enter it
 SCRIPT: str = (HERE / "tab.js").read_text("utf-8")
 MARKS_SCRIPT: str = (HERE / "marks.js").read_text("utf-8")
 
-EXAMPLES = HERE.parents[2] / "examples" / "images"
-SAMPLES = (
-    ("dusk.webp", "Lake at dusk"),
-    ("sphere.webp", "Ball on a table"),
-    ("bust.webp", "Plaster head"),
-    ("flower.webp", "Flower"),
-    ("quilt.webp", "Patchwork"),
-    ("chart.webp", "Test chart"),
-)
 SCHEDULES = (
     ("Scaled linear (Stable Diffusion)", "scaled_linear"),
     ("Linear (DDPM)", "linear"),
@@ -49,7 +40,7 @@ Updates = dict[gr.components.Component, Any]  # only what changes
 def build(engine: Engine) -> None:
     """Builds the tab; to be called inside `with gr.Tab("Add noise"):` of a gr.Blocks."""
     facts = engine.facts
-    samples = [(pictures.open_picture(EXAMPLES / name), title) for name, title in SAMPLES]
+    samples = [(pictures.open_picture(IMAGES / name), title) for name, title in SAMPLES]
     first_sampler = "ddim" if "ddim" in facts.samplers else facts.samplers[0]
 
     with gr.Row(elem_classes="dp-columns"):

@@ -7,8 +7,7 @@ from PIL import Image
 
 from playground import noise, pictures
 from playground.refusal import Refusal
-from playground.ui.shared.html import data_url, error
-from playground.ui.shared.section import heading
+from playground.ui.shared.html import data_url, error, heading
 
 SIDE = 128  # a thousand steps at 256 × 256 would take seconds, and show nothing more
 

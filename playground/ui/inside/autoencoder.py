@@ -13,11 +13,11 @@ from playground.inside.autoencoder import GAIN, RoundTrip, round_trip
 from playground.inside.drawings import channel_pictures
 from playground.models.anatomy import Anatomy, Cost
 from playground.refusal import Refusal
-from playground.ui.add_noise.tab import EXAMPLES, SAMPLES
 from playground.ui.inside.format import count, image, milliseconds, shape
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest, Update
+from playground.ui.shared.samples import IMAGES, SAMPLES
 
 WORDS = (
     '<section class="dpi-section"><h2>Pixels and latents</h2><p>The VAE turns a picture into far fewer numbers and '
@@ -36,19 +36,19 @@ def build(engine: Engine, generated: gr.State, at_start: Callable[..., Any]) -> 
     latest = Latest()  # the later times of one picture must not lie over another
 
     def sample(index: int) -> Image.Image:
-        return pictures.open_picture(EXAMPLES / SAMPLES[index][0], side)
+        return pictures.open_picture(IMAGES / SAMPLES[index][0], side)
 
     def show(request: gr.Request, picture: Image.Image, unselect: bool) -> Iterator[Update]:
         page = request.session_hash or ""
         yield from latest.show(page, examine(picture, unselect, page), object(), {shown: gr.skip()})
 
     def examine(picture: Image.Image, unselect: bool, page: str) -> Iterator[Update]:
-        anatomy = engine.anatomy(picture.width, picture.height)
+        anatomy, cost = engine.anatomy(*picture.size), engine.cost(*picture.size)
         # said once: the later times must not take away what is meanwhile said of another picture
         once = {wrong: ""} | ({samples: gr.Gallery(selected_index=None)} if unselect else {})
         try:
             for found in round_trip(engine, picture, page):
-                yield {shown: view(found, anatomy)} | once
+                yield {shown: view(found, anatomy, cost)} | once
                 once = {}
         except Refusal as refusal:
             yield {wrong: error(str(refusal))}
@@ -80,7 +80,7 @@ def build(engine: Engine, generated: gr.State, at_start: Callable[..., Any]) -> 
     gr.HTML(WORDS, elem_id="inside-autoencoder")
     with gr.Row(elem_classes="dpi-sources"):
         samples = gr.Gallery(
-            [(pictures.open_picture(EXAMPLES / name, 96), title) for name, title in SAMPLES],
+            [(pictures.open_picture(IMAGES / name, 96), title) for name, title in SAMPLES],
             label="Sample pictures",
             columns=len(SAMPLES),
             height="auto",
@@ -105,7 +105,7 @@ def build(engine: Engine, generated: gr.State, at_start: Callable[..., Any]) -> 
     own.click(own_picture, generated, outputs, **options)
 
 
-def view(found: RoundTrip, anatomy: Anatomy) -> str:
+def view(found: RoundTrip, anatomy: Anatomy, cost: Cost) -> str:
     """The round trip as HTML: four pictures in a row, then its numbers, then the two costs as bars."""
     channels, limit = channel_pictures(found.latents)
     side = f"{found.picture.width} × {found.picture.height}"
@@ -122,7 +122,7 @@ def view(found: RoundTrip, anatomy: Anatomy) -> str:
     )
     return (
         f'<section class="dpi-trip" aria-label="The VAE round trip"><div class="dpi-row">{figures}</div>'
-        f"{_numbers(found, anatomy)}{_bars(found, anatomy.cost)}</section>"
+        f"{_numbers(found, anatomy)}{_bars(found, cost)}</section>"
     )
 
 

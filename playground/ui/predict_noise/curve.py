@@ -5,16 +5,14 @@ from typing import Any
 
 import gradio as gr
 import pandas as pd
-from torch import Tensor
 
 from playground.engine import Engine
 from playground.inside.latent_noise import spread_timesteps
 from playground.inside.prediction import losses
 from playground.refusal import Refusal
 from playground.ui.predict_noise.rail import NEWEST, ROLES, Asked, Rail, Updates, Values
-from playground.ui.shared.html import error
+from playground.ui.shared.html import error, heading
 from playground.ui.shared.latest import Latest
-from playground.ui.shared.section import heading
 
 COLOURS = {"right": "#2563eb", "wrong": "#c2410c", "none": "#71757c"}
 POINTS = 20  # timesteps of the curve
@@ -79,7 +77,7 @@ def build(engine: Engine, rail: Rail) -> tuple[Callable[..., Any], Any, Any]:
     return measure, rail.inputs, outputs
 
 
-def tables(timesteps: Sequence[int], mean: Tensor) -> tuple[pd.DataFrame, pd.DataFrame]:
+def tables(timesteps: Sequence[int], mean: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
     """L (captions, timesteps), averaged over draws -> tables for the plots: L, and by how much the words change it"""
     values = {role: row.tolist() for role, row in zip(ROLES, mean, strict=True)}
     loss = [(t, v, role) for role, row in values.items() for t, v in zip(timesteps, row, strict=True)]
@@ -93,7 +91,7 @@ def tables(timesteps: Sequence[int], mean: Tensor) -> tuple[pd.DataFrame, pd.Dat
     )
 
 
-def measured(mean: Tensor, draws: int) -> str:
+def measured(mean: Any, draws: int) -> str:
     """L (captions, timesteps) -> what the two curves measured, as a paragraph"""
     right, wrong, none = (float(row.mean()) for row in mean)
     lower, better = int((mean[0] < mean[2]).sum()), int((mean[0] < mean[1]).sum())

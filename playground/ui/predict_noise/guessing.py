@@ -17,9 +17,8 @@ from playground.ui.predict_noise.rail import NEWEST, QUIET, Asked, Rail, Updates
 from playground.ui.predict_noise.timeline import EMPTY, Timeline, arrived, columns
 from playground.ui.shared.fields import HELP, LABELS, checked, choices, slot
 from playground.ui.shared.files import FILES
-from playground.ui.shared.html import error, png
+from playground.ui.shared.html import error, heading, png
 from playground.ui.shared.latest import Latest
-from playground.ui.shared.section import heading
 
 LARGEST = 256  # pixels per side of the timeline's pictures
 

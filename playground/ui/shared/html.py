@@ -1,9 +1,10 @@
-"""Pictures and sentences on their way into HTML: encoded, escaped."""
+"""Pictures and sentences on their way into HTML: encoded, escaped, set."""
 
 import base64
 import html
 import io
 
+import gradio as gr
 from PIL import Image
 
 
@@ -34,6 +35,10 @@ def error(sentence: str = "") -> str:
     return f'<p role="alert">{escaped(sentence)}</p>' if sentence else ""
 
 
-def first_line(problem: Exception) -> str:
-    """What people read of an exception: its first line, without a stack."""
-    return (str(problem).strip().splitlines() or [type(problem).__name__])[0][:200]
+def heading(title: str, says: str) -> None:
+    """The head of a section further down on a tab. Both are the page's own words, never a visitor's."""
+    gr.HTML(
+        f'<div class="dp-part dp-words"><h3>{title}</h3><p>{says}</p></div>',
+        elem_classes="dp-flush",
+        apply_default_css=False,
+    )

@@ -1,7 +1,19 @@
-"""The small pictures to choose from at the top of a rail."""
+"""The pictures that come with the page, and how they are chosen from at the top of a rail."""
 
 import gradio as gr
 from PIL import Image
+
+from playground.ui.shared.shipped import EXAMPLES
+
+IMAGES = EXAMPLES / "images"
+SAMPLES = (  # file, title
+    ("dusk.webp", "Lake at dusk"),
+    ("sphere.webp", "Ball on a table"),
+    ("bust.webp", "Plaster head"),
+    ("flower.webp", "Flower"),
+    ("quilt.webp", "Patchwork"),
+    ("chart.webp", "Test chart"),
+)
 
 
 def gallery(samples: list[tuple[Image.Image, str]]) -> gr.Gallery:

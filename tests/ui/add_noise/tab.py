@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Locator, Page
 
-from playground.ui.add_noise import tab as add_noise
+from playground.ui.shared.samples import IMAGES
 
-DUSK = add_noise.EXAMPLES / "dusk.webp"
+DUSK = IMAGES / "dusk.webp"
 READY = '[data-ready="scaled_linear 0"]'
 
 

@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from playground import noise, pictures
 from playground.ui.add_noise import tab as add_noise
+from playground.ui.shared.samples import IMAGES
 from tests.ui.add_noise.tab import DUSK, canvas, number, set_t, timeline
 
 
@@ -98,7 +99,7 @@ def test_another_sample_is_shown(page: Page) -> None:
     before = page.locator(".dpn-picture").evaluate("canvas => canvas.toDataURL()")
     page.get_by_role("button", name="Thumbnail 6 of 6").click()
     page.wait_for_function("before => document.querySelector('.dpn-picture').toDataURL() !== before", arg=before)
-    chart = np.asarray(pictures.open_picture(add_noise.EXAMPLES / "chart.webp")).astype(int)
+    chart = np.asarray(pictures.open_picture(IMAGES / "chart.webp")).astype(int)
     assert np.abs(canvas(page) - chart).mean() < 5  # t = 0 already holds a trace of noise
 
 
