@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from PIL import Image
 from torch import Tensor
 
-from playground.models.anatomy import Anatomy
+from playground.models.anatomy import Anatomy, Cost
 from playground.models.contract import Facts, Look
 from playground.models.words import Words
 from playground.recipe import Recipe
@@ -250,4 +250,7 @@ class Engine(Protocol):
         """A text as the model's tokenizer cuts it."""
 
     def anatomy(self, width: int, height: int) -> Anatomy:
-        """What the model consists of and costs for pictures of this size."""
+        """What the model consists of for pictures of this size."""
+
+    def cost(self, width: int, height: int) -> Cost:
+        """Multiply-adds of its parts for pictures of this size."""

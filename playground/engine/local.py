@@ -29,7 +29,7 @@ from playground.engine.contract import (
 from playground.engine.loop import Loop
 from playground.engine.request import Request
 from playground.models import Facts, Model, load_model
-from playground.models.anatomy import Anatomy
+from playground.models.anatomy import Anatomy, Cost
 from playground.models.running.threads import dismiss_team
 from playground.models.words import Words
 from playground.recipe import Recipe
@@ -86,6 +86,9 @@ class LocalEngine:
 
     def anatomy(self, width: int, height: int) -> Anatomy:
         return self.model.anatomy(width, height)
+
+    def cost(self, width: int, height: int) -> Cost:
+        return self.model.cost(width, height)
 
     def estimate(self, recipes: Sequence[Recipe], keep: Keep = NOTHING) -> float | None:
         if not self.loop.seconds_per_evaluation:

@@ -70,8 +70,8 @@ class Loop:
             return
         begun = time.perf_counter()
         rows = rows_of([entry.work for entry in chosen])
-        too_large = predict(rows, self.model, self.capacity)
-        broken = {work: self._too_large(work) for row in too_large for work, _ in row.readers}
+        failed = predict(rows, self.model, self.capacity)
+        broken = {work: self._reason(work, error) for row, error in failed.items() for work, _ in row.readers}
         self._advance(chosen, rows, broken)
         due = self._drawing.due_for_a_preview([e for e in chosen if isinstance(e.work, Trajectory)])
         if due or any(e.work.finished or e.wants_kept for e in chosen):
@@ -181,7 +181,10 @@ class Loop:
             request.served += share / request.weight
         return list(chosen)
 
-    def _too_large(self, work: Work) -> str:
+    def _reason(self, work: Work, error: Exception) -> str:
+        """Why it cannot be computed, for people."""
+        if not out_of_memory(error):
+            return _sentence(error)
         rows, columns = (side * self.model.facts.scale for side in work.latents.shape[-2:])
         fits = self.capacity.largest_side_that_fits(tuple(work.latents.shape))
         advice = f"{fits} × {fits} fits" if fits else "no smaller picture fits either"
@@ -241,12 +244,12 @@ class Loop:
         for entry, found in self._drawing.decoded([entry for entry in entries if entry.watchers]):
             t = entry.work
             if isinstance(found, Exception):
-                self._fail(entry, self._too_large(t) if out_of_memory(found) else _sentence(found))
+                self._fail(entry, self._reason(t, found))
                 continue
             image, each = found
             self.seconds_per_decode = _smoothed(self.seconds_per_decode, each)
             self._forget(entry)
-            latents, whole = t.latents.cpu().clone(), t.recipe.evaluations
+            latents, whole = t.latents.cpu().clone(), t.evaluations
             for i, (request, cell) in enumerate(entry.watchers):
                 # whoever joined later had everything computed for somebody else
                 shared = t.shared if i == 0 else whole
@@ -278,7 +281,7 @@ def _smoothed(before: float, now: float) -> float:
 
 def _sentence(error: Exception) -> str:
     """What a visitor reads in the failed cell: the first line, no stack. What nobody expected goes to the log whole."""
-    if not isinstance(error, Refusal) and not out_of_memory(error):
+    if not isinstance(error, Refusal):
         log.warning("A cell failed.", exc_info=error)
     first = (str(error).strip().splitlines() or [""])[0]
     return first[:200] if first else f"The picture failed with {type(error).__name__}."

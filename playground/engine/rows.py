@@ -48,26 +48,29 @@ def rows_of(works: list[Work]) -> list[Row]:
     return list(rows.values())
 
 
-def predict(rows: list[Row], model: Model, capacity: Capacity) -> list[Row]:
-    """Fill every row's output in as few calls as memory allows; returns the rows that do not even fit alone."""
-    too_large: list[Row] = []
+def predict(rows: list[Row], model: Model, capacity: Capacity) -> dict[Row, Exception]:
+    """Fill every row's output in as few calls as memory allows -> the rows that even alone cannot be computed, why."""
+    failed: dict[Row, Exception] = {}
     for shape, looks in {(tuple(row.latents.shape), row.looks): None for row in rows}:
         waiting = [row for row in rows if tuple(row.latents.shape) == shape and row.looks == looks]
+        alone = 0  # of those that wait, how many are tried one by one, because their call failed
         while waiting:
-            batch = waiting[: capacity(shape)]
+            batch = waiting[: 1 if alone else capacity(shape)]
             try:
                 _call(batch, model, looks)
-            except RuntimeError as error:
-                if not out_of_memory(error):
-                    raise
+            except Exception as error:  # one bad row must not take the others with it
                 free_memory(model.device)
                 if len(batch) > 1:
-                    capacity.halve(shape, len(batch))
+                    if out_of_memory(error):
+                        capacity.halve(shape, len(batch))
+                    else:
+                        alone = len(batch)
                     continue
-                too_large.append(batch[0])
+                failed[batch[0]] = error
                 batch[0].output = torch.zeros_like(batch[0].latents)
             waiting = waiting[len(batch) :]
-    return too_large
+            alone = max(0, alone - 1)
+    return failed
 
 
 def _call(batch: list[Row], model: Model, looks: bool) -> None:

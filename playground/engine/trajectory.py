@@ -34,6 +34,8 @@ class Trajectory:
 
     def __init__(self, recipe: Recipe, model: Model, keep: Keep = NOTHING, start: Start | None = None) -> None:
         model.check(recipe)
+        if keep.attention and not model.facts.attention:
+            raise Refusal("This model's attention cannot be looked into.")
         self.recipe, self.keep, self.model = recipe, keep, model
         config = model.facts.schedule
         self.kind = prediction_type(config)
@@ -83,6 +85,11 @@ class Trajectory:
     @property
     def finished(self) -> bool:
         return self.k == self.of
+
+    @property
+    def evaluations(self) -> int:
+        """Network passes that this picture needs; what is asked besides, to be looked at, is not among them."""
+        return self.of * (2 if self.recipe.guided else 1)
 
     @property
     def level(self) -> Level:

@@ -9,10 +9,11 @@ from contextlib import closing
 from dataclasses import dataclass
 
 import torch
+from PIL import Image
 from torch import Tensor
 
 from playground.engine import Engine, Question
-from playground.inside.latent_noise import noised
+from playground.inside.latent_noise import decoded, noised
 from playground.refusal import Refusal
 from playground.schedule import alphas_cumprod, check_timestep, x0_of
 
@@ -75,6 +76,12 @@ def predict(engine: Engine, x0: Tensor, captions: Sequence[str], t: int, seed: i
         x0_hat = x0_of(x_t, predicted, alpha_bar.sqrt(), (1 - alpha_bar).sqrt(), "epsilon")
         found.append(Prediction(t, float(alpha_bar), x_t, epsilon, predicted, x0_hat, mean_square(epsilon - predicted)))
     return found
+
+
+def as_pictures(engine: Engine, answer: Prediction) -> tuple[Image.Image, Image.Image]:
+    """-> its x_t and its x̂₀ as the VAE shows them"""
+    x_t, x0 = decoded(engine, torch.cat([answer.x_t, answer.x0]))
+    return x_t, x0
 
 
 def losses(

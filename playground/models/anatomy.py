@@ -49,4 +49,3 @@ class Anatomy:
     unet_blocks: tuple[Block, ...]
     decoder_blocks: tuple[Block, ...]
     pixel_channels: int
-    cost: Cost

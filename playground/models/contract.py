@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from playground import schedule
-from playground.models.anatomy import Anatomy
+from playground.models.anatomy import Anatomy, Cost
 from playground.models.words import Words
 from playground.recipe import Recipe, check_known_loras
 from playground.refusal import Refusal
@@ -137,7 +137,10 @@ class Model(Protocol):
         """(B, C, h, w) -> B quick, approximate pictures"""
 
     def anatomy(self, width: int, height: int) -> Anatomy:
-        """What it consists of and costs for pictures of this size, from its shapes; nothing is computed."""
+        """What it consists of for pictures of this size, from its shapes; nothing is computed."""
+
+    def cost(self, width: int, height: int) -> Cost:
+        """What its parts cost for pictures of this size, from their shapes as well."""
 
     def compile(self, backend: str | Callable = "inductor") -> None:
         """Specialise the network for pictures of the usual size. Raises Refusal where that cannot be done."""

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from playground import Recipe, Sweep
-from playground.engine import Done, Failed, LocalEngine, Result, Step
+from playground.engine import Done, Failed, LocalEngine, Result, Start, Step
+from playground.engine.local import RESTARTED
 from playground.engine.trajectory import Trajectory
 from playground.models import REGISTERED
 from playground.refusal import Refusal
@@ -199,6 +200,27 @@ def test_one_failing_cell_does_not_take_the_others(engine: LocalEngine, monkeypa
         (1, "The latents became infinite, so there is no picture; try a lower guidance scale.")
     ]
     assert sorted(e.cell for e in events if isinstance(e, Done)) == [0, 2]
+
+
+def test_a_row_that_the_network_refuses_fails_alone(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it is that goes wrong with it: a call is everybody's, and is made again row by row."""
+    real = engine.model.encode
+    narrow = {"poison": 100}
+    monkeypatch.setattr(
+        engine.model, "encode", lambda text: {n: x[..., : narrow.get(text, 192)] for n, x in real(text).items()}
+    )
+    events = list(engine.run([Recipe(prompt=p, num_inference_steps=3) for p in ("cat", "poison", "dog")]))
+    (failed,) = [e for e in events if isinstance(e, Failed)]
+    assert failed.cell == 1 and failed.reason != RESTARTED and "\n" not in failed.reason
+    assert sorted(e.cell for e in events if isinstance(e, Done)) == [0, 2]
+
+
+def test_a_run_from_a_picture_counts_the_passes_it_makes(engine: LocalEngine) -> None:
+    recipe = Recipe(prompt="cat", sampler="ddim", num_inference_steps=10)
+    x0 = engine.render(recipe).x0
+    events = list(engine.run([recipe], start=Start(x0, 400)))
+    calls = sum(isinstance(e, Step) for e in events)
+    assert calls == 4 and events[-1].result.evaluations == 8
 
 
 def test_a_picture_that_cannot_be_decoded_fails_alone(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:

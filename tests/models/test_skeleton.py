@@ -65,7 +65,7 @@ def test_the_counted_multiply_adds_are_those_of_the_layers(engine: LocalEngine, 
         meta = {"device": "meta"}
         unet(torch.empty(1, 4, side, side, **meta), torch.zeros((), **meta), torch.empty(1, 32, 192, **meta))
 
-    costs = engine.anatomy(128, 128).cost
+    costs = engine.cost(128, 128)
     mine = counted(skeleton(engine.model.unet), run)
     assert mine == {16: costs.unet_latents, 128: costs.unet_pixels}[side]
     assert costs.unet_pixels > 64 * costs.unet_latents and min(costs.encode, costs.decode) > 0

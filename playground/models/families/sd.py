@@ -20,7 +20,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from playground import pictures
-from playground.models.anatomy import Anatomy
+from playground.models.anatomy import Anatomy, Cost
 from playground.models.contract import Condition, Facts, Look, Weights, usual_recipe
 from playground.models.folder import fingerprint, licence
 from playground.models.lora.rows import Loras
@@ -75,6 +75,7 @@ class StableDiffusion:
         self._shapes = threading.Lock()
         self._skeletons = Skeletons(self.unet, self.vae, self.tokenizer.model_max_length)
         self.anatomy = lru_cache(16)(self._anatomy)
+        self.cost = lru_cache(16)(self._cost)
         self.facts = Facts(
             name=name,
             family="Stable Diffusion",
@@ -191,6 +192,11 @@ class StableDiffusion:
     def _anatomy(self, width: int, height: int) -> Anatomy:
         with self._shapes:  # hooks on one skeleton, asked for by many pages
             return anatomy_of(self, self._skeletons, width, height, self.facts.scale)
+
+    def _cost(self, width: int, height: int) -> Cost:
+        scale = self.facts.scale
+        with self._shapes:
+            return self._skeletons.cost(height // scale, width // scale, scale)
 
     def compile(self, backend: str | Callable = "inductor") -> None:
         """Worth its minutes where the page then runs for hours."""

@@ -78,7 +78,6 @@ def anatomy_of(pipeline_parts: Any, skeletons: Skeletons, width: int, height: in
         skeletons.unet_blocks(rows, columns),
         skeletons.decoder_blocks(rows, columns),
         vae.config.out_channels,
-        skeletons.cost(rows, columns, scale),
     )
 
 

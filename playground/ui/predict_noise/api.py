@@ -3,13 +3,12 @@
 from typing import Any
 
 import gradio as gr
-import torch
 
 from playground import pictures
 from playground.engine import Encode, Engine
 from playground.inside import prediction
 from playground.inside.guess import guess
-from playground.inside.latent_noise import channel_tiles, decoded
+from playground.inside.latent_noise import channel_tiles
 from playground.models import Facts
 from playground.recipe import Recipe
 from playground.refusal import Refusal
@@ -74,11 +73,11 @@ def build(engine: Engine) -> None:
 
 
 def _answered(
-    engine: Engine, x0: torch.Tensor, recipe: Recipe, t: int, planned: Plan | None
+    engine: Engine, x0: Any, recipe: Recipe, t: int, planned: Plan | None
 ) -> tuple[list[str], dict[str, Any]]:
     """-> the endpoint's files and numbers"""
     answer, none = prediction.predict(engine, x0, [recipe.prompt, ""], t, recipe.seed)
-    x_t, left = decoded(engine, torch.cat([answer.x_t, answer.x0]))
+    x_t, left = prediction.as_pictures(engine, answer)
     tiles = {"epsilon": channel_tiles(answer.epsilon), "predicted": channel_tiles(answer.predicted)}
     files = {"x_t": x_t, **tiles, "x0": left}
     numbers: dict[str, Any] = {

@@ -7,7 +7,6 @@ from typing import Any
 
 import gradio as gr
 from PIL import Image
-from torch import Tensor
 
 from playground import pictures
 from playground.engine import Encode, Engine
@@ -41,7 +40,7 @@ Updates = dict[gr.components.Component, Any]  # only what changes
 class Subject:
     """The picture asked about: its latents, and how the VAE gives them back."""
 
-    x0: Tensor  # (1, C, h, w)
+    x0: Any  # (1, C, h, w)
     source: str  # data URI of the picture, encoded and decoded by the VAE
 
 

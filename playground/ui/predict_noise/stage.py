@@ -2,11 +2,9 @@
 
 from collections.abc import Sequence
 
-import torch
-
 from playground.engine import Engine
-from playground.inside.latent_noise import channel_tiles, decoded
-from playground.inside.prediction import Prediction, predict
+from playground.inside.latent_noise import channel_tiles
+from playground.inside.prediction import Prediction, as_pictures, predict
 from playground.ui.predict_noise.rail import ROLES, Asked
 from playground.ui.shared.html import data_url
 
@@ -24,7 +22,7 @@ def stage(engine: Engine, asked: Asked, t: int) -> str:
     """The network is asked about this t with the three captions -> HTML. Raises Refusal for a bad t."""
     answers = predict(engine, asked.subject.x0, asked.captions, t, asked.recipe.seed)
     right = answers[0]
-    pictures = decoded(engine, torch.cat([right.x_t, right.x0]))
+    pictures = as_pictures(engine, right)
     noises = (right.epsilon, right.predicted, right.epsilon - right.predicted)
     tiles = [data_url(channel_tiles(x)) for x in noises]
     return _section([asked.subject.source, *(data_url(p, exact=False) for p in pictures), *tiles], _notes(answers))

@@ -116,7 +116,7 @@ def test_every_kind_of_ask_is_answered(engines: dict[str, LocalEngine], kind: st
     guessed = [e for e in engine.run([recipe], start=Start(x0, 600)) if isinstance(e, Done)]
     assert len(guessed) == 1
     anatomy = engine.anatomy(side, side)
-    assert anatomy.cost.unet_latents > 0 and anatomy.unet_blocks[-1].gives == tuple(x0.shape)
+    assert engine.cost(side, side).unet_latents > 0 and anatomy.unet_blocks[-1].gives == tuple(x0.shape)
     assert anatomy.decoder_blocks[-1].gives == (1, 3, side, side)
     assert len(engine.words("cat").tokens) == engine.facts.tokens
 
