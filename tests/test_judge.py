@@ -82,4 +82,4 @@ def test_what_the_judge_learns_from_is_marked_where_it_is_drawn() -> None:
     assert boxes.tolist() == [[part.x, part.y, part.side] for _, part in flat]
     said = {part.hue: COLOURS[c] for (_, part), c in zip(flat, colours.tolist(), strict=True) if part.hue}
     assert len(said) >= 5 and all(hue == colour for hue, colour in said.items())
-    assert {scene.kind for scene in scenes} == {"single", "recoloured", "relation", "count", "coloured"}
+    assert {scene.kind for scene in scenes} == {"single", "recoloured", "relation", "count", "coloured", "several"}

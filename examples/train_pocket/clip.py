@@ -27,12 +27,12 @@ from playground.models.adherence import CELLS, FOLDER, HEADS_FILE, SIDE, Adheren
 
 from .clip_scenes import Pictures
 from .near_misses import meaning, true_and_nearly
+from .networks import TextToNoise
 from .retrieval import measured
 from .scenes import Scene
 from .text import LENGTH, POCKET
 from .token_labels import CellLabels, labels
 from .train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
-from .unet import TextToNoise
 
 CONFIG = dict(
     embedding_size=32,

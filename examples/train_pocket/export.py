@@ -9,9 +9,9 @@ import torch
 from diffusers import AutoencoderKL
 from transformers import CLIPTokenizer
 
+from .networks import SCHEDULE, TextToNoise
 from .text import POCKET
 from .train import Average, load_checkpoint
-from .unet import SCHEDULE, TextToNoise
 from .vae import trained_vae
 
 MODEL_INDEX = {

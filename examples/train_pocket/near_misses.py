@@ -94,6 +94,7 @@ WEIGHTS: dict[str, dict[str, int]] = {
     "relation": {"background": 2, "thing": 2, "style": 1, "relation": 5},
     "count": {"background": 2, "thing": 2, "style": 1, "count": 5},
     "coloured": {"background": 2, "thing": 2, "style": 1, "hue": 3, "exchanged hues": 4},
+    "several": {"background": 2, "thing": 5, "style": 1},
 }
 
 

@@ -9,18 +9,28 @@ from .scenes import MIRRORED, RELATIONS, Part, Scene, copy_places, in_training, 
 from .things import COMMON, STYLES, Thing, table, training_pairs
 
 # `common` is `single` again, of the 492 common things in 3D only: what the first page asks for.
-KIND_SHARES = {"common": 0.5, "single": 0.14, "recoloured": 0.1, "relation": 0.1, "count": 0.08, "coloured": 0.08}
-COMMON_SHARE = 0.6  # of the things outside `common`, how many are from the common 492
-STYLE_SHARES = {"3d": 0.4, "flat": 0.2, "cartoon": 0.2, "sticker": 0.2}
+KIND_SHARES = {
+    "common": 0.06, "single": 0.14, "recoloured": 0.1, "relation": 0.3, "count": 0.12, "coloured": 0.15, "several": 0.13
+}  # fmt: skip
+COMPOSED = {"recoloured", "relation", "count", "coloured", "several"}  # which show mostly common things in 3D
+COMPOSED_COMMON_SHARE = 0.85  # of the things in a composed scene, how many are from the common 492
+COMMON_SHARE = 0.25  # of the single things outside `common`
+COMPOSED_STYLE_SHARES = {"3d": 0.79, "flat": 0.07, "cartoon": 0.07, "sticker": 0.07}
+STYLE_SHARES = {"3d": 0.25, "flat": 0.25, "cartoon": 0.25, "sticker": 0.25}
 TONE_SHARE = 0.15  # of the single things that come with skin tones, how many show one
 OWN_HUE_SHARE = 0.2  # of the things with a named hue, how many keep their own
+ONE_HUE_SHARE = 0.3  # of the coloured pairs, in how many only one of the two has a named hue: "cat and red car"
+PLACED_SHARE = 0.3  # of the coloured pairs, in how many the places may be said too
+SEVERAL_HUE_SHARE = 0.2  # of the things among several that can be turned, how many are
+MOST_WORDS = 8  # of the names of several things together: longer captions would be cut
 
 
 class Scenes:
     """Random training scenes with their captions, for ever, the same for the same seed."""
 
-    def __init__(self, seed: int, shares: dict[str, float] | None = None, common_share: float = COMMON_SHARE) -> None:
-        self.rng, self.shares, self.common_share = random.Random(seed), shares or KIND_SHARES, common_share
+    def __init__(self, seed: int, shares: dict[str, float] | None = None) -> None:
+        self.rng, self.shares = random.Random(seed), shares or KIND_SHARES
+        self.common_share, self.style_shares = COMMON_SHARE, STYLE_SHARES  # of the scene that is being made
         self.turnable = {s: [i for i, t in enumerate(table()) if t.hues(s)] for s in STYLES}
         self.pairs: list[tuple[int, str]] = []
 
@@ -37,6 +47,9 @@ class Scenes:
         return random_scene(self.rng, *self.pairs.pop())
 
     def allowed(self, kind: str) -> Scene:
+        composed = kind in COMPOSED
+        self.common_share = COMPOSED_COMMON_SHARE if composed else COMMON_SHARE
+        self.style_shares = COMPOSED_STYLE_SHARES if composed else STYLE_SHARES
         while True:
             scene = getattr(self, kind)()
             if scene and in_training(scene) and stands_out(scene):
@@ -46,7 +59,7 @@ class Scenes:
         return self.rng.choice(list(BACKGROUNDS))
 
     def style(self) -> str:
-        return self.rng.choices(list(STYLE_SHARES), list(STYLE_SHARES.values()))[0]
+        return self.rng.choices(list(self.style_shares), list(self.style_shares.values()))[0]
 
     def thing(self, style: str, rows: list[int] | None = None) -> int | None:
         """A row that has the style, from the common ones in `common_share` of the cases; None if it was not found."""
@@ -65,6 +78,9 @@ class Scenes:
         others = [hue for hue in hues if hue != own]
         return self.rng.choice(others) if others else None
 
+    def mirrored(self, thing: int) -> bool:
+        return self.rng.random() < MIRRORED and table()[thing].mirrorable
+
     def single(self) -> Scene | None:
         style = self.style()
         if (thing := self.thing(style)) is None:
@@ -80,32 +96,49 @@ class Scenes:
         hue = self.hue(table()[thing], style)
         return random_scene(self.rng, thing, self.background(), style, hue=hue) if hue else None
 
-    def two(self, kind: str, relation: str, rows: list[int] | None, style: str, said: str | None) -> Scene | None:
-        first, second = self.thing(style, rows), self.thing(style, rows)
-        if first is None or second is None or first == second:
+    def two(self, kind: str, things: tuple[int | None, int | None], hued: int, style: str) -> Scene | None:
+        """Two different things in any of the four relations, the first `hued` of them in named hues."""
+        relation = self.rng.choice(list(RELATIONS))
+        if None in things or things[0] == things[1]:
             return None
-        parts, hues = [], []
-        for thing, (side, x, y) in zip((first, second), pair_places(self.rng, relation), strict=True):
-            hues.append(self.hue(table()[thing], style) if kind == "coloured" else None)
-            mirrored = self.rng.random() < MIRRORED and table()[thing].mirrorable
-            parts.append(Part(thing, side, x, y, mirrored, style, hues[-1]))
-        if kind == "coloured" and (None in hues or hues[0] == hues[1]):
+        parts = []
+        for i, (thing, (side, x, y)) in enumerate(zip(things, pair_places(self.rng, relation), strict=True)):
+            hue = self.hue(table()[thing], style) if i < hued else None
+            parts.append(Part(thing, side, x, y, self.mirrored(thing), style, hue))
+        hues = [part.hue for part in parts]
+        if hues.count(None) > 2 - hued or (hued == 2 and hues[0] == hues[1]):
             return None
-        return Scene(kind, self.background(), tuple(parts), said)
+        said = kind == "relation" or self.rng.random() < PLACED_SHARE
+        return Scene(kind, self.background(), tuple(parts), relation if said else None)
 
     def relation(self) -> Scene | None:
-        relation = self.rng.choice(list(RELATIONS))
-        return self.two("relation", relation, None, self.style(), relation)
+        style = self.style()
+        return self.two("relation", (self.thing(style), self.thing(style)), 0, style)
 
     def coloured(self) -> Scene | None:
-        style = self.style()
-        return self.two("coloured", self.rng.choice(("left", "right", "above")), self.turnable[style], style, None)
+        style, hued = self.style(), 1 if self.rng.random() < ONE_HUE_SHARE else 2
+        first = self.thing(style, self.turnable[style])
+        second = self.thing(style, self.turnable[style] if hued == 2 else None)
+        return self.two("coloured", (first, second), hued, style)
 
     def count(self) -> Scene | None:
         style = self.style()
         thing = self.thing(style)
         if thing is None or not table()[thing].plural:
             return None
-        mirrored = self.rng.random() < MIRRORED and table()[thing].mirrorable
+        mirrored = self.mirrored(thing)
         places = copy_places(self.rng, self.rng.randint(2, 4))
         return Scene("count", self.background(), tuple(Part(thing, *place, mirrored, style) for place in places))
+
+    def several(self) -> Scene | None:
+        style, n = self.style(), self.rng.randint(3, 4)
+        things = [self.thing(style) for _ in range(n)]
+        if None in things or len(set(things)) < n:
+            return None
+        places = self.rng.sample(copy_places(self.rng, n), n)
+        parts = []
+        for thing, place in zip(things, places, strict=True):
+            hue = self.hue(table()[thing], style) if self.rng.random() < SEVERAL_HUE_SHARE else None
+            parts.append(Part(thing, *place, self.mirrored(thing), style, hue))
+        words = sum(len(table()[p.thing].name.split()) + (p.hue is not None) for p in parts)
+        return Scene("several", self.background(), tuple(parts)) if words <= MOST_WORDS else None
