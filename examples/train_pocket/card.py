@@ -24,6 +24,7 @@ EXAMPLES = {  # of each task, one prompt as it is worded
     "colours": "orange scorpion, brown background",
     "position": "panda above teddy bear, white background",
     "binding": "green oyster and blue bowl of noodles, black background",
+    "typed": "can i have a hot dog",
 }
 
 

@@ -43,7 +43,7 @@ def real_renders(asked: list[Asked], seeds: int, sprites: Sprites) -> list[Image
 
 
 def task(bench: Bench, name: str, sprites: Sprites) -> tuple[dict, list[bool]]:
-    """One task -> its figures, and for every picture whether the background is right."""
+    """One task -> its figures, and for every picture whether the background is right, where one was said."""
     seeds, asked = bench.size.seeds, prompts(name, bench.size.prompts)
     pictures = bench.drawings.of([recipe(a, i, k) for i, a in enumerate(asked) for k in range(seeds)])
 
@@ -54,7 +54,7 @@ def task(bench: Bench, name: str, sprites: Sprites) -> tuple[dict, list[bool]]:
         )
 
     real = scored(real_renders(asked, seeds, sprites))
-    backgrounds = [background_of(p) == asked[i // seeds].background for i, p in enumerate(pictures)]
+    backgrounds = [background_of(p) == said for i, p in enumerate(pictures) if (said := asked[i // seeds].background)]
     return scored(pictures) | {"real": real["right"], "real_partly": real["partly"]}, backgrounds
 
 

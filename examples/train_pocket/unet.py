@@ -48,6 +48,7 @@ LOG_SNR_SPREAD = 1.5  # of the half of the timesteps that are drawn around equal
 ON_THINGS = 3.0  # weight of a cell that shows a thing, where one without has 1
 OUTER = ("conv_in", "conv_out", "embedding", "time_emb")  # layers that AdamW trains instead of Muon
 AVERAGED = 0.999  # of the averaged weights, what a step leaves: a horizon of a thousand steps
+BROKEN = 3.0  # times the lowest loss of a round: training has broken down, and its weights are not to be kept
 SAVED = 240  # seconds between two checkpoints
 
 
@@ -135,7 +136,7 @@ def learn(rank: int, meeting: Meeting, args: argparse.Namespace) -> None:
         state |= {"samples": samples, "seconds": seconds + time.monotonic() - budget.start}
         save_checkpoint("unet", state | {"scaling_factor": bank.scaling_factor})
 
-    budget, step, over = Budget(args.minutes, args.cooldown), 0, False
+    budget, step, over, lowest = Budget(args.minutes, args.cooldown), 0, False, math.inf
     met = saved = time.monotonic()
     while not over:
         taken, losses, aways = 0, [], []
@@ -154,10 +155,11 @@ def learn(rank: int, meeting: Meeting, args: argparse.Namespace) -> None:
         total = torch.stack(losses).sum().item()
         done, over = meeting.meet(rank, model, taken, taken * args.batch, total, budget.used() >= 1)
         took, met = time.monotonic() - met, time.monotonic()
+        if not done.loss < BROKEN * lowest:
+            raise SystemExit(f"The loss is {done.loss} after {lowest}; training/unet.pt is from before that.")
+        lowest = min(lowest, done.loss)
         average.update(model, done.steps)
         samples += done.samples
-        if not math.isfinite(done.loss):
-            raise SystemExit("The loss is no longer a number; training/unet.pt is from before that.")
         if rank == 0:
             said = f"samples={samples} {done.samples / took:.1f}/s loss={done.loss:.4f} bank={len(bank.scenes)}"
             said += f" misplaced={sum(aways) / taken:.3f}" if args.bound else ""
