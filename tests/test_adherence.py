@@ -12,13 +12,13 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer, ResNetModel
 
-from examples.train_pocket.captions import caption
 from examples.train_pocket.clip import contrastive_loss, text_stamp
-from examples.train_pocket.near_misses import CHANGES, WEIGHTS, meaning, true_and_nearly
-from examples.train_pocket.scenes import Part, Scene
-from examples.train_pocket.stream import Scenes
-from examples.train_pocket.things import table
-from examples.train_pocket.token_labels import labels
+from examples.train_pocket.scenes.captions import caption
+from examples.train_pocket.scenes.near_misses import CHANGES, WEIGHTS, meaning, true_and_nearly
+from examples.train_pocket.scenes.scene import Part, Scene
+from examples.train_pocket.scenes.stream import Scenes
+from examples.train_pocket.scenes.things import table
+from examples.train_pocket.scenes.token_labels import labels
 from playground import Recipe
 from playground.engine import Done, Engine
 from playground.models.adherence import FOLDER, HEADS_FILE, Adherence

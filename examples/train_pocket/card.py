@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from playground.samplers import SAMPLERS
 
-from .pocket_eval import TASKS
+from .scenes.things import STYLES
+from .scoring.pocket_eval import TASKS
 from .strips import Strip, expression, strips
 from .text import POCKET
-from .things import STYLES
 
 REPORT = POCKET / "evaluation.json"
 START, END = "<!-- scores: written by examples.train_pocket.evaluate -->", "<!-- end of scores -->"

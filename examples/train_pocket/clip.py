@@ -25,14 +25,14 @@ from transformers import CLIPTextModel, CLIPTokenizer, ResNetConfig, ResNetModel
 
 from playground.models.adherence import CELLS, FOLDER, HEADS_FILE, SIDE, Adherence, ImageHead, TextHead, words_of
 
-from .clip_scenes import Pictures
-from .near_misses import meaning, true_and_nearly
-from .networks import TextToNoise
-from .retrieval import measured
-from .scenes import Scene
+from .learning.networks import TextToNoise
+from .learning.train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
+from .scenes.clip_scenes import Pictures
+from .scenes.near_misses import meaning, true_and_nearly
+from .scenes.scene import Scene
+from .scenes.token_labels import CellLabels, labels
+from .scoring.retrieval import measured
 from .text import LENGTH, POCKET
-from .token_labels import CellLabels, labels
-from .train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
 
 CONFIG = dict(
     embedding_size=32,

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, safe_open, save_file
 from torch import Tensor
 
-from .things import HERE
+from .scenes.things import HERE
 
 FOLDER = HERE / "resume"
 SMALL = 4096  # values up to which a tensor stays in fp16
@@ -76,8 +76,8 @@ def read(folder: Path = FOLDER) -> tuple[dict[str, Tensor], dict] | None:
 
 
 def main() -> None:
-    from .networks import trained_model  # which reads what is written here
-    from .train import load_checkpoint
+    from .learning.networks import trained_model  # which reads what is written here
+    from .learning.train import load_checkpoint
 
     state = load_checkpoint("unet")
     if state is None:

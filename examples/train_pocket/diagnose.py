@@ -15,14 +15,14 @@ from collections.abc import Sequence
 import torch
 from PIL import Image
 
-from .detector import Found, as_batch
 from .judge import load_judge
-from .pocket_eval import TASKS, Asked, prompts, scene_of, score, summary
+from .learning.train import device_and_threads
 from .quick import drawn, pipeline
-from .scenes import SIZE, draw
-from .sprites import Sprites
-from .things import table
-from .train import device_and_threads
+from .scenes.scene import SIZE, draw
+from .scenes.sprites import Sprites
+from .scenes.things import table
+from .scoring.detector import Found, as_batch
+from .scoring.pocket_eval import TASKS, Asked, prompts, scene_of, score, summary
 from .vae import trained_vae
 
 

@@ -20,17 +20,18 @@ from PIL import Image
 from playground import Recipe, open_engine
 from playground.engine import Engine
 
-from . import card, charts, strips, sweeps
-from .detector import as_batch
-from .drawn import FOLDER, Drawings
+from . import card, strips
 from .judge import accuracy, load_judge
-from .measures import background_of
-from .pocket_eval import TASKS, Asked, prompts, scene_of, score, summary
-from .scenes import draw
-from .sprites import Sprites
-from .sweeps import FULL, QUICK, Bench, recipe
-from .things import STYLES
-from .train import load_checkpoint
+from .learning.train import load_checkpoint
+from .scenes.scene import draw
+from .scenes.sprites import Sprites
+from .scenes.things import STYLES
+from .scoring import charts, sweeps
+from .scoring.detector import as_batch
+from .scoring.drawn import FOLDER, Drawings
+from .scoring.measures import background_of
+from .scoring.pocket_eval import TASKS, Asked, prompts, scene_of, score, summary
+from .scoring.sweeps import FULL, QUICK, Bench, recipe
 from .vae import psnr, unseen_pictures
 
 SHOWN = 7  # prompts of each task on the card's sheet

@@ -19,15 +19,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .colours import NAMES as COLOURS
-from .detector import CELL, GRID, Judge, as_batch, cut_out
-from .distort import augmented, jittered
-from .fit_looks import fit
-from .scenes import SIZE, Scene, draw, random_scene, stands_out
-from .sprites import Sprites
-from .stream import Scenes
-from .things import COMMON, table
-from .train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
+from .learning.train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
+from .scenes.colours import NAMES as COLOURS
+from .scenes.scene import SIZE, Scene, draw, random_scene, stands_out
+from .scenes.sprites import Sprites
+from .scenes.stream import Scenes
+from .scenes.things import COMMON, table
+from .scoring.detector import CELL, GRID, Judge, as_batch, cut_out
+from .scoring.distort import augmented, jittered
+from .scoring.fit_looks import fit
 
 SHARES = {
     "common": 0.16, "single": 0.36, "recoloured": 0.12, "relation": 0.11, "count": 0.06, "coloured": 0.12,

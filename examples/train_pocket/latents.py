@@ -20,14 +20,14 @@ from pathlib import Path
 import torch
 from diffusers import AutoencoderKL
 
-from .captions import caption
-from .colours import BACKGROUNDS
-from .scenes import Scene, as_dict, draw, from_dict
-from .sprites import Sprites
-from .stream import Scenes
+from .learning.train import device_and_threads, has_bf16
+from .scenes.captions import caption
+from .scenes.colours import BACKGROUNDS
+from .scenes.scene import Scene, as_dict, draw, from_dict
+from .scenes.sprites import Sprites
+from .scenes.stream import Scenes
+from .scenes.things import HERE, WORK
 from .text import POCKET
-from .things import HERE, WORK
-from .train import device_and_threads, has_bf16
 from .vae import trained_vae
 
 FOLDER = WORK / "bank"

@@ -26,10 +26,10 @@ from torch import Tensor
 from transformers import CLIPTokenizer
 
 from .latents import Bank
+from .learning.networks import SCHEDULE, TextToNoise, trained_model
+from .learning.train import Budget, arguments, device_and_threads
 from .lora import Adapter
-from .networks import SCHEDULE, TextToNoise, trained_model
 from .text import POCKET, token_ids
-from .train import Budget, arguments, device_and_threads
 from .unet import Batches
 from .vae import trained_vae
 

@@ -22,16 +22,16 @@ from torch import nn
 from transformers import CLIPTokenizer
 
 from . import restyle
-from .captions import caption
 from .latents import BATCH, encoder_stamp
-from .networks import trained_model
+from .learning.networks import trained_model
+from .learning.train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
 from .restyle import STYLES, restyled
-from .scenes import as_dict
-from .sprites import Sprites
-from .stream import Scenes
+from .scenes.captions import caption
+from .scenes.scene import as_dict
+from .scenes.sprites import Sprites
+from .scenes.stream import Scenes
+from .scenes.things import WORK
 from .text import POCKET
-from .things import WORK
-from .train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
 from .unet import Batches, DenoisingLoss
 from .vae import trained_vae
 

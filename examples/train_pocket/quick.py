@@ -17,11 +17,11 @@ from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from PIL import Image
 
 from .judge import load_judge
-from .networks import SCHEDULE, made_fast, samples_seen, tokenizer, trained_model
-from .pocket_eval import TASKS, prompts, score, summary
+from .learning.networks import SCHEDULE, made_fast, samples_seen, tokenizer, trained_model
+from .learning.train import device_and_threads, has_bf16
+from .scenes.things import WORK
+from .scoring.pocket_eval import TASKS, prompts, score, summary
 from .strips import row, stacked
-from .things import WORK
-from .train import device_and_threads, has_bf16
 from .vae import trained_vae
 
 GUIDANCE_SCALE = 5.0

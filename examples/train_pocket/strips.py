@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from playground import Recipe, Sweep, open_engine
 
-from .drawn import Drawings
+from .scoring.drawn import Drawings
 from .text import POCKET
 
 CARD = POCKET / "card"  # pictures that the model card shows

@@ -22,9 +22,9 @@ from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from .latents import Bank
-from .networks import CONFIG, TextToNoise
+from .learning.networks import CONFIG, TextToNoise
+from .learning.train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint
 from .text import POCKET, token_ids
-from .train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint
 from .unet import Batches, DenoisingLoss
 from .vae import trained_vae
 

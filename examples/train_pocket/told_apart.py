@@ -17,16 +17,16 @@ from statistics import fmean
 import torch
 from torch import Tensor
 
-from .captions import NUMBERS, RELATION_WORDS
-from .colours import HUES
-from .diet import covered
 from .latents import encoded
-from .networks import TextToNoise, made_fast, tokenizer, trained_model
-from .pocket_eval import Asked, prompts, scene_of
-from .sprites import Sprites
+from .learning.diet import covered
+from .learning.networks import TextToNoise, made_fast, tokenizer, trained_model
+from .learning.train import device_and_threads, has_bf16
+from .scenes.captions import NUMBERS, RELATION_WORDS
+from .scenes.colours import HUES
+from .scenes.sprites import Sprites
+from .scenes.things import COMMON, table
+from .scoring.pocket_eval import Asked, prompts, scene_of
 from .text import token_ids
-from .things import COMMON, table
-from .train import device_and_threads, has_bf16
 from .unet import DenoisingLoss
 from .vae import trained_vae
 

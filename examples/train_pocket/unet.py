@@ -25,13 +25,11 @@ from diffusers import DDPMScheduler
 from torch import nn
 from transformers import CLIPTokenizer
 
-from .binding import labels, misplaced
-from .diet import EMPTY_CAPTIONS, Diet, covered
 from .latents import Bank
-from .networks import SCHEDULE, TextToNoise, made_fast, started, tokenizer
-from .scenes import Scene
-from .text import token_ids
-from .train import (
+from .learning.binding import labels, misplaced
+from .learning.diet import EMPTY_CAPTIONS, Diet, covered
+from .learning.networks import SCHEDULE, TextToNoise, made_fast, started, tokenizer
+from .learning.train import (
     Average,
     Budget,
     Optimizers,
@@ -40,8 +38,10 @@ from .train import (
     has_bf16,
     save_checkpoint,
 )
+from .learning.workers import ROUND, Meeting
+from .scenes.scene import Scene
+from .text import token_ids
 from .vae import trained_vae
-from .workers import ROUND, Meeting
 
 MIN_SNR = 5.0
 LOG_SNR_SPREAD = 1.5  # of the half of the timesteps that are drawn around equal parts of signal and noise

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .things import WORK
+from ..scenes.things import WORK
 
 
 def device_and_threads() -> torch.device:

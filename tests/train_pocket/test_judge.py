@@ -5,11 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from examples.train_pocket.colours import BACKGROUNDS
-from examples.train_pocket.detector import COLOURS, GRID, Judge, as_batch, cut_out, looks, peaks
-from examples.train_pocket.fit_looks import discriminant
 from examples.train_pocket.judge import AllScenes, parts_of
-from examples.train_pocket.things import table
+from examples.train_pocket.scenes.colours import BACKGROUNDS
+from examples.train_pocket.scenes.things import table
+from examples.train_pocket.scoring.detector import COLOURS, GRID, Judge, as_batch, cut_out, looks, peaks
+from examples.train_pocket.scoring.fit_looks import discriminant
 
 ROWS = {thing.name: i for i, thing in enumerate(table())}
 

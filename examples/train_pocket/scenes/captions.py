@@ -6,7 +6,7 @@ styles are always named. Some captions are worded as people type them (typed.py)
 
 import random
 
-from .scenes import RELATIONS, Scene
+from .scene import RELATIONS, Scene
 from .things import Thing, table
 from .typed import typed
 

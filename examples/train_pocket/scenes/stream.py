@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from .captions import caption
 from .colours import BACKGROUNDS
-from .scenes import MIRRORED, RELATIONS, Part, Scene, copy_places, in_training, pair_places, random_scene, stands_out
+from .scene import MIRRORED, RELATIONS, Part, Scene, copy_places, in_training, pair_places, random_scene, stands_out
 from .things import COMMON, STYLES, Thing, table, training_pairs
 
 # `common` is `single` again, of the 492 common things in 3D only: what the first page asks for.

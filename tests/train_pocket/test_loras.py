@@ -10,12 +10,12 @@ from diffusers import DDPMScheduler, DPMSolverMultistepScheduler, LCMScheduler, 
 from transformers import CLIPTokenizer
 
 from examples.train_pocket import lora
-from examples.train_pocket.colours import BACKGROUNDS
 from examples.train_pocket.lcm import GUIDANCE, SOLVER_STEPS, Teacher, consistency, distance, lcm_timesteps
+from examples.train_pocket.learning.networks import TextToNoise, shipped
 from examples.train_pocket.lora import Adapter
-from examples.train_pocket.networks import TextToNoise, shipped
 from examples.train_pocket.restyle import EDGE, INK, PALETTE, PAPER, coverage, restyled
-from examples.train_pocket.scenes import Part, Scene
+from examples.train_pocket.scenes.colours import BACKGROUNDS
+from examples.train_pocket.scenes.scene import Part, Scene
 from examples.train_pocket.text import token_ids
 from examples.train_pocket.unet import DenoisingLoss
 from playground.models.latent import REGISTERED

@@ -12,13 +12,13 @@ from PIL import Image
 from transformers import CLIPTokenizer
 
 from examples.train_pocket import card, strips
-from examples.train_pocket.colours import BACKGROUNDS
-from examples.train_pocket.detector import Found
-from examples.train_pocket.drawn import Drawings
-from examples.train_pocket.measures import background_of, clipped, frechet, saturation, spread
-from examples.train_pocket.pocket_eval import TASKS, Asked, Score, prompts, relations, scene_of, score, summary
-from examples.train_pocket.scenes import as_dict
-from examples.train_pocket.things import COMMON, HERE, table
+from examples.train_pocket.scenes.colours import BACKGROUNDS
+from examples.train_pocket.scenes.scene import as_dict
+from examples.train_pocket.scenes.things import COMMON, HERE, table
+from examples.train_pocket.scoring.detector import Found
+from examples.train_pocket.scoring.drawn import Drawings
+from examples.train_pocket.scoring.measures import background_of, clipped, frechet, saturation, spread
+from examples.train_pocket.scoring.pocket_eval import TASKS, Asked, Score, prompts, relations, scene_of, score, summary
 from playground import Recipe, Sweep
 from playground.engine import Engine
 from playground.models.latent import REGISTERED

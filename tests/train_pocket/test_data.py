@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from transformers import CLIPTokenizer
 
-from examples.train_pocket.captions import RELATION_WORDS, STYLE_WORDS, caption, with_article
-from examples.train_pocket.colours import (
+from examples.train_pocket.data import held_out_lines
+from examples.train_pocket.scenes.captions import RELATION_WORDS, STYLE_WORDS, caption, with_article
+from examples.train_pocket.scenes.colours import (
     BACKGROUNDS,
     HUES,
     area_mean,
@@ -24,13 +25,12 @@ from examples.train_pocket.colours import (
     rgb_from_lab,
     turns_truly,
 )
-from examples.train_pocket.data import held_out_lines
-from examples.train_pocket.plurals import plural
-from examples.train_pocket.scenes import SIZE, Part, Scene, as_dict, compose, draw, from_dict
-from examples.train_pocket.sprites import base_and_tone, plain
-from examples.train_pocket.stream import KIND_SHARES, Scenes
-from examples.train_pocket.things import COMMON, HERE, STYLES, table, things
-from examples.train_pocket.typed import typed
+from examples.train_pocket.scenes.plurals import plural
+from examples.train_pocket.scenes.scene import SIZE, Part, Scene, as_dict, compose, draw, from_dict
+from examples.train_pocket.scenes.sprites import base_and_tone, plain
+from examples.train_pocket.scenes.stream import KIND_SHARES, Scenes
+from examples.train_pocket.scenes.things import COMMON, HERE, STYLES, table, things
+from examples.train_pocket.scenes.typed import typed
 from playground.models.latent import REGISTERED
 
 ROWS = {thing.name: i for i, thing in enumerate(table())}

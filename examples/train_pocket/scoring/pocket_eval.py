@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 from statistics import fmean, stdev
 
-from .captions import NUMBERS, RELATION_WORDS, STYLE_WORDS
-from .colours import BACKGROUNDS
+from ..scenes.captions import NUMBERS, RELATION_WORDS, STYLE_WORDS
+from ..scenes.colours import BACKGROUNDS
+from ..scenes.scene import RELATIONS, Part, Scene, copy_places, pair_places, random_scene, stands_out
+from ..scenes.things import COMMON, HERE, held_out, held_out_hue, held_out_pair, table
 from .detector import Found
-from .scenes import RELATIONS, Part, Scene, copy_places, pair_places, random_scene, stands_out
-from .things import COMMON, HERE, held_out, held_out_hue, held_out_pair, table
 
 MOST_PROMPTS = 100  # of each task, and twice as many typed ones
 TOUCHING = 0.1  # share of the two sizes by which a thing must lie beside another, as in GenEval

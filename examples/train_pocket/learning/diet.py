@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 from transformers import CLIPTokenizer
 
-from .captions import caption
-from .collage import CELLS, Collages, put_together
-from .latents import Bank
-from .scenes import SIZE, Scene
-from .stream import KIND_SHARES
-from .text import token_ids
-from .things import COMMON
+from ..latents import Bank
+from ..scenes.captions import caption
+from ..scenes.collage import CELLS, Collages, put_together
+from ..scenes.scene import SIZE, Scene
+from ..scenes.stream import KIND_SHARES
+from ..scenes.things import COMMON
+from ..text import token_ids
 
 EMPTY_CAPTIONS = 0.1  # what classifier-free guidance needs (Ho & Salimans 2022, https://arxiv.org/abs/2207.12598)
 COLLAGES = {"relation": 0.8, "coloured": 0.8, "count": 0.6, "several": 0.7}  # share of these kinds that are collages

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import CLIPTokenizer
 
+from ..scenes.scene import Scene
+from ..scenes.things import table
+from ..text import LENGTH
 from .diet import covered
-from .scenes import Scene
-from .text import LENGTH
-from .things import table
 
 
 def spans(scene: Scene, caption: str) -> list[tuple[int, int]]:

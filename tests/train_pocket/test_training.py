@@ -11,23 +11,24 @@ import pytest
 import torch
 from torch import nn
 
-from examples.train_pocket import compact, train
-from examples.train_pocket.binding import labels, misplaced, spans
-from examples.train_pocket.captions import caption
-from examples.train_pocket.collage import AREAS, QUADRANTS, Collages, pieces_of, put_together
-from examples.train_pocket.colours import BACKGROUNDS
-from examples.train_pocket.diet import Diet, covered
+from examples.train_pocket import compact
 from examples.train_pocket.latents import BANK_SHARES
-from examples.train_pocket.networks import made_fast, shipped, started, tokenizer
-from examples.train_pocket.pocket_eval import prompts
-from examples.train_pocket.scenes import SIZE, Part, Scene, in_training
-from examples.train_pocket.stream import KIND_SHARES, Scenes
+from examples.train_pocket.learning import train
+from examples.train_pocket.learning.binding import labels, misplaced, spans
+from examples.train_pocket.learning.diet import Diet, covered
+from examples.train_pocket.learning.networks import made_fast, shipped, started, tokenizer
+from examples.train_pocket.learning.train import orthogonalize
+from examples.train_pocket.learning.workers import Meeting
+from examples.train_pocket.scenes.captions import caption
+from examples.train_pocket.scenes.collage import AREAS, QUADRANTS, Collages, pieces_of, put_together
+from examples.train_pocket.scenes.colours import BACKGROUNDS
+from examples.train_pocket.scenes.scene import SIZE, Part, Scene, in_training
+from examples.train_pocket.scenes.stream import KIND_SHARES, Scenes
+from examples.train_pocket.scenes.things import table
+from examples.train_pocket.scoring.pocket_eval import prompts
 from examples.train_pocket.text import token_ids
-from examples.train_pocket.things import table
 from examples.train_pocket.told_apart import ROWS, answers, near_misses, worded
-from examples.train_pocket.train import orthogonalize
 from examples.train_pocket.unet import cell_weights
-from examples.train_pocket.workers import Meeting
 
 CPU = torch.device("cpu")
 NAMES = {thing.name: i for i, thing in enumerate(table())}

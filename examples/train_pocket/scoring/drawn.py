@@ -9,7 +9,7 @@ from playground import Recipe
 from playground.engine import Done, Engine, Failed
 from playground.store import Store
 
-from .things import WORK
+from ..scenes.things import WORK
 
 FOLDER = WORK / "eval"
 AT_ONCE = 64  # recipes handed to the engine together

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from .captions import caption
 from .colours import BACKGROUNDS, HUES
-from .scenes import RELATIONS, Part, Scene
+from .scene import RELATIONS, Part, Scene
 from .things import table
 
 TRIES = 20  # changes tried until one shows in the words: a caption may leave background and style unsaid

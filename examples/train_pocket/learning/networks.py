@@ -7,9 +7,9 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from . import compact
+from .. import compact
+from ..text import POCKET, new_text_encoder
 from .attention import PlainAttention
-from .text import POCKET, new_text_encoder
 from .train import Average, load_checkpoint
 
 CONFIG = dict(

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .latents import BANK_SHARES
-from .scenes import SIZE, as_dict, draw, from_dict
+from ..latents import BANK_SHARES
+from .scene import SIZE, as_dict, draw, from_dict
 from .sprites import Sprites
 from .stream import Scenes
 from .things import HERE, WORK

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from .scenes import SIZE, Part, Scene, in_training
+from .scene import SIZE, Part, Scene, in_training
 from .things import table
 
 CELLS = 16  # per side of a latent
