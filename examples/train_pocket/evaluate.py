@@ -35,6 +35,7 @@ from .scoring.sweeps import FULL, QUICK, Bench, recipe
 from .vae import psnr, unseen_pictures
 
 SHOWN = 7  # prompts of each task on the card's sheet
+SEEN = 50, 4  # typed prompts and seeds on the sheet that a person looks at
 
 
 def real_renders(asked: list[Asked], seeds: int, sprites: Sprites) -> list[Image.Image]:
@@ -67,6 +68,17 @@ def sheet(bench: Bench) -> Image.Image:
         pictures = bench.drawings.of([recipe(a, i, 0) for i, a in enumerate(asked)])
         rows.append(strips.row(pictures, [a.prompt for a in asked]))
     return strips.stacked(rows)
+
+
+def seen(bench: Bench) -> Image.Image:
+    """Typed prompts with seeds 0 to 3, 200 pictures in all, half as large: to be looked at, not only judged."""
+    groups = []
+    for asked in prompts("typed", bench.size.prompts)[: SEEN[0]]:
+        recipes = [recipe(asked, 0, 0, seed=seed) for seed in range(SEEN[1])]
+        small = [picture.resize((64, 64), Image.Resampling.LANCZOS) for picture in bench.drawings.of(recipes)]
+        groups.append(strips.row(small, [asked.prompt[:40], *[""] * (SEEN[1] - 1)], wide=True))
+    lines = [groups[i : i + 5] for i in range(0, len(groups), 5)]
+    return strips.stacked([strips.beside(line) for line in lines])
 
 
 def unseen_psnr(bench: Bench, styles: tuple[str, ...]) -> float:
@@ -159,6 +171,7 @@ def main() -> None:
     for strip in strips.strips():
         strips.draw(bench.drawings, strip)
     strips.save(sheet(bench), "tasks")
+    strips.save(seen(bench), "seen", quality=60)
     charts.curves(report)
     card.REPORT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     card.write(report)

@@ -1,8 +1,7 @@
 """Train the denoiser and, with it, the text encoder: L = ‖ε − ε_θ(x_t, t, text)‖² (Ho et al. 2020).
 
-    python -m examples.train_pocket.unet --minutes 100             # starts, or goes on from training/unet.pt
-    python -m examples.train_pocket.unet --minutes 100 --workers 2 # two processes of one thread each
-    python -m examples.train_pocket.unet --minutes 10 --cooldown 0
+    python -m examples.train_pocket.unet --minutes 100          # starts, or goes on from training/unet.pt
+    python -m examples.train_pocket.unet --minutes 100 --cooldown 0 --workers 2
 
 It learns from the bank that `latents` makes, from the first shard on; later shards join while it runs, and `diet` puts
 new scenes together from the parts of theirs.
@@ -11,11 +10,15 @@ Half of the timesteps are drawn in proportion to the min-SNR-5 weight of their l
 https://arxiv.org/abs/2303.09556) instead of weighing uniform draws: the same expected gradient, none of it wasted on
 steps that hardly count. The other half are drawn with log SNR ~ N(0, 1.5) (as Karras et al. 2022 draw theirs,
 https://arxiv.org/abs/2206.00364): Stable Diffusion's schedule is for 64 × 64 latents, and of 16 × 16 it leaves little
-to learn in its upper half, where half of the min-SNR draws lie. Cells that show a thing count three times.
+to learn in its upper half, where half of the min-SNR draws lie. Cells that show a thing count three times, and a small
+loss asks that each noun's attention lies on its own cells (binding.py).
+
+On a CPU every core has a process of its own, and they average their weights twice a minute (workers.py).
 """
 
 import argparse
 import math
+import os
 import random
 import time
 
@@ -29,15 +32,7 @@ from .latents import Bank
 from .learning.binding import labels, misplaced
 from .learning.diet import EMPTY_CAPTIONS, Diet, covered
 from .learning.networks import SCHEDULE, TextToNoise, made_fast, started, tokenizer
-from .learning.train import (
-    Average,
-    Budget,
-    Optimizers,
-    arguments,
-    device_and_threads,
-    has_bf16,
-    save_checkpoint,
-)
+from .learning.train import Average, Budget, Optimizers, arguments, device_and_threads, has_bf16, save_checkpoint
 from .learning.workers import ROUND, Meeting
 from .scenes.scene import Scene
 from .text import token_ids
@@ -144,7 +139,7 @@ def learn(rank: int, meeting: Meeting, args: argparse.Namespace) -> None:
             shown = diet.next(args.batch)
             cells = cell_weights(shown.scenes).to(device)
             loss = loss_of(model, shown.latents.to(device), shown.ids.to(device), cells)
-            away = misplaced(seen, *(x.to(device) for x in labels(shown.scenes, shown.captions, words))) if seen else 0
+            away = misplaced(seen, *(x.to(device) for x in labels(shown.scenes, shown.captions, words)))
             seen.clear()
             (loss + args.bound * away).backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -171,10 +166,9 @@ def learn(rank: int, meeting: Meeting, args: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = arguments(__doc__, minutes=100, batch=64)
-    parser.add_argument(
-        "--workers", type=int, default=1, help="processes of one thread each that average their weights"
-    )
-    parser.add_argument("--bound", type=float, default=0.0, help="weight of the loss that binds words to places")
+    cores = 1 if torch.cuda.is_available() else os.cpu_count() or 1
+    parser.add_argument("--workers", type=int, default=cores, help="processes of one thread each, averaged")
+    parser.add_argument("--bound", type=float, default=0.03, help="weight of the loss that binds words to places")
     args = parser.parse_args()
     values = sum(p.numel() for p in TextToNoise(tokenizer()).parameters())
     meeting = Meeting(args.workers, values if args.workers > 1 else 0)

@@ -155,6 +155,12 @@ def test_attention_on_a_words_own_cells_costs_nothing_and_beside_them_everything
     assert misplaced([below], rows, tokens, cells).item() == pytest.approx(1)
 
 
+def test_nothing_to_bind_costs_nothing() -> None:
+    alone = Scene("single", "blue", (Part(NAMES["cat"], 100, 64, 64),))
+    nothing = labels([alone], ["cat"], tokenizer())
+    assert misplaced([torch.rand(1, 64, 32)], *nothing) == 0 and misplaced([], *nothing) == 0
+
+
 def test_plain_attention_gives_the_same_prediction_and_is_seen() -> None:
     model, seen = shipped()[0].eval(), []
     x, t = torch.randn(2, 4, 16, 16, generator=torch.Generator().manual_seed(0)), torch.tensor([50, 700])

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import CLIPTokenizer
 
+from ..scenes.collage import CELLS
 from ..scenes.scene import Scene
 from ..scenes.things import table
 from ..text import LENGTH
@@ -55,15 +56,19 @@ def labels(scenes: list[Scene], captions: list[str], tokenizer: CLIPTokenizer) -
                     rows.append(row)
                     tokens.append(token)
                     cells.append(mask)
-    return torch.tensor(rows, dtype=torch.long), torch.tensor(tokens, dtype=torch.long), torch.stack(cells)
+    stacked = torch.stack(cells) if cells else torch.empty(0, CELLS, CELLS)
+    return torch.tensor(rows, dtype=torch.long), torch.tensor(tokens, dtype=torch.long), stacked
 
 
 def misplaced(seen: list[Tensor], rows: Tensor, tokens: Tensor, cells: Tensor) -> Tensor:
-    """Attention of every layer (B, N, 32), and what `labels` gives -> mean over layers and tokens of (1 - share)²"""
+    """Attention of every layer (B, N, 32), and what `labels` gives -> mean over layers and tokens of (1 - share)²
+
+    0 where no layer was recorded or nothing is labelled.
+    """
     losses = []
     for shares in seen:
         side = round(shares.shape[1] ** 0.5)
         own = F.adaptive_avg_pool2d(cells[:, None], side).flatten(1)  # (M, N)
         given = shares[rows, :, tokens].float()  # (M, N)
         losses.append((1 - (given * own).sum(1) / given.sum(1).clamp(min=1e-6)).square().mean())
-    return torch.stack(losses).mean()
+    return torch.stack(losses).mean() if losses and len(rows) else cells.new_zeros(())
