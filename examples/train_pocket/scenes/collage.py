@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from .scene import SIZE, Part, Scene, in_training
+from .stream import MOST_WORDS, ONE_HUE_SHARE, PLACED_SHARE, SEVERAL_HUE_SHARE, said_words
 from .things import table
 
 CELLS = 16  # per side of a latent
@@ -27,8 +28,6 @@ AREAS = {  # name of a place -> rows and columns of the latent
 }  # fmt: skip
 QUADRANTS = ("00", "01", "10", "11")
 OPPOSITE = {"left": "right", "above": "below"}
-ONE_HUE_SHARE = 0.3  # of the coloured pairs, in how many only one of the two has a named hue
-PLACED_SHARE = 0.3  # of the coloured pairs, in how many the places may be said too
 THREE_SHARE = 0.5  # of the groups, how many leave a quadrant plain
 TRIES = 40
 
@@ -85,7 +84,7 @@ class Collages:
             hued = [kind == "coloured", kind == "coloured" and self.rng.random() >= ONE_HUE_SHARE]
         else:
             areas = self.rng.sample(QUADRANTS, 3 if self.rng.random() < THREE_SHARE else 4)
-            hued = [self.rng.random() < 0.2 for _ in areas]
+            hued = [self.rng.random() < SEVERAL_HUE_SHARE for _ in areas]
         if not self.pieces[areas[0], hued[0]]:
             return None
         chosen = [self.rng.choice(self.pieces[areas[0], hued[0]])]
@@ -97,7 +96,7 @@ class Collages:
         parts = tuple(part for _, part in chosen)
         if len({part.thing for part in parts}) < len(parts) or (all(hued) and len({p.hue for p in parts}) < len(parts)):
             return None
-        if not pair and sum(len(table()[p.thing].name.split()) + (p.hue is not None) for p in parts) > 8:
+        if not pair and said_words(parts) > MOST_WORDS:
             return None
         said = areas[0] if kind == "relation" or pair and self.rng.random() < PLACED_SHARE else None
         return Scene(kind, background, parts, said), self.sources(chosen, areas)

@@ -1,7 +1,7 @@
 """Random training scenes with their captions, for ever. The shares of everything are the constants below."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .captions import caption
 from .colours import BACKGROUNDS
@@ -23,6 +23,11 @@ ONE_HUE_SHARE = 0.3  # of the coloured pairs, in how many only one of the two ha
 PLACED_SHARE = 0.3  # of the coloured pairs, in how many the places may be said too
 SEVERAL_HUE_SHARE = 0.2  # of the things among several that can be turned, how many are
 MOST_WORDS = 8  # of the names of several things together: longer captions would be cut
+
+
+def said_words(parts: Iterable[Part]) -> int:
+    """How many words name these things, their hues included."""
+    return sum(len(table()[part.thing].name.split()) + (part.hue is not None) for part in parts)
 
 
 class Scenes:
@@ -140,5 +145,4 @@ class Scenes:
         for thing, place in zip(things, places, strict=True):
             hue = self.hue(table()[thing], style) if self.rng.random() < SEVERAL_HUE_SHARE else None
             parts.append(Part(thing, *place, self.mirrored(thing), style, hue))
-        words = sum(len(table()[p.thing].name.split()) + (p.hue is not None) for p in parts)
-        return Scene("several", self.background(), tuple(parts)) if words <= MOST_WORDS else None
+        return Scene("several", self.background(), tuple(parts)) if said_words(parts) <= MOST_WORDS else None
