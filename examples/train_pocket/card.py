@@ -9,10 +9,10 @@ from collections.abc import Sequence
 
 from playground.samplers import SAMPLERS
 
-from .pocket_eval import TASKS
-from .strips import Strip, expression, strips
+from .scenes.things import STYLES
+from .scoring.pocket_eval import TASKS
+from .strips import CARD, Strip, expression, strips
 from .text import POCKET
-from .things import STYLES
 
 REPORT = POCKET / "evaluation.json"
 START, END = "<!-- scores: written by examples.train_pocket.evaluate -->", "<!-- end of scores -->"
@@ -24,6 +24,7 @@ EXAMPLES = {  # of each task, one prompt as it is worded
     "colours": "orange scorpion, brown background",
     "position": "panda above teddy bear, white background",
     "binding": "green oyster and blue bowl of noodles, black background",
+    "typed": "can i have a hot dog",
 }
 
 
@@ -171,6 +172,11 @@ def pictures(drawn: Sequence[Strip]) -> str:
         "draws it again, and so does the playground's Compare tab.",
         "![The first prompts of each task, not chosen by hand](card/tasks.webp)",
     ]
+    if (CARD / "seen.webp").exists():
+        parts += [
+            "Fifty prompts as people type them, with seeds 0 to 3 each:",
+            "![Prompts as people type them, four pictures each](card/seen.webp)",
+        ]
     for strip in drawn:
         parts += [f"{strip.title} (`{strip.name}`):", f"![{strip.title}](card/{strip.name}.webp)"]
         parts.append(f"```\n{expression(strip.sweep)}\n```")  # unnamed: formatters leave it on its one line

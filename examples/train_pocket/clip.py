@@ -23,16 +23,25 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer, ResNetConfig, ResNetModel
 
-from playground.models.adherence import CELLS, FOLDER, HEADS_FILE, SIDE, Adherence, ImageHead, TextHead, words_of
+from examples.train_pocket.scoring.adherence import (
+    CELLS,
+    FOLDER,
+    HEADS_FILE,
+    SIDE,
+    Adherence,
+    ImageHead,
+    TextHead,
+    words_of,
+)
 
-from .clip_scenes import Pictures
-from .near_misses import meaning, true_and_nearly
-from .retrieval import measured
-from .scenes import Scene
+from .learning.networks import TextToNoise
+from .learning.train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
+from .scenes.clip_scenes import Pictures
+from .scenes.near_misses import meaning, true_and_nearly
+from .scenes.scene import Scene
+from .scenes.token_labels import CellLabels, labels
+from .scoring.retrieval import measured
 from .text import LENGTH, POCKET
-from .token_labels import CellLabels, labels
-from .train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
-from .unet import TextToNoise
 
 CONFIG = dict(
     embedding_size=32,

@@ -14,11 +14,11 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from .colours import BACKGROUNDS, HUES
-from .scenes import SIZE, draw
-from .sprites import FOLDER, Sprites
-from .stream import Scenes
-from .things import COMMON, HERE, held_out, held_out_hue, held_out_pair, held_out_style, table
+from .scenes.colours import BACKGROUNDS, HUES
+from .scenes.scene import SIZE, draw
+from .scenes.sprites import FOLDER, Sprites
+from .scenes.stream import Scenes
+from .scenes.things import COMMON, HERE, held_out, held_out_hue, held_out_pair, held_out_style, table
 
 
 def held_out_lines() -> list[str]:

@@ -18,22 +18,24 @@ import torch
 from PIL import Image
 
 from playground import Recipe, open_engine
-from playground.engine import Engine
+from playground.engine import LocalEngine
 
-from . import card, charts, strips, sweeps
-from .detector import as_batch
-from .drawn import FOLDER, Drawings
+from . import card, strips
 from .judge import accuracy, load_judge
-from .measures import background_of
-from .pocket_eval import TASKS, Asked, prompts, scene_of, score, summary
-from .scenes import draw
-from .sprites import Sprites
-from .sweeps import FULL, QUICK, Bench, recipe
-from .things import STYLES
-from .train import load_checkpoint
+from .learning.train import load_checkpoint
+from .scenes.scene import draw
+from .scenes.sprites import Sprites
+from .scenes.things import STYLES
+from .scoring import charts, sweeps
+from .scoring.detector import as_batch
+from .scoring.drawn import FOLDER, Drawings
+from .scoring.measures import background_of
+from .scoring.pocket_eval import TASKS, Asked, prompts, scene_of, score, summary
+from .scoring.sweeps import FULL, QUICK, Bench, recipe
 from .vae import psnr, unseen_pictures
 
 SHOWN = 7  # prompts of each task on the card's sheet
+SEEN = 50, 4  # typed prompts and seeds on the sheet that a person looks at
 
 
 def real_renders(asked: list[Asked], seeds: int, sprites: Sprites) -> list[Image.Image]:
@@ -43,7 +45,7 @@ def real_renders(asked: list[Asked], seeds: int, sprites: Sprites) -> list[Image
 
 
 def task(bench: Bench, name: str, sprites: Sprites) -> tuple[dict, list[bool]]:
-    """One task -> its figures, and for every picture whether the background is right."""
+    """One task -> its figures, and for every picture whether the background is right, where one was said."""
     seeds, asked = bench.size.seeds, prompts(name, bench.size.prompts)
     pictures = bench.drawings.of([recipe(a, i, k) for i, a in enumerate(asked) for k in range(seeds)])
 
@@ -54,7 +56,7 @@ def task(bench: Bench, name: str, sprites: Sprites) -> tuple[dict, list[bool]]:
         )
 
     real = scored(real_renders(asked, seeds, sprites))
-    backgrounds = [background_of(p) == asked[i // seeds].background for i, p in enumerate(pictures)]
+    backgrounds = [background_of(p) == said for i, p in enumerate(pictures) if (said := asked[i // seeds].background)]
     return scored(pictures) | {"real": real["right"], "real_partly": real["partly"]}, backgrounds
 
 
@@ -68,6 +70,17 @@ def sheet(bench: Bench) -> Image.Image:
     return strips.stacked(rows)
 
 
+def seen(bench: Bench) -> Image.Image:
+    """Typed prompts with seeds 0 to 3, 200 pictures in all, half as large: to be looked at, not only judged."""
+    groups = []
+    for asked in prompts("typed", bench.size.prompts)[: SEEN[0]]:
+        recipes = [recipe(asked, 0, 0, seed=seed) for seed in range(SEEN[1])]
+        small = [picture.resize((64, 64), Image.Resampling.LANCZOS) for picture in bench.drawings.of(recipes)]
+        groups.append(strips.row(small, [asked.prompt[:40], *[""] * (SEEN[1] - 1)], wide=True))
+    lines = [groups[i : i + 5] for i in range(0, len(groups), 5)]
+    return strips.stacked([strips.beside(line) for line in lines])
+
+
 def unseen_psnr(bench: Bench, styles: tuple[str, ...]) -> float:
     """dB, of the shipped VAE on sprites of these styles that it never trained on"""
     pictures = unseen_pictures(bench.size.vae_pictures, styles).to(bench.drawings.engine.model.device, torch.float32)
@@ -75,7 +88,7 @@ def unseen_psnr(bench: Bench, styles: tuple[str, ...]) -> float:
 
 
 @torch.inference_mode()
-def round_trip(engine: Engine, pictures: list[Image.Image]) -> list[Image.Image]:
+def round_trip(engine: LocalEngine, pictures: list[Image.Image]) -> list[Image.Image]:
     """Pictures as the shipped VAE gives them back: encoded, without noise, and decoded."""
     vae, back = engine.model.vae, []
     for first in range(0, len(pictures), 16):
@@ -86,7 +99,7 @@ def round_trip(engine: Engine, pictures: list[Image.Image]) -> list[Image.Image]
     return back
 
 
-def training_of_shipped(engine: Engine) -> dict:
+def training_of_shipped(engine: LocalEngine) -> dict:
     """Samples and minutes of the U-Net's training, where training/unet.pt is what was exported; else both None.
 
     Training may have gone on since; the last parameter, conv_out.bias, tells.
@@ -103,7 +116,7 @@ def header(bench: Bench, sprites: Sprites) -> dict:
     known = (load_checkpoint("judge") or {}).get("accuracy")
     return {
         "quick": bench.size != FULL,
-        "weights": bench.drawings.engine.model.fingerprint,
+        "weights": bench.drawings.engine.facts.fingerprint,
         **training_of_shipped(bench.drawings.engine),
         "sampler": usual.sampler,
         "num_inference_steps": usual.num_inference_steps,
@@ -158,6 +171,7 @@ def main() -> None:
     for strip in strips.strips():
         strips.draw(bench.drawings, strip)
     strips.save(sheet(bench), "tasks")
+    strips.save(seen(bench), "seen", quality=60)
     charts.curves(report)
     card.REPORT.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     card.write(report)

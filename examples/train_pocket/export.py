@@ -9,9 +9,9 @@ import torch
 from diffusers import AutoencoderKL
 from transformers import CLIPTokenizer
 
+from .learning.networks import SCHEDULE, TextToNoise
+from .learning.train import Average, load_checkpoint
 from .text import POCKET
-from .train import Average, load_checkpoint
-from .unet import SCHEDULE, TextToNoise
 from .vae import trained_vae
 
 MODEL_INDEX = {

@@ -4,7 +4,7 @@
     python -m examples.train_pocket.judge --minutes 0      # only fits the last layer and measures
 
 At the end it prints its accuracy on unseen real renders. It is used by `evaluate` alone and never in training the
-generator. Its scenes are of all five kinds, over all things, styles and hues, those that training holds out included:
+generator. Its scenes are of all six kinds, over all things, styles and hues, those that training holds out included:
 what the generator never saw, the judge must know.
 """
 
@@ -19,18 +19,22 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .colours import NAMES as COLOURS
-from .detector import CELL, GRID, Judge, as_batch, cut_out
-from .distort import augmented, jittered
-from .fit_looks import fit
-from .scenes import SIZE, Scene, draw, random_scene, stands_out
-from .sprites import Sprites
-from .stream import Scenes
-from .things import COMMON, table
-from .train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
+from .learning.train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
+from .scenes.colours import NAMES as COLOURS
+from .scenes.scene import SIZE, Scene, draw, random_scene, stands_out
+from .scenes.sprites import Sprites
+from .scenes.stream import Scenes
+from .scenes.things import COMMON, table
+from .scoring.detector import CELL, GRID, Judge, as_batch, cut_out
+from .scoring.distort import augmented, jittered
+from .scoring.fit_looks import fit
 
-SHARES = {"common": 0.18, "single": 0.38, "recoloured": 0.13, "relation": 0.12, "count": 0.06, "coloured": 0.13}
+SHARES = {
+    "common": 0.16, "single": 0.36, "recoloured": 0.12, "relation": 0.11, "count": 0.06, "coloured": 0.12,
+    "several": 0.07,
+}  # fmt: skip
 COMMON_SHARE = 0.42  # of the things outside `common`: as many as there are, and a little more
+STYLE_SHARES = {"3d": 0.4, "flat": 0.2, "cartoon": 0.2, "sticker": 0.2}
 POOL = 2000  # renders in memory; each is looked at a few times, differently distorted, before it is replaced
 TAUGHT_SHARE = 0.7  # of the composed scenes, how many show common things in 3D, which is what PocketEval composes
 FRESH = 0.3  # share of a batch that is drawn anew
@@ -43,22 +47,19 @@ class AllScenes(Scenes):
     """Scenes without end that leave nothing out, in contrast to those the generator is trained on."""
 
     def __init__(self, seed: int) -> None:
-        super().__init__(seed, SHARES, COMMON_SHARE)
-        self.taught = False
+        super().__init__(seed, SHARES)
 
     def common(self) -> Scene:
         return random_scene(self.rng, self.rng.randrange(COMMON), self.background())
 
     def allowed(self, kind: str) -> Scene:
         while True:
-            self.taught = kind != "single" and self.rng.random() < TAUGHT_SHARE
-            self.common_share = 1.0 if self.taught else COMMON_SHARE
+            taught = kind != "single" and self.rng.random() < TAUGHT_SHARE
+            self.common_share = 1.0 if taught else COMMON_SHARE
+            self.style_shares = {"3d": 1.0} if taught else STYLE_SHARES
             scene = getattr(self, kind)()
             if scene and stands_out(scene):
                 return scene
-
-    def style(self) -> str:
-        return "3d" if self.taught else super().style()
 
 
 def colour_label(scene: Scene, i: int) -> int:

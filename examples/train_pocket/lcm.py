@@ -26,10 +26,11 @@ from torch import Tensor
 from transformers import CLIPTokenizer
 
 from .latents import Bank
-from .lora import Adapter, trained_model
+from .learning.networks import SCHEDULE, TextToNoise, trained_model
+from .learning.train import Budget, arguments, device_and_threads
+from .lora import Adapter
 from .text import POCKET, token_ids
-from .train import Budget, arguments, device_and_threads
-from .unet import SCHEDULE, Batches, TextToNoise
+from .unet import Batches
 from .vae import trained_vae
 
 RANK = 7  # what fits into 1.5 MB with every layer

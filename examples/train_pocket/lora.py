@@ -19,19 +19,20 @@ import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
 from peft import LoraConfig, get_peft_model_state_dict
 from torch import nn
-from transformers import CLIPTextModel, CLIPTokenizer
+from transformers import CLIPTokenizer
 
 from . import restyle
-from .captions import caption
 from .latents import BATCH, encoder_stamp
+from .learning.networks import trained_model
+from .learning.train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
 from .restyle import STYLES, restyled
-from .scenes import as_dict
-from .sprites import Sprites
-from .stream import Scenes
+from .scenes.captions import caption
+from .scenes.scene import as_dict
+from .scenes.sprites import Sprites
+from .scenes.stream import Scenes
+from .scenes.things import WORK
 from .text import POCKET
-from .things import WORK
-from .train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
-from .unet import Batches, DenoisingLoss, TextToNoise
+from .unet import Batches, DenoisingLoss
 from .vae import trained_vae
 
 FOLDER = POCKET / "loras"
@@ -45,21 +46,6 @@ OUTER = ("conv_in", "conv_out", "embedding", "time_emb")
 LEARNING_RATE = 6e-3
 SEED = 77  # of the restyled scenes
 SHARES = {"common": 0.55, "single": 0.3, "recoloured": 0.15}  # one thing in each, as large as it gets
-
-
-def trained_model(device: torch.device) -> tuple[TextToNoise, float]:
-    """The averaged weights of training/unet.pt, or else the shipped ones, frozen -> model, scaling factor of latents"""
-    model = TextToNoise(CLIPTokenizer.from_pretrained(POCKET / "tokenizer"))
-    if state := load_checkpoint("unet"):
-        average = Average(model)
-        average.load_state_dict(state["average"])
-        average.copy_to(model)
-        scaling_factor = state["scaling_factor"]
-    else:
-        model.text_encoder.load_state_dict(CLIPTextModel.from_pretrained(POCKET / "text_encoder").state_dict())
-        model.unet.load_state_dict(UNet2DConditionModel.from_pretrained(POCKET / "unet").state_dict())
-        scaling_factor = AutoencoderKL.load_config(POCKET / "vae")["scaling_factor"]
-    return model.requires_grad_(False).to(device).eval(), scaling_factor
 
 
 class Adapter:

@@ -12,10 +12,10 @@ share it; never a word that names another thing.
 import re
 from collections import Counter
 
-from .colours import BACKGROUNDS, colour_of, turns_truly
-from .plurals import plural
-from .sprites import NAMES_PACKAGE, TONES, Sprites, npm_pack, packed_json, plain
-from .things import COMMON, HERE, STYLES
+from .scenes.colours import BACKGROUNDS, colour_of, turns_truly
+from .scenes.plurals import plural
+from .scenes.sprites import NAMES_PACKAGE, TONES, Sprites, npm_pack, packed_json, plain
+from .scenes.things import COMMON, HERE, STYLES
 
 SHORTCODES = ("cldr", "github", "iamcal", "joypixels", "emojibase")
 LEFT_OUT_GROUPS = {None, 2, 8, 9}  # regional letters, components, symbols, flags

@@ -13,11 +13,11 @@ from safetensors.torch import load_file, save_file
 
 from playground.models.running.preview import UPSAMPLE, PreviewDecoder
 
-from .scenes import SIZE, draw
-from .sprites import Sprites
-from .stream import Scenes
+from .learning.train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint
+from .scenes.scene import SIZE, draw
+from .scenes.sprites import Sprites
+from .scenes.stream import Scenes
 from .text import POCKET
-from .train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint
 from .vae import trained_vae
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageFilter
 
-from .colours import BACKGROUNDS
-from .scenes import SIZE, Scene, draw
+from .scenes.colours import BACKGROUNDS
+from .scenes.scene import SIZE, Scene, draw
 
 # Finer squares and lines than these do not survive the autoencoder.
 PIXELS = 16  # pixel art's pixels per side: one square of 8 x 8 for each latent
@@ -92,8 +92,8 @@ def restyled(scene: Scene, sprites, style: str) -> np.ndarray:
 
 
 def main() -> None:
-    from .sprites import Sprites
-    from .stream import Scenes
+    from .scenes.sprites import Sprites
+    from .scenes.stream import Scenes
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sheet", type=Path, default=Path("training/styles.png"))

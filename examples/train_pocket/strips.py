@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 
 from playground import Recipe, Sweep, open_engine
 
-from .drawn import Drawings
+from .scoring.drawn import Drawings
 from .text import POCKET
 
 CARD = POCKET / "card"  # pictures that the model card shows
@@ -128,9 +128,9 @@ def label(value: Any) -> str:  # noqa: ANN401
     return "none" if value == "" else f"{value:g}" if isinstance(value, int | float) else str(value)
 
 
-def row(pictures: Sequence[Image.Image], labels: Sequence[str]) -> Image.Image:
-    """Pictures side by side, each under its label of at most two lines."""
-    lines = [_two_lines(text) for text in labels]
+def row(pictures: Sequence[Image.Image], labels: Sequence[str], wide: bool = False) -> Image.Image:
+    """Pictures side by side, each under its label of at most two lines; `wide` labels stay on one, as long as it is."""
+    lines = [[text] if wide else _two_lines(text) for text in labels]
     top = GAP + LINE * max(len(parts) for parts in lines)
     side = pictures[0].width
     sheet = Image.new("RGB", (len(pictures) * (side + GAP) + GAP, top + side + GAP), "white")
@@ -139,6 +139,16 @@ def row(pictures: Sequence[Image.Image], labels: Sequence[str]) -> Image.Image:
         x = GAP + i * (side + GAP)
         sheet.paste(picture, (x, top))
         pen.text((x, GAP // 2), "\n".join(parts), fill="black", font_size=11, spacing=1)
+    return sheet
+
+
+def beside(columns: Sequence[Image.Image]) -> Image.Image:
+    """Pictures of one height, one beside another."""
+    sheet = Image.new("RGB", (sum(c.width for c in columns), max(c.height for c in columns)), "white")
+    x = 0
+    for one in columns:
+        sheet.paste(one, (x, 0))
+        x += one.width
     return sheet
 
 
@@ -152,11 +162,11 @@ def stacked(rows: Sequence[Image.Image]) -> Image.Image:
     return sheet
 
 
-def save(picture: Image.Image, name: str) -> Path:
+def save(picture: Image.Image, name: str, quality: int = 85) -> Path:
     """As WebP, under 100 kB for up to sixty pictures."""
     CARD.mkdir(exist_ok=True)
     path = CARD / f"{name}.webp"
-    picture.save(path, quality=85, method=6)
+    picture.save(path, quality=quality, method=6)
     return path
 
 

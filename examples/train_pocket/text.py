@@ -12,10 +12,10 @@ from pathlib import Path
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from .captions import WORDINGS
-from .colours import BACKGROUNDS
-from .sprites import NAMES_PACKAGE, npm_pack, packed_json
-from .things import things
+from .scenes.captions import WORDINGS
+from .scenes.colours import BACKGROUNDS
+from .scenes.sprites import NAMES_PACKAGE, npm_pack, packed_json
+from .scenes.things import things
 
 POCKET = Path(__file__).parents[2] / "playground" / "models" / "pocket"
 VOCABULARY = 5000

@@ -22,9 +22,10 @@ from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
 from .latents import Bank
+from .learning.networks import CONFIG, TextToNoise
+from .learning.train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint
 from .text import POCKET, token_ids
-from .train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint
-from .unet import CONFIG, Batches, DenoisingLoss, TextToNoise
+from .unet import Batches, DenoisingLoss
 from .vae import trained_vae
 
 SMALL = {"block_out_channels": (32, 64, 96), "attention_head_dim": (1, 2, 3)}

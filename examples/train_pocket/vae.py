@@ -16,13 +16,13 @@ import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
-from .colours import BACKGROUNDS, HUES, recoloured
-from .pool import MARGIN, Pool
-from .scenes import SIZE, Part, compose, copy_places, random_scene
-from .sprites import Sprites
+from .learning.pool import MARGIN, Pool
+from .learning.train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
+from .scenes.colours import BACKGROUNDS, HUES, recoloured
+from .scenes.scene import SIZE, Part, compose, copy_places, random_scene
+from .scenes.sprites import Sprites
+from .scenes.things import STYLES, reconstruction_only
 from .text import POCKET
-from .things import STYLES, reconstruction_only
-from .train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
 
 CONFIG = dict(
     block_out_channels=(16, 32, 96, 128),

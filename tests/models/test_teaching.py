@@ -14,7 +14,7 @@ from scipy import ndimage
 from playground import Recipe
 from playground.engine import Done, Engine
 from playground.models import REGISTERED
-from playground.models.adherence import Adherence
+from examples.train_pocket.scoring.adherence import Adherence
 
 PROMPTS = (
     "red apple, blue background",

@@ -8,12 +8,17 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .things import WORK
+from ..scenes.things import WORK
 
 
 def device_and_threads() -> torch.device:
     torch.set_flush_denormal(True)
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def has_bf16(device: torch.device) -> bool:
+    """True where autocast to bf16 is faster: on CUDA, and on CPUs that compute in it."""
+    return device.type == "cuda" or torch.cpu._is_avx512_bf16_supported()
 
 
 def arguments(description: str, minutes: float, batch: int) -> argparse.ArgumentParser:
@@ -41,11 +46,14 @@ class Budget:
     def used(self) -> float:
         return (time.monotonic() - self.start) / self.seconds
 
+    def rate(self, step: int) -> float:
+        falling = max(0.0, 1 - self.used()) / self.cooldown if self.cooldown else 1.0
+        return min(1.0, (step + 1) / self.warmup_steps, falling)
+
     def __iter__(self) -> Iterator[tuple[int, float]]:
         step = 0
-        while (used := self.used()) < 1:
-            falling = (1 - used) / self.cooldown if self.cooldown else 1.0
-            yield step, min(1.0, (step + 1) / self.warmup_steps, falling)
+        while self.used() < 1:
+            yield step, self.rate(step)
             step += 1
 
 
@@ -57,9 +65,10 @@ class Average:
         self.values = [p.detach().clone() for p in module.parameters()]
 
     @torch.no_grad()
-    def update(self, module: nn.Module) -> None:
-        self.steps += 1
-        decay = min(self.longest, (1 + self.steps) / (10 + self.steps))
+    def update(self, module: nn.Module, steps: int = 1) -> None:
+        """steps: how many were taken since the last update"""
+        self.steps += steps
+        decay = min(self.longest, (1 + self.steps) / (10 + self.steps)) ** steps
         torch._foreach_lerp_(self.values, [p.detach() for p in module.parameters()], 1 - decay)
 
     def copy_to(self, module: nn.Module) -> None:
@@ -82,18 +91,24 @@ def orthogonalize(gradient: Tensor, iterations: int = 5) -> Tensor:
     tall = gradient.shape[0] > gradient.shape[1]
     x = (gradient.T if tall else gradient).contiguous()
     x = x / (x.norm() + 1e-7)
-    # Every iterate is p(XXᵀ)·X with one polynomial p, so the loop only needs the small square matrices; for a
-    # convolution with nine taps that is about a third of the work.
-    gram = x @ x.T
-    product = torch.eye(len(gram), device=x.device, dtype=x.dtype)
-    for _ in range(iterations):
-        square = gram @ gram
-        factor = b * gram + c * square
-        factor.diagonal().add_(a)
-        product = factor @ product
-        gram = factor @ gram @ factor
-    x = product @ x
-    return x.T if tall else x
+    if x.shape[1] < 2 * x.shape[0]:
+        x = x.bfloat16() if has_bf16(x.device) else x  # as Muon's authors do
+        for _ in range(iterations):
+            gram = x @ x.T
+            x = a * x + (b * gram + c * gram @ gram) @ x
+    else:
+        # Every iterate is p(XXᵀ)·X with one polynomial p, so the loop only needs the small square matrices; for a
+        # convolution with nine taps that is about a third of the work. Not in bf16: rounded, XXᵀ may get an eigenvalue
+        # below zero, which the iteration blows up.
+        gram = x @ x.T
+        product = torch.eye(len(gram), device=x.device, dtype=x.dtype)
+        for _ in range(iterations):
+            factor = b * gram + c * gram @ gram
+            factor.diagonal().add_(a)
+            product = factor @ product
+            gram = factor @ gram @ factor
+        x = product @ x
+    return (x.T if tall else x).to(gradient.dtype)
 
 
 class Muon(torch.optim.Optimizer):

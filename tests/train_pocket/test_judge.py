@@ -5,11 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
-from examples.train_pocket.colours import BACKGROUNDS
-from examples.train_pocket.detector import COLOURS, GRID, Judge, as_batch, cut_out, looks, peaks
-from examples.train_pocket.fit_looks import discriminant
 from examples.train_pocket.judge import AllScenes, parts_of
-from examples.train_pocket.things import table
+from examples.train_pocket.scenes.colours import BACKGROUNDS
+from examples.train_pocket.scenes.things import table
+from examples.train_pocket.scoring.detector import COLOURS, GRID, Judge, as_batch, cut_out, looks, peaks
+from examples.train_pocket.scoring.fit_looks import discriminant
 
 ROWS = {thing.name: i for i, thing in enumerate(table())}
 
@@ -82,4 +82,4 @@ def test_what_the_judge_learns_from_is_marked_where_it_is_drawn() -> None:
     assert boxes.tolist() == [[part.x, part.y, part.side] for _, part in flat]
     said = {part.hue: COLOURS[c] for (_, part), c in zip(flat, colours.tolist(), strict=True) if part.hue}
     assert len(said) >= 5 and all(hue == colour for hue, colour in said.items())
-    assert {scene.kind for scene in scenes} == {"single", "recoloured", "relation", "count", "coloured"}
+    assert {scene.kind for scene in scenes} == {"single", "recoloured", "relation", "count", "coloured", "several"}

@@ -12,17 +12,17 @@ from PIL import Image
 from safetensors.torch import load_file
 from transformers import CLIPTextModel, CLIPTokenizer, ResNetModel
 
-from examples.train_pocket.captions import caption
 from examples.train_pocket.clip import contrastive_loss, text_stamp
-from examples.train_pocket.near_misses import CHANGES, WEIGHTS, meaning, true_and_nearly
-from examples.train_pocket.scenes import Part, Scene
-from examples.train_pocket.stream import Scenes
-from examples.train_pocket.things import table
-from examples.train_pocket.token_labels import labels
+from examples.train_pocket.scenes.captions import caption
+from examples.train_pocket.scenes.near_misses import CHANGES, WEIGHTS, meaning, true_and_nearly
+from examples.train_pocket.scenes.scene import Part, Scene
+from examples.train_pocket.scenes.stream import Scenes
+from examples.train_pocket.scenes.things import table
+from examples.train_pocket.scenes.token_labels import labels
+from examples.train_pocket.scoring.adherence import FOLDER, HEADS_FILE, Adherence
 from playground import Recipe
-from playground.engine import Done, Engine
+from playground.engine import Done, LocalEngine
 from playground.models import REGISTERED
-from playground.models.adherence import FOLDER, HEADS_FILE, Adherence
 
 POCKET = REGISTERED["pocket"]
 ROWS = {thing.name: i for i, thing in enumerate(table())}
@@ -50,7 +50,7 @@ def towers() -> Adherence:
 
 
 @pytest.fixture(scope="module")
-def drawn(engine: Engine) -> list[Image.Image]:
+def drawn(engine: LocalEngine) -> list[Image.Image]:
     """One picture of each prompt, by the engine."""
     recipes = [Recipe(prompt=p, seed=7, num_inference_steps=12) for p in PROMPTS]
     done = {e.cell: e.result.image for e in engine.run(recipes, previews=False) if isinstance(e, Done)}
@@ -115,7 +115,7 @@ def test_as_many_prompts_as_pictures_are_wanted(towers: Adherence, drawn: list[I
 
 
 def test_pictures_of_any_size_and_mode_can_be_scored(towers: Adherence) -> None:
-    picture = Image.open(Path(__file__).parent.parent / "examples" / "images" / "flower.webp")
+    picture = Image.open(Path(__file__).parents[2] / "examples" / "images" / "flower.webp")
     odd = [picture, picture.convert("L"), picture.convert("RGBA").resize((64, 200))]
     assert towers.image_features(odd).norm(dim=1).tolist() == pytest.approx([1, 1, 1], abs=1e-5)
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from playground.samplers import SAMPLERS
 
-from .strips import CARD
+from ..strips import CARD
 
 
 def curves(report: dict) -> Path:

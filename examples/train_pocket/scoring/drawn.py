@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from PIL import Image
 
 from playground import Recipe
-from playground.engine import Done, Engine, Failed
+from playground.engine import Done, Failed, LocalEngine
 from playground.store import Store
 
-from .things import WORK
+from ..scenes.things import WORK
 
 FOLDER = WORK / "eval"
 AT_ONCE = 64  # recipes handed to the engine together
@@ -18,12 +18,12 @@ AT_ONCE = 64  # recipes handed to the engine together
 class Drawings:
     """Pictures by recipe and weights; a run that was stopped goes on where it was, and equal recipes are drawn once."""
 
-    def __init__(self, engine: Engine, store: Store | None = None) -> None:
+    def __init__(self, engine: LocalEngine, store: Store | None = None) -> None:
         self.engine, self.store = engine, Store(FOLDER / "cells") if store is None else store
 
     def of(self, recipes: Sequence[Recipe]) -> list[Image.Image]:
         """The pictures in the order asked for. Raises RuntimeError where one could not be drawn."""
-        kept_as = self.engine.model.fingerprint_for
+        kept_as = self.engine.facts.fingerprint_for
         pictures = {
             i: result.image for i, r in enumerate(recipes) if (result := self.store.get(r, kept_as(r))) is not None
         }

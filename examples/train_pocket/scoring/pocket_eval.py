@@ -3,20 +3,24 @@
 GenEval's six tasks (Ghosh et al. 2023, https://arxiv.org/abs/2310.11513) in this model's domain. Every prompt asks for
 a combination that training never shows: a (thing, background) pair, a (thing, hue) pair or a pair of things. The lists
 are the same on every machine. Prompts are worded as training's most frequent wording.
+
+The last task is another: 200 prompts as people type them, with what a right picture shows, written by hand into
+typed_prompts.tsv. Most say no background, many use words that training never did, and nothing in them is held out.
 """
 
 import random
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from statistics import fmean, stdev
 
-from .captions import NUMBERS, RELATION_WORDS, STYLE_WORDS
-from .colours import BACKGROUNDS
+from ..scenes.captions import NUMBERS, RELATION_WORDS, STYLE_WORDS
+from ..scenes.colours import BACKGROUNDS
+from ..scenes.scene import RELATIONS, Part, Scene, copy_places, pair_places, random_scene, stands_out
+from ..scenes.things import COMMON, HERE, held_out, held_out_hue, held_out_pair, table
 from .detector import Found
-from .scenes import RELATIONS, Part, Scene, copy_places, pair_places, random_scene, stands_out
-from .things import COMMON, held_out, held_out_hue, held_out_pair, table
 
-MOST_PROMPTS = 100  # of each task
+MOST_PROMPTS = 100  # of each task, and twice as many typed ones
 TOUCHING = 0.1  # share of the two sizes by which a thing must lie beside another, as in GenEval
 NOUNS = {thing.name: thing.noun for thing in table()}
 
@@ -27,9 +31,9 @@ class Asked:
 
     task: str  # key of TASKS
     prompt: str
-    background: str
+    background: str  # empty: unsaid
     things: tuple[int, ...]  # rows of things.tsv
-    hues: tuple[str, ...] = ()  # one for each thing, where the prompt says them
+    hues: tuple[str | None, ...] = ()  # one for each thing, where the prompt says them
     relation: str | None = None  # where the first thing is, seen from the second
     number: int = 1
     style: str = "3d"
@@ -94,6 +98,26 @@ def binding(rng: random.Random) -> Asked:
     return Asked("binding", f"{words}, {background} background", background, (first, second), hues)
 
 
+@cache
+def typed_prompts() -> tuple[Asked, ...]:
+    """The lines of typed_prompts.tsv."""
+    rows = {thing.name: row for row, thing in enumerate(table())}
+    found = []
+    for line in (HERE / "typed_prompts.tsv").read_text(encoding="utf-8").splitlines()[1:]:
+        prompt, names, hues, relation, number, style, background = line.split("\t")
+        things = tuple(rows[name] for name in names.split(";"))
+        said = tuple(hue or None for hue in hues.split(";")) if hues else ()
+        found.append(
+            Asked("typed", prompt, background, things, said, relation or None, int(number or 1), style or "3d")
+        )  # fmt: skip
+    return tuple(found)
+
+
+def typed(rng: random.Random) -> Asked:
+    """A prompt as people type it."""
+    return rng.choice(typed_prompts())
+
+
 @dataclass(frozen=True)
 class Task:
     """One line of the table."""
@@ -114,11 +138,14 @@ TASKS = {
     "colours": Task(colours, "colours, held-out hues", "the thing in that hue", "the thing in any hue"),
     "position": Task(position, "position", "both there and placed as said", "both there"),
     "binding": Task(binding, "attribute binding", "both there, each in its hue", "both there in any hue"),
+    "typed": Task(typed, "as people type", "everything that is asked", "the things, in any hue, number or place"),
 }
 
 
 def prompts(task: str, n: int = MOST_PROMPTS) -> list[Asked]:
-    """The first n different prompts of a task, the same on every call and machine."""
+    """The first n different prompts of a task, the same on every call and machine; of the typed ones 2 n."""
+    if task == "typed":
+        return random.Random("PocketEval typed").sample(typed_prompts(), min(2 * n, len(typed_prompts())))
     rng, found = random.Random(f"PocketEval {task}"), {}
     while len(found) < n:
         asked = TASKS[task].build(rng)
@@ -129,6 +156,9 @@ def prompts(task: str, n: int = MOST_PROMPTS) -> list[Asked]:
 
 def scene_of(asked: Asked, rng: random.Random) -> Scene:
     """A scene that is exactly what is asked, placed at random: the truth that the judge itself is measured on."""
+    if not asked.background:
+        grounds = [replace(asked, background=name) for name in rng.sample(list(BACKGROUNDS), len(BACKGROUNDS))]
+        return next(scene for ground in grounds if stands_out(scene := scene_of(ground, rng)))
     if asked.number > 1:
         places = copy_places(rng, asked.number)
         return Scene(
@@ -149,24 +179,27 @@ def score(asked: Asked, found: Sequence[Found]) -> Score:
     """
     if asked.number > 1:
         of_it = list(_named(found, asked, 0))
-        return Score(len(of_it) == asked.number, len(found) == asked.number)
+        partly = bool(of_it) if asked.task == "typed" else len(found) == asked.number
+        return Score(len(of_it) == asked.number, partly)
     if len(asked.things) == 1:
         named = list(_named(found, asked, 0))
         if asked.hues:
             return Score(any(thing.colour == asked.hues[0] for thing in named), bool(named))
+        if asked.task == "typed":
+            return Score(bool(named), bool(named))
         name = table()[asked.things[0]].name
         return Score(bool(named), any(name in thing.names for thing in found))
     first, second = list(_named(found, asked, 0)), list(_named(found, asked, 1))
     both = bool(first and second)
     if asked.hues:
         coloured = [
-            any(thing.colour == hue for thing in things)
+            any(hue in (None, thing.colour) for thing in things)
             for things, hue in zip((first, second), asked.hues, strict=True)
         ]
         return Score(all(coloured), both)
     if asked.relation:
         return Score(any(asked.relation in relations(a, b) for a in first for b in second), both)
-    return Score(both, bool(first or second))
+    return Score(both, both if asked.task == "typed" else bool(first or second))
 
 
 def relations(first: Found, second: Found) -> set[str]:
@@ -254,8 +287,9 @@ def is_held_out(asked: Asked) -> bool:
 
 
 def _named(found: Sequence[Found], asked: Asked, i: int) -> Iterator[Found]:
-    """The things found that have the name of the i-th thing asked for; its noun, where a hue is said instead of it."""
-    thing = table()[asked.things[i]]
+    """The things found that have the name of the i-th thing asked for; its noun, where a hue is said instead of it or
+    where people type, who say "apple"."""
+    thing, by_noun = table()[asked.things[i]], bool(asked.hues) or asked.task == "typed"
     for one in found:
-        if (NOUNS[one.name] == thing.noun) if asked.hues else (one.name == thing.name):
+        if (NOUNS[one.name] == thing.noun) if by_noun else (one.name == thing.name):
             yield one

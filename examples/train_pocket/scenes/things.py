@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .colours import BACKGROUNDS, HUES
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]  # where the tables lie
 WORK = HERE.parent.parent / "training"  # git-ignored: sprites, latents, checkpoints
 COMMON = 492  # rows that the first weights know
 STYLES = ("3d", "flat", "cartoon", "sticker")

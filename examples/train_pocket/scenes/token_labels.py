@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .colours import HUES
-from .scenes import SIZE, Scene
+from .scene import SIZE, Scene
 from .things import table
 
 INNER = 0.3  # of a thing's side: cells with their centre within this distance of the thing's centre show it

@@ -13,12 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .colours import BACKGROUNDS
+from ..scenes.colours import BACKGROUNDS
+from ..scenes.scene import Scene, draw, random_scene
+from ..scenes.sprites import Sprites
+from ..scenes.things import table
 from .detector import Judge, Look, as_batch, cut_out, looks
 from .distort import augmented, jittered
-from .scenes import Scene, draw, random_scene
-from .sprites import Sprites
-from .things import table
 
 PLAIN, HUED = 4, 3  # renders of each look in its own colours, and turned to another hue
 VIEWS = 3  # differently distorted, of each render: they cost less than rendering

@@ -15,9 +15,9 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
-from .colours import NAMES as COLOURS
-from .scenes import SIZE
-from .things import COMMON, table
+from ..scenes.colours import NAMES as COLOURS
+from ..scenes.scene import SIZE
+from ..scenes.things import COMMON, table
 
 VIEW = 64  # pixels per side that either network looks at
 GRID = 16  # cells per side of the Finder's answer

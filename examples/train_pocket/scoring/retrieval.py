@@ -10,13 +10,13 @@ import random
 import torch
 from PIL import Image
 
-from playground.models.adherence import Adherence
+from examples.train_pocket.scoring.adherence import Adherence
 
-from .captions import caption
-from .near_misses import WEIGHTS, meaning, true_and_nearly
-from .scenes import Scene, draw
-from .sprites import Sprites
-from .stream import Scenes
+from ..scenes.captions import caption
+from ..scenes.near_misses import WEIGHTS, meaning, true_and_nearly
+from ..scenes.scene import Scene, draw
+from ..scenes.sprites import Sprites
+from ..scenes.stream import Scenes
 
 SEED = 987_654  # no other script draws scenes with it
 CAPTIONS = 100

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from .captions import caption
 from .colours import BACKGROUNDS, HUES
-from .scenes import RELATIONS, Part, Scene
+from .scene import RELATIONS, Part, Scene
 from .things import table
 
 TRIES = 20  # changes tried until one shows in the words: a caption may leave background and style unsaid
@@ -94,6 +94,7 @@ WEIGHTS: dict[str, dict[str, int]] = {
     "relation": {"background": 2, "thing": 2, "style": 1, "relation": 5},
     "count": {"background": 2, "thing": 2, "style": 1, "count": 5},
     "coloured": {"background": 2, "thing": 2, "style": 1, "hue": 3, "exchanged hues": 4},
+    "several": {"background": 2, "thing": 5, "style": 1},
 }
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from .colours import lab, nearest_colour
+from ..scenes.colours import lab, nearest_colour
 
 BORDER = 6  # pixels
 

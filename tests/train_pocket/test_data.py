@@ -1,7 +1,9 @@
 """What Pocket is trained on: table, hues, captions, and what is held out. Needs no sprites and no network."""
 
 import itertools
+import json
 import random
+import re
 from collections import Counter
 from dataclasses import replace
 
@@ -9,8 +11,9 @@ import numpy as np
 import pytest
 from transformers import CLIPTokenizer
 
-from examples.train_pocket.captions import STYLE_WORDS, caption, with_article
-from examples.train_pocket.colours import (
+from examples.train_pocket.data import held_out_lines
+from examples.train_pocket.scenes.captions import RELATION_WORDS, STYLE_WORDS, caption, with_article
+from examples.train_pocket.scenes.colours import (
     BACKGROUNDS,
     HUES,
     area_mean,
@@ -22,12 +25,12 @@ from examples.train_pocket.colours import (
     rgb_from_lab,
     turns_truly,
 )
-from examples.train_pocket.data import held_out_lines
-from examples.train_pocket.plurals import plural
-from examples.train_pocket.scenes import SIZE, Part, Scene, as_dict, compose, draw, from_dict
-from examples.train_pocket.sprites import base_and_tone, plain
-from examples.train_pocket.stream import KIND_SHARES, Scenes
-from examples.train_pocket.things import COMMON, HERE, STYLES, table, things
+from examples.train_pocket.scenes.plurals import plural
+from examples.train_pocket.scenes.scene import SIZE, Part, Scene, as_dict, compose, draw, from_dict
+from examples.train_pocket.scenes.sprites import base_and_tone, plain
+from examples.train_pocket.scenes.stream import KIND_SHARES, Scenes
+from examples.train_pocket.scenes.things import COMMON, HERE, STYLES, table, things
+from examples.train_pocket.scenes.typed import typed
 from playground.models import REGISTERED
 
 ROWS = {thing.name: i for i, thing in enumerate(table())}
@@ -102,7 +105,7 @@ def test_the_same_seed_gives_the_same_scenes_and_captions(many: list[tuple[Scene
 def test_kinds_and_styles_come_in_their_shares(many: list[tuple[Scene, str]]) -> None:
     kinds = Counter(scene.kind for scene, _ in many)
     assert kinds["single"] / len(many) == pytest.approx(KIND_SHARES["common"] + KIND_SHARES["single"], abs=0.02)
-    for kind in ("recoloured", "relation", "count", "coloured"):
+    for kind in ("recoloured", "relation", "count", "coloured", "several"):
         assert kinds[kind] / len(many) == pytest.approx(KIND_SHARES[kind], abs=0.02)
     assert {part.style for scene, _ in many for part in scene.parts} == set(STYLES)
     assert {part.tone for scene, _ in many for part in scene.parts} == {None, "light", "medium", "dark"}
@@ -141,7 +144,7 @@ def test_captions_say_the_background_the_hues_and_every_style_but_3d(many: list[
         assert not any(word in words.split(",")[0] for s, word in STYLE_WORDS.items() if s != style and s != "cartoon")
         assert all(part.hue is None or part.hue in words for part in scene.parts)
         unsaid += scene.background not in words
-    assert 0.03 < unsaid / len(many) < 0.06
+    assert 0.14 < unsaid / len(many) < 0.24
 
 
 def test_captions_fit_into_32_tokens_of_the_fixed_vocabulary(many: list[tuple[Scene, str]]) -> None:
@@ -158,12 +161,59 @@ def test_one_scene_is_worded_in_many_ways_the_taught_one_first() -> None:
     assert {"a red apple on a blue background", "red apple", "blue background, red apple"} <= set(words)
 
 
+def test_what_is_composed_is_mostly_common_things_in_3d(many: list[tuple[Scene, str]]) -> None:
+    pairs = [part for scene, _ in many if scene.kind == "relation" for part in scene.parts]
+    assert sum(part.style == "3d" and part.thing < COMMON for part in pairs) / len(pairs) > 0.6
+    singles = [scene.parts[0] for scene, _ in many if scene.kind == "single"]
+    assert sum(part.style != "3d" or part.thing >= COMMON for part in singles) / len(singles) > 0.5
+
+
+def test_a_third_of_the_relations_is_left_unsaid(many: list[tuple[Scene, str]]) -> None:
+    words = [text for scene, text in many if scene.kind == "relation"]
+    said = [any(f" {phrase} " in text for phrases in RELATION_WORDS.values() for phrase in phrases) for text in words]
+    assert 0.28 < 1 - sum(said) / len(said) < 0.38
+
+
+def test_several_things_differ_and_are_all_named(many: list[tuple[Scene, str]]) -> None:
+    groups = [(scene, words) for scene, words in many if scene.kind == "several"]
+    assert {len(scene.parts) for scene, _ in groups} == {3, 4}
+    for scene, words in groups:
+        things = [table()[part.thing] for part in scene.parts]
+        assert len({t.name for t in things}) == len(things) and words.count(",") >= len(things) - 2
+        assert all(any(name in words for name in (t.noun, *t.synonyms)) for t in things), (words, scene)
+
+
+def test_captions_claim_no_background_and_no_hue_that_is_not_there(many: list[tuple[Scene, str]]) -> None:
+    for scene, words in many:
+        true = {scene.background, *(part.hue for part in scene.parts)}
+        true |= {word for part in scene.parts for name in names_of(part.thing) for word in name.split()}
+        assert {word.strip(",") for word in words.split()} & set(BACKGROUNDS) <= true, (words, scene)
+
+
+def names_of(row: int) -> tuple[str, ...]:
+    thing = table()[row]
+    return thing.name, thing.plural, *thing.synonyms
+
+
+def test_people_type_requests_and_words_that_the_model_does_not_know() -> None:
+    scene = Scene("single", "blue", (Part(ROWS["dog"], 100, 64, 64),))
+    words = {caption(random.Random(seed), scene) for seed in range(9000)}
+    assert {"draw me a dog", "a photo of a dog", "dog please"} <= words
+    assert any("my dog on" in text for text in words) and any(re.match("a?n? ?cute dog", text) for text in words)
+    known = json.loads((REGISTERED["pocket"] / "tokenizer" / "vocab.json").read_text())
+    unknown = [text for text in words if any(f"{word}</w>" not in known for word in re.findall("[a-z]+", text))]
+    assert 0.05 < len(unknown) / len(words)
+    plain = typed(random.Random(0), "two dogs", "two dogs", "blue", None, False)
+    assert "two dogs" in plain
+
+
 def test_a_relation_may_be_told_from_either_side() -> None:
     parts = (Part(ROWS["cat"], 50, 32, 64), Part(ROWS["car"], 50, 96, 64))
     scene = Scene("relation", "pink", parts, "left")
     words = {caption(random.Random(seed), scene) for seed in range(300)}
     assert {"cat to the left of car, pink background", "car to the right of cat, pink background"} <= words
     assert not any("cat right of" in text or "cat to the right" in text for text in words)
+    assert {"cat and car, pink background", "car and cat, pink background"} <= words
 
 
 def test_colours_go_before_the_noun() -> None:

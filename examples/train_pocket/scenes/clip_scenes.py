@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .latents import LATER_SHARES
-from .scenes import SIZE, as_dict, draw, from_dict
+from ..latents import BANK_SHARES
+from .scene import SIZE, as_dict, draw, from_dict
 from .sprites import Sprites
 from .stream import Scenes
 from .things import HERE, WORK
@@ -34,7 +34,7 @@ def draw_shard(k: int, sprites: Sprites) -> None:
         return
     folder().mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    scenes = [scene for scene, _ in itertools.islice(iter(Scenes(SEED + k, LATER_SHARES)), SHARD)]
+    scenes = [scene for scene, _ in itertools.islice(iter(Scenes(SEED + k, BANK_SHARES)), SHARD)]
     np.save(folder() / f"{k:03d}.npy", np.stack([draw(scene, sprites) for scene in scenes]))
     listed.write_text(json.dumps([as_dict(scene) for scene in scenes]))
     print(f"shard {k}: {SHARD / (time.monotonic() - start):.0f}/s", flush=True)

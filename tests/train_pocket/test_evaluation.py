@@ -12,19 +12,20 @@ from PIL import Image
 from transformers import CLIPTokenizer
 
 from examples.train_pocket import card, strips
-from examples.train_pocket.colours import BACKGROUNDS
-from examples.train_pocket.detector import Found
-from examples.train_pocket.drawn import Drawings
-from examples.train_pocket.measures import background_of, clipped, frechet, saturation, spread
-from examples.train_pocket.pocket_eval import TASKS, Asked, Score, prompts, relations, scene_of, score, summary
-from examples.train_pocket.scenes import as_dict
-from examples.train_pocket.things import COMMON, HERE, table
+from examples.train_pocket.scenes.colours import BACKGROUNDS
+from examples.train_pocket.scenes.scene import as_dict
+from examples.train_pocket.scenes.things import COMMON, HERE, table
+from examples.train_pocket.scoring.detector import Found
+from examples.train_pocket.scoring.drawn import Drawings
+from examples.train_pocket.scoring.measures import background_of, clipped, frechet, saturation, spread
+from examples.train_pocket.scoring.pocket_eval import TASKS, Asked, Score, prompts, relations, scene_of, score, summary
 from playground import Recipe, Sweep
-from playground.engine import Engine
+from playground.engine import LocalEngine
 from playground.models import REGISTERED
 from playground.store import Store
 
 POCKET = REGISTERED["pocket"]
+HELD_OUT = [task for task in TASKS if task != "typed"]  # what people type asks for nothing in particular
 ROWS = {thing.name: i for i, thing in enumerate(table())}
 
 
@@ -41,10 +42,10 @@ def asked(task: str, *names: str, **more) -> Asked:  # noqa: ANN003
 def test_every_task_has_a_hundred_different_prompts_the_same_on_every_call(task: str) -> None:
     listed = prompts(task)
     assert len({a.prompt for a in listed}) == len(listed) >= 100
-    assert listed == prompts(task) and listed[:8] == prompts(task, 8)
+    assert listed == prompts(task) and listed[:8] == prompts(task, 8)[:8]
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", HELD_OUT)
 def test_every_prompt_asks_for_a_combination_that_the_committed_file_holds_out(task: str) -> None:
     forbidden = {
         (kind, name, value)
@@ -63,7 +64,7 @@ def test_every_prompt_asks_for_a_combination_that_the_committed_file_holds_out(t
 
 def test_prompts_say_what_is_asked_in_words_that_the_model_knows() -> None:
     tokenizer = CLIPTokenizer.from_pretrained(POCKET / "tokenizer")
-    for task in TASKS:
+    for task in HELD_OUT:
         for one in prompts(task):
             assert f", {one.background} background" in one.prompt
             assert all(hue in one.prompt for hue in one.hues)
@@ -72,7 +73,7 @@ def test_prompts_say_what_is_asked_in_words_that_the_model_knows() -> None:
     assert {one.number for one in prompts("counting")} == {2, 3, 4}
     assert {one.relation for one in prompts("position")} == {"left", "right", "above", "below"}
     assert {one.style for one in prompts("any_single")} == {"3d", "flat", "cartoon", "sticker"}
-    assert all(row < COMMON for task in TASKS if task != "any_single" for one in prompts(task) for row in one.things)
+    assert all(row < COMMON for task in HELD_OUT if task != "any_single" for one in prompts(task) for row in one.things)
 
 
 def test_a_true_scene_of_a_prompt_shows_what_is_asked() -> None:
@@ -81,7 +82,8 @@ def test_a_true_scene_of_a_prompt_shows_what_is_asked() -> None:
         for one in prompts(task)[:20]:
             scene = scene_of(one, rng)
             shown = Counter(part.thing for part in scene.parts)
-            assert scene.background == one.background and {part.style for part in scene.parts} == {one.style}
+            assert scene.background == one.background or not one.background
+            assert {part.style for part in scene.parts} == {one.style}
             assert shown == Counter({row: one.number for row in one.things})
             assert tuple(part.hue for part in scene.parts if part.hue) == one.hues
             as_found = [seen(table()[p.thing].name, p.hue or "red", p.x, p.y, p.side) for p in scene.parts]
@@ -141,6 +143,25 @@ def test_relations_follow_genevals_rule(x: float, y: float, told: set[str]) -> N
     assert relations(seen("cat", x=64 + x, y=64 + y), seen("dog")) == told
 
 
+def test_two_hundred_prompts_are_as_people_type_and_most_say_no_background() -> None:
+    listed = prompts("typed")
+    tokenizer = CLIPTokenizer.from_pretrained(POCKET / "tokenizer")
+    assert len(listed) == 200 and sum(not one.background for one in listed) > 150
+    assert max(len(tokenizer(one.prompt).input_ids) for one in listed) <= 32
+    for one in listed:
+        assert one.background in one.prompt and (one.hues == () or len(one.hues) == len(one.things))
+        assert all(hue in one.prompt for hue in one.hues if hue)
+
+
+def test_what_is_typed_is_right_by_its_noun_with_all_that_is_said() -> None:
+    assert score(asked("typed", "red apple"), [seen("green apple")]) == Score(True, True)
+    assert score(asked("typed", "cat", number=2), [seen("cat")]) == Score(False, True)
+    both = asked("typed", "cat", "car", hues=(None, "red"))
+    assert score(both, [seen("cat", "blue"), seen("car", "red")]) == Score(True, True)
+    assert score(both, [seen("cat", "red"), seen("car", "blue")]) == Score(False, True)
+    assert score(asked("typed", "cat", "dog"), [seen("cat")]) == Score(False, False)
+
+
 def test_the_summary_counts_pictures_and_gives_the_error_over_prompts() -> None:
     yes, no = Score(True, True), Score(False, True)
     found = summary([[yes, yes], [yes, no], [no, no]])
@@ -179,7 +200,7 @@ def test_the_frechet_distance_of_independent_columns_is_the_sum_over_them() -> N
     assert frechet(a, a) == pytest.approx(0, abs=1e-6)
 
 
-def test_a_drawing_is_made_once_and_kept(engine: Engine, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_drawing_is_made_once_and_kept(engine: LocalEngine, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     drawings = Drawings(engine, store)
     recipes = [Recipe(prompt=p, num_inference_steps=2, seed=3) for p in ("cat, red background", "car, blue background")]
     first = drawings.of(recipes)
@@ -203,7 +224,7 @@ def measured() -> str:
 
 def test_the_cards_task_table_says_what_was_measured(report: dict, measured: str) -> None:
     lines = [line for line in measured.splitlines() if "<br>" in line]
-    assert len(lines) == len(report["tasks"]) == len(TASKS)
+    assert len(lines) == len(report["tasks"]) and report["tasks"].keys() <= TASKS.keys()
     for line, (task, found) in zip(lines, report["tasks"].items(), strict=True):
         assert TASKS[task].label in line
         shares = [int(s) for s in re.findall(r"(\d+)[\u00a0 ]%", line)]

@@ -13,14 +13,14 @@ from PIL import Image
 from playground import Recipe
 from playground.samplers import SAMPLERS
 
-from .captions import with_article
-from .colours import BACKGROUNDS
+from ..scenes.captions import with_article
+from ..scenes.colours import BACKGROUNDS
+from ..scenes.things import table
+from ..text import POCKET
 from .detector import Judge
 from .drawn import Drawings
 from .measures import background_of, clipped, frechet, saturation, spread
 from .pocket_eval import MOST_PROMPTS, Asked, prompts, score
-from .text import POCKET
-from .things import table
 
 GUIDANCE_SCALE = 5.0  # of all tasks
 SEEDS = 4  # of each prompt of a task

@@ -4,13 +4,15 @@
     recoloured  one thing turned to a named hue
     relation    two things, the first left of, right of, above or below the second
     count       two to four copies of one thing
-    coloured    two things, each in its own named hue
+    coloured    two things, one or both in a named hue
+    several     three or four different things, some of them in a named hue
 
 A single thing is drawn large, two or more small enough that they never touch.
 """
 
 import random
 from dataclasses import asdict, dataclass
+from itertools import combinations
 
 import numpy as np
 from PIL import Image
@@ -41,7 +43,7 @@ class Part:
 class Scene:
     """One picture to draw, as plain numbers and words."""
 
-    kind: str  # one of the five above
+    kind: str  # one of the six above
     background: str  # key of BACKGROUNDS
     parts: tuple[Part, ...]
     relation: str | None = None  # where the first part is, seen from the second
@@ -79,7 +81,7 @@ def pair_places(rng: random.Random, relation: str) -> list[tuple[int, int, int]]
 
 
 def copy_places(rng: random.Random, n: int) -> list[tuple[int, int, int]]:
-    """(side, x, y) of n equal parts that do not touch: side by side, one above another, a triangle, a square."""
+    """(side, x, y) of n parts of one size that do not touch: in a row, a column, a triangle, a square."""
     if n == 2:
         side = rng.randint(48, 58)
         return [(side, x, y) for _, x, y in pair_places(rng, rng.choice(("left", "above")))]
@@ -130,7 +132,7 @@ def in_training(scene: Scene) -> bool:
             return False
         if turned and held_out_hue(thing.name, part.hue):
             return False
-    return len({t.name for t in rows}) < 2 or not held_out_pair(rows[0].name, rows[1].name)
+    return not any(held_out_pair(*pair) for pair in combinations(sorted({thing.name for thing in rows}), 2))
 
 
 def stands_out(scene: Scene) -> bool:

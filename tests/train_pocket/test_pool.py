@@ -6,7 +6,7 @@ import time
 import numpy as np
 import torch
 
-from examples.train_pocket.pool import Pool
+from examples.train_pocket.learning.pool import Pool
 
 SIDE = 32
 
