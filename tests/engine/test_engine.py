@@ -17,9 +17,7 @@ from playground.engine.trajectory import Trajectory
 from playground.models import REGISTERED
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
-from playground.schedule import scheduler_for
-
-TOLERANCE = 2  # of 255, the largest difference of any pixel
+from tests.reference import TOLERANCE, largest_difference, plain
 
 
 @pytest.fixture(scope="module")
@@ -30,25 +28,6 @@ def pipeline() -> StableDiffusionPipeline:
 
 
 SCHEDULE = DDIMScheduler.from_pretrained(REGISTERED["pocket"], subfolder="scheduler").config
-
-
-def plain(pipeline: StableDiffusionPipeline, recipe: Recipe) -> np.ndarray:
-    """The picture that a diffusers user gets."""
-    pipeline.scheduler = scheduler_for(recipe, SCHEDULE)
-    picture = pipeline(
-        recipe.prompt,
-        negative_prompt=recipe.negative_prompt,
-        num_inference_steps=recipe.num_inference_steps,
-        guidance_scale=recipe.guidance_scale,
-        width=recipe.width,
-        height=recipe.height,
-        generator=torch.Generator().manual_seed(recipe.seed),
-    ).images[0]
-    return np.asarray(picture).astype(int)
-
-
-def largest_difference(result: Result, picture: np.ndarray) -> int:
-    return int(np.abs(np.asarray(result.image).astype(int) - picture).max())
 
 
 def results(engine: LocalEngine, cells: list[Recipe]) -> list[Result]:
@@ -83,7 +62,7 @@ def test_a_cell_is_the_picture_of_plain_diffusers_alone_and_among_others(
     recipe = Recipe(
         prompt="red apple, blue background", negative_prompt="cat", sampler=key, num_inference_steps=8, seed=5
     )
-    expected = plain(pipeline, recipe)
+    expected = plain(pipeline, SCHEDULE, recipe)
     assert expected.std() > 5  # a picture, not a flat field
     assert largest_difference(engine.render(recipe), expected) <= TOLERANCE
     among = results(engine, [*mixed_batch(1, 6), recipe, *mixed_batch(2, 6)])[6]
@@ -105,7 +84,7 @@ def test_a_cell_is_the_picture_of_plain_diffusers_alone_and_among_others(
 def test_any_recipe_is_the_picture_of_plain_diffusers(
     engine: LocalEngine, pipeline: StableDiffusionPipeline, recipe: Recipe
 ) -> None:
-    assert largest_difference(engine.render(recipe), plain(pipeline, recipe)) <= TOLERANCE
+    assert largest_difference(engine.render(recipe), plain(pipeline, SCHEDULE, recipe)) <= TOLERANCE
 
 
 def test_other_sizes_match_plain_diffusers_and_mix_with_the_usual_one(
@@ -114,7 +93,7 @@ def test_other_sizes_match_plain_diffusers_and_mix_with_the_usual_one(
     wide = Recipe(prompt="car", width=192, height=96, num_inference_steps=4, seed=2)
     small, large = results(engine, [wide.replace(width=128, height=128), wide])
     assert large.image.size == (192, 96) and small.image.size == (128, 128)
-    assert largest_difference(large, plain(pipeline, wide)) <= TOLERANCE
+    assert largest_difference(large, plain(pipeline, SCHEDULE, wide)) <= TOLERANCE
 
 
 @pytest.mark.parametrize("key", SAMPLERS)

@@ -7,7 +7,7 @@ import torch
 
 from playground import Recipe, open_engine
 from playground.engine import LocalEngine
-from tests.engine.test_sharing import all_done, pixels
+from tests.engine.support import all_done, pixels
 
 PROMPTS = ("red apple, blue background", "cat, green background", "a car on a white background", "pizza", "owl")
 

@@ -1,59 +1,21 @@
 """Many visitors on one engine: work joined, shared fairly, done once, and never lost to somebody else's fault."""
 
 import gc
-import pickle
 import threading
 import time
 import weakref
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 import torch
 
-from playground import Recipe, open_engine
-from playground.engine import Begin, Decode, Done, Event, Failed, LocalEngine, Question, Step, Waiting, zero_gpu
-from playground.engine.capacity import Capacity
-from playground.engine.contract import Keep, Measured
+from playground import open_engine
+from playground.engine import Done, Failed, LocalEngine, Step, Waiting
 from playground.engine.local import RESTARTED
 from playground.engine.loop import Loop
 from playground.engine.request import Request
 from playground.refusal import Refusal
-from playground.schedule import levels
-
-BASE = Recipe(prompt="red apple, blue background", num_inference_steps=6, seed=4)
-
-
-def pixels(result) -> np.ndarray:  # noqa: ANN001
-    return np.asarray(result.image).astype(int)
-
-
-def read(request: Request) -> list[Event]:
-    events = []
-    while request.unread:
-        if (event := request.read()) is not None:
-            events.append(event)
-    return events
-
-
-def all_done(engine: LocalEngine, cells: list[Recipe]) -> list[Done]:
-    return sorted((e for e in engine.run(cells, False) if isinstance(e, Done)), key=lambda e: e.cell)
-
-
-def counted(loop_or_engine: Loop | LocalEngine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Rows of every U-Net call from now on."""
-    rows: list[int] = []
-    unet = loop_or_engine.model.unet
-    real = unet.forward
-    monkeypatch.setattr(unet, "forward", lambda x, *a, **k: (rows.append(len(x)), real(x, *a, **k))[1])
-    return rows
-
-
-@pytest.fixture
-def loop(engine: LocalEngine) -> Loop:
-    loop = Loop(engine.model)
-    loop.capacity.rows[1, 4, 16, 16] = 16
-    return loop
+from tests.engine.support import BASE, counted, pixels, read
 
 
 def test_different_samplers_steps_guidance_and_visitors_share_one_network_call(
@@ -214,98 +176,6 @@ def test_a_lost_thread_is_replaced(engine: LocalEngine, monkeypatch: pytest.Monk
     assert engine.render(BASE).image.size == (128, 128)
 
 
-def test_a_single_question_is_answered_in_its_turn_while_a_grid_runs(engine: LocalEngine) -> None:
-    run = engine.run([BASE.replace(num_inference_steps=500)])
-    next(run)
-    x_t = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
-    (answer,) = engine.ask([Question(x_t, 500, ("cat", ""))])
-    ticks = next(e.k for e in run if isinstance(e, Step))
-    run.close()
-    assert answer.value.shape == (2, 4, 16, 16) and ticks < 100
-
-
-def test_questions_of_views_share_calls_with_everybodys_cells(loop: Loop, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = counted(loop, monkeypatch)
-    x_t = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(1))
-    view, grid = Request([Question(x_t, t, ("cat", "dog", "")) for t in (100, 900)]), Request([BASE])
-    loop.add(view)
-    loop.add(grid)
-    loop.tick()
-    assert rows == [8]  # two questions of three texts, and a guided cell
-    assert sorted(e.cell for e in read(view)) == [0, 1] and [e.k for e in read(grid)] == [1]
-
-
-def test_other_work_waits_its_turn_and_lets_others_have_theirs(loop: Loop) -> None:
-    many = Request([Decode(torch.zeros(1, 4, 16, 16)) for _ in range(40)])
-    one, grid = Request([Begin(BASE)]), Request([BASE])
-    loop.add(many)
-    loop.tick()
-    loop.add(one)
-    loop.add(grid)
-    loop.tick()
-    loop.tick()
-    assert [type(e.value).__name__ for e in read(one)] == ["Begun"]
-    assert [e.k for e in read(grid)] == [1, 2] and len(read(many)) <= 3
-
-
-def test_bad_questions_fail_alone_with_a_sentence(engine: LocalEngine) -> None:
-    x_t = torch.zeros(1, 4, 16, 16)
-    for question, words in (
-        (Question(x_t, 1000, ("",)), "t must be a whole number from 0 to 999."),
-        (Question(x_t, 5, ("",), (("nope", 1.0),)), "There is no LoRA named 'nope'"),
-        (Question(torch.zeros(1, 3, 16, 16), 5, ("",)), "latents"),
-    ):
-        with pytest.raises(Refusal, match=words):
-            list(engine.ask([question]))
-    assert list(engine.ask([])) == []
-
-
-def test_what_is_kept_of_a_run_is_what_its_network_saw_and_answered(engine: LocalEngine) -> None:
-    """Held against the pieces themselves: the closed form of x̂₀, and the network asked again."""
-    keep, seen = Keep(latents=True, predictions=True, attention=True, pictures=frozenset({0, 3})), []
-    for event in engine.run([BASE], keep=keep):
-        if isinstance(event, Step):
-            seen.append(event)
-    assert [sorted(e.kept.pictures) for e in seen] == [
-        ["x0", "x0_cond", "x0_uncond", "x_t"] if k in (0, 3) else [] for k in range(6)
-    ]
-    assert all(e.kept.look is not None and e.seconds > 0 for e in seen)
-    for event, level in zip(seen, levels(BASE, engine.facts.schedule), strict=False):
-        kept = event.kept
-        again = next(engine.ask([Question(kept.x_t, round(event.t), ("", BASE.prompt))])).value
-        if event.t == round(event.t):
-            assert torch.allclose(again, torch.cat([kept.eps_uncond, kept.eps_cond]), atol=1e-4)
-        guided = kept.eps_uncond + BASE.guidance_scale * (kept.eps_cond - kept.eps_uncond)
-        assert torch.allclose(kept.eps, guided, atol=1e-4)
-        assert torch.allclose(level.signal * kept.x0 + level.noise * kept.eps, kept.x_t, atol=1e-3)
-        for size, maps in kept.look.maps.items():
-            assert torch.allclose(maps.sum(0), torch.ones(size), atol=1e-4)  # every place shares out all of itself
-
-
-def test_without_guidance_both_answers_are_kept_and_the_picture_stays(engine: LocalEngine) -> None:
-    plain = BASE.replace(guidance_scale=1.0)
-    events = list(engine.run([plain], keep=Keep(predictions=True)))
-    kept = [e.kept for e in events if isinstance(e, Step)]
-    assert all(torch.equal(k.eps, k.eps_cond) and not torch.equal(k.eps, k.eps_uncond) for k in kept)
-    (done,) = [e for e in events if isinstance(e, Done)]
-    assert np.abs(pixels(done.result) - pixels(engine.render(plain))).max() <= 2
-    assert done.result.evaluations == plain.evaluations  # what a picture needs, not what was looked at
-
-
-def test_keeping_everything_changes_no_picture_and_joins_everybodys_calls(
-    loop: Loop, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    rows = counted(loop, monkeypatch)
-    film, grid = Request([BASE], keep=Keep(predictions=True)), Request([BASE.replace(seed=s) for s in (1, 2)])
-    loop.add(film)
-    loop.add(grid)
-    while loop.busy:
-        loop.tick()
-    assert set(rows[:6]) == {6}
-    (done,) = [e for e in read(film) if isinstance(e, Done)]
-    assert np.abs(pixels(done.result) - pixels(engine.render(BASE))).max() <= 2
-
-
 def test_a_replaced_engine_ends_its_runs_and_frees_its_model() -> None:
     other = open_engine("pocket", torch.device("cpu"), torch.float32)
     other.anatomy(128, 128)
@@ -323,34 +193,6 @@ def test_a_replaced_engine_ends_its_runs_and_frees_its_model() -> None:
     assert gone() is None
 
 
-def test_two_engines_in_one_process_do_not_know_each_other(
-    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On ZeroGPU the worker is told by a key whose engine it is."""
-    monkeypatch.setattr(zero_gpu, "ACTIVE", True)
-    other = LocalEngine(engine.model)
-    other.loop.measured = Measured({(1, 4, 16, 16): 4}, 100.0)  # seconds an evaluation
-    assert zero_gpu.duration(other.key, [BASE], True, Keep(), None) == 120
-    assert zero_gpu.duration(engine.key, [BASE], True, Keep(), None) < 120
-    first = engine.run([BASE])
-    next(first)
-    other.render(BASE)
-    assert isinstance([*first][-1], Done)
-    other.close()
-
-
-def test_stopping_on_zero_gpu_loses_no_finished_cell(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(zero_gpu, "ACTIVE", True)
-    cells = [BASE.replace(seed=s, num_inference_steps=2) for s in range(4)]
-    saved: list[int] = []
-    run = engine.run(cells, unread=lambda done: saved.append(done.cell))
-    for event in run:
-        if isinstance(event, Done):  # all four are decoded together, so three are finished and not yet read
-            break
-    run.close()
-    assert sorted([event.cell, *saved]) == [0, 1, 2, 3]
-
-
 def test_a_reader_who_does_not_read_costs_no_pictures() -> None:
     request = Request([BASE])
     picture = object()
@@ -358,41 +200,3 @@ def test_a_reader_who_does_not_read_costs_no_pictures() -> None:
         request.tell(Step(0, k, 600, picture))  # type: ignore[arg-type]
     told = read(request)
     assert len(told) == 600 and told[0].preview is picture and told[-1].preview is None
-
-
-def test_a_zero_gpu_worker_draws_the_same_and_says_it_in_plain_data(
-    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = engine.render(BASE)
-    monkeypatch.setattr(zero_gpu, "ACTIVE", True)
-    events = [pickle.loads(pickle.dumps(e)) for e in engine.run([BASE, BASE.replace(seed=1)])]
-    done = {e.cell: e.result for e in events if isinstance(e, Done)}
-    assert sorted(done) == [0, 1] and [e.k for e in events if isinstance(e, Step) and e.cell == 0][:3] == [1, 2, 3]
-    assert np.abs(pixels(done[0]) - pixels(expected)).max() <= 2
-    assert 15 <= zero_gpu.duration(engine.key, [BASE] * 4, True, Keep(), None) <= 120
-    monkeypatch.setattr(zero_gpu, "run", None)
-    engine.warm_up()  # asks for no device
-
-
-def test_a_zero_gpu_worker_measures_for_those_that_come_after_it(
-    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A worker is a fork: what it learns is gone with it, unless it says so."""
-    here, forks = LocalEngine(engine.model), []
-
-    def fork(key: int, *asked: object) -> Iterator[object]:
-        worker = LocalEngine(engine.model)
-        worker.loop.measured = here.loop.measured
-        forks.append(worker)
-        yield from (pickle.loads(pickle.dumps(batch)) for batch in real(worker.key, *asked))
-
-    real = zero_gpu._on_gpu
-    monkeypatch.setattr(zero_gpu, "ACTIVE", True)
-    monkeypatch.setattr(zero_gpu, "_on_gpu", fork)
-    measured: list[tuple] = []
-    monkeypatch.setattr(Capacity, "_measure", lambda self, shape: (measured.append(shape), 8)[1])
-    assert here.estimate([BASE]) is None
-    for _ in range(2):
-        here.render(BASE)
-    assert len(forks) == 2 and len(measured) == 1
-    assert here.estimate([BASE]) > 0

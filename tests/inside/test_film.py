@@ -25,7 +25,7 @@ from playground.models import REGISTERED
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from playground.schedule import Level, levels, steps_taken, x0_of
-from tests.engine.test_sharing import counted
+from tests.engine.support import counted
 
 SCHEDULE = DDIMScheduler.from_pretrained(REGISTERED["pocket"], subfolder="scheduler").config
 # ᾱ and σ in double precision from the published β (Stable Diffusion's scaled-linear schedule)

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
+from examples.train_pocket.scoring.adherence import Adherence
 from playground import Recipe
 from playground.engine import Done, Engine
 from playground.models import REGISTERED
-from examples.train_pocket.scoring.adherence import Adherence
 
 PROMPTS = (
     "red apple, blue background",

@@ -14,7 +14,7 @@ from playground.models.running import threads
 ENGINE_ALONE = """
 import os, time, torch
 from playground import Recipe, open_engine
-from playground.engine import engine as module
+from playground.engine import local as module
 from playground.models.running.threads import dismiss_team
 
 def tasks():

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from playground.refusal import Refusal
 
-FIXED_ROWS = (1, 2, 4, 8, 16, 32)  # on a card, whose kernels are best when specialised to one size
+FIXED_ROWS = (1, 2, 4, 8, 16, 32)  # on a GPU, whose kernels are best when specialised to one size
 ANY_ROWS = (8, 32)  # on a CPU one graph serves 2 to 15 rows and one serves 16 to 63; a single row runs plain
 
 
@@ -22,7 +22,7 @@ class Compiled:
     def __init__(self, unet: nn.Module, device: torch.device, backend: str | Callable = "inductor") -> None:
         """Raises Refusal with one sentence where nothing can be compiled."""
         if device.type not in ("cuda", "cpu"):
-            raise Refusal(f"The network can be compiled for a CUDA card or a CPU, not for {device.type.upper()}.")
+            raise Refusal(f"The network can be compiled for a CUDA GPU or a CPU, not for {device.type.upper()}.")
         if device.type == "cpu" and backend == "inductor" and not (shutil.which("g++") or shutil.which("clang++")):
             raise Refusal("Compiling the network for a CPU needs a C++ compiler, and there is no g++ or clang++ here.")
         self._fixed = device.type == "cuda"

@@ -1,4 +1,4 @@
-"""Weights on a card too small for all of them, by accelerate's hooks: one part there at a time, or one layer."""
+"""Weights on a GPU too small for all of them, by accelerate's hooks: one part there at a time, or one layer."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,10 +10,10 @@ from torch import nn
 
 
 class OneAtATime(ModelHook):
-    """A part comes to the card when it is called, and the one that was there leaves.
+    """A part comes to the GPU when it is called, and the one that was there leaves.
 
     Diffusers' own chain of hooks expects text encoder, U-Net and VAE once each and in this order; the engine goes back
-    and forth between them, and the chain would then leave all three on the card.
+    and forth between them, and the chain would then leave all three on the GPU.
     """
 
     def __init__(self, device: torch.device, parts: Sequence[nn.Module]) -> None:
@@ -28,7 +28,7 @@ class OneAtATime(ModelHook):
         return args, kwargs
 
     def _is_there(self, part: nn.Module) -> bool:
-        return next(part.parameters()).device.type == self._device.type  # "cuda" and "cuda:0" are the same card
+        return next(part.parameters()).device.type == self._device.type  # "cuda" and "cuda:0" are the same GPU
 
 
 def one_part_at_a_time(parts: Sequence[nn.Module], device: torch.device) -> None:

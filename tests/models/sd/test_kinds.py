@@ -3,21 +3,20 @@
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 
-from playground import Recipe, open_engine
+from playground import open_engine
 from playground.engine import Decode, Done, Encode, Keep, LocalEngine, Question, Start, Step
 from playground.models import load_model
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
-from playground.schedule import levels, scheduler_for
+from playground.schedule import levels
 from tests.models.tiny import KINDS, SIDES, build
+from tests.reference import TOLERANCE, largest_difference, plain
 
 CPU = torch.device("cpu")
-TOLERANCE = 2  # of 255
 
 
 @pytest.fixture(scope="module")
@@ -39,22 +38,6 @@ def pipelines(folders: dict[str, Path]) -> dict[str, StableDiffusionPipeline]:
     return found
 
 
-def plain(pipeline: StableDiffusionPipeline, schedule: dict, recipe: Recipe) -> np.ndarray:
-    """The picture that a diffusers user gets."""
-    pipeline.scheduler = scheduler_for(recipe, schedule)
-    picture = pipeline(
-        recipe.prompt,
-        negative_prompt=recipe.negative_prompt,
-        num_inference_steps=recipe.num_inference_steps,
-        guidance_scale=recipe.guidance_scale,
-        guidance_rescale=recipe.guidance_rescale,
-        width=recipe.width,
-        height=recipe.height,
-        generator=torch.Generator().manual_seed(recipe.seed),
-    ).images[0]
-    return np.asarray(picture).astype(int)
-
-
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_offered_sampler_is_the_pipelines_alone_and_among_others(
     engines: dict[str, LocalEngine], pipelines: dict[str, StableDiffusionPipeline], kind: str
@@ -68,8 +51,8 @@ def test_every_offered_sampler_is_the_pipelines_alone_and_among_others(
     for i, recipe in enumerate(cells):
         expected = plain(pipelines[kind], facts.schedule, recipe)
         assert expected.std() > 3
-        for found in (among[i].image, engine.render(recipe).image):
-            apart = np.abs(np.asarray(found).astype(int) - expected).max()
+        for found in (among[i], engine.render(recipe)):
+            apart = largest_difference(found, expected)
             assert apart <= TOLERANCE, (recipe.sampler, recipe.guidance_scale, apart)
 
 

@@ -1,0 +1,13 @@
+"""A loop of the session's engine that nobody else ticks."""
+
+import pytest
+
+from playground.engine import LocalEngine
+from playground.engine.loop import Loop
+
+
+@pytest.fixture
+def loop(engine: LocalEngine) -> Loop:
+    loop = Loop(engine.model)
+    loop.capacity.rows[1, 4, 16, 16] = 16
+    return loop
