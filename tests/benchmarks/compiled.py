@@ -8,7 +8,8 @@ Compiling itself takes a minute or more the first time; torch keeps what it comp
 from diffusers import StableDiffusionPipeline
 
 from playground import open_engine
-from playground.models import REGISTERED, default_device
+from playground.models import REGISTERED
+from playground.models.running.device import default_device
 from tests.benchmarks.grid_vs_pipeline import AGAINST, FIVE, GUIDANCE
 from tests.benchmarks.measure import draw, interleaved, main, pipeline_loop, ratio
 

@@ -10,7 +10,8 @@ import torch
 from diffusers import StableDiffusionPipeline
 
 from playground import Recipe, Sweep, open_engine
-from playground.models import REGISTERED, default_device
+from playground.models import REGISTERED
+from playground.models.running.device import default_device
 from tests.benchmarks.measure import draw, interleaved, main, pipeline_loop, ratio
 
 BASE = Recipe(prompt="red apple, blue background", seed=7)

@@ -89,4 +89,4 @@ def test_schedules_are_overlaid(page: Page) -> None:
     expect(rows.nth(3)).to_contain_text("nothing: pure noise")
     assert set(add_noise_schedules.table("log SNR").schedule) == set(add_noise_schedules.COLOURS)
     page.get_by_role("radio", name="log SNR").check()
-    expect(page.locator(".dpn-schedule-plot").get_by_text("log SNR").first).to_be_visible()  # the axis
+    expect(page.locator(".dpn-schedule-plot").get_by_text("log SNR").first).to_be_visible(timeout=30_000)  # the axis
