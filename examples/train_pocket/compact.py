@@ -62,6 +62,7 @@ def write(weights: dict[str, Tensor], notes: dict, folder: Path = FOLDER) -> lis
     paths = [folder / f"{i}.safetensors" for i in range(len(shards))]
     for path, shard in zip(paths, shards, strict=True):
         save_file(shard, path, {"notes": json.dumps(notes)})
+        path.chmod(0o644)  # safetensors lets nobody else read what it writes
     return paths
 
 

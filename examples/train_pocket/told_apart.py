@@ -31,7 +31,9 @@ from .unet import DenoisingLoss
 from .vae import trained_vae
 
 CASES = 48  # prompts of each row
-TIMES = (250, 450, 650)  # timesteps, each with noise of its own: SNR from 4.6 down to 0.15
+TIMES = (250, 450, 650)  # timesteps, each with noise of its own: SNR from 2 down to 0.13
+# of a side and a number, which show through more noise than what the things are: SNR from 0.13 down to 0.01
+LATE = (650, 800, 930)
 ALTERNATIVES = 10  # captions of one picture at most
 # (task of PocketEval, what is swapped): the things in the first are large, in the others small
 ROWS = (
@@ -86,22 +88,24 @@ def where(asked: Asked, swapped: str, cells: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def answers(model: TextToNoise, cases: list[tuple[Asked, list[Asked], Tensor, Tensor]]) -> list[Answer]:
+def answers(
+    model: TextToNoise, cases: list[tuple[Asked, list[Asked], Tensor, Tensor]], at: tuple[int, ...] = TIMES
+) -> list[Answer]:
     """Cases of (true, near misses, latents (4, 16, 16), cells (16, 16)) -> what the U-Net says of each"""
     loss, words, found = DenoisingLoss(next(model.parameters()).device), tokenizer(), []
     device = next(model.parameters()).device
-    times, draws = torch.tensor(TIMES), torch.Generator().manual_seed(0)
+    times, draws = torch.tensor(at), torch.Generator().manual_seed(0)
     for asked, wrong, latents, cells in cases:
         captions = [worded(asked), *(worded(other) for other in wrong)]
-        noise = torch.randn((len(TIMES), 4, 16, 16), generator=draws)
-        noisy = loss.schedule.add_noise(latents.expand(len(TIMES), -1, -1, -1), noise, times)
+        noise = torch.randn((len(times), 4, 16, 16), generator=draws)
+        noisy = loss.schedule.add_noise(latents.expand(len(times), -1, -1, -1), noise, times)
         n = len(captions)
         states = model.text_encoder(token_ids(words, captions).to(device)).last_hidden_state
         with torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device)):
             predicted = model.unet(
-                noisy.repeat(n, 1, 1, 1).to(device), times.repeat(n).to(device), states.repeat_interleave(len(TIMES), 0)
+                noisy.repeat(n, 1, 1, 1).to(device), times.repeat(n).to(device), states.repeat_interleave(len(times), 0)
             ).sample
-        errors = (predicted.float().cpu().view(n, len(TIMES), 4, 16, 16) - noise).square().mean((1, 2))  # (n, 16, 16)
+        errors = (predicted.float().cpu().view(n, len(times), 4, 16, 16) - noise).square().mean((1, 2))  # (n, 16, 16)
         error = errors[:, cells].mean(1)
         found.append(Answer(int(error.argmin()) == 0, (error[1:].mean() / error[0] - 1).item(), error[0].item()))
     return found
@@ -127,7 +131,7 @@ def measured(model: TextToNoise, scaling_factor: float, n: int = CASES) -> dict[
         latents |= {a.prompt: mean * scaling_factor for a, mean in zip(asked, means.float(), strict=True)}
     for task, swapped in ROWS:
         cases = cases_of(task, swapped, n, latents, random.Random("near misses"))
-        found = answers(model, cases)
+        found = answers(model, cases, LATE if swapped in ("side", "number") else TIMES)
         report[f"{task}: {swapped}"] = {
             "chance": round(fmean(1 / (1 + len(wrong)) for _, wrong, *_ in cases), 3),
             "right": round(fmean(answer.right for answer in found), 3),
