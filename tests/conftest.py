@@ -17,6 +17,7 @@ from playground.engine import LocalEngine  # noqa: E402
 from playground.store import Store  # noqa: E402
 from playground.ui import theme  # noqa: E402
 from tests.ensure_chromium import found  # noqa: E402
+from tests.models.tiny import KINDS, build  # noqa: E402
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -35,6 +36,22 @@ def engine() -> LocalEngine:
     engine = open_engine("pocket", torch.device("cpu"), torch.float32)
     engine.warm_up()
     return engine
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Small models with random weights of every kind of Stable Diffusion, by kind; see `tests/models/tiny.py`."""
+    folder = tmp_path_factory.mktemp("models")
+    return {kind: build(kind, folder) for kind in KINDS}
+
+
+@pytest.fixture(scope="session")
+def engines(folders: dict[str, Path]) -> Iterator[dict[str, LocalEngine]]:
+    """An engine for each of them."""
+    engines = {kind: open_engine(folder, torch.device("cpu"), torch.float32) for kind, folder in folders.items()}
+    yield engines
+    for engine in engines.values():
+        engine.close()
 
 
 @pytest.fixture

@@ -7,27 +7,15 @@ import pytest
 import torch
 from diffusers import StableDiffusionPipeline
 
-from playground import open_engine
 from playground.engine import Decode, Done, Encode, Keep, LocalEngine, Question, Start, Step
 from playground.models import load_model
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from playground.schedule import levels
-from tests.models.tiny import KINDS, SIDES, build
+from tests.models.tiny import KINDS, SIDES
 from tests.reference import TOLERANCE, largest_difference, plain
 
 CPU = torch.device("cpu")
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    folder = tmp_path_factory.mktemp("models")
-    return {kind: build(kind, folder) for kind in KINDS}
-
-
-@pytest.fixture(scope="module")
-def engines(folders: dict[str, Path]) -> dict[str, LocalEngine]:
-    return {kind: open_engine(folder, CPU, torch.float32) for kind, folder in folders.items()}
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 from gradio_client import Client
 from playwright.sync_api import Browser, Page, expect
 
-from playground import open_engine
 from playground.engine import Done, LocalEngine
 from playground.refusal import Refusal
 from playground.render import render
@@ -19,15 +17,9 @@ from playground.ui.compare.opening import examples_for, first_grid, says
 from playground.ui.compare.tab import say
 from playground.ui.page import build_page, launch_options
 from playground.ui.shared.shipped import examples, measured_guidance
-from tests.models.tiny import KINDS, build
+from tests.models.tiny import KINDS
 
 RUN_TIMEOUT = 120_000  # ms; generous, because other work may share the machine
-
-
-@pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> dict[str, LocalEngine]:
-    folder = tmp_path_factory.mktemp("models")
-    return {kind: open_engine(build(kind, folder), torch.device("cpu"), torch.float32) for kind in KINDS}
 
 
 @pytest.fixture(scope="module")

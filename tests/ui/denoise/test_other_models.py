@@ -1,16 +1,13 @@
 """The "Denoise" tab with models that are not Pocket: other sides, channels, schedules and predictions."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
 import pytest
-import torch
 from playwright.sync_api import Browser, expect
 
-from playground import open_engine
 from playground.engine import LocalEngine
 from playground.inside.film import Ending, check, film
 from playground.ui.denoise import tab as denoise
@@ -18,17 +15,7 @@ from playground.ui.denoise.form import SECOND, Form
 from playground.ui.denoise.lines import Lines
 from playground.ui.shared.shipped import start_recipe
 from tests.conftest import one_tab, opened_tab
-from tests.models.tiny import KINDS, build
-
-
-@pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, LocalEngine]]:
-    """By kind."""
-    folder = tmp_path_factory.mktemp("models")
-    engines = {kind: open_engine(build(kind, folder), torch.device("cpu"), torch.float32) for kind in KINDS}
-    yield engines
-    for engine in engines.values():
-        engine.close()
+from tests.models.tiny import KINDS
 
 
 def refuse(constant: str) -> float:

@@ -1,13 +1,10 @@
 """The "Predict noise" tab and the marks of "Add noise" with models that are not Pocket."""
 
 import re
-from collections.abc import Iterator
 
 import gradio as gr
 import pytest
-import torch
 
-from playground import open_engine
 from playground.engine import LocalEngine
 from playground.inside.latent_noise import spread_timesteps
 from playground.inside.prediction import losses
@@ -16,17 +13,7 @@ from playground.ui.add_noise.tab import marked
 from playground.ui.predict_noise.guessing import way_back
 from playground.ui.predict_noise.rail import Asked, Rail
 from playground.ui.predict_noise.stage import stage
-from tests.models.tiny import KINDS, SIDES, build
-
-
-@pytest.fixture(scope="module")
-def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, LocalEngine]]:
-    """By kind."""
-    folder = tmp_path_factory.mktemp("models")
-    engines = {kind: open_engine(build(kind, folder), torch.device("cpu"), torch.float32) for kind in KINDS}
-    yield engines
-    for engine in engines.values():
-        engine.close()
+from tests.models.tiny import KINDS, SIDES
 
 
 @pytest.fixture(params=KINDS)
