@@ -17,7 +17,7 @@ import torch
 from diffusers import StableDiffusionPipeline
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from playground import pictures
 from playground.models.anatomy import Anatomy, Cost
@@ -127,11 +127,6 @@ class StableDiffusion:
             return_tensors="pt",
         ).input_ids
         return {TEXT: self.text_encoder(ids.to(self.device))[0]}
-
-    @property
-    def unets(self) -> tuple[nn.Module, ...]:
-        """Whatever answers `predict`: the U-Net, and with bf16 on a CPU its fp32 twin."""
-        return (self.unet,) if self._early is None else (self.unet, self._early.unet)
 
     def predict(
         self, latents: Tensor, t: Tensor, conditions: Sequence[Condition], loras: Sequence[Weights] | None = None
