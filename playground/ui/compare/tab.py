@@ -121,23 +121,26 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
         return {cells: html(now), total: _paragraph(says(now))}
 
     errors = list(form.fields.errors.values())
-    checking = (check, set(form.inputs), [*errors, form.cost])  # after a run as well, when more cells are kept
-    gr.on([c.change for c in form.inputs], *checking, queue=False, trigger_mode="always_last", **PRIVATE)
+    # One event for all checks, after a run as well, when more cells are kept: only so is the last one asked the last
+    # one answered. Two events may answer in the other order, and an old answer would stand over a new value.
+    ran, again = gr.State(0), dict(fn=lambda n: n + 1, queue=False, **PRIVATE)
+    checked = [page.load, ran.change, *(c.change for c in form.inputs)]
+    checking = (check, set(form.inputs), [*errors, form.cost])
+    gr.on(checked, *checking, queue=False, trigger_mode="always_last", **PRIVATE)
     page.load(opened, None, [cells, total], queue=False, **PRIVATE)
-    page.load(*checking, queue=False, **PRIVATE)
     form.axis.change(form.show_editor, form.axis, form.shown_by_axis, queue=False, **PRIVATE)
     seed = form.fields.components["seed"]
     form.new_seed.click(lambda: random.randint(*SEED_RANGE), None, seed, queue=False, **PRIVATE)
     asking: dict[str, Any] = {**ENGINE, **PRIVATE, "trigger_mode": "multiple"}  # `latest` decides between two presses
     running = (run, set(form.inputs), [*errors, header, cells, total, shown_sweep, *film.outputs])
     prompts = [form.fields.components[name].submit for name in ("prompt", "negative_prompt")]
-    gr.on([form.run.click, *prompts], *running, **asking).then(*checking, queue=False, **PRIVATE)
+    gr.on([form.run.click, *prompts], *running, **asking).then(inputs=ran, outputs=ran, **again)
     for chip, example in zip(chips, examples, strict=True):
         filled = chip.click(lambda e=example: form.fill(e.sweep), None, form.inputs, queue=False, **PRIVATE)
-        filled.then(*running, **asking).then(*checking, queue=False, **PRIVATE)
+        filled.then(*running, **asking).then(inputs=ran, outputs=ran, **again)
     # In the queue, whose updates reach the page in order: one of the ended run that is under way then comes before.
     ended = form.stop.click(stop, None, [cells, total, *film.outputs], concurrency_limit=None, **PRIVATE)
-    ended.then(*checking, queue=False, **PRIVATE)
+    ended.then(inputs=ran, outputs=ran, **again)
 
 
 def say(sweep: Sweep) -> str:

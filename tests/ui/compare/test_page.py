@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from playground import Recipe
 from playground.engine import Engine
@@ -245,3 +245,20 @@ def test_one_scrubber_moves_every_cell_along_its_own_run(page: Page) -> None:
     scrubber.fill("7")
     expect(page.locator(".dp-frame")).to_have_count(0)
     expect(cells(page).locator(".dp-note").first).to_contain_text("evaluations")
+
+
+def test_a_slow_check_of_the_opening_page_does_not_stand_over_a_newer_value(browser: Browser, address: str) -> None:
+    page, held, opening = browser.new_page(), [], True
+    page.route("**/gradio_api/run/predict*", lambda route: held.append(route) if opening else route.continue_())
+    page.goto(address)
+    page.get_by_role("button", name="Run", exact=True).wait_for()
+    page.wait_for_timeout(1000)
+    assert held, "nothing is asked as the page opens"
+    opening = False
+    fill(page, "values-guidance-scale", "1, 2, x")
+    page.wait_for_timeout(1000)
+    for route in held:
+        route.continue_()
+    page.wait_for_timeout(1000)
+    expect(page.locator("#error-values")).to_have_text("“x” is not a number.")
+    page.close()
