@@ -210,6 +210,10 @@ class Engine(Protocol):
 
     facts: Facts
 
+    @property
+    def runtime(self) -> str:
+        """What computes the network at the moment, for people: "PyTorch", "OpenVINO"."""
+
     def check(self, recipe: Recipe) -> None:
         """Raises Refusal, before anything runs, for what the model cannot draw, unusable LoRA files included."""
 

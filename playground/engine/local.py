@@ -35,6 +35,7 @@ from playground.models.words import Words
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 
+RUNTIMES = ("openvino", "torch")
 LONGEST_TICK = 60.0  # seconds that the end of the process waits for one
 RESTARTED = "The engine stopped unexpectedly and was started again. Finished pictures are kept; Run draws the rest."
 log = logging.getLogger(__name__)
@@ -57,6 +58,10 @@ class LocalEngine:
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
+
+    @property
+    def runtime(self) -> str:
+        return self.model.runtime
 
     def close(self) -> None:
         """Ends the runs under way and the thread; with the last reference to it the model's memory is free again."""
@@ -223,7 +228,18 @@ def _waiting(engine: "weakref.ref[LocalEngine]"):  # noqa: ANN202  (a function f
 
 
 def open_engine(
-    model: str | Path = "pocket", device: torch.device | None = None, dtype: torch.dtype | None = None
+    model: str | Path = "pocket",
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    runtime: str = "openvino",
 ) -> LocalEngine:
-    """A registered model name, or a local folder in diffusers layout. Raises Refusal when there is none."""
-    return LocalEngine(load_model(model, device, dtype))
+    """A registered model name, or a local folder in diffusers layout. Raises Refusal when there is none.
+
+    `runtime`: "openvino" computes the network by OpenVINO on a CPU, as soon as that is ready; "torch" never does.
+    """
+    if runtime not in RUNTIMES:
+        raise Refusal(f"runtime must be one of {', '.join(RUNTIMES)}, not {runtime!r}.")
+    loaded = load_model(model, device, dtype)
+    if runtime == "openvino":
+        loaded.convert()
+    return LocalEngine(loaded)

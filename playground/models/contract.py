@@ -142,6 +142,17 @@ class Model(Protocol):
     def cost(self, width: int, height: int) -> Cost:
         """What its parts cost for pictures of this size, from their shapes as well."""
 
+    @property
+    def runtime(self) -> str:
+        """What computes the network now: "PyTorch", "OpenVINO", or the one until the other is ready."""
+
+    def convert(self) -> None:
+        """Begin to prepare the network for OpenVINO, in the background; torch answers until that is done. Does nothing
+        where torch is the faster or the only way: on an accelerator, in a reduced precision."""
+
+    def wait_until_converted(self) -> None:
+        """Until what `convert` began is done or has failed."""
+
     def compile(self, backend: str | Callable = "inductor") -> None:
         """Specialise the network for pictures of the usual size. Raises Refusal where that cannot be done."""
 

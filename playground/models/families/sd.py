@@ -25,7 +25,7 @@ from playground.models.contract import Condition, Facts, Look, Weights, usual_re
 from playground.models.folder import fingerprint, licence
 from playground.models.lora.rows import Loras
 from playground.models.running.attention import capturing, cross_attention_layers, looks
-from playground.models.running.device import bf16_gain, default_dtype, offload_for
+from playground.models.running.device import default_dtype, offload_for
 from playground.models.running.network import Network
 from playground.models.running.offload import layer_by_layer, one_part_at_a_time
 from playground.models.running.preview import PreviewDecoder
@@ -193,6 +193,16 @@ class StableDiffusion:
         with self._shapes:
             return self._skeletons.cost(height // scale, width // scale, scale)
 
+    @property
+    def runtime(self) -> str:
+        return self._network.runtime
+
+    def convert(self) -> None:
+        self._network.convert(self.facts.fingerprint)
+
+    def wait_until_converted(self) -> None:
+        self._network.wait_until_converted()
+
     def compile(self, backend: str | Callable = "inductor") -> None:
         """Worth its minutes where the page then runs for hours."""
         side = self.facts.side
@@ -203,7 +213,7 @@ class StableDiffusion:
 
 
 def load(name: str, folder: Path, device: torch.device, dtype: torch.dtype | None) -> StableDiffusion:
-    """A folder in diffusers layout with safetensors weights; its precision is measured where none is given.
+    """A folder in diffusers layout with safetensors weights; in the device's usual precision where none is given.
 
     Raises Refusal, with one sentence, for a folder that cannot be read. Nothing is downloaded.
     """
@@ -214,9 +224,7 @@ def load(name: str, folder: Path, device: torch.device, dtype: torch.dtype | Non
     except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise Refusal(f"The model in {folder.name} cannot be loaded: {first[:200]}") from error
-    if dtype is None:
-        dtype = default_dtype(device, lambda: bf16_gain(pipeline.unet, pipeline.tokenizer.model_max_length))
-    return StableDiffusion(name, pipeline, device, dtype, folder)
+    return StableDiffusion(name, pipeline, device, dtype or default_dtype(device), folder)
 
 
 def _one_call(

@@ -32,6 +32,10 @@ class Blend:
     owner: Tensor  # (R,) which of the LoRAs a rank belongs to
     scaling: Tensor  # (R,) that LoRA's α / r, fp32
 
+    @property
+    def parameters(self) -> int:
+        return self.down.numel() + self.up.numel()
+
     def change(self, module: nn.Module, x: Tensor, weights: Tensor) -> Tensor:
         """x (rows, …, in) or (rows, in, h, w), weights (rows, LoRAs) -> Σ weight · scaling · B(A x)"""
         scales = weights[:, self.owner] * self.scaling  # (rows, R), fp32
@@ -39,7 +43,7 @@ class Blend:
             inner = F.conv2d(x, self.down, None, module.stride, module.padding, module.dilation)
             return F.conv2d((inner * scales[:, :, None, None]).to(x.dtype), self.up)
         inner = F.linear(x, self.down)  # (rows, …, R)
-        return F.linear((inner * scales.reshape(len(x), *[1] * (x.ndim - 2), -1)).to(x.dtype), self.up)
+        return F.linear((inner * scales[(slice(None), *[None] * (x.ndim - 2))]).to(x.dtype), self.up)
 
 
 class Loras:
@@ -71,6 +75,18 @@ class Loras:
         for name, weight in loras:
             if weight:
                 self._changes(name)
+
+    def together(self) -> tuple[tuple[str, ...], dict[str, Blend]]:
+        """Every LoRA whose file can be used, and what they change: their blends by module path."""
+        usable = tuple(name for name in self.names if self._can_be_used(name))
+        return usable, self._blends(usable)
+
+    def _can_be_used(self, name: str) -> bool:
+        try:
+            self.check([(name, 1.0)])
+        except Refusal:  # said to whoever asks for it
+            return False
+        return True
 
     @contextmanager
     def added(self, rows: Sequence[Weights]) -> Iterator[None]:

@@ -10,23 +10,53 @@ from torch import Tensor, nn
 from playground.models.contract import Weights
 from playground.models.lora.rows import Loras
 from playground.models.running.compiled import Compiled
+from playground.models.running.converted import Converted
 
 
 class Network:
-    """The U-Net's weights in `dtype`, and in front of them the compiled form, where `compile` made one."""
+    """The U-Net's weights in `dtype`, and in front of them what `convert` or `compile` made of them."""
 
     def __init__(self, unet: nn.Module, device: torch.device, dtype: torch.dtype, loras: Path | None) -> None:
         self.unet, self.dtype, self._device = unet, dtype, device
         self.loras = Loras(unet, loras, device, dtype)
         self._compiled: Compiled | None = None
+        self._converted: Converted | None = None
 
     def __call__(
         self, latents: Tensor, t: Tensor, text: Tensor, loras: Sequence[Weights] | None = None, plain: bool = False
     ) -> Tensor:
         """(B, 4, h, w), (B,), (B, tokens, width), B rows' LoRAs -> the network's output (B, 4, h, w) in fp32
 
-        `plain`: by the modules themselves, also where there is a compiled form.
+        `plain`: by the modules themselves, also where there is another form.
         """
+        if self._converted is None or plain:
+            return self._by_torch(latents, t, text, loras, plain)
+        try:
+            output = self._converted(latents, t, text, loras)
+        except RuntimeError as error:
+            output = self._by_torch(latents, t, text, loras, plain)  # raises what is wrong with the rows themselves
+            self._converted.refuse(error)
+        return self._by_torch(latents, t, text, loras, plain) if output is None else output
+
+    @property
+    def runtime(self) -> str:
+        """What computes it now, as the head of the page says it."""
+        if self._converted is None or self._converted.refused:
+            return "PyTorch"
+        return "OpenVINO" if self._converted.ready else "PyTorch until OpenVINO is ready"
+
+    def convert(self, name: str) -> None:
+        """By OpenVINO, as soon as that is ready; `name` is the fingerprint of the weights. Only for a CPU, in fp32."""
+        if self._device.type == "cpu" and self.dtype is torch.float32:
+            self._converted = Converted(self.unet, self.loras, name)
+
+    def wait_until_converted(self) -> None:
+        if self._converted is not None:
+            self._converted.wait()
+
+    def _by_torch(
+        self, latents: Tensor, t: Tensor, text: Tensor, loras: Sequence[Weights] | None, plain: bool
+    ) -> Tensor:
         latents = latents.to(self.dtype).contiguous(memory_format=torch.channels_last)
         text = text.to(self.dtype)
         changed = loras is not None and any(weight for row in loras for _, weight in row)

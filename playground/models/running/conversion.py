@@ -1,0 +1,135 @@
+"""A U-Net as a file of OpenVINO's: traced once, kept on disk for the next start.
+
+It lies beside torch's own caches, named after the weights' fingerprint and the version of OpenVINO. Two processes may
+convert the same network at once: whoever is later finds the other's.
+"""
+
+import copy
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from playground.models.lora.rows import Blend
+
+FORM = 1  # of what is traced: another number whenever the graph's inputs or their meaning change
+KEPT = 8  # networks on disk; the least recently used go first
+FILE = "network.xml"
+INPUTS = ("latents", "t", "text", "weights")
+log = logging.getLogger(__name__)
+
+
+def openvino() -> Any:
+    """The library, imported when it is first needed. Raises ImportError where it is missing.
+
+    It would tell its makers of every import and conversion, and this playground contacts no other host: without the
+    package that does so it is silent.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+class Traceable(nn.Module):
+    """A U-Net with tensors as its only inputs; LoRAs, where they are added, are part of it.
+
+    Its modules are copies, so that nobody's hooks or attention processors are traced; its weights are the U-Net's own.
+    """
+
+    def __init__(self, unet: nn.Module) -> None:
+        super().__init__()
+        shared = {id(x): x for x in (*unet.parameters(), *unet.buffers())}
+        self._unet = copy.deepcopy(unet, shared)
+        self._weights: Tensor | None = None
+
+    def add(self, blends: Mapping[str, Blend]) -> None:
+        """LoRAs by module path; `forward` then wants every row's weight of each."""
+        for path, blend in blends.items():
+            self._unet.get_submodule(path).register_forward_hook(self._adding(blend))
+
+    def forward(self, latents: Tensor, t: Tensor, text: Tensor, weights: Tensor | None = None) -> Tensor:
+        """(B, C, h, w), (B,), (B, tokens, width), each row's weight of every LoRA (B, LoRAs) -> (B, C, h, w)"""
+        self._weights = weights
+        return self._unet(latents, t, text, return_dict=False)[0]
+
+    def _adding(self, blend: Blend):  # noqa: ANN202  (a forward hook)
+        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            return output + blend.change(module, inputs[0], self._weights)
+
+        return hook
+
+    def example(self, loras: int) -> tuple[Tensor, ...]:
+        """Inputs to trace with: of sides that no level of the network can halve, because only then does the traced
+        network ask for the size of what it has to join, and serves every size."""
+        config, generator = self._unet.config, torch.Generator().manual_seed(0)
+        factor = 2 ** (len(config.block_out_channels) - 1)
+        shapes = [(2, config.in_channels, 2 * factor + 1, 3 * factor + 1), (2,), (2, 77, config.cross_attention_dim)]
+        shapes += [(2, loras)] if loras else []
+        return tuple(torch.rand(shape, generator=generator) for shape in shapes)
+
+
+def network(name: str, traceable: Traceable, loras: int = 0) -> Any:
+    """-> openvino.Model of fp32, with any number of rows and tokens and of any size; converted now if it is not kept.
+
+    `name` is all that its numbers depend on: the fingerprint of the weights, and of the LoRAs in it.
+    """
+    ov = openvino()
+    place = folder() / f"{name}-{ov.__version__.split('-')[0]}-{FORM}"
+    if not (place / FILE).is_file():
+        made = _converted(ov, traceable, loras)
+        try:
+            _keep(ov, made, place)
+        except OSError as error:
+            log.warning("The converted network cannot be kept for the next start: %s", error)
+            return made
+    os.utime(place)
+    _drop_the_oldest()
+    return ov.Core().read_model(place / FILE)
+
+
+def forget(name: str) -> None:
+    """What is kept under this name; the next start converts it again."""
+    for place in folder().glob(f"{name}-*"):
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def folder() -> Path:
+    return Path(torch.hub.get_dir()).parent / "diffusion-playground"
+
+
+def _converted(ov: Any, traceable: Traceable, loras: int) -> Any:
+    example = traceable.example(loras)
+    shapes = [(-1, example[0].shape[1], -1, -1), (-1,), (-1, -1, example[2].shape[2]), (-1, loras)]
+    given = [(name, ov.PartialShape(list(shape))) for name, shape in zip(INPUTS, shapes, strict=True)]
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what the tracer cannot follow is the same for all sizes that are traced so
+        return ov.convert_model(traceable, example_input=example, input=given[: len(example)])
+
+
+def _keep(ov: Any, made: Any, place: Path) -> None:
+    """All of it or nothing."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=place.parent) as fresh:
+        inside = Path(fresh) / "network"
+        inside.mkdir()
+        ov.save_model(made, inside / FILE, compress_to_fp16=False)
+        try:
+            inside.rename(place)
+        except OSError:
+            if not (place / FILE).is_file():  # else another process was first
+                raise
+
+
+def _drop_the_oldest() -> None:
+    kept = sorted((p for p in folder().iterdir() if (p / FILE).is_file()), key=lambda p: p.stat().st_mtime)
+    for place in kept[:-KEPT]:
+        shutil.rmtree(place, ignore_errors=True)

@@ -1,0 +1,107 @@
+"""The U-Net as OpenVINO runs it on a CPU, in fp32: rows in, their outputs out, each row with its own LoRAs.
+
+An answer does not depend on the rows beside it, to the last bit, which torch's on a CPU does. There are two networks:
+the U-Net, and the U-Net with every LoRA of the folder in it, whose weights are an input; a row without LoRAs is always
+the first one's.
+"""
+
+import hashlib
+import json
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from playground.models.contract import Weights
+from playground.models.lora.rows import Loras
+from playground.models.running.conversion import Traceable, forget, network, openvino
+
+MOST_OF_LORAS = 0.25  # of the U-Net's parameters; beyond, a row would pay too much for LoRAs that it does not use
+SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
+log = logging.getLogger(__name__)
+
+
+class Converted:
+    """Not ready until a thread of its own has converted and compiled the network, seconds after it was made; nobody
+    waits for it meanwhile. Where OpenVINO is missing or refuses, that is said in the log, once, and it never is."""
+
+    def __init__(self, unet: nn.Module, loras: Loras, name: str) -> None:
+        """`name`: the fingerprint of the weights."""
+        self.refused = False
+        self._name, self._loras = name, loras
+        self._known: tuple[str, ...] = ()  # LoRAs that are in the second network, in the order of its weights
+        self._plain: _Compiled | None = None
+        self._changed: _Compiled | None = None
+        # copied here, before anybody hooks into the modules; not a daemon, because a thread that is inside torch when
+        # Python ends would abort the process
+        self._thread = threading.Thread(target=self._prepare, args=(Traceable(unet), Traceable(unet)), name="convert")
+        self._thread.start()
+
+    @property
+    def ready(self) -> bool:
+        return self._plain is not None and not self.refused
+
+    def wait(self) -> None:
+        """Until it is ready or refused, LoRAs included."""
+        self._thread.join()
+
+    def __call__(self, latents: Tensor, t: Tensor, text: Tensor, loras: Sequence[Weights] | None) -> Tensor | None:
+        """(B, C, h, w), (B,), (B, tokens, width), B rows' LoRAs -> (B, C, h, w); None where it cannot answer now.
+
+        Raises whatever OpenVINO raises, for inputs that do not fit or for want of memory.
+        """
+        weights = [[(name, weight) for name, weight in row if weight] for row in loras or [()] * len(latents)]
+        which = np.array([bool(row) for row in weights])
+        if not self.ready or (which.any() and not self._has(weights)):
+            return None
+        given, output = [x.float().contiguous().numpy() for x in (latents, t, text)], np.empty(latents.shape, "f4")
+        if not which.all():
+            output[~which] = self._plain(*(x[~which] for x in given))
+        if which.any():
+            each = [[dict(row).get(name, 0.0) for name in self._known] for row in weights if row]
+            output[which] = self._changed(*(x[which] for x in given), np.array(each, "f4"))
+        return torch.from_numpy(output)
+
+    def refuse(self, reason: object) -> None:
+        """It does not answer any more."""
+        self.refused = True
+        log.warning("The network runs by torch instead of OpenVINO: %s", str(reason).strip().splitlines()[:1] or reason)
+
+    def _has(self, weights: list[list[tuple[str, float]]]) -> bool:
+        return self._changed is not None and {name for row in weights for name, _ in row} <= set(self._known)
+
+    def _prepare(self, plain: Traceable, changed: Traceable) -> None:
+        try:
+            self._plain = _Compiled(self._name, plain)
+            names, blends = self._loras.together()
+            size = sum(p.numel() for p in plain.parameters())
+            if names and sum(blend.parameters for blend in blends.values()) <= MOST_OF_LORAS * size:
+                files = json.dumps([(name, self._loras.digests[name]) for name in names])
+                digest = hashlib.sha256(files.encode()).hexdigest()[:16]
+                self._known = names
+                changed.add(blends)
+                self._changed = _Compiled(f"{self._name}-{digest}", changed, len(names))
+        except Exception as error:  # whatever it is, torch answers
+            self.refuse(error)
+
+
+class _Compiled:
+    """One network, for one call at a time."""
+
+    def __init__(self, name: str, traceable: Traceable, loras: int = 0) -> None:
+        found = network(name, traceable, loras)
+        settings = SETTINGS | {"INFERENCE_NUM_THREADS": torch.get_num_threads()}
+        try:
+            self._request = openvino().Core().compile_model(found, "CPU", settings).create_infer_request()
+        except RuntimeError:
+            forget(name)  # perhaps its file is broken
+            raise
+        self._one_at_a_time = threading.Lock()
+
+    def __call__(self, *inputs: np.ndarray) -> np.ndarray:
+        with self._one_at_a_time:
+            return self._request.infer(list(inputs), share_inputs=True)[0]
