@@ -34,10 +34,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def engine() -> LocalEngine:
-    """The embedded model in fp32 on the CPU, so that comparisons mean the same on every machine."""
+    """The embedded model in fp32 on the CPU, so that comparisons mean the same on every machine, by OpenVINO."""
     engine = open_engine("pocket", torch.device("cpu"), torch.float32)
     engine.warm_up()
     return engine
+
+
+@pytest.fixture(scope="session")
+def by_torch() -> LocalEngine:
+    """The same by torch alone: the reference."""
+    return open_engine("pocket", torch.device("cpu"), torch.float32, runtime="torch")
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +56,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def engines(folders: dict[str, Path]) -> Iterator[dict[str, LocalEngine]]:
     """An engine for each of them."""
-    engines = {kind: open_engine(folder, torch.device("cpu"), torch.float32) for kind, folder in folders.items()}
+    on_cpu = (torch.device("cpu"), torch.float32, "torch")  # five conversions would serve nobody
+    engines = {kind: open_engine(folder, *on_cpu) for kind, folder in folders.items()}
     yield engines
     for engine in engines.values():
         engine.close()

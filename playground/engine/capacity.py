@@ -1,10 +1,12 @@
-"""How many rows one U-Net call should have: measured once per shape, halved when memory runs out, then kept."""
+"""How many rows one U-Net call should have: on an accelerator measured once per shape, on a CPU learned all the time;
+halved for good when memory runs out."""
 
 import time
 
 import torch
 from torch import Tensor
 
+from playground.engine.learning import FIRST, Learning
 from playground.engine.pace import synchronize
 from playground.models import Condition, Model
 
@@ -23,15 +25,27 @@ class Capacity:
     def __init__(self, model: Model) -> None:
         self._model = model
         self.rows: dict[Shape, int] = {}
+        self._learning: dict[Shape, Learning] = {}
+        self._most: dict[Shape, int] = {}  # rows that memory has room for, where that was met
 
     def __call__(self, shape: Shape) -> int:
         if shape not in self.rows:
-            self.rows[shape] = self._measure(shape)
+            self.rows[shape] = FIRST if self._model.device.type == "cpu" else self._measure(shape)
         return self.rows[shape]
+
+    def note(self, shape: Shape, rows: int, seconds: float) -> None:
+        """What a call took; on a CPU, where it is over when it returns, the next ones learn from it."""
+        if self._model.device.type != "cpu":
+            return
+        known = self._learning.get(shape)
+        if known is None or known.trying != self(shape):  # begun, or told otherwise
+            limit = {"most": self._most[shape]} if shape in self._most else {}
+            known = self._learning[shape] = Learning(self(shape), **limit)
+        self.rows[shape] = known.after(rows, seconds)
 
     def halve(self, shape: Shape, failed: int) -> None:
         """A call with `failed` rows ran out of memory."""
-        self.rows[shape] = max(1, failed // 2)
+        self.rows[shape] = self._most[shape] = max(1, failed // 2)
 
     def _measure(self, shape: Shape) -> int:
         """Time calls of 1, 2, 4 … rows, all sizes again and again rather than each one several times in a row: a slow

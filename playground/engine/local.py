@@ -73,12 +73,13 @@ class LocalEngine:
             self._thread.join(LONGEST_TICK)
 
     def warm_up(self) -> None:
-        """Run a small grid once and measure the best batch, so that no visitor's first step is the slow one.
+        """Wait for the network's fastest form and run a small grid, so that no visitor's first step is the slow one.
 
         On ZeroGPU nothing: there a device is lent for visitors' calls only, and each worker starts anew.
         """
         if zero_gpu.ACTIVE:
             return
+        self.model.wait_until_converted()
         base = self.facts.usual.replace(num_inference_steps=2, guidance_scale=2.0)
         for _ in self.run([base.replace(seed=s) for s in range(4)]):
             pass

@@ -1,5 +1,6 @@
 """The rows of a tick's network calls: what every trajectory asks, equal questions asked once, in calls that fit."""
 
+import time
 from dataclasses import dataclass
 
 import torch
@@ -56,8 +57,11 @@ def predict(rows: list[Row], model: Model, capacity: Capacity) -> dict[Row, Exce
         alone = 0  # of those that wait, how many are tried one by one, because their call failed
         while waiting:
             batch = waiting[: 1 if alone else capacity(shape)]
+            begun = time.perf_counter()
             try:
                 _call(batch, model, looks)
+                if not looks:
+                    capacity.note(shape, len(batch), time.perf_counter() - begun)
             except Exception as error:  # one bad row must not take the others with it
                 free_memory(model.device)
                 if len(batch) > 1:

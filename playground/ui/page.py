@@ -6,7 +6,6 @@ from typing import Any
 import gradio as gr
 
 from playground.engine import Engine
-from playground.models import Facts
 from playground.store import Store
 from playground.ui import theme
 from playground.ui.add_noise import tab as add_noise
@@ -25,7 +24,8 @@ QUEUE = 64  # visitors' requests waiting at once, over all events
 
 def build_page(engine: Engine, store: Store) -> gr.Blocks:
     with gr.Blocks(title="Diffusion playground", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
-        gr.HTML(_head(engine.facts))
+        head = gr.HTML(_head(engine))
+        page.load(lambda: _head(engine), None, head, queue=False, show_progress="hidden", api_visibility="private")
         with gr.Tab("Compare"):
             compare.build(page, engine, store)
         with gr.Tab("Add noise"):
@@ -56,7 +56,10 @@ def launch_options() -> dict[str, Any]:
     }
 
 
-def _head(facts: Facts) -> str:
+def _head(engine: Engine) -> str:
+    """What runs here, and by what at this moment."""
+    facts = engine.facts
     name = facts.name.capitalize() if facts.name == SHIPPED else f"{facts.name} · {facts.family}"
     parts = f"{name} · {facts.parameters / 1e6:.1f} M parameters · {facts.device.upper()} {facts.precision}"
+    parts += f" · {engine.runtime}"
     return f'<header class="dp-head"><h1>Diffusion playground</h1><p>{escape(parts)}</p></header>'

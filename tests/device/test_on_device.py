@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from playground.engine.contract import NOTHING
 from playground.inside import film, prediction, walk
 from playground.refusal import Refusal
 from tests.device.works import APPLE, CAPTION, LOANS, RECIPE, WORK, same
+from tests.engine.support import before_each_call
 
 
 class Platform:
@@ -45,7 +46,17 @@ class Platform:
         model = engine.model
         parts = {"text_encoder": model.text_encoder, "unet": model.unet, "preview": model.preview_decoder}
         parts |= {"encoder": model.vae.encoder, "decoder": model.vae.decoder}
+        for name in ("predict", "predict_and_look"):  # the network itself is none of torch's modules with OpenVINO
+            monkeypatch.setattr(model, name, self._noted(getattr(model, name)))
         self.hooks = [part.register_forward_pre_hook(self._note(name)) for name, part in parts.items()]
+
+    def _noted(self, real: Callable) -> Callable:
+        def call(*asked: object) -> object:
+            if not self._inside:
+                self.outside.append("network")
+            return real(*asked)
+
+        return call
 
     def _note(self, name: str):  # noqa: ANN202
         return lambda *_: None if self._inside else self.outside.append(name)
@@ -93,13 +104,14 @@ def test_what_a_worker_refuses_is_said_in_the_same_words(
     assert failed.reason.startswith("There is no LoRA named 'nope'")
 
 
-def test_stopping_a_view_stops_the_worker(engine: LocalEngine, platform: Platform) -> None:
+def test_stopping_a_view_stops_the_worker(
+    engine: LocalEngine, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
     running = film.film(engine, RECIPE.replace(num_inference_steps=500))
     next(running)
-    rows: list[int] = []
-    hook = engine.model.unet.register_forward_pre_hook(lambda *_: rows.append(1))
+    rows: list[torch.Tensor] = []
+    before_each_call(engine, monkeypatch, rows.append)
     running.close()
-    hook.remove()
     assert rows == []
 
 

@@ -1,7 +1,10 @@
 """What the engine's tests share: a loop that is ticked by hand, and what was told, computed and drawn."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
+import torch
 
 from playground import Recipe
 from playground.engine import Done, Event, LocalEngine
@@ -30,7 +33,16 @@ def all_done(engine: LocalEngine, cells: list[Recipe]) -> list[Done]:
 def counted(loop_or_engine: Loop | LocalEngine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Rows of every U-Net call from now on."""
     rows: list[int] = []
-    unet = loop_or_engine.model.unet
-    real = unet.forward
-    monkeypatch.setattr(unet, "forward", lambda x, *a, **k: (rows.append(len(x)), real(x, *a, **k))[1])
+    before_each_call(loop_or_engine, monkeypatch, lambda x: rows.append(len(x)))
     return rows
+
+
+def before_each_call(
+    loop_or_engine: Loop | LocalEngine, monkeypatch: pytest.MonkeyPatch, do: Callable[[torch.Tensor], object]
+) -> None:
+    """`do` is told the latents of every call of the network from now on, by whichever runtime; what it raises is what
+    the network raises."""
+    model = loop_or_engine.model
+    for name in ("predict", "predict_and_look"):
+        real = getattr(model, name)
+        monkeypatch.setattr(model, name, lambda x, *a, real=real, **k: (do(x), real(x, *a, **k))[1])

@@ -17,6 +17,7 @@ from playground.engine.trajectory import Trajectory
 from playground.models import REGISTERED
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
+from tests.engine.support import before_each_call, counted
 from tests.reference import TOLERANCE, largest_difference, plain
 
 
@@ -57,16 +58,18 @@ def mixed_batch(seed: int, size: int) -> list[Recipe]:
 
 @pytest.mark.parametrize("key", SAMPLERS)
 def test_a_cell_is_the_picture_of_plain_diffusers_alone_and_among_others(
-    engine: LocalEngine, pipeline: StableDiffusionPipeline, key: str
+    engine: LocalEngine, by_torch: LocalEngine, pipeline: StableDiffusionPipeline, key: str
 ) -> None:
+    assert (engine.runtime, by_torch.runtime) == ("OpenVINO", "PyTorch")
     recipe = Recipe(
         prompt="red apple, blue background", negative_prompt="cat", sampler=key, num_inference_steps=8, seed=5
     )
     expected = plain(pipeline, SCHEDULE, recipe)
     assert expected.std() > 5  # a picture, not a flat field
-    assert largest_difference(engine.render(recipe), expected) <= TOLERANCE
-    among = results(engine, [*mixed_batch(1, 6), recipe, *mixed_batch(2, 6)])[6]
-    assert largest_difference(among, expected) <= TOLERANCE
+    for one in (engine, by_torch):
+        assert largest_difference(one.render(recipe), expected) <= TOLERANCE
+        among = results(one, [*mixed_batch(1, 6), recipe, *mixed_batch(2, 6)])[6]
+        assert largest_difference(among, expected) <= TOLERANCE
 
 
 @settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -131,40 +134,24 @@ def test_every_step_of_every_cell_is_told_with_a_preview(engine: LocalEngine) ->
 
 
 def test_evaluations_count_network_passes(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = 0
-    real = engine.model.unet.forward
-
-    def counting(sample: torch.Tensor, *args: object, **kwargs: object) -> object:
-        nonlocal rows
-        rows += len(sample)
-        return real(sample, *args, **kwargs)
-
-    monkeypatch.setattr(engine.model.unet, "forward", counting)
+    rows = counted(engine, monkeypatch)
     sweep = Sweep(Recipe(prompt="cat", num_inference_steps=5), {"guidance_scale": [1, 3, 5, 9]})
     found = results(engine, sweep.recipes())
     assert [r.evaluations for r in found] == [5, 10, 10, 10]
     # at the first step all four ask about the same noise: one conditional and one unconditional answer serve them
     assert sum(r.shared for r in found) == (4 + 3) - 2
-    assert rows == sum(r.evaluations - r.shared for r in found)
+    assert sum(rows) == sum(r.evaluations - r.shared for r in found)
 
 
 def test_closing_stops_within_one_step(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = 0
-    real = engine.model.unet.forward
-
-    def counting(*args: object, **kwargs: object) -> object:
-        nonlocal calls
-        calls += 1
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr(engine.model.unet, "forward", counting)
+    calls = counted(engine, monkeypatch)
     run = engine.run([Recipe(seed=s, num_inference_steps=500) for s in range(3)])
     while not (isinstance(event := next(run), Step) and event.k == 2):
         pass
     run.close()
-    at_close = calls
+    at_close = len(calls)
     wait_until_idle(engine)
-    assert calls <= at_close + 1
+    assert len(calls) <= at_close + 1
 
 
 def test_one_failing_cell_does_not_take_the_others(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -237,15 +224,14 @@ def test_a_preview_that_fails_ends_nobodys_run(engine: LocalEngine, monkeypatch:
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, sizes = engine.model.unet.forward, []
+    sizes: list[int] = []
 
-    def limited(sample: torch.Tensor, *args: object, **kwargs: object) -> object:
-        sizes.append(len(sample))
-        if len(sample) > 3:
+    def limited(latents: torch.Tensor) -> None:
+        sizes.append(len(latents))
+        if len(latents) > 3:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(sample, *args, **kwargs)
 
-    monkeypatch.setattr(engine.model.unet, "forward", limited)
+    before_each_call(engine, monkeypatch, limited)
     monkeypatch.setitem(engine.loop.capacity.rows, SHAPE, 32)
     found = results(engine, [Recipe(prompt="cat", seed=s, num_inference_steps=2) for s in range(4)])
     assert len(found) == 4 and max(sizes) == 8 and sizes.count(8) == 1
@@ -253,14 +239,11 @@ def test_out_of_memory_halves_the_batch_and_goes_on(engine: LocalEngine, monkeyp
 
 
 def test_a_cell_alone_too_large_fails_with_what_would_fit(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = engine.model.unet.forward
-
-    def limited(sample: torch.Tensor, *args: object, **kwargs: object) -> object:
-        if sample.shape[-1] > 16:
+    def limited(latents: torch.Tensor) -> None:
+        if latents.shape[-1] > 16:
             raise torch.OutOfMemoryError("CUDA out of memory")
-        return real(sample, *args, **kwargs)
 
-    monkeypatch.setattr(engine.model.unet, "forward", limited)
+    before_each_call(engine, monkeypatch, limited)
     small = Recipe(num_inference_steps=2, guidance_scale=1)
     events = list(engine.run([small.replace(width=256, height=256), small]))
     assert [e.reason for e in events if isinstance(e, Failed)] == [

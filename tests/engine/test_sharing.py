@@ -178,6 +178,7 @@ def test_a_lost_thread_is_replaced(engine: LocalEngine, monkeypatch: pytest.Monk
 
 def test_a_replaced_engine_ends_its_runs_and_frees_its_model() -> None:
     other = open_engine("pocket", torch.device("cpu"), torch.float32)
+    other.model.wait_until_converted()
     other.anatomy(128, 128)
     other.words("cat")
     run = other.run([BASE.replace(num_inference_steps=900)])

@@ -12,6 +12,7 @@ from playground.engine import LocalEngine
 from playground.inside import walk
 from playground.models import REGISTERED
 from playground.refusal import Refusal
+from tests.engine.support import counted
 
 
 @pytest.mark.parametrize(
@@ -77,9 +78,7 @@ def test_a_long_walk_keeps_evenly_spaced_glimpses(engine: LocalEngine) -> None:
 def test_a_walk_is_batched_with_other_visitors_and_does_not_wait_for_their_grid(
     engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows: list[int] = []
-    forward = engine.model.unet.forward
-    monkeypatch.setattr(engine.model.unet, "forward", lambda x, *a, **k: (rows.append(len(x)), forward(x, *a, **k))[1])
+    rows = counted(engine, monkeypatch)
     grid = engine.run([Recipe(seed=s, num_inference_steps=99, guidance_scale=1.0) for s in (1, 2)], previews=False)
     next(grid)
     recipe = Recipe(prompt="a cat", num_inference_steps=3)
@@ -158,7 +157,7 @@ def other(engine: LocalEngine, tmp_path_factory: pytest.TempPathFactory) -> Loca
         vae, CLIPTextModel(text), tokenizer, unet, DDIMScheduler(steps_offset=1, clip_sample=False), None, None,
         requires_safety_checker=False,
     ).save_pretrained(folder)  # fmt: skip
-    return open_engine(folder, torch.device("cpu"), torch.float32)
+    return open_engine(folder, torch.device("cpu"), torch.float32, "torch")
 
 
 def test_another_model_shows_its_own_boxes(other: LocalEngine) -> None:

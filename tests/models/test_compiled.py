@@ -51,7 +51,7 @@ def backend() -> Counting:
 def prepared(backend: Counting) -> Iterator[LocalEngine]:
     """The embedded model, compiled for 2 to 15 rows; the other batches' graph would take as long again to trace."""
     torch.compiler.reset()
-    engine = open_engine("pocket", CPU, torch.float32)
+    engine = open_engine("pocket", CPU, torch.float32, "torch")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(compiled, "ANY_ROWS", (8,))
         engine.model.compile(backend)
@@ -167,11 +167,13 @@ def test_a_grid_is_drawn_by_it_and_is_the_same_grid(
         assert np.abs(one - other).max() <= 2
 
 
-def test_rows_with_loras_are_the_plain_networks(engine: LocalEngine, prepared: LocalEngine, backend: Counting) -> None:
-    asked, loras = inputs(engine.model, 3), [[("pixel_art", 1.0)], [], [("lcm", 0.5)]]
+def test_rows_with_loras_are_the_plain_networks(
+    by_torch: LocalEngine, prepared: LocalEngine, backend: Counting
+) -> None:
+    asked, loras = inputs(by_torch.model, 3), [[("pixel_art", 1.0)], [], [("lcm", 0.5)]]
     found: list[torch.Tensor] = []
     assert calls_of(backend, lambda: found.append(prepared.model.predict(*asked, loras))) == 0
-    assert torch.equal(found[0], engine.model.predict(*asked, loras))
+    assert torch.equal(found[0], by_torch.model.predict(*asked, loras))
     zero = [[("pixel_art", 0.0)]] * 3
     assert calls_of(backend, lambda: prepared.model.predict(*asked, zero)) == 1
 

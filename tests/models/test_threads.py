@@ -24,7 +24,7 @@ def compute():
     torch.randn(512, 512) @ torch.randn(512, 512)
 
 torch.set_num_threads(2)
-engine = open_engine("pocket", torch.device("cpu"), torch.float32)
+engine = open_engine("pocket", torch.device("cpu"), torch.float32, "torch")
 module.dismiss_team = lambda: None
 dismiss_team()
 engine.render(Recipe(num_inference_steps=1))

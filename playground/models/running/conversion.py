@@ -84,22 +84,24 @@ def network(name: str, traceable: Traceable, loras: int = 0) -> Any:
     """
     ov = openvino()
     place = folder() / f"{name}-{ov.__version__.split('-')[0]}-{FORM}"
-    if not (place / FILE).is_file():
-        made = _converted(ov, traceable, loras)
+    if (place / FILE).is_file():
         try:
-            _keep(ov, made, place)
-        except OSError as error:
-            log.warning("The converted network cannot be kept for the next start: %s", error)
-            return made
+            return _read(ov, place)
+        except RuntimeError:  # a broken file
+            shutil.rmtree(place, ignore_errors=True)
+    made = _converted(ov, traceable, loras)
+    try:
+        _keep(ov, made, place)
+    except OSError as error:
+        log.warning("The converted network cannot be kept for the next start: %s", error)
+        return made
+    return _read(ov, place)  # its weights are read from there when they are needed, and not held twice
+
+
+def _read(ov: Any, place: Path) -> Any:
     os.utime(place)
     _drop_the_oldest()
     return ov.Core().read_model(place / FILE)
-
-
-def forget(name: str) -> None:
-    """What is kept under this name; the next start converts it again."""
-    for place in folder().glob(f"{name}-*"):
-        shutil.rmtree(place, ignore_errors=True)
 
 
 def folder() -> Path:

@@ -10,7 +10,6 @@ import json
 import logging
 import threading
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from playground.models.contract import Weights
 from playground.models.lora.rows import Loras
-from playground.models.running.conversion import Traceable, forget, network, openvino
+from playground.models.running.conversion import Traceable, network, openvino
 
 MOST_OF_LORAS = 0.25  # of the U-Net's parameters; beyond, a row would pay too much for LoRAs that it does not use
 SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
@@ -69,7 +68,7 @@ class Converted:
     def refuse(self, reason: object) -> None:
         """It does not answer any more."""
         self.refused = True
-        log.warning("The network runs by torch instead of OpenVINO: %s", str(reason).strip().splitlines()[:1] or reason)
+        log.warning("The network runs by torch instead of OpenVINO: %s", " ".join(str(reason).split())[:300])
 
     def _has(self, weights: list[list[tuple[str, float]]]) -> bool:
         return self._changed is not None and {name for row in weights for name, _ in row} <= set(self._known)
@@ -95,11 +94,7 @@ class _Compiled:
     def __init__(self, name: str, traceable: Traceable, loras: int = 0) -> None:
         found = network(name, traceable, loras)
         settings = SETTINGS | {"INFERENCE_NUM_THREADS": torch.get_num_threads()}
-        try:
-            self._request = openvino().Core().compile_model(found, "CPU", settings).create_infer_request()
-        except RuntimeError:
-            forget(name)  # perhaps its file is broken
-            raise
+        self._request = openvino().Core().compile_model(found, "CPU", settings).create_infer_request()
         self._one_at_a_time = threading.Lock()
 
     def __call__(self, *inputs: np.ndarray) -> np.ndarray:

@@ -57,4 +57,4 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def lora_engine(folder: Path) -> LocalEngine:
-    return open_engine(folder, CPU, torch.float32)
+    return open_engine(folder, CPU, torch.float32, "torch")

@@ -24,7 +24,7 @@ from tests.models.tiny import KINDS, build
 
 
 def opened(kind: str, folder: Path) -> LocalEngine:
-    return open_engine(build(kind, folder), torch.device("cpu"), torch.float32)
+    return open_engine(build(kind, folder), torch.device("cpu"), torch.float32, "torch")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,0 +1,273 @@
+"""The network by OpenVINO: torch's answers, kept for the next start, and torch wherever it cannot answer."""
+
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from playground import Recipe, open_engine
+from playground.engine import LocalEngine
+from playground.models import Condition, Model
+from playground.models.running import conversion, converted
+from playground.models.running.converted import Converted
+from playground.models.running.network import Network
+from playground.refusal import Refusal
+
+CPU = torch.device("cpu")
+SMALL = "odd-tiny"  # converts in a moment
+
+
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder for converted networks."""
+    monkeypatch.setattr(conversion, "folder", lambda: tmp_path / "networks")
+    return tmp_path / "networks"
+
+
+@pytest.fixture(scope="module")
+def converted_once(engines: dict[str, LocalEngine], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("converted")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conversion, "folder", lambda: folder)
+        begun(engines)
+    return folder
+
+
+@pytest.fixture
+def ready(converted_once: Path, kept: Path) -> Path:
+    """The same with the small network in it."""
+    return shutil.copytree(converted_once, kept)
+
+
+def small(engines: dict[str, LocalEngine]) -> Network:
+    """A network of its own on the small model's weights."""
+    return Network(engines[SMALL].model.unet, CPU, torch.float32, None)
+
+
+def begun(engines: dict[str, LocalEngine], name: str = "weights") -> Network:
+    """The same after its preparation."""
+    network = small(engines)
+    network.convert(name)
+    network.wait_until_converted()
+    return network
+
+
+def inputs(model: Model, rows: int, height: int = 16, width: int = 16) -> tuple:
+    latents = torch.randn(rows, model.facts.channels, height, width, generator=torch.Generator().manual_seed(rows))
+    return latents, torch.linspace(20, 980, rows), [model.encode("cat")] * rows
+
+
+def tensors(asked: tuple) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    conditions: list[Condition] = asked[2]
+    return asked[0], asked[1], torch.cat([next(iter(c.values())) for c in conditions])
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.name == converted.log.name]
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 16, 33])
+def test_it_gives_torchs_answers_whatever_the_number_of_rows(
+    engine: LocalEngine, by_torch: LocalEngine, rows: int
+) -> None:
+    asked = inputs(engine.model, rows)
+    found, expected = engine.model.predict(*asked), by_torch.model.predict(*asked)
+    assert torch.allclose(found, expected, atol=1e-4) and expected.std() > 0.5
+    alone = engine.model.predict(*(x[-1:] for x in asked))
+    assert torch.equal(found[-1:], alone)  # to the last bit, beside any rows
+
+
+@pytest.mark.parametrize(("height", "width"), [(8, 8), (9, 11), (12, 24), (17, 10)])
+def test_and_whatever_the_size(engine: LocalEngine, by_torch: LocalEngine, height: int, width: int) -> None:
+    """Also where the network cannot halve a side: sides of a picture are multiples of 8, not of 32."""
+    asked = inputs(engine.model, 3, height, width)
+    assert torch.allclose(engine.model.predict(*asked), by_torch.model.predict(*asked), atol=1e-4)
+
+
+def test_every_row_has_its_own_loras(engine: LocalEngine, by_torch: LocalEngine) -> None:
+    asked = inputs(engine.model, 5)
+    rows = [[("pixel_art", 1.0)], [], [("ink_outline", -0.5), ("lcm", 0.7)], [("lcm", 0.0)], [("lcm", 1.3)]]
+    found, expected = engine.model.predict(*asked, rows), by_torch.model.predict(*asked, rows)
+    assert torch.allclose(found, expected, atol=1e-4)
+    plain = engine.model.predict(*asked)
+    assert [torch.equal(found[i], plain[i]) for i in range(5)] == [False, True, False, True, False]
+
+
+def test_looking_inside_is_torchs(engine: LocalEngine, by_torch: LocalEngine) -> None:
+    asked = inputs(engine.model, 2)
+    (found, looks), (expected, seen) = (one.model.predict_and_look(*asked) for one in (engine, by_torch))
+    assert torch.equal(found, expected) and len(looks) == len(seen) == 2
+
+
+@pytest.mark.parametrize("kind", ["sd15-tiny", "sd21-tiny", "odd-tiny"])  # the others have the U-Nets of these
+def test_every_kind_of_stable_diffusion_can_be_converted(
+    engines: dict[str, LocalEngine], kept: Path, kind: str
+) -> None:
+    model = engines[kind].model
+    network = Network(model.unet, CPU, torch.float32, None)
+    network.convert("a-name")
+    network.wait_until_converted()
+    assert network.runtime == "OpenVINO"
+    for rows, side in ((1, 8), (3, 9)):
+        asked = tensors(inputs(model, rows, side, side))
+        assert torch.allclose(network(*asked), network(*asked, plain=True), atol=1e-4)
+
+
+def test_the_second_start_converts_nothing(
+    engines: dict[str, LocalEngine], ready: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    real = conversion._converted
+    monkeypatch.setattr(conversion, "_converted", lambda *a: (made.append("one"), real(*a))[1])
+    assert begun(engines).runtime == "OpenVINO" and made == []
+    assert begun(engines, "other weights").runtime == "OpenVINO" and made == ["one"]
+    assert len(list(ready.iterdir())) == 2  # nothing half-written stays
+
+
+def test_two_processes_may_convert_the_same_at_once(
+    engines: dict[str, LocalEngine], kept: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one is done while this one converts."""
+    real = conversion._converted
+
+    def slower(*asked: object) -> object:
+        monkeypatch.setattr(conversion, "_converted", real)
+        assert begun(engines).runtime == "OpenVINO"
+        return real(*asked)
+
+    monkeypatch.setattr(conversion, "_converted", slower)
+    assert begun(engines).runtime == "OpenVINO" and len(list(kept.iterdir())) == 1
+
+
+def test_only_the_latest_networks_are_kept(engines: dict[str, LocalEngine], ready: Path) -> None:
+    for i in range(conversion.KEPT):
+        (ready / f"old-{i}").mkdir(parents=True)
+        (ready / f"old-{i}" / conversion.FILE).touch()
+    begun(engines)
+    names = {place.name.split("-")[0] for place in ready.iterdir()}
+    assert names == {"old", "weights"} and len(list(ready.iterdir())) == conversion.KEPT
+
+
+def test_a_folder_that_cannot_be_written_costs_only_the_next_start(engines: dict[str, LocalEngine], kept: Path) -> None:
+    kept.parent.mkdir(exist_ok=True)
+    kept.write_text("a file where the folder should be")
+    assert begun(engines).runtime == "OpenVINO"
+
+
+def test_a_broken_file_is_made_anew(ready: Path, engines: dict[str, LocalEngine]) -> None:
+    for broken in ("network.xml", "network.bin"):
+        (file,) = ready.rglob(broken)
+        file.write_text("<net")
+        assert begun(engines).runtime == "OpenVINO"
+        assert file.stat().st_size > 1000
+
+
+def test_torch_answers_until_it_is_ready(
+    engines: dict[str, LocalEngine], ready: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, go = threading.Event(), threading.Event()
+    real = converted.network
+    monkeypatch.setattr(converted, "network", lambda *a: (started.set(), go.wait(60), real(*a))[-1])
+    network, asked = small(engines), tensors(inputs(engines[SMALL].model, 2))
+    network.convert("weights")
+    assert started.wait(60) and network.runtime == "PyTorch until OpenVINO is ready"
+    assert torch.equal(network(*asked), network(*asked, plain=True))
+    go.set()
+    network.wait_until_converted()
+    assert network.runtime == "OpenVINO"
+
+
+def test_where_openvino_is_missing_torch_answers_and_one_line_says_so(
+    engines: dict[str, LocalEngine], kept: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    network, asked = begun(engines), tensors(inputs(engines[SMALL].model, 2))
+    assert network.runtime == "PyTorch" and torch.equal(network(*asked), network(*asked, plain=True))
+    (line,) = warnings_of(caplog)
+    assert "by torch" in line and "openvino" in line
+
+
+def test_a_network_that_fails_where_torch_does_not_is_not_asked_again(
+    engines: dict[str, LocalEngine], ready: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    network, asked = begun(engines), tensors(inputs(engines[SMALL].model, 2))
+    calls: list[int] = []
+
+    def failing(*_: object) -> None:
+        calls.append(1)
+        raise RuntimeError("Cannot allocate\nmore")
+
+    monkeypatch.setattr(network._converted, "_plain", failing)
+    for _ in range(2):
+        assert torch.equal(network(*asked), network(*asked, plain=True))
+    assert network.runtime == "PyTorch" and len(calls) == len(warnings_of(caplog)) == 1
+
+
+def test_a_row_that_no_network_takes_ends_nothing_but_itself(engines: dict[str, LocalEngine], ready: Path) -> None:
+    network, (latents, t, text) = begun(engines), tensors(inputs(engines[SMALL].model, 2))
+    with pytest.raises(RuntimeError):
+        network(latents, t, text[..., :-1])
+    assert network.runtime == "OpenVINO"
+
+
+def test_loras_that_would_cost_every_row_too_much_stay_torchs(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(converted, "MOST_OF_LORAS", 0.0)
+    model = engine.model
+    without = Converted(model.unet, model.loras, model.facts.fingerprint)
+    without.wait()
+    asked = tensors(inputs(model, 2))
+    assert without(*asked, [[], []]) is not None and without(*asked, [[("lcm", 1.0)], []]) is None
+
+
+def test_it_uses_torchs_number_of_threads(engine: LocalEngine) -> None:
+    compiled = engine.model._network._converted._plain._request.get_compiled_model()
+    assert compiled.get_property("INFERENCE_NUM_THREADS") == torch.get_num_threads()
+
+
+def test_runtimes_have_names() -> None:
+    with pytest.raises(Refusal, match="runtime must be one of openvino, torch, not 'tensorrt'"):
+        open_engine("pocket", runtime="tensorrt")
+
+
+IDLE = """
+import socket, sys, time
+
+def refused(*_):
+    raise OSError("nobody is called from here")
+
+socket.socket.connect = refused
+from playground import Recipe, open_engine
+engine = open_engine("pocket")
+engine.warm_up()
+list(engine.run([Recipe(num_inference_steps=4, seed=s) for s in range(3)]))
+time.sleep(1)
+before = time.process_time()
+time.sleep(2)
+print(engine.runtime, "openvino_telemetry.main" in sys.modules, round(time.process_time() - before, 2))
+"""
+
+
+@pytest.fixture(scope="module")
+def said() -> Iterator[list[str]]:
+    done = subprocess.run([sys.executable, "-c", IDLE], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    yield done.stdout.split()
+
+
+def test_idle_threads_do_not_spin_and_nobody_is_told_of_it(said: list[str]) -> None:
+    """Processor time, not time: one spinning thread would take all of two seconds."""
+    runtime, telemetry, spent = said
+    assert (runtime, telemetry) == ("OpenVINO", "False") and float(spent) < 1.0
+
+
+def test_the_engine_says_what_computes(engine: LocalEngine, by_torch: LocalEngine) -> None:
+    assert (engine.runtime, by_torch.runtime) == ("OpenVINO", "PyTorch")
+    assert engine.facts.fingerprint == by_torch.facts.fingerprint  # what one has drawn is kept for the other
+    assert engine.render(Recipe(num_inference_steps=1)).image.size == (128, 128)
