@@ -161,9 +161,9 @@ def test_loras_work_there(engine: LocalEngine, there: LocalEngine) -> None:
 @apples
 @pytest.mark.parametrize("name", WORK)
 def test_the_views_show_there_what_they_show_on_the_cpu(
-    engine: LocalEngine, there: LocalEngine, x0: torch.Tensor, picture: Image.Image, name: str
+    by_torch: LocalEngine, there: LocalEngine, x0: torch.Tensor, picture: Image.Image, name: str
 ) -> None:
-    assert same(WORK[name](there, x0, picture), WORK[name](engine, x0, picture))
+    assert same(WORK[name](there, x0, picture), WORK[name](by_torch, x0, picture))
 
 
 @either
