@@ -18,6 +18,7 @@ SEED_RANGE = (0, 2**32 - 1)
 SIDE_RANGE = (64, 1024)  # pixels
 LORA_RANGE = (-2.0, 2.0)  # weight; 1 is as trained, 0 is without
 RESCALE_RANGE = (0.0, 1.0)
+TRUE_CFG_RANGE = (1.0, 20.0)
 MOST_LORAS = 4  # in one picture
 LORA_NAME_LIMIT = 64  # characters
 
@@ -47,6 +48,8 @@ class Recipe:
     loras: tuple[tuple[str, float], ...] = ()  # (name, weight −2 … 2), sorted; given as a mapping such as {"ink": 0.8}
     # how much of guidance's change of contrast is taken back, 0 … 1: Lin et al. 2023, arxiv.org/abs/2305.08891, eq. 16
     guidance_rescale: float = _late(0.0)
+    # 1 … 20: classifier-free guidance of a model that is told guidance_scale as an input; 1 is without
+    true_cfg_scale: float = _late(1.0)
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative_prompt"):
@@ -66,6 +69,8 @@ class Recipe:
         object.__setattr__(self, "guidance_scale", float(self.guidance_scale))
         _check_number("guidance_rescale", self.guidance_rescale, *RESCALE_RANGE)
         object.__setattr__(self, "guidance_rescale", float(self.guidance_rescale))
+        _check_number("true_cfg_scale", self.true_cfg_scale, *TRUE_CFG_RANGE)
+        object.__setattr__(self, "true_cfg_scale", float(self.true_cfg_scale))
         for name in ("width", "height"):
             side = getattr(self, name)
             _check_whole(name, side, *SIDE_RANGE)
@@ -77,7 +82,8 @@ class Recipe:
 
     @property
     def guided(self) -> bool:
-        """True where classifier-free guidance runs, as StableDiffusionPipeline decides it."""
+        """True where classifier-free guidance runs, as StableDiffusionPipeline decides it; `Facts.guided` knows how
+        other families do."""
         return self.guidance_scale > 1
 
     @property
@@ -87,7 +93,7 @@ class Recipe:
 
     @property
     def evaluations(self) -> int:
-        """U-Net forward passes for this picture: calls of the sampler, twice that when guided."""
+        """Passes of such a network for this picture: calls of the sampler, twice that when guided."""
         calls = SAMPLERS[self.sampler].calls(self.num_inference_steps)
         return calls * (2 if self.guided else 1)
 

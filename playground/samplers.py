@@ -1,4 +1,7 @@
-"""The samplers, as a table: what people call them, and which diffusers scheduler each is (`schedule.py` makes it)."""
+"""The samplers, as a table: what people call them, and which diffusers scheduler each is (`schedule.py` makes it).
+
+A sampler that also walks the straight line of flow matching has a second scheduler for that; it keeps key and label.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,6 +16,7 @@ class Sampler:
     label: str  # as AUTOMATIC1111 users know it
     scheduler_class: str
     config: Mapping[str, Any] = field(default_factory=dict)  # what differs from the model's scheduler config
+    flow_class: str = ""  # of models that were taught flow matching; empty where it has no form for them
     order: int = 1  # U-Net calls per step, before guidance
     extra_calls: int = 0  # calls beyond order · steps, negative when the last step saves one
     brownian_noise: bool = False  # draws it from a Brownian tree with the recipe's seed, not from a generator
@@ -66,6 +70,7 @@ _ROWS = (
         "euler",
         "Euler",
         "EulerDiscreteScheduler",
+        flow_class="FlowMatchEulerDiscreteScheduler",
         usual_steps=(20, 40),
         sentence="The plainest solver: follow the direction you see, one step at a time.",
         paper="https://arxiv.org/abs/2206.00364",
@@ -83,6 +88,7 @@ _ROWS = (
         "heun",
         "Heun",
         "HeunDiscreteScheduler",
+        flow_class="FlowMatchHeunDiscreteScheduler",
         order=2,
         extra_calls=-1,
         usual_steps=(10, 25),
@@ -93,6 +99,7 @@ _ROWS = (
         "dpmpp_2m",
         "DPM++ 2M",
         "DPMSolverMultistepScheduler",
+        flow_class="DPMSolverMultistepScheduler",
         usual_steps=(15, 30),
         sentence="Uses the previous prediction to curve its step; good pictures from about 15 steps.",
         paper="https://arxiv.org/abs/2211.01095",
@@ -122,6 +129,7 @@ _ROWS = (
         "unipc",
         "UniPC",
         "UniPCMultistepScheduler",
+        flow_class="UniPCMultistepScheduler",
         usual_steps=(10, 25),
         sentence="Predicts each step and then corrects it; made for few steps.",
         paper="https://arxiv.org/abs/2302.04867",

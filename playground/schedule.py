@@ -2,8 +2,9 @@
 
 Samplers keep their state on two scales: variance-preserving, x_t = √ᾱ x₀ + √(1−ᾱ) ε, or Karras's x = x₀ + σ ε. What
 the network sees is always signal · x₀ + noise · ε; on the second scale signal = 1/√(1+σ²) and noise = σ/√(1+σ²)
-(Karras et al. 2022, https://arxiv.org/abs/2206.00364). Everything here comes from diffusers' own schedulers; no network
-is asked.
+(Karras et al. 2022, https://arxiv.org/abs/2206.00364). Flow matching has a third, the straight line signal = 1 − σ,
+noise = σ (Lipman et al. 2023, https://arxiv.org/abs/2210.02747). Everything here comes from diffusers' own schedulers;
+no network is asked.
 """
 
 import math
@@ -14,14 +15,19 @@ from numbers import Integral
 from typing import Any
 
 import diffusers
+import numpy as np
+import torch
 from diffusers import DDIMScheduler, DDPMScheduler, PNDMScheduler
 from torch import Tensor
 
 from playground.recipe import Recipe
 from playground.refusal import Refusal
-from playground.samplers import SAMPLERS
+from playground.samplers import SAMPLERS, Sampler
 
-Config = Mapping[str, Any]  # a model's scheduler config, as diffusers has it
+# A model's scheduler config, as diffusers has it. Keys of flow models that start with "_" are what their pipeline does
+# besides: "_even" (it asks for evenly spaced σ), "_token" (pixels per side of a token, which decide the shift).
+Config = Mapping[str, Any]
+FLOW = "flow_prediction"  # as diffusers' solvers name it: the network answers with the velocity ε − x₀
 STEPS_BACK = 100  # of a run that starts from a picture, so that nobody waits long for one
 
 
@@ -30,12 +36,12 @@ class Level:
     """What the network is shown at one of its calls: signal · x₀ + noise · ε."""
 
     t: float | None  # the timestep that it is told; None at the end, where it is not asked any more
-    signal: float  # √ᾱ
-    noise: float  # √(1−ᾱ)
+    signal: float  # √ᾱ; of flow models 1 − σ
+    noise: float  # √(1−ᾱ); of flow models σ
 
     @property
     def sigma(self) -> float:
-        """Noise over signal, √((1−ᾱ)/ᾱ); infinite where no signal is left"""
+        """Noise over signal, √((1−ᾱ)/ᾱ), of flow models too; infinite where no signal is left"""
         return self.noise / self.signal if self.signal else math.inf
 
     @property
@@ -73,10 +79,44 @@ def scheduler_for(recipe: Recipe, config: Config) -> Any:
     recipe would differ. With `noise_sampler_seed` equal to the seed plain diffusers draws the same noise.
     """
     sampler = SAMPLERS[recipe.sampler]
+    if is_flow(config):
+        return _flow_scheduler(sampler, recipe, config)
     seeded = {"noise_sampler_seed": recipe.seed} if sampler.brownian_noise else {}
     scheduler = getattr(diffusers, sampler.scheduler_class).from_config(config, **sampler.config, **seeded)
     scheduler.set_timesteps(recipe.num_inference_steps, device="cpu")
     return scheduler
+
+
+def _flow_scheduler(sampler: Sampler, recipe: Recipe, config: Config) -> Any:
+    """The same for flow matching, as the model's own pipeline sets it up.
+
+    Solvers that are not only for flow are told by their config. The shift moves the steps towards noise, more so for
+    larger pictures where the model's config says it is dynamic: Esser et al. 2024, https://arxiv.org/abs/2403.03206,
+    section 5.3.2.
+    """
+    if not sampler.flow_class:
+        raise Refusal(f"sampler must be one for flow matching for this model, not {recipe.sampler}.")
+    shift = config.get("shift", config.get("flow_shift", 1.0))
+    changes: dict[str, Any] = {"shift": shift}
+    if not sampler.flow_class.startswith("FlowMatch"):
+        changes = {"use_flow_sigmas": True, "prediction_type": FLOW, "flow_shift": shift}
+    scheduler = getattr(diffusers, sampler.flow_class).from_config(config, **changes)
+    given = {}
+    if config.get("use_dynamic_shifting"):
+        given["mu"] = _mu(recipe, config)
+    if config.get("_even") and sampler.flow_class == "FlowMatchEulerDiscreteScheduler":
+        n = recipe.num_inference_steps
+        given["sigmas"] = np.linspace(1.0, 1 / n, n)
+    scheduler.set_timesteps(recipe.num_inference_steps, device="cpu", **given)
+    return scheduler
+
+
+def _mu(recipe: Recipe, config: Config) -> float:
+    """The logarithm of the shift, linear in the number of tokens: `calculate_shift` of diffusers' flow pipelines."""
+    tokens = (recipe.width // config["_token"]) * (recipe.height // config["_token"])
+    few, many = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
+    low, high = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
+    return low + (high - low) * (tokens - few) / (many - few)
 
 
 def levels(recipe: Recipe, config: Config) -> tuple[Level, ...]:
@@ -91,7 +131,9 @@ def levels_of(scheduler: Any, recipe: Recipe) -> tuple[Level, ...]:
     """The same, of a scheduler whose timesteps are set."""
     timesteps = [float(t) for t in scheduler.timesteps]
     sigmas = getattr(scheduler, "sigmas", None)
-    if sigmas is None:
+    if is_flow(scheduler.config):
+        pairs = [(1 - s, s) for s in map(float, sigmas)]
+    elif sigmas is None:
         pairs = _of_table(scheduler, timesteps, recipe)
     else:
         sigmas = [float(s) for s in sigmas]
@@ -156,6 +198,11 @@ def total_timesteps(config: Config) -> int:
     return int(config["num_train_timesteps"])
 
 
+def is_flow(config: Config) -> bool:
+    """Whether the model was taught flow matching, so that its schedule is the straight line."""
+    return prediction_type(config) == FLOW
+
+
 def check_timestep(config: Config, t: object) -> int:
     """t -> t as an int; Refusal unless it is a whole number in 0 … T−1 (bools and floats are refused)."""
     last = total_timesteps(config) - 1
@@ -167,6 +214,24 @@ def check_timestep(config: Config, t: object) -> int:
 def alphas_cumprod(config: Config) -> Tensor:
     """ᾱ_t of the schedule that the model was trained with, (T,) float32; a copy that may be written into."""
     return _trained(_hashable(config)).clone()
+
+
+def amplitudes(config: Config) -> tuple[Tensor, Tensor]:
+    """(signal, noise) at every t = 0 … T−1 of the schedule that the model was trained with, each (T,) float32.
+
+    Flow matching has no steps of its own: told t, the network takes σ to be t/T.
+    """
+    if is_flow(config):
+        sigma = torch.arange(total_timesteps(config)) / total_timesteps(config)
+        return 1 - sigma, sigma
+    alphas = alphas_cumprod(config)
+    return alphas.sqrt(), (1 - alphas).sqrt()
+
+
+def level_at(config: Config, t: int) -> Level:
+    """The level of the model's own schedule at a whole timestep, 0 … T−1."""
+    signal, noise = amplitudes(config)
+    return Level(float(t), float(signal[t]), float(noise[t]))
 
 
 @lru_cache(8)
@@ -183,7 +248,7 @@ def _hashable(config: Config) -> tuple[tuple[str, Any], ...]:
 
 
 def prediction_type(config: Config) -> str:
-    """What the network was taught to answer: epsilon, v_prediction or sample."""
+    """What the network was taught to answer: epsilon, v_prediction, sample or flow_prediction."""
     return config.get("prediction_type", "epsilon")
 
 
@@ -196,6 +261,8 @@ def x0_of(x_t: Tensor, answer: Tensor, signal: Any, noise: Any, kind: str) -> Te
         return x_t / signal - noise / signal * answer
     if kind == "v_prediction":  # Salimans & Ho 2022, https://arxiv.org/abs/2202.00512
         return signal * x_t - noise * answer
+    if kind == FLOW:  # v = ε − x₀ and x_t = (1−σ) x₀ + σ ε, so x₀ = x_t − σ v
+        return x_t - noise * answer
     if kind == "sample":
         return answer
     raise Refusal(f"The model predicts {kind!r}, which is not known here.")
@@ -207,6 +274,8 @@ def noise_of(x_t: Tensor, answer: Tensor, signal: Any, noise: Any, kind: str) ->
         return answer
     if kind == "v_prediction":
         return signal * answer + noise * x_t
+    if kind == FLOW:
+        return x_t + signal * answer
     if kind == "sample":
         return (x_t - signal * answer) / noise
     raise Refusal(f"The model predicts {kind!r}, which is not known here.")

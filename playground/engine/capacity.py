@@ -78,7 +78,8 @@ class Capacity:
 
     def _inputs(self, shape: Shape, rows: int) -> tuple[Tensor, Tensor, list[Condition]]:
         device = self._model.device
-        texts = [self._model.encode("")] * rows
+        facts = self._model.facts
+        texts = [self._model.condition(facts.text("", facts.usual))] * rows
         return torch.zeros(rows, *shape[1:], device=device), torch.full((rows,), 500.0, device=device), texts
 
     def _rows_in_memory(self, shape: Shape) -> int:

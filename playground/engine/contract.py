@@ -86,15 +86,15 @@ class Begin:
 Ask = Question | Encode | Decode | Begin
 
 
-def evaluations(ask: Recipe | Ask, keep: Keep | None = None) -> int:
-    """Rows of the network that it takes."""
+def evaluations(ask: Recipe | Ask, facts: Facts, keep: Keep | None = None) -> int:
+    """Rows of the network that it takes of a model with these facts."""
     if isinstance(ask, Question):
         return len(ask.texts)
     if not isinstance(ask, Recipe):
         return 0
     if keep is not None and keep.predictions:
         return 2 * SAMPLERS[ask.sampler].calls(ask.num_inference_steps)
-    return ask.evaluations
+    return facts.evaluations(ask)
 
 
 # --- what is said -----------------------------------------------------------------------------------------------------
@@ -118,7 +118,7 @@ class Result:
 class Kept:
     """One call of a run, as `Keep` asked for it; what was not asked for is None. Tensors are (1, C, h, w)."""
 
-    x_t: Tensor | None = None  # what the network saw: √ᾱ x₀ + √(1−ᾱ) ε, also of samplers that keep x₀ + σ ε
+    x_t: Tensor | None = None  # what the network saw: signal · x₀ + noise · ε, also of samplers that keep x₀ + σ ε
     x0: Tensor | None = None  # x̂₀ that follows from the answer that the sampler goes on with
     eps: Tensor | None = None  # that answer, as ε: guided where the recipe is, else eps_cond
     eps_cond: Tensor | None = None

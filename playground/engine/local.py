@@ -99,7 +99,7 @@ class LocalEngine:
     def estimate(self, recipes: Sequence[Recipe], keep: Keep = NOTHING) -> float | None:
         if not self.loop.seconds_per_evaluation:
             return None
-        asked = sum(evaluations(recipe, keep) for recipe in recipes)
+        asked = sum(evaluations(recipe, self.facts, keep) for recipe in recipes)
         return asked * self.loop.seconds_per_evaluation + len(recipes) * self.loop.seconds_per_decode
 
     def outlook(self, recipes: Sequence[Recipe], visitor: str = "") -> Outlook:
@@ -108,8 +108,8 @@ class LocalEngine:
         alone = self.estimate(recipes)
         if alone is None:
             return Outlook(len(others), None)
-        own = sum(evaluations(recipe) for recipe in recipes)
-        between = sum(min(r.evaluations_left, own) for r in others)
+        own = sum(evaluations(recipe, self.facts) for recipe in recipes)
+        between = sum(min(r.evaluations_left(self.facts), own) for r in others)
         return Outlook(len(others), alone + between * self.loop.seconds_per_evaluation)
 
     def render(self, recipe: Recipe) -> Result:

@@ -132,7 +132,7 @@ class Loop:
         else:
             entry = Live(Trajectory(ask, self.model, request.keep, request.start))
         for text in entry.work.texts():
-            self.model.encode(text)  # kept by the model; a text that cannot be encoded fails its own cell, here
+            self.model.condition(text)  # kept by the model; a text that cannot be encoded fails its own cell, here
         self._live[alike] = entry
         return entry
 

@@ -9,9 +9,9 @@ from torch import Tensor
 from playground.engine.contract import NOTHING, Ask, Begin, Begun, Decode, Encode, Question
 from playground.engine.pace import synchronize
 from playground.engine.trajectory import Trajectory
-from playground.models import Look, Model
+from playground.models import Look, Model, Text
 from playground.refusal import Refusal
-from playground.schedule import alphas_cumprod, check_timestep, noise_of, prediction_type
+from playground.schedule import check_timestep, level_at, noise_of, prediction_type
 
 
 class Single:
@@ -35,8 +35,9 @@ class Single:
         self.seconds, self.shared, self.seconds_of_call = 0.0, 0, 0.0
         self.answer: Tensor | None = None
 
-    def texts(self) -> list[str]:
-        return list(self.question.texts)
+    def texts(self) -> list[Text]:
+        facts = self.model.facts
+        return [facts.text(words, facts.usual) for words in self.question.texts]
 
     def asks_alike(self) -> tuple:
         return (self,)
@@ -53,9 +54,9 @@ class Single:
     def take(self, answers: list[Tensor]) -> None:
         """Outputs for `texts()`, in order -> `answer`, ε (n, C, h, w) on the CPU."""
         config, x_t = self.model.facts.schedule, self.question.x_t
-        alpha_bar = float(alphas_cumprod(config)[self.question.t])
+        level = level_at(config, self.question.t)
         output = torch.cat(answers).cpu()
-        self.answer = noise_of(x_t, output, alpha_bar**0.5, (1 - alpha_bar) ** 0.5, prediction_type(config)).clone()
+        self.answer = noise_of(x_t, output, level.signal, level.noise, prediction_type(config)).clone()
         self.k, self.finished = 1, True
 
 

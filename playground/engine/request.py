@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from playground.engine.contract import NOTHING, Ask, Event, Keep, Start, Step, evaluations
 from playground.engine.rows import Work
+from playground.models import Facts
 from playground.recipe import Recipe
 
 MOST_UNREAD = 512  # events; a reader further behind than that gets steps without pictures
@@ -50,10 +51,9 @@ class Request:
         self.open = len(cells)  # cells without a last event
         self._events: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
 
-    @property
-    def evaluations_left(self) -> int:
-        """Network rows still to run for this request, were it alone."""
-        waiting = sum(evaluations(ask, self.keep) for _, ask in list(self.waiting))
+    def evaluations_left(self, facts: Facts) -> int:
+        """Network rows still to run for this request, were it alone, of a model with these facts."""
+        waiting = sum(evaluations(ask, facts, self.keep) for _, ask in list(self.waiting))
         live = [entry.work for entry in list(self.live.values())]
         return waiting + sum((work.of - work.k) * len(work.texts()) for work in live)
 

@@ -9,7 +9,7 @@ from torch import Tensor
 from playground.engine.capacity import Capacity, free_memory, out_of_memory
 from playground.engine.pieces import Single
 from playground.engine.trajectory import Trajectory
-from playground.models import Look, Model
+from playground.models import Look, Model, Text
 
 Work = Trajectory | Single
 
@@ -20,7 +20,7 @@ class Row:
 
     latents: Tensor  # (1, C, h, w)
     timestep: Tensor  # scalar on the model's device
-    text: str
+    text: Text
     loras: tuple[tuple[str, float], ...]  # (name, weight)
     looks: bool  # whether its attention is kept
     readers: list[tuple[Work, int]]  # (whose, position among its texts)
@@ -82,7 +82,7 @@ def _call(batch: list[Row], model: Model, looks: bool) -> None:
     inputs = (
         torch.cat([row.latents for row in batch]),
         torch.stack([row.timestep for row in batch]),
-        [model.encode(row.text) for row in batch],
+        [model.condition(row.text) for row in batch],
         [row.loras for row in batch],
     )
     outputs, seen = model.predict_and_look(*inputs) if looks else (model.predict(*inputs), [None] * len(batch))

@@ -12,11 +12,11 @@ from diffusers.utils.torch_utils import randn_tensor
 from torch import Tensor
 
 from playground.engine.contract import NOTHING, Keep, Start
-from playground.models import Look, Model
+from playground.models import Look, Model, Text
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
-from playground.schedule import Level, levels_of, plan, prediction_type, scheduler_for, x0_of
+from playground.schedule import FLOW, Level, levels_of, plan, prediction_type, scheduler_for, x0_of
 
 MOST_LOOKS = 50  # calls of one run whose attention is kept, evenly spaced
 MOST_VALUES = 4_000_000  # of attention, so that large models keep fewer calls instead of filling the memory
@@ -34,8 +34,8 @@ class Trajectory:
 
     def __init__(self, recipe: Recipe, model: Model, keep: Keep = NOTHING, start: Start | None = None) -> None:
         model.check(recipe)
-        if keep.attention and not model.facts.attention:
-            raise Refusal("This model's attention cannot be looked into.")
+        if keep.attention and model.facts.no_attention:
+            raise Refusal(model.facts.no_attention)
         self.recipe, self.keep, self.model = recipe, keep, model
         config = model.facts.schedule
         self.kind = prediction_type(config)
@@ -46,14 +46,15 @@ class Trajectory:
         noise = randn_tensor(shape, generator=self.generator, dtype=torch.float32)
         self.begin = 0  # network calls of the whole run that are left out
         if start is None:
-            latents, self.levels = noise * self.scheduler.init_noise_sigma, levels_of(self.scheduler, recipe)
+            scale = getattr(self.scheduler, "init_noise_sigma", 1.0)  # flow matching's own schedulers have none
+            latents, self.levels = noise * scale, levels_of(self.scheduler, recipe)
         else:
             latents = self._noised(start, noise)
         self._timesteps = self.scheduler.timesteps[self.begin :]
         self._timesteps_there = self._timesteps.to(model.device, torch.float32)  # uploaded once
         self.k, self.of = 0, len(self._timesteps)
         # Cells that begin alike are told by their first input as the CPU makes it, without asking the device.
-        first = self.scheduler.scale_model_input(latents, self.timestep)
+        first = self._scaled(latents)
         self._first_input = hashlib.sha256(repr(shape).encode() + first.numpy().tobytes()).digest()
         self.latents = latents.to(model.device)
         if sampler.brownian_noise:  # made now, as the scheduler's first step would, so that cells can step together
@@ -80,7 +81,18 @@ class Trajectory:
         self.begin, self.levels = found.begin, found.levels
         if hasattr(self.scheduler, "set_begin_index"):
             self.scheduler.set_begin_index(found.begin)
+        if self.kind == FLOW:  # whose schedulers keep what the network sees
+            return found.levels[0].signal * start.x0 + found.levels[0].noise * noise
         return self.scheduler.add_noise(start.x0, noise, self.scheduler.timesteps[found.begin : found.begin + 1])
+
+    def _scaled(self, latents: Tensor) -> Tensor:
+        """The scheduler's latents as the network must see them; flow matching's own schedulers keep them so."""
+        scale = getattr(self.scheduler, "scale_model_input", None)
+        return latents if scale is None else scale(latents, self.timestep)
+
+    @property
+    def guided(self) -> bool:
+        return self.model.facts.guided(self.recipe)
 
     @property
     def finished(self) -> bool:
@@ -89,7 +101,7 @@ class Trajectory:
     @property
     def evaluations(self) -> int:
         """Network passes that this picture needs; what is asked besides, to be looked at, is not among them."""
-        return self.of * (2 if self.recipe.guided else 1)
+        return self.of * (2 if self.guided else 1)
 
     @property
     def level(self) -> Level:
@@ -115,10 +127,13 @@ class Trajectory:
     def loras(self) -> tuple[tuple[str, float], ...]:
         return self.recipe.active_loras
 
-    def texts(self) -> list[str]:
+    def texts(self) -> list[Text]:
         """The texts the network is asked with at each step: negative first, when guided or when both are kept."""
-        both = self.recipe.guided or self.keep.predictions
-        return [self.recipe.negative_prompt, self.recipe.prompt] if both else [self.recipe.prompt]
+        recipe, facts = self.recipe, self.model.facts
+        asked = facts.text(recipe.prompt, recipe)
+        if not (self.guided or self.keep.predictions):
+            return [asked]
+        return [facts.text(recipe.negative_prompt, recipe, negative=True), asked]
 
     def asks_alike(self) -> tuple:
         """Trajectories with an equal value ask the network the same, text by text.
@@ -143,7 +158,7 @@ class Trajectory:
     def model_input(self) -> Tensor:
         """(1, C, h, w) as the network must see it at the current timestep; computed once per call of the network"""
         if self._seen_at != self.k:
-            self.seen, self._seen_at = self.scheduler.scale_model_input(self.latents, self.timestep), self.k
+            self.seen, self._seen_at = self._scaled(self.latents), self.k
         return self.seen
 
     def advance(self, answers: list[Tensor]) -> None:
@@ -167,7 +182,7 @@ def advance_together(group: list[Trajectory], answers: list[list[Tensor]]) -> No
     first, level = group[0], group[0].level
     for trajectory, own in zip(group, answers, strict=True):
         recipe = trajectory.recipe
-        trajectory.output = trajectory.model.combine(*own, recipe) if recipe.guided else own[-1]
+        trajectory.output = trajectory.model.combine(*own, recipe) if trajectory.guided else own[-1]
         trajectory.answers = own if trajectory.keep.predictions else []
     output = torch.cat([t.output for t in group])
     x0 = x0_of(torch.cat([t.seen for t in group]), output, level.signal, level.noise, first.kind)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from playground.engine.contract import NOTHING, Ask, Done, Event, Keep, Measured, Start, Unread, evaluations
+from playground.models import Facts
 from playground.recipe import Recipe
 
 ACTIVE = bool(os.environ.get("SPACES_ZERO_GPU"))  # set by the platform
@@ -39,6 +40,7 @@ class Runner(Protocol):
     """What the worker asks of an engine."""
 
     key: int
+    facts: Facts
     loop: Known
 
     def batches_here(
@@ -62,8 +64,9 @@ def duration(
     key: int, cells: Sequence[Recipe | Ask], previews: bool, keep: Keep, start: Start | None
 ) -> int:  # with the parameters of `_on_gpu`
     """Seconds to ask for: by the measured speed where there is one, within what the platform grants."""
-    each = _engines[key].loop.seconds_per_evaluation or FIRST_SECONDS_PER_EVALUATION
-    seconds = each * sum(evaluations(cell, keep) for cell in cells)
+    engine = _engines[key]
+    each = engine.loop.seconds_per_evaluation or FIRST_SECONDS_PER_EVALUATION
+    seconds = each * sum(evaluations(cell, engine.facts, keep) for cell in cells)
     return round(min(MOST_SECONDS, max(LEAST_SECONDS, START_SECONDS + 1.5 * seconds)))
 
 

@@ -50,8 +50,8 @@ def watch(engine: Engine, recipe: Recipe, visitor: str = "") -> Iterator[tuple[i
     one that fails.
     """
     check(engine, recipe)
-    if not engine.facts.attention:
-        raise Refusal("This model has no cross-attention that can be looked into.")
+    if engine.facts.no_attention:
+        raise Refusal(engine.facts.no_attention)
     looks: list[tuple[int, float, Look]] = []  # (k, t, look)
     took: list[float] = []  # seconds
     run = engine.run([recipe], previews=False, keep=Keep(attention=True), visitor=visitor)

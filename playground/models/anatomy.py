@@ -32,7 +32,7 @@ class Cost:
     """
 
     unet_latents: int  # one call of the network on the latents
-    unet_pixels: int  # one call of the same network where every pixel is a place
+    unet_pixels: int | None  # of the same network where every pixel is a place; None where it has no such positions
     encode: int  # of the VAE
     decode: int
 

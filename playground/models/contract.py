@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from PIL import Image
@@ -24,6 +24,14 @@ Condition = dict[str, Tensor]  # one encoded text, each (1, …), by the name of
 Weights = Sequence[tuple[str, float]]  # one row's LoRAs: (name, weight)
 Size = tuple[int, int]  # rows, columns
 MOST_SIDE = 1024  # pixels; larger ones are refused by `Recipe` already
+
+
+class Text(NamedTuple):
+    """What one row of a call is told besides latents, timestep and LoRAs; rows with equal ones are told the same."""
+
+    words: str
+    negative: bool = False  # some families encode what to steer away from in another way
+    guidance: float | None = None  # of models that are told the scale as an input
 
 
 @dataclass(frozen=True)
@@ -43,9 +51,13 @@ class Facts:
     usual: Recipe  # the settings that this model is made for, with an empty prompt
     samplers: tuple[str, ...] = tuple(SAMPLERS)  # those that draw with it
     loras: Mapping[str, str] = field(default_factory=dict)  # name -> digest of its file
-    guidance: str = "classifier-free"  # or "none": taught to draw without it, in few steps
+    # or "none": taught to draw without it, in few steps; or "embedded": the network is told guidance_scale as an input
+    guidance: str = "classifier-free"
+    network: str = "U-Net"  # what denoises, as people call it: or "transformer"
+    cfg: str = "guidance_scale"  # the field of a recipe that is the scale of classifier-free guidance
+    own_negative: bool = False  # a negative prompt is encoded in another way than the same words as a prompt
     quick_previews: bool = False  # a small decoder of its own draws x̂₀; else the VAE does
-    attention: bool = True  # its cross-attention can be looked into
+    no_attention: str = ""  # why its attention cannot be looked into, as a sentence; empty where it can
     tokens: int = 77  # that the text encoder reads, marks included
     licence: str = ""  # as its card names it; empty where it names none
 
@@ -58,6 +70,20 @@ class Facts:
     def total_timesteps(self) -> int:
         """T of its training schedule."""
         return schedule.total_timesteps(self.schedule)
+
+    def guided(self, recipe: Recipe) -> bool:
+        """Whether classifier-free guidance runs, with two rows a step, as the family's pipeline decides it."""
+        return recipe.guided if self.cfg == "guidance_scale" else recipe.true_cfg_scale > 1
+
+    def evaluations(self, recipe: Recipe) -> int:
+        """Passes of the network for this picture: calls of the sampler, twice that when guided."""
+        calls = SAMPLERS[recipe.sampler].calls(recipe.num_inference_steps)
+        return calls * (2 if self.guided(recipe) else 1)
+
+    def text(self, words: str, recipe: Recipe, negative: bool = False) -> Text:
+        """Words as a row of this recipe is told them."""
+        scale = recipe.guidance_scale if self.guidance == "embedded" else None
+        return Text(words, negative and self.own_negative, scale)
 
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int, int]:
         """Pixels -> (1, C, h, w)"""
@@ -81,6 +107,8 @@ class Facts:
                 raise Refusal(
                     f"{side} must be a multiple of {self.multiple} for this model, not {getattr(recipe, side)}."
                 )
+        if recipe.true_cfg_scale != 1 and self.cfg != "true_cfg_scale":
+            raise Refusal("true_cfg_scale must be 1 for this model: its guidance scale is guidance_scale.")
         check_known_loras((name for name, _ in recipe.loras), tuple(self.loras))
 
     def fingerprint_for(self, recipe: Recipe) -> str:
@@ -108,11 +136,15 @@ class Model(Protocol):
     def words(self, text: str) -> Words:
         """A text as the tokenizer cuts it."""
 
-    def encode(self, text: str) -> Condition:
-        """A text for the network, cut and padded as the family's pipeline does; kept for the next time."""
+    def encode(self, words: str, negative: bool = False) -> Condition:
+        """Words for the network, cut and padded as the family's pipeline does; kept for the next time. The encoded
+        ones, (1, tokens, width), come first."""
 
-    def encode_now(self, text: str) -> Condition:
+    def encode_now(self, words: str, negative: bool = False) -> Condition:
         """The same, computed now whatever was kept: for whoever wants to know how long it takes."""
+
+    def condition(self, text: Text) -> Condition:
+        """All that a row is told: the words encoded, and what else the text says."""
 
     def predict(
         self, latents: Tensor, t: Tensor, conditions: Sequence[Condition], loras: Sequence[Weights] | None = None

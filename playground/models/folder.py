@@ -6,6 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
+from diffusers import DiffusionPipeline
+from safetensors import SafetensorError
+
 from playground.refusal import Refusal
 
 INDEX = "model_index.json"
@@ -21,6 +24,18 @@ def index(folder: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise Refusal(f"{folder.name} is no model in diffusers layout: its {INDEX} is not an object.")
     return found
+
+
+def load_pipeline(pipeline: type[DiffusionPipeline], folder: Path, **parts: Any) -> DiffusionPipeline:
+    """A folder in diffusers layout with safetensors weights, on the CPU. `parts`: those to be left out, as None.
+
+    Raises Refusal, with one sentence, for a folder that cannot be read. Nothing is downloaded, no code of it is run.
+    """
+    try:
+        return pipeline.from_pretrained(folder, use_safetensors=True, local_files_only=True, **parts)
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError, SafetensorError) as error:
+        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise Refusal(f"The model in {folder.name} cannot be loaded: {first[:200]}") from error
 
 
 def licence(folder: Path) -> str:

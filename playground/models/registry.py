@@ -1,21 +1,32 @@
 """What `--model` accepts, and which family reads it."""
 
-from collections.abc import Callable
 from pathlib import Path
 
+import diffusers
 import torch
+from diffusers import DiffusionPipeline
 
 from playground.models import folder as folders
 from playground.models.contract import Model
 from playground.models.families import sd
+from playground.models.families.base import Family
+from playground.models.families.flux import Flux
+from playground.models.families.pixart import PixArt
+from playground.models.families.sd3 import StableDiffusion3
+from playground.models.families.sdxl import StableDiffusionXL
 from playground.models.running.device import default_device
 from playground.refusal import Refusal
 
 REGISTERED: dict[str, Path] = {"pocket": Path(__file__).parent / "pocket"}
 # by the class that a folder's model_index.json names
-FAMILIES: dict[str, Callable[[str, Path, torch.device, torch.dtype | None], Model]] = {
-    "StableDiffusionPipeline": sd.load,
+FAMILIES: dict[str, type[Family]] = {
+    "StableDiffusionXLPipeline": StableDiffusionXL,
+    "StableDiffusion3Pipeline": StableDiffusion3,
+    "FluxPipeline": Flux,
+    "PixArtAlphaPipeline": PixArt,
+    "PixArtSigmaPipeline": PixArt,
 }
+KNOWN = ("StableDiffusionPipeline", *FAMILIES)
 
 
 def load_model(
@@ -30,6 +41,17 @@ def load_model(
     if not (folder / folders.INDEX).is_file():
         raise Refusal(f"There is no model named {Path(name).name!r}; known: {', '.join(REGISTERED)}.")
     kind = folders.index(folder).get("_class_name")
+    if kind not in KNOWN:
+        raise Refusal(f"{folder.name} is a {kind}, which cannot be run here; known: {', '.join(KNOWN)}.")
+    named, device = name if name in REGISTERED else folder.name, device or default_device()
     if kind not in FAMILIES:
-        raise Refusal(f"{folder.name} is a {kind}, which cannot be run here; known: {', '.join(FAMILIES)}.")
-    return FAMILIES[kind](name if name in REGISTERED else folder.name, folder, device or default_device(), dtype)
+        return sd.load(named, folder, device, dtype)
+    pipeline = folders.load_pipeline(getattr(diffusers, kind), folder)
+    return FAMILIES[kind](named, pipeline, device, dtype or _precision(pipeline, device), folder)
+
+
+def _precision(pipeline: DiffusionPipeline, device: torch.device) -> torch.dtype:
+    """fp32 on CPUs; on accelerators what the weights were trained in: bf16 for transformers, fp16 for U-Nets."""
+    if device.type == "cpu":
+        return torch.float32
+    return torch.bfloat16 if hasattr(pipeline, "transformer") else torch.float16

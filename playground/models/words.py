@@ -64,9 +64,10 @@ class Cutter:
     """Cuts texts as one tokenizer does, by a copy of it: a fast tokenizer keeps its truncation as state, and the engine
     may set that at any moment."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, limit: int | None = None) -> None:
+        """`limit`: positions that the text encoder reads, where the tokenizer does not say it."""
         self._tokenizer = copy.deepcopy(tokenizer)
-        self._limit: int = tokenizer.model_max_length
+        self._limit: int = limit or tokenizer.model_max_length
 
     def __call__(self, text: str) -> Words:
         """text -> its tokens, cut and padded to the limit: the same ids that the text encoder is given."""

@@ -21,8 +21,8 @@ from torch import Tensor
 
 from playground import pictures
 from playground.models.anatomy import Anatomy, Cost
-from playground.models.contract import Condition, Facts, Look, Weights, usual_recipe
-from playground.models.folder import fingerprint, licence
+from playground.models.contract import Condition, Facts, Look, Text, Weights, usual_recipe
+from playground.models.folder import fingerprint, licence, load_pipeline
 from playground.models.lora.rows import Loras
 from playground.models.running.attention import capturing, cross_attention_layers, looks
 from playground.models.running.device import default_dtype, offload_for
@@ -33,7 +33,6 @@ from playground.models.running.skeleton import Skeletons, anatomy_of
 from playground.models.running.threads import use_the_cores_present
 from playground.models.words import Cutter, Words
 from playground.recipe import Recipe
-from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 
 TEXT_CACHE = 512  # encodings kept; one is 25 kB for Pocket
@@ -92,7 +91,7 @@ class StableDiffusion:
             loras=self.loras.digests,
             guidance="none" if _is_turbo(config, type(pipeline.scheduler).__name__) else "classifier-free",
             quick_previews=self.preview_decoder is not None,
-            attention=bool(cross_attention_layers(self.unet)),
+            no_attention="" if cross_attention_layers(self.unet) else "This model has no cross-attention layers.",
             tokens=self.tokenizer.model_max_length,
             licence=licence(folder),
         )
@@ -117,16 +116,19 @@ class StableDiffusion:
         self.loras.check(recipe.loras)
 
     @torch.inference_mode()
-    def encode_now(self, text: str) -> Condition:
-        """text -> (1, tokens, width), cut and padded to the tokenizer's limit as StableDiffusionPipeline does"""
+    def encode_now(self, words: str, negative: bool = False) -> Condition:
+        """words -> (1, tokens, width), cut and padded to the tokenizer's limit as StableDiffusionPipeline does"""
         ids = self.tokenizer(
-            text,
+            words,
             padding="max_length",
             max_length=self.tokenizer.model_max_length,
             truncation=True,
             return_tensors="pt",
         ).input_ids
         return {TEXT: self.text_encoder(ids.to(self.device))[0]}
+
+    def condition(self, text: Text) -> Condition:
+        return self.encode(text.words)
 
     def predict(
         self, latents: Tensor, t: Tensor, conditions: Sequence[Condition], loras: Sequence[Weights] | None = None
@@ -217,13 +219,7 @@ def load(name: str, folder: Path, device: torch.device, dtype: torch.dtype | Non
 
     Raises Refusal, with one sentence, for a folder that cannot be read. Nothing is downloaded.
     """
-    try:
-        pipeline = StableDiffusionPipeline.from_pretrained(
-            folder, safety_checker=None, feature_extractor=None, use_safetensors=True, local_files_only=True
-        )
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise Refusal(f"The model in {folder.name} cannot be loaded: {first[:200]}") from error
+    pipeline = load_pipeline(StableDiffusionPipeline, folder, safety_checker=None, feature_extractor=None)
     return StableDiffusion(name, pipeline, device, dtype or default_dtype(device), folder)
 
 

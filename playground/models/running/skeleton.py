@@ -1,6 +1,6 @@
 """Networks without numbers: what their blocks give and how many multiply-adds they take, from their shapes alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -18,16 +18,11 @@ class Skeletons:
 
     def unet_blocks(self, rows: int, columns: int) -> tuple[Block, ...]:
         """For latents of rows × columns."""
-        unet = self._unet
-        names = ["conv_in", *(f"down_blocks.{i}" for i in range(len(unet.down_blocks)))]
-        names += ["mid_block"] if getattr(unet, "mid_block", None) is not None else []
-        names += [*(f"up_blocks.{i}" for i in range(len(unet.up_blocks))), "conv_out"]
-        return _blocks(unet, names, lambda: self._call(rows, columns))
+        return _blocks(self._unet, _names(self._unet), lambda: self._call(rows, columns))
 
     def decoder_blocks(self, rows: int, columns: int) -> tuple[Block, ...]:
         decoder = self._vae.decoder
-        names = ["conv_in", "mid_block", *(f"up_blocks.{i}" for i in range(len(decoder.up_blocks))), "conv_out"]
-        return _blocks(decoder, names, lambda: self._vae.decode(self._latents(rows, columns)))
+        return _blocks(decoder, _names(decoder), lambda: self._vae.decode(self._latents(rows, columns)))
 
     def cost(self, rows: int, columns: int, scale: int) -> Cost:
         height, width = rows * scale, columns * scale
@@ -50,10 +45,73 @@ class Skeletons:
         return torch.empty(1, self._vae.config.latent_channels, rows, columns, device="meta")
 
 
+class NetworkSkeleton:
+    """The same of any denoiser, whose arguments its family makes from latents, timesteps and conditions."""
+
+    def __init__(self, network: nn.Module, vae: nn.Module, inputs: Callable[..., dict[str, Any]]) -> None:
+        self._loaded, self._loaded_vae, self._inputs = network, vae, inputs
+        self._network, self._vae = skeleton(network), skeleton(vae)
+
+    def anatomy(
+        self, tokenizer: str, text_encoders: Sequence[nn.Module], example: tuple, unscaled: Callable
+    ) -> Anatomy:
+        """`example`: arguments of `inputs` for one row, on the meta device; `unscaled`: latents in the VAE's scale."""
+        vae, decoder = self._loaded_vae, self._vae.decoder
+        halves = [m for m in (vae.decoder, getattr(vae, "post_quant_conv", None)) if m is not None]
+        names = " + ".join(type(part).__name__ for part in text_encoders)
+        return Anatomy(
+            tokenizer,
+            type(vae).__name__,
+            described(nn.ModuleList(text_encoders), names),
+            described(self._loaded),
+            described(nn.ModuleList(halves), f"{type(vae).__name__}.decoder"),
+            _blocks(self._network, _names(self._network), lambda: self._call(example)),
+            _blocks(decoder, _names(decoder), lambda: self._decode(example, unscaled)),
+            vae.config.out_channels,
+        )
+
+    def cost(self, small: tuple, large: tuple, size: tuple[int, int], unscaled: Callable) -> Cost:
+        """Of examples with a place for every latent and for every pixel; `size`: width and height in pixels."""
+        picture = torch.empty(1, self._vae.config.in_channels, size[1], size[0], device="meta")
+        return Cost(
+            _multiply_adds(lambda: self._call(small)),
+            self._on_pixels(large),
+            _multiply_adds(lambda: self._vae.encode(picture)),
+            _multiply_adds(lambda: self._decode(small, unscaled)),
+        )
+
+    def _on_pixels(self, large: tuple) -> int | None:
+        try:
+            return _multiply_adds(lambda: self._call(large))
+        except (RuntimeError, ValueError):  # its table of positions ends before
+            return None
+
+    def _call(self, example: tuple) -> None:
+        latents, t, conditions = example
+        with torch.inference_mode():
+            self._network(**self._inputs(latents.to(self._network.dtype), t, conditions), return_dict=False)
+
+    def _decode(self, example: tuple, unscaled: Callable) -> None:
+        self._vae.decode(unscaled(example[0]))
+
+
 def skeleton(module: Any) -> Any:
-    """A diffusers network of the same config on the meta device."""
+    """A diffusers network of the same config and precision on the meta device."""
     with torch.device("meta"):
-        return type(module).from_config(module.config).eval()
+        return type(module).from_config(module.config).to(module.dtype).eval()
+
+
+def _names(network: nn.Module) -> list[str]:
+    """The parts of a U-Net, a decoder or a transformer that are shown as blocks, in the order they run."""
+    if hasattr(network, "up_blocks"):
+        downs = [f"down_blocks.{i}" for i in range(len(getattr(network, "down_blocks", ())))]
+        middle = ["mid_block"] if getattr(network, "mid_block", None) is not None else []
+        ups = [f"up_blocks.{i}" for i in range(len(network.up_blocks))]
+        return ["conv_in", *downs, *middle, *ups, "conv_out"]
+    found = []
+    for name, child in network.named_children():
+        found += [f"{name}.{i}" for i in range(len(child))] if isinstance(child, nn.ModuleList) else [name]
+    return found
 
 
 def described(module: nn.Module, class_name: str = "") -> Module:
@@ -86,8 +144,11 @@ def _blocks(network: nn.Module, names: list[str], run: Callable[[], Any]) -> tup
 
     def note(name: str) -> Callable[..., None]:
         def hook(_module: nn.Module, _given: Any, output: Any) -> None:
-            first = output[0] if isinstance(output, tuple) else output  # down blocks give their skips as well
-            shapes[name] = tuple(first.shape)
+            if isinstance(output, tuple):
+                # down blocks give their skips as well; a block for words and picture gives the picture last
+                tensors = [x for x in output if isinstance(x, torch.Tensor)]
+                output = tensors[-1] if hasattr(network, "transformer_blocks") else tensors[0]
+            shapes[name] = tuple(output.shape)
 
         return hook
 
@@ -97,7 +158,7 @@ def _blocks(network: nn.Module, names: list[str], run: Callable[[], Any]) -> tup
     for hook in hooks:
         hook.remove()
     found = []
-    for name in names:
+    for name in (name for name in names if name in shapes):  # not all parts of a transformer are called themselves
         module = network.get_submodule(name)
         crossing = sum(n.split(".")[-1] == "attn2" for n, _ in module.named_modules())
         count = sum(p.numel() for p in module.parameters())

@@ -158,10 +158,10 @@ def cost(engine: Engine, store: Store, reading: Reading, page: str = "") -> str:
         return _paragraph("Nothing runs until every field is right.")
     recipes = reading.sweep.recipes()
     open_cells = missing(engine, store, recipes)
-    evaluations, outlook = sum(r.evaluations for r in recipes), engine.outlook(open_cells, page)
+    evaluations, outlook = sum(engine.facts.evaluations(r) for r in recipes), engine.outlook(open_cells, page)
     kept = len(recipes) - len(open_cells)
     parts = [f"<strong>{len(recipes)} pictures</strong>" + (f" ({kept} kept)" if kept else "")]
-    parts.append(f"{evaluations:,} U-Net evaluations")
+    parts.append(f"{evaluations:,} {engine.facts.network} evaluations")
     if not open_cells:
         parts.append("nothing left to compute")
     elif outlook.seconds is not None:

@@ -40,7 +40,7 @@ def _shots(engine: Engine, recipe: Recipe) -> Iterator[tuple[list[str], dict[str
     told: dict[str, Any] = {
         "recipe": recipe.to_dict(),
         "digest": recipe.digest(),
-        "unconditional": "used" if recipe.guided else "shown only",
+        "unconditional": "used" if engine.facts.guided(recipe) else "shown only",
         "steps": [],
         "end": None,
     }

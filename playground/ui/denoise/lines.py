@@ -30,7 +30,8 @@ class Lines:
     """Takes the shots of one or two runs; gives the growing text for the stage, and the files at the end."""
 
     def __init__(self, facts: Facts, recipes: Sequence[Recipe], varied: str | None) -> None:
-        self._schedule, self.recipes, self._varied = facts.schedule, recipes, varied
+        self._facts, self._schedule = facts, facts.schedule
+        self.recipes, self._varied = recipes, varied
         self._levels = [levels(recipe, facts.schedule) for recipe in recipes]
         self._shown: list[dict[int, tuple[Image.Image, Image.Image]]] = [{} for _ in recipes]  # k -> x_t, x̂₀
         head = {
@@ -53,9 +54,9 @@ class Lines:
             "steps": recipe.num_inference_steps,
             "sampler": sampler.label,
             "unit": "step" if of == recipe.num_inference_steps else "call",
-            "guided": recipe.guided,
+            "guided": self._facts.guided(recipe),
             "negative": bool(recipe.negative_prompt),
-            "w": recipe.guidance_scale,
+            "w": getattr(recipe, self._facts.cfg),
             "rescale": recipe.guidance_rescale,
             "width": recipe.width,
             "height": recipe.height,

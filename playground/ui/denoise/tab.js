@@ -9,6 +9,7 @@ const NAMES = { x_t: "noisy x_t", x0: "predicted x̂₀", eps: "predicted noise"
 // what is said of a network that was not taught to name the noise itself
 const PREDICTS = {
   v_prediction: " This network answers with v = √ᾱ·ε − √(1−ᾱ)·x₀; shown is the noise that follows from it.",
+  flow_prediction: " This network answers with v = ε − x₀, the way from picture to noise; shown is the noise that follows from it.",
   sample: " This network answers with x̂₀; shown is the noise that follows from it.",
 };
 const root = element.querySelector(".dpd");
@@ -56,13 +57,17 @@ function begin(line) {
   root.querySelector(".dpd-choose").hidden = head.runs.length < 2;
   const decoder = head.vae ? "by the model's VAE" : "by the model's quick preview decoder, the last picture by its VAE";
   const long = head.runs.find((run) => run.every > 1);
+  const sees =
+    head.predicts === "flow_prediction"
+      ? "(1−σ)·x₀ + σ·ε"
+      : "√ᾱ·x₀ + √(1−ᾱ)·ε, also where the sampler keeps x₀ + σ·ε";
   const named = PREDICTS[head.predicts] ?? "";
   const thinned = long ? ` Of a run of ${long.of} ${long.unit}s, one in ${long.every} is kept.` : "";
   showIn(
     root,
     "how",
-    `xₜ and x̂₀ are decoded ${decoder}. xₜ is shown as the network sees it, √ᾱ·x₀ + √(1−ᾱ)·ε, also where the ` +
-      "sampler keeps x₀ + σ·ε. Noise is not decoded: it is drawn latent by latent, channels 1 to 3 as red, green and " +
+    `xₜ and x̂₀ are decoded ${decoder}. xₜ is shown as the network sees it, ${sees}. ` +
+      "Noise is not decoded: it is drawn latent by latent, channels 1 to 3 as red, green and " +
       `blue, from −3 to 3.${named}${thinned}`,
   );
   makeStrip();

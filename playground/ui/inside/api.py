@@ -29,13 +29,14 @@ def build(engine: Engine) -> None:
         carries the recipe.
         """
         *_, last = walk(engine, engine.facts.recipe(recipe))
-        return _report(engine.anatomy(last.recipe.width, last.recipe.height), last), _files(last)
+        anatomy, evaluations = engine.anatomy(last.recipe.width, last.recipe.height), engine.facts.evaluations(last.recipe)
+        return _report(anatomy, last, evaluations), _files(last, evaluations)
 
     outputs = [gr.JSON(label="report", render=False), gr.Files(label="pictures", render=False)]
     register(inspect_prompt, "inspect_prompt", [gr.JSON(label="recipe", render=False)], outputs, **ENGINE)
 
 
-def _report(anatomy: Anatomy, done: Walk) -> dict[str, Any]:
+def _report(anatomy: Anatomy, done: Walk, evaluations: int) -> dict[str, Any]:
     _, embedding_limit = heat_map(done.embeddings)
     return {
         "recipe": done.recipe.to_dict(),
@@ -44,7 +45,7 @@ def _report(anatomy: Anatomy, done: Walk) -> dict[str, Any]:
         "stages": [asdict(part) for part in parts(anatomy, done)],
         "unet_blocks": [asdict(block) for block in anatomy.unet_blocks],
         "unet_calls": done.of,
-        "evaluations": done.recipe.evaluations,
+        "evaluations": evaluations,
         "milliseconds": done.milliseconds,
         "colour_limits": {
             "embeddings": embedding_limit,
@@ -54,9 +55,9 @@ def _report(anatomy: Anatomy, done: Walk) -> dict[str, Any]:
     }
 
 
-def _files(done: Walk) -> list[str]:
+def _files(done: Walk, evaluations: int) -> list[str]:
     seconds = (done.milliseconds["unet"] + done.milliseconds["decoder"]) / 1000
-    result = Result(done.picture, done.recipe, seconds, done.recipe.evaluations, x0=done.latents[None])
+    result = Result(done.picture, done.recipe, seconds, evaluations, x0=done.latents[None])
     return [
         FILES.path(png(heat_map(done.embeddings)[0]), "embeddings.png"),
         FILES.path(png(_strip(channel_pictures(done.noise)[0])), "noise.png"),

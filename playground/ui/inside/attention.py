@@ -30,8 +30,8 @@ OTHER = "blue apple, red background"  # the same words as in the first view, in 
 
 def build(engine: Engine, form: Form) -> list[tuple[Latest, gr.HTML]]:
     """Builds the section and wires it -> its runs, for Stop, and where it is said that they were stopped."""
-    if not engine.facts.attention:
-        _heading(f"{WORDS} This model's attention cannot be looked into.")
+    if engine.facts.no_attention:
+        _heading(f"{WORDS} {engine.facts.no_attention}")
         return []
     latest = Latest()
 

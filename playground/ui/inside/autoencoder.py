@@ -48,7 +48,7 @@ def build(engine: Engine, generated: gr.State, at_start: Callable[..., Any]) -> 
         once = {wrong: ""} | ({samples: gr.Gallery(selected_index=None)} if unselect else {})
         try:
             for found in round_trip(engine, picture, page):
-                yield {shown: view(found, anatomy, cost)} | once
+                yield {shown: view(found, anatomy, cost, engine.facts.network)} | once
                 once = {}
         except Refusal as refusal:
             yield {wrong: error(str(refusal))}
@@ -105,8 +105,8 @@ def build(engine: Engine, generated: gr.State, at_start: Callable[..., Any]) -> 
     own.click(own_picture, generated, outputs, **options)
 
 
-def view(found: RoundTrip, anatomy: Anatomy, cost: Cost) -> str:
-    """The round trip as HTML: four pictures in a row, then its numbers, then the two costs as bars."""
+def view(found: RoundTrip, anatomy: Anatomy, cost: Cost, network: str) -> str:
+    """The round trip as HTML: four pictures in a row, then its numbers, then the costs as bars; `network`: as people call it."""
     channels, limit = channel_pictures(found.latents)
     side = f"{found.picture.width} × {found.picture.height}"
     tiles = "".join(image(p, f"Latent channel {i + 1}", "dpi-pixels") for i, p in enumerate(channels))
@@ -122,7 +122,7 @@ def view(found: RoundTrip, anatomy: Anatomy, cost: Cost) -> str:
     )
     return (
         f'<section class="dpi-trip" aria-label="The VAE round trip"><div class="dpi-row">{figures}</div>'
-        f"{_numbers(found, anatomy)}{_bars(found, cost)}</section>"
+        f"{_numbers(found, anatomy, network)}{_bars(found, cost, network)}</section>"
     )
 
 
@@ -130,7 +130,7 @@ def decibel(psnr: float) -> str:
     return "infinite: equal" if math.isinf(psnr) else f"{psnr:.2f} dB"
 
 
-def _numbers(found: RoundTrip, anatomy: Anatomy) -> str:
+def _numbers(found: RoundTrip, anatomy: Anatomy, network: str) -> str:
     before, after = found.values_before, found.values_after
     rows = [
         ("Numbers before", f"{before:,}"),
@@ -139,37 +139,44 @@ def _numbers(found: RoundTrip, anatomy: Anatomy) -> str:
         ("PSNR", decibel(found.psnr)),
         ("Encode", milliseconds(found.milliseconds["encode"])),
         ("Decode", milliseconds(found.milliseconds["decode"])),
-        ("One U-Net call", milliseconds(found.milliseconds["unet"])),
+        (f"One {network} call", milliseconds(found.milliseconds["unet"])),
     ]
     cells = "".join(f"<div><dt>{name}</dt><dd>{value}</dd></div>" for name, value in rows)
     runs = f"{found.runs} {'run' if found.runs == 1 else 'runs'}"
     return (
         f'<dl class="dpi-facts">{cells}</dl><p class="dpi-quiet">Times were measured just now, the median of {runs}: '
-        f"the VAE in {anatomy.decoder.dtype}, one row through the U-Net in {anatomy.unet.dtype}, on the latents; with "
+        f"the VAE in {anatomy.decoder.dtype}, one row through the {network} in {anatomy.unet.dtype}, on the latents; with "
         "others' rows in the same call, its share. PSNR compares the 8-bit pictures shown; higher is closer.</p>"
     )
 
 
-def _bars(found: RoundTrip, costs: Cost) -> str:
+def _bars(found: RoundTrip, costs: Cost, network: str) -> str:
     height, width = found.picture.height, found.picture.width
     rows, columns = found.latents.shape[-2:]
     bars = [
-        (f"U-Net on {rows} × {columns} latents", costs.unet_latents),
-        (f"the same U-Net on {height} × {width} pixels", costs.unet_pixels),
+        (f"{network} on {rows} × {columns} latents", costs.unet_latents),
+        (f"the same {network} on {height} × {width} pixels", costs.unet_pixels),
         ("VAE encoder, once", costs.encode),
         ("VAE decoder, once", costs.decode),
     ]
+    bars = [(name, value) for name, value in bars if value is not None]
     most = max(value for _, value in bars)
     drawn = "".join(
         f'<div><dt>{name}</dt><dd><i style="width: {100 * value / most:.2f}%"></i><span>{count(value)}</span></dd>'
         "</div>"
         for name, value in bars
     )
-    ratio = costs.unet_pixels / costs.unet_latents
-    places = height * width / (rows * columns)
     return (
         f'<h3>Multiply-adds of one pass</h3><dl class="dpi-bars">{drawn}</dl><p class="dpi-quiet">Counted from the '
-        f"shapes of the networks, not timed. On pixels one U-Net call would take {ratio:.0f} times the "
+        f"shapes of the networks, not timed. {_on_pixels(costs, network, height * width / (rows * columns))}</p>"
+    )
+
+
+def _on_pixels(costs: Cost, network: str, places: float) -> str:
+    if costs.unet_pixels is None:
+        return f"This {network} has no positions for as many places as there are pixels."
+    return (
+        f"On pixels one {network} call would take {costs.unet_pixels / costs.unet_latents:.0f} times the "
         f"multiply-adds, with {places:g} times as many places: self-attention compares every place with every other, "
-        "and so grows faster.</p>"
+        "and so grows faster."
     )

@@ -16,17 +16,16 @@ TITLES = {
     "tokens": "Tokens",
     "text_encoder": "Text encoder",
     "noise": "Latent noise",
-    "unet": "U-Net",
     "latents": "Latents",
     "decoder": "VAE decoder",
     "picture": "Picture",
 }
 SAYS = {
     "tokens": "The tokenizer looks the words up in its vocabulary. All that goes on from here is their numbers.",
-    "text_encoder": "One row of numbers per position. These rows are all that the U-Net learns about the prompt.",
+    "text_encoder": "One row of numbers per position. These rows are all that the {network} learns about the prompt.",
     "noise": "Where the picture starts: numbers drawn with the seed, one small picture per channel.",
     "unet": "Asked again and again what in the latents is noise. Below, the picture that its answers amount to so far.",
-    "latents": "What the U-Net leaves: still not a picture, but its channels already show where things are.",
+    "latents": "What the {network} leaves: still not a picture, but its channels already show where things are.",
     "decoder": "Turns latents into pixels in one pass. It never sees the words.",
     "picture": "What comes out.",
 }
@@ -37,7 +36,7 @@ EARLIER = "The latents and the picture were rendered earlier with this recipe. W
 def diagram(facts: Facts, anatomy: Anatomy, walk: Walk, earlier: bool = False) -> str:
     """The whole view as HTML. `earlier`: latents and picture come from the shipped example, not from this run."""
     found = parts(anatomy, walk)
-    boxes = "".join(_box(part, walk) for part in found)
+    boxes = "".join(_box(part, facts, walk) for part in found)
     panels = "".join(_panel(part, facts, anatomy, walk) for part in found)
     state = "earlier" if earlier else "done" if walk.picture else "under way"
     return (
@@ -46,7 +45,7 @@ def diagram(facts: Facts, anatomy: Anatomy, walk: Walk, earlier: bool = False) -
     )
 
 
-def _box(part: Part, walk: Walk) -> str:
+def _box(part: Part, model: Facts, walk: Walk) -> str:
     calls = f" ×\u00a0{walk.of}" if part.key == "unet" else ""
     sides = part.gives if part.key == "picture" else part.gives[1:]  # one picture: the batch of 1 says nothing
     facts = [shape(sides).replace(" × ", "×")]  # a box is narrow
@@ -54,7 +53,7 @@ def _box(part: Part, walk: Walk) -> str:
         facts.append(f"{count(part.parameters)} parameters")
     facts += [part.dtype, size(part.bytes)]
     kind = "network" if part.key in NETWORKS else "data"
-    title = TITLES[part.key].replace("-", "\u2011") + calls  # that hyphen does not break
+    title = _title(part, model).replace("-", "\u2011") + calls  # that hyphen does not break
     return (
         f'<li><button type="button" class="dpi-box" data-kind="{kind}" data-opens="{part.key}" '
         f'aria-controls="dpi-{part.key}" aria-expanded="false"><b>{title}</b>'
@@ -62,6 +61,14 @@ def _box(part: Part, walk: Walk) -> str:
         + "".join(f"<span>{escaped(fact)}</span>" for fact in facts)
         + f'<span class="dpi-ms">{_time(part, walk)}</span></button></li>'
     )
+
+
+def _title(part: Part, facts: Facts) -> str:
+    return TITLES.get(part.key) or facts.network[0].upper() + facts.network[1:]
+
+
+def _says(part: Part, facts: Facts) -> str:
+    return SAYS[part.key].replace("{network}", facts.network)
 
 
 def _time(part: Part, walk: Walk) -> str:
@@ -94,23 +101,23 @@ def _thumb(part: Part, walk: Walk) -> str:
 
 
 def _panel(part: Part, facts: Facts, anatomy: Anatomy, walk: Walk) -> str:
-    title = TITLES[part.key]
+    title = _title(part, facts)
     body = {
         "tokens": lambda: tokens(walk.words),
         "text_encoder": lambda: _embeddings(walk),
         "noise": lambda: _channels(walk.noise, "noise"),
-        "unet": lambda: _film(walk, facts) + _blocks(anatomy.unet_blocks) + _jump("attention"),
+        "unet": lambda: _film(walk, facts) + _blocks(anatomy.unet_blocks) + ("" if facts.no_attention else _jump("attention")),
         "latents": lambda: _channels(walk.latents, "latents", len(walk.noise)),
         "decoder": lambda: _blocks(anatomy.decoder_blocks) + _jump("autoencoder"),
         "picture": lambda: _picture(walk.picture, walk),
     }[part.key]()
     return (
         f'<div class="dpi-panel" id="dpi-{part.key}" data-panel="{part.key}" role="region" aria-label="{title}">'
-        f"<h3>{title}</h3><p>{SAYS[part.key]}</p>{_facts(part, walk)}{body}</div>"
+        f"<h3>{title}</h3><p>{_says(part, facts)}</p>{_facts(part, facts, walk)}{body}</div>"
     )
 
 
-def _facts(part: Part, walk: Walk) -> str:
+def _facts(part: Part, facts: Facts, walk: Walk) -> str:
     rows = [("Module", part.class_name)] if part.class_name else []
     given = f"seed {walk.recipe.seed}" if part.key == "noise" else shape(part.takes)
     rows += [("In", given), ("Out", shape(part.gives)), ("Type", part.dtype)]
@@ -119,7 +126,7 @@ def _facts(part: Part, walk: Walk) -> str:
     else:
         rows += [("Memory", f"{part.bytes:,} bytes")]
     if part.key == "unet":
-        texts = "2 rows: negative prompt and prompt" if walk.recipe.guided else "1 row: the prompt"
+        texts = "2 rows: negative prompt and prompt" if facts.guided(walk.recipe) else "1 row: the prompt"
         rows += [("Calls", f"{walk.of}, each with {texts}")]
         rows += [("One call", f"{milliseconds(walk.milliseconds.get('unet_call'))} (median)")]
     if time := _time(part, walk):

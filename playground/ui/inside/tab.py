@@ -64,7 +64,7 @@ def build(engine: Engine) -> None:
                 new = now.k == 0 or len(now.film) > glimpses or now.picture
                 glimpses = len(now.film)
                 changed = {stage: drawn(now)} if new else {}
-                yield changed | {status: line(now)} | ({generated: now.picture} if now.picture else {})
+                yield changed | {status: line(now, engine.facts.network)} | ({generated: now.picture} if now.picture else {})
         except Refusal as refusal:
             yield {status: error(str(refusal))}
 
@@ -118,12 +118,12 @@ def shipped(recipe: Recipe) -> Result | None:
     return None
 
 
-def line(now: Walk) -> str:
+def line(now: Walk, network: str) -> str:
     """Where a walk stands, or what it took, as HTML."""
     took = now.milliseconds
     if now.picture is None:
-        return say(f"U-Net call {now.k} of {now.of}." if now.k else "Words are encoded, noise is drawn.")
-    parts = (("tokenizer", "tokens"), ("text encoder", "text_encoder"), ("U-Net", "unet"), ("VAE decoder", "decoder"))
+        return say(f"{network} call {now.k} of {now.of}." if now.k else "Words are encoded, noise is drawn.")
+    parts = (("tokenizer", "tokens"), ("text encoder", "text_encoder"), (network, "unet"), ("VAE decoder", "decoder"))
     times = ", ".join(f"{name} {milliseconds(took[key])}" for name, key in parts)
     return say(
         f"Measured in this run: {times}. Where other visitors' pictures were in the same calls, this picture's share "

@@ -97,7 +97,7 @@ def way_back(engine: Engine, asked: Asked, t: int, page: str = "") -> Iterator[s
             if isinstance(event, Done):
                 timeline = timeline.with_back(len(shown) - 1, _small(event.result.image))
                 seconds = time.perf_counter() - started
-                found = arrived(asked.subject, event.result, planned, seconds, engine.facts.quick_previews)
+                found = arrived(asked.subject, event.result, planned, seconds, engine.facts)
                 yield timeline.html(found)
             elif pictures := event.kept.pictures:
                 timeline = timeline.with_back(shown.index(event.k - 1), *(_small(pictures[x]) for x in ("x_t", "x0")))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from playground.engine import Result
 from playground.inside.prediction import mean_square
+from playground.models import Facts
 from playground.samplers import SAMPLERS
 from playground.schedule import Plan
 from playground.ui.predict_noise.rail import Subject
@@ -58,14 +59,14 @@ class Timeline:
 EMPTY = Timeline([None] * MOST_COLUMNS, [""] * MOST_COLUMNS)
 
 
-def arrived(subject: Subject, result: Result, plan: Plan, seconds: float, quick_previews: bool) -> str:
+def arrived(subject: Subject, result: Result, plan: Plan, seconds: float, facts: Facts) -> str:
     """the end of a guess -> the picture it reached beside the one that was noised, and what was measured"""
     recipe = result.recipe
-    evaluations = len(plan.timesteps) * (2 if recipe.guided else 1)
+    evaluations = len(plan.timesteps) * (2 if facts.guided(recipe) else 1)
     apart = mean_square(result.x0 - subject.x0)
     picture = data_url(result.image, exact=False)
     drawn = "The two pictures here are decoded by the VAE, the small ones by the quick preview."
-    if not quick_previews:
+    if not facts.quick_previews:
         drawn = "All pictures here are decoded by the VAE."
     return (
         '<div class="dpp-result">'
@@ -73,7 +74,7 @@ def arrived(subject: Subject, result: Result, plan: Plan, seconds: float, quick_
         + figure("the guess", f"from t = {plan.start:.0f}", picture, "The picture the model arrived at")
         + f"<p>Started at t = {plan.start:.0f}, the nearest timestep at or below yours that this run visits, and took "
         f"{plan.steps} of {recipe.num_inference_steps} {SAMPLERS[recipe.sampler].label} steps: strength "
-        f"{plan.strength:.3g} for StableDiffusionImg2ImgPipeline. "
-        f"{evaluations} U-Net evaluations, {seconds:.1f} s. Mean squared difference to x<sub>0</sub> in the latents: "
+        f"{plan.strength:.3g} for diffusers' image-to-image pipeline. "
+        f"{evaluations} {facts.network} evaluations, {seconds:.1f} s. Mean squared difference to x<sub>0</sub> in the latents: "
         f"{apart:.3f}. {drawn}</p></div>"
     )

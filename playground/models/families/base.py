@@ -1,0 +1,247 @@
+"""What the families share: a diffusers pipeline taken apart, whose denoiser is called for many rows at once.
+
+A family says how its pipeline encodes words, what its denoiser is given, and how latents become pictures; 10 to 40
+lines each. Latents are (B, C, h, w) here also where the network takes them packed into tokens: samplers work value by
+value, so they may be packed for the call alone.
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from diffusers import DiffusionPipeline
+from PIL import Image
+from torch import Tensor, nn
+
+from playground import pictures
+from playground.models.anatomy import Anatomy, Cost
+from playground.models.contract import Condition, Facts, Look, Text, Weights, usual_recipe
+from playground.models.folder import fingerprint, licence
+from playground.models.lora.rows import Loras
+from playground.models.running.device import offload_for
+from playground.models.running.offload import layer_by_layer, one_part_at_a_time
+from playground.models.running.skeleton import NetworkSkeleton
+from playground.models.running.threads import use_the_cores_present
+from playground.models.words import Cutter, Words
+from playground.recipe import Recipe
+from playground.refusal import Refusal
+from playground.samplers import SAMPLERS
+from playground.schedule import FLOW, is_flow
+
+TEXT_CACHE_BYTES = 256 * 2**20  # of encoded texts kept; one of T5-XXL is up to 8 MB
+FEWEST_TEXTS, MOST_TEXTS = 16, 512
+TEXT = "encoder_hidden_states"  # the network's argument that the words fill
+PRECISIONS = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
+FLOW_SAMPLERS = tuple(key for key, sampler in SAMPLERS.items() if sampler.flow_class)
+
+
+class Family:
+    """A `Model`. The denoiser and the text encoders are in `dtype`; latents, schedules and the VAE stay in fp32."""
+
+    title: ClassVar[str]  # as people say it
+    denoiser: ClassVar[str] = "transformer"  # of the pipeline's parts
+    cfg: ClassVar[str] = "guidance_scale"
+    own_negative: ClassVar[bool] = False
+    patch: ClassVar[int] = 1  # latents per side that make one token
+    token_mark: ClassVar[str] = "tokenizer"  # the part of the pipeline whose tokens the pages show
+
+    def __init__(
+        self, name: str, pipeline: DiffusionPipeline, device: torch.device, dtype: torch.dtype, folder: Path
+    ) -> None:
+        use_the_cores_present()
+        self.pipeline, self.device, self.dtype = pipeline, device, dtype
+        self.network: nn.Module = getattr(pipeline, self.denoiser)
+        self.vae: nn.Module = pipeline.vae.to(torch.float32).eval()
+        modules = {key: part for key, part in pipeline.components.items() if isinstance(part, nn.Module)}
+        self.text_encoders = [part for key, part in modules.items() if key.startswith("text_encoder")]
+        for part in (self.network, *self.text_encoders):
+            part.to(dtype).eval()
+        self._place([*self.text_encoders, self.network, self.vae])
+        self.scale = self._scale()
+        self.loras = Loras(self.network, folder / "loras" if self.denoiser == "unet" else None, device, dtype)
+        self._cut = Cutter(getattr(pipeline, self.token_mark), self.tokens)
+        self.encode = lru_cache(self._texts_kept())(self.encode_now)
+        self._shapes = threading.Lock()
+        self._skeleton = NetworkSkeleton(self.network, self.vae, self.inputs)
+        self.anatomy = lru_cache(16)(self._anatomy)
+        self.cost = lru_cache(16)(self._cost)
+        schedule = self._schedule(dict(pipeline.scheduler.config), type(pipeline.scheduler).__name__)
+        self.facts = Facts(
+            name=name,
+            family=self.title,
+            fingerprint=fingerprint(folder, str(dtype)),
+            parameters=sum(p.numel() for part in (*self.text_encoders, self.network, self.vae) for p in part.parameters()),
+            device=device.type,
+            precision=PRECISIONS[dtype],
+            schedule=schedule,
+            channels=self._channels(),
+            scale=self.scale,
+            multiple=self.scale * self.patch,
+            usual=self.usual(name, schedule),
+            samplers=self.samplers(schedule),
+            loras=self.loras.digests,
+            guidance=self.guidance(schedule),
+            network="U-Net" if self.denoiser == "unet" else "transformer",
+            cfg=self.cfg,
+            own_negative=self.own_negative,
+            no_attention=self.no_attention,
+            tokens=self.tokens,
+            licence=licence(folder),
+        )
+
+    # --- what a family says -------------------------------------------------------------------------------------------
+
+    no_attention: ClassVar[str] = (
+        "This transformer looks at words and picture in one attention, in which no map of a single word can be shown "
+        "here."
+    )
+
+    @property
+    def tokens(self) -> int:
+        """Positions that the text encoder reads."""
+        return getattr(self.pipeline, self.token_mark).model_max_length
+
+    def encode_now(self, words: str, negative: bool = False) -> Condition:
+        raise NotImplementedError
+
+    def inputs(self, latents: Tensor, t: Tensor, conditions: Sequence[Condition]) -> dict[str, Any]:
+        """(B, C, h, w), (B,), B conditions -> the denoiser's arguments"""
+        raise NotImplementedError
+
+    def output(self, answer: Tensor, latents: Tensor) -> Tensor:
+        """What the denoiser answers -> (B, C, h, w), in the sign that the scheduler expects."""
+        return answer
+
+    def usual(self, name: str, schedule: dict[str, Any]) -> Recipe:
+        raise NotImplementedError
+
+    def guidance(self, schedule: dict[str, Any]) -> str:
+        return "classifier-free"
+
+    def samplers(self, schedule: dict[str, Any]) -> tuple[str, ...]:
+        """Those that the family's own pipeline takes: Heun's flow form knows no shift that depends on the size."""
+        if not is_flow(schedule):
+            return tuple(SAMPLERS)
+        fixed = not schedule.get("use_dynamic_shifting") and not schedule.get("_even")
+        return tuple(key for key in FLOW_SAMPLERS if key != "heun" or fixed)
+
+    # --- the Model ----------------------------------------------------------------------------------------------------
+
+    def check(self, recipe: Recipe) -> None:
+        self.facts.check(recipe)
+        self.loras.check(recipe.loras)
+
+    def words(self, text: str) -> Words:
+        return self._cut(text)
+
+    def condition(self, text: Text) -> Condition:
+        told = {} if text.guidance is None else {"guidance": torch.tensor([text.guidance], device=self.device)}
+        return self.encode(text.words, text.negative) | told
+
+    @torch.inference_mode()
+    def predict(
+        self, latents: Tensor, t: Tensor, conditions: Sequence[Condition], loras: Sequence[Weights] | None = None
+    ) -> Tensor:
+        given = self.inputs(latents.to(self.dtype), t, conditions)
+        if loras is not None and any(weight for row in loras for _, weight in row):
+            with self.loras.added(loras):
+                answer = self.network(**given, return_dict=False)[0]
+        else:
+            answer = self.network(**given, return_dict=False)[0]
+        return self.output(answer, latents).float().contiguous()
+
+    def predict_and_look(
+        self, latents: Tensor, t: Tensor, conditions: Sequence[Condition], loras: Sequence[Weights] | None = None
+    ) -> tuple[Tensor, list[Look]]:
+        raise Refusal(self.no_attention)
+
+    def combine(self, unconditional: Tensor, conditional: Tensor, recipe: Recipe) -> Tensor:
+        """ε_u + w (ε_c − ε_u), Ho & Salimans 2022, https://arxiv.org/abs/2207.12598; of velocities as well."""
+        return unconditional + getattr(recipe, self.cfg) * (conditional - unconditional)
+
+    @torch.inference_mode()
+    def decode(self, latents: Tensor) -> list[Image.Image]:
+        pixels = self.vae.decode(self.unscaled(latents), return_dict=False)[0]
+        return self.pipeline.image_processor.postprocess(pixels, output_type="pil")
+
+    @torch.inference_mode()
+    def encode_picture(self, picture: Image.Image) -> Tensor:
+        pixels = pictures.to_x0(picture)[None].to(self.device)
+        return self.scaled(self.vae.encode(pixels, return_dict=False)[0].mode())
+
+    def unscaled(self, latents: Tensor) -> Tensor:
+        """The denoiser's scale -> the VAE's, by the factors in the VAE's config."""
+        config = self.vae.config
+        return latents / config.scaling_factor + (config.get("shift_factor") or 0.0)
+
+    def scaled(self, latents: Tensor) -> Tensor:
+        config = self.vae.config
+        return (latents - (config.get("shift_factor") or 0.0)) * config.scaling_factor
+
+    def preview(self, latents: Tensor) -> list[Image.Image]:
+        return self.decode(latents)
+
+    def compile(self, backend: str | Callable = "inductor") -> None:
+        raise Refusal(f"{self.title} is not compiled here; start without --compile.")
+
+    # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _place(self, parts: Sequence[nn.Module]) -> None:
+        """Weights onto the device, all at once or, on a small accelerator, as they are needed."""
+        offload = None
+        if self.device.type == "cuda":
+            sizes = [sum(p.nbytes for p in part.parameters()) for part in parts]
+            memory = torch.cuda.get_device_properties(self.device).total_memory
+            offload = offload_for(sum(sizes), max(sizes), memory)
+        if offload == "model":
+            one_part_at_a_time(parts, self.device)
+        elif offload == "sequential":
+            layer_by_layer(parts, self.device)
+        else:
+            for part in parts:
+                part.to(self.device)
+
+    def _scale(self) -> int:
+        return self.pipeline.vae_scale_factor
+
+    def _channels(self) -> int:
+        return self.network.config.in_channels
+
+    def _texts_kept(self) -> int:
+        """How many encoded texts fit in TEXT_CACHE_BYTES, by the size of the first."""
+        size = sum(tensor.nbytes for tensor in self.encode_now("").values())
+        return max(FEWEST_TEXTS, min(MOST_TEXTS, TEXT_CACHE_BYTES // size))
+
+    def _schedule(self, config: dict[str, Any], scheduler: str) -> dict[str, Any]:
+        if scheduler.startswith("FlowMatch"):  # whose configs do not say it
+            config["prediction_type"] = FLOW
+            config["_token"] = self.scale * self.patch
+        return config
+
+    def _anatomy(self, width: int, height: int) -> Anatomy:
+        with self._shapes:  # hooks on one skeleton, asked for by many pages
+            size = height // self.scale, width // self.scale
+            tokenizer = type(getattr(self.pipeline, self.token_mark)).__name__
+            return self._skeleton.anatomy(tokenizer, self.text_encoders, self._example(*size), self.unscaled)
+
+    def _cost(self, width: int, height: int) -> Cost:
+        with self._shapes:
+            small = self._example(height // self.scale, width // self.scale)
+            return self._skeleton.cost(small, self._example(height, width), (width, height), self.unscaled)
+
+    def _example(self, rows: int, columns: int) -> tuple[Tensor, Tensor, list[Condition]]:
+        """Arguments of `inputs` for one row, on the meta device."""
+        recipe = self.facts.usual
+        condition = {name: x.to("meta") for name, x in self.condition(self.facts.text("", recipe)).items()}
+        latents = torch.empty(1, self.facts.channels, rows, columns, device="meta")
+        return latents, torch.zeros(1, device="meta"), [condition]
+
+
+def stacked(conditions: Sequence[Condition], name: str) -> Tensor:
+    """One argument of B rows, (B, …)."""
+    return torch.cat([condition[name] for condition in conditions])
+
+

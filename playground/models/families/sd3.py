@@ -1,0 +1,38 @@
+"""Stable Diffusion 3 and 3.5: a transformer for words and picture together, taught flow matching (Esser et al. 2024,
+https://arxiv.org/abs/2403.03206)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from playground.models.contract import Condition, usual_recipe
+from playground.models.families.base import TEXT, Family, stacked
+from playground.recipe import Recipe
+
+POOLED = "pooled_projections"
+
+
+class StableDiffusion3(Family):
+    title = "Stable Diffusion 3"
+    patch = 2
+
+    @torch.inference_mode()
+    def encode_now(self, words: str, negative: bool = False) -> Condition:
+        text, _, pooled, _ = self.pipeline.encode_prompt(
+            words, None, None, do_classifier_free_guidance=False, device=self.device
+        )
+        return {TEXT: text, POOLED: pooled}
+
+    def inputs(self, latents: Tensor, t: Tensor, conditions: Sequence[Condition]) -> dict[str, Any]:
+        return {
+            "hidden_states": latents,
+            "timestep": t,
+            TEXT: stacked(conditions, TEXT),
+            POOLED: stacked(conditions, POOLED),
+        }
+
+    def usual(self, name: str, schedule: dict[str, Any]) -> Recipe:
+        side = self.network.config.sample_size * self.scale
+        return usual_recipe(name, side, sampler="euler", num_inference_steps=28, guidance_scale=7.0)

@@ -1,0 +1,75 @@
+"""Stable Diffusion XL, Turbo and Lightning: two CLIP encoders, a U-Net that is also told sizes (Podell et al. 2023,
+https://arxiv.org/abs/2307.01952)."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
+from torch import Tensor
+
+from playground.models.contract import Condition, usual_recipe
+from playground.models.families.base import TEXT, Family, stacked
+from playground.recipe import Recipe
+
+POOLED = "text_embeds"
+
+
+class StableDiffusionXL(Family):
+    title = "Stable Diffusion XL"
+    denoiser = "unet"
+    own_negative = True
+    no_attention = "The attention of this U-Net is not looked into here yet."
+
+    @torch.inference_mode()
+    def encode_now(self, words: str, negative: bool = False) -> Condition:
+        """An empty negative prompt is zeros where the pipeline's config says so, as it is where none is given."""
+        text, _, pooled, _ = self.pipeline.encode_prompt(words, do_classifier_free_guidance=False, device=self.device)
+        if negative and not words and self.pipeline.config.force_zeros_for_empty_prompt:
+            text, pooled = torch.zeros_like(text), torch.zeros_like(pooled)
+        return {TEXT: text, POOLED: pooled}
+
+    def inputs(self, latents: Tensor, t: Tensor, conditions: Sequence[Condition]) -> dict[str, Any]:
+        height, width = (side * self.scale for side in latents.shape[2:])
+        # original size, crop, target size, as the pipeline has them where nothing else is asked
+        ids = torch.tensor([[height, width, 0, 0, height, width]], dtype=self.dtype, device=latents.device)
+        added = {POOLED: stacked(conditions, POOLED), "time_ids": ids.expand(len(latents), -1)}
+        return {
+            "sample": latents,
+            "timestep": t,
+            TEXT: stacked(conditions, TEXT),
+            "added_cond_kwargs": added,
+        }
+
+    def combine(self, unconditional: Tensor, conditional: Tensor, recipe: Recipe) -> Tensor:
+        guided = super().combine(unconditional, conditional, recipe)
+        if not recipe.guidance_rescale:
+            return guided
+        return rescale_noise_cfg(guided, conditional, guidance_rescale=recipe.guidance_rescale)
+
+    def unscaled(self, latents: Tensor) -> Tensor:
+        config = self.vae.config
+        if config.get("latents_mean") is None or config.get("latents_std") is None:
+            return super().unscaled(latents)
+        mean, std = (torch.tensor(config[n], device=latents.device).view(1, -1, 1, 1) for n in _STATISTICS)
+        return latents * std / config.scaling_factor + mean
+
+    def scaled(self, latents: Tensor) -> Tensor:
+        config = self.vae.config
+        if config.get("latents_mean") is None or config.get("latents_std") is None:
+            return super().scaled(latents)
+        mean, std = (torch.tensor(config[n], device=latents.device).view(1, -1, 1, 1) for n in _STATISTICS)
+        return (latents - mean) * config.scaling_factor / std
+
+    def guidance(self, schedule: dict[str, Any]) -> str:
+        """Distilled models, which draw in few steps without it, ship trailing Euler steps; nothing else tells."""
+        return "none" if schedule.get("timestep_spacing") == "trailing" else "classifier-free"
+
+    def usual(self, name: str, schedule: dict[str, Any]) -> Recipe:
+        side = self.network.config.sample_size * self.scale
+        if self.guidance(schedule) == "none":
+            return usual_recipe(name, side, sampler="euler", num_inference_steps=4, guidance_scale=0.0)
+        return usual_recipe(name, side, sampler="dpmpp_2m_karras", num_inference_steps=30, guidance_scale=6.0)
+
+
+_STATISTICS = ("latents_mean", "latents_std")

@@ -1,0 +1,44 @@
+"""Each family's small model, its engine and its own pipeline, built once."""
+
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+
+from playground import open_engine
+from playground.engine import LocalEngine
+from tests.models.tiny_families import build_family
+
+
+@pytest.fixture(scope="package")
+def folder_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    folder = tmp_path_factory.mktemp("families")
+    return cache(lambda kind: build_family(kind, folder))
+
+
+@pytest.fixture(scope="package")
+def engine_of(folder_of: Callable[[str], Path]) -> Iterator[Callable[[str], LocalEngine]]:
+    opened: dict[str, LocalEngine] = {}
+
+    def engine(kind: str) -> LocalEngine:
+        if kind not in opened:
+            opened[kind] = open_engine(folder_of(kind), torch.device("cpu"), torch.float32)
+        return opened[kind]
+
+    yield engine
+    for each in opened.values():
+        each.close()
+
+
+@pytest.fixture(scope="package")
+def pipeline_of(folder_of: Callable[[str], Path]) -> Callable[[str], DiffusionPipeline]:
+    @cache
+    def pipeline(kind: str) -> DiffusionPipeline:
+        found = DiffusionPipeline.from_pretrained(folder_of(kind))
+        found.set_progress_bar_config(disable=True)
+        return found
+
+    return pipeline

@@ -1,0 +1,68 @@
+"""SDXL, SD3, Flux and PixArt folders: every offered sampler draws what the family's own pipeline draws."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DiffusionPipeline
+
+from playground.engine import Done, LocalEngine
+from playground.recipe import Recipe
+from playground.schedule import Config, scheduler_for
+from tests.models.tiny_families import FAMILIES
+from tests.reference import TOLERANCE, largest_difference
+
+
+def plain(pipeline: DiffusionPipeline, schedule: Config, recipe: Recipe) -> np.ndarray:
+    """What somebody gets who calls the family's pipeline with the recipe's settings."""
+    pipeline.scheduler = scheduler_for(recipe, schedule)
+    kind = type(pipeline).__name__
+    own: dict[str, Any] = {"negative_prompt": recipe.negative_prompt}
+    if kind == "StableDiffusionXLPipeline":  # which makes zeros of a negative prompt that is not given
+        own = {"negative_prompt": recipe.negative_prompt or None, "guidance_rescale": recipe.guidance_rescale}
+    if kind == "FluxPipeline":
+        own["true_cfg_scale"] = recipe.true_cfg_scale
+    if kind.startswith("PixArt"):  # sizes as asked; texts cleaned only where two more packages are installed
+        own |= {"use_resolution_binning": False, "clean_caption": False}
+    picture = pipeline(
+        recipe.prompt,
+        num_inference_steps=recipe.num_inference_steps,
+        guidance_scale=recipe.guidance_scale,
+        width=recipe.width,
+        height=recipe.height,
+        generator=torch.Generator().manual_seed(recipe.seed),
+        **own,
+    ).images[0]
+    return np.asarray(picture).astype(int)
+
+
+def other_cells(base: Recipe, cfg: str) -> list[Recipe]:
+    """What stands beside: other guidance, steps, words, seeds and sizes."""
+    return [
+        base.replace(guidance_scale=1.0, seed=4),
+        base.replace(prompt="owl", num_inference_steps=3, negative_prompt="", **{cfg: 3.0}),
+        base.replace(width=96, seed=5, guidance_scale=2.5),
+    ]
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_every_offered_sampler_is_the_pipelines_alone_and_among_others(
+    engine_of: Callable[[str], LocalEngine], pipeline_of: Callable[[str], DiffusionPipeline], kind: str
+) -> None:
+    engine, facts = engine_of(kind), engine_of(kind).facts
+    base = facts.usual.replace(
+        prompt="red apple", negative_prompt="cat", num_inference_steps=4, seed=3, width=64, height=64
+    )
+    cells = [base.replace(sampler=key) for key in facts.samplers] + other_cells(base, facts.cfg)
+    if kind == "sdxl-tiny":
+        cells.append(base.replace(guidance_rescale=0.7))
+    among = {e.cell: e.result for e in engine.run(cells) if isinstance(e, Done)}
+    assert len(among) == len(cells)
+    for i, recipe in enumerate(cells):
+        expected = plain(pipeline_of(kind), facts.schedule, recipe)
+        assert expected.std() > 3
+        for found in (among[i], engine.render(recipe)):
+            apart = largest_difference(found, expected)
+            assert apart <= TOLERANCE, (recipe.sampler, recipe.guidance_scale, recipe.width, apart)
