@@ -4,6 +4,7 @@ from html import escape
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from playground.engine import Engine
 from playground.models import Facts
@@ -16,6 +17,7 @@ from playground.ui.denoise import tab as denoise
 from playground.ui.inside import tab as inside
 from playground.ui.predict_noise import tab as predict_noise
 from playground.ui.shared.endpoint import THREADS
+from playground.ui.shared.events import Refusals, check_events
 from playground.ui.shared.shipped import SHIPPED
 
 LARGEST_UPLOAD = "8mb"
@@ -37,6 +39,7 @@ def build_page(engine: Engine, store: Store) -> gr.Blocks:
         with gr.Tab("Inside"):
             inside.build(engine)
         api.build(engine, store)
+    check_events(page)
     return page.queue(max_size=QUEUE, default_concurrency_limit=8, api_open=False)
 
 
@@ -46,6 +49,7 @@ def launch_options() -> dict[str, Any]:
         "theme": theme.theme(),
         "css": theme.css(),
         "footer_links": ["api", "settings"],
+        "app_kwargs": {"middleware": [Middleware(Refusals)]},
         "max_threads": THREADS,
         "state_session_capacity": SESSIONS,
         "max_file_size": LARGEST_UPLOAD,
