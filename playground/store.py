@@ -158,7 +158,9 @@ class Store:
 
 
 def _not_kept(problem: Exception) -> str:
-    reason = getattr(problem, "strerror", None) or str(problem) or type(problem).__name__
+    """A sentence without the folder's whereabouts, which are nobody's business but the operator's."""
+    coded = isinstance(problem, OSError) and problem.errno
+    reason = os.strerror(problem.errno) if coded else str(problem) or type(problem).__name__
     return f"Finished pictures are shown, but cannot be kept here: {reason.lower()}."
 
 

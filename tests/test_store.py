@@ -25,7 +25,9 @@ KEPT = Path(__file__).parent / "kept"
 def picture(seed: int, side: int = 64) -> Result:
     rng = np.random.default_rng(seed)
     image = Image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8))
-    return Result(image, Recipe(prompt="naïve “cat” ✓", seed=seed, width=side, height=side), 1.25, 40, 3, torch.randn(1, 4, 8, 8))
+    return Result(
+        image, Recipe(prompt="naïve “cat” ✓", seed=seed, width=side, height=side), 1.25, 40, 3, torch.randn(1, 4, 8, 8)
+    )
 
 
 def test_a_kept_cell_comes_back_exactly(store: Store) -> None:
