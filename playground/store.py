@@ -33,7 +33,7 @@ def default_folder() -> Path:
 
 
 class PlainDisk(diskcache.Disk):
-    """Bytes and text only: nothing is ever unpickled, and no file outside the folder is touched, whatever lies in it."""
+    """Bytes and text only, inside the folder only: nothing is ever unpickled, whatever lies there."""
 
     def store(self, value, read, key=diskcache.UNKNOWN):  # noqa: ANN001, ANN201  (diskcache's signature)
         if not isinstance(value, bytes | str):
