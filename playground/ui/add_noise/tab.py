@@ -62,7 +62,12 @@ def build(engine: Engine) -> None:
                 label="Noise schedule",
                 info="How fast the picture fades: the share of noise at every t.",
             )
-            seed = gr.Number(0, label="Seed of ε", info="Which noise is drawn. The same seed gives the same noise.")
+            seed = gr.Number(
+                0,
+                label="Seed of ε",
+                info="Which noise is drawn. The same seed gives the same noise.",
+                elem_id="an-seed",
+            )
             seed_error = slot()
             sampler = gr.Dropdown(
                 choices(facts.samplers),
