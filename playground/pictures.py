@@ -14,17 +14,23 @@ from playground.refusal import Refusal
 
 SIDE = 256  # pixels per side of every picture the page shows
 MAX_BYTES = 8 * 1024 * 1024
-MAX_PIXELS = 40_000_000
+MAX_PIXELS = 40_000_000  # in the file
+MAX_DECODED = 16_000_000  # pixels to decode; of large JPEGs these are fewer than in the file
+MAX_SIDE = 16_384  # pixels; a longer and thinner one costs far more memory than its pixels
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")  # Pillow knows many more, several of them rarely looked after
 
 TOO_LARGE = "The picture file is larger than 8 MB."
 TOO_MANY_PIXELS = "The picture has more than 40 megapixels."
+TOO_MUCH_TO_DECODE = "The picture has more than 16 megapixels; save it smaller, or as a JPEG."
+TOO_LONG = "The picture is longer than 16,384 pixels on one side."
 NOT_A_PICTURE = "The picture file is not a PNG, JPEG, WebP, GIF, BMP or TIFF picture."
 DAMAGED = "The picture file is damaged and cannot be read."
 
 # Pillow warns about large pictures while it reads the header, before we can refuse them ourselves.
 # Warning filters are global to the process, so one thread at a time may change them.
 _filters = threading.Lock()
+# One of 16 megapixels takes up to 300 MB while it is decoded, so two at a time, whoever brings them.
+_decoding = threading.BoundedSemaphore(2)
 
 
 def open_picture(path: str | Path, side: int = SIDE) -> Image.Image:
@@ -32,16 +38,22 @@ def open_picture(path: str | Path, side: int = SIDE) -> Image.Image:
 
     Only the first frame is read. EXIF rotation is applied, transparency is laid on white, 16-bit and CMYK become
     8-bit RGB, metadata is dropped. Raises Refusal with one sentence for anything else: more than 8 MB, more than
-    40 megapixels (known from the header, nothing is decoded), another format, a damaged file.
+    40 megapixels, more than 16 that would have to be decoded (JPEGs are decoded at a fraction of their size), a side of
+    more than 16,384 pixels (all known from the header, nothing is decoded), another format, a damaged file.
     """
     try:
         if Path(path).stat().st_size > MAX_BYTES:
             raise Refusal(TOO_LARGE)
         with _header(path) as picture:
-            width, height = picture.size
-            if width * height > MAX_PIXELS:
+            if picture.width * picture.height > MAX_PIXELS:
                 raise Refusal(TOO_MANY_PIXELS)
-            return _square(picture, side)
+            picture.draft("RGB", (side * 2, side * 2))  # JPEG only: large photographs at a fraction of their size
+            if max(picture.size) > MAX_SIDE:
+                raise Refusal(TOO_LONG)
+            if picture.width * picture.height > MAX_DECODED:
+                raise Refusal(TOO_MUCH_TO_DECODE)
+            with _decoding:
+                return _square(picture, side)
     except UnidentifiedImageError:
         raise Refusal(NOT_A_PICTURE) from None
     except Image.DecompressionBombError:
@@ -60,11 +72,11 @@ def _header(path: str | Path) -> Image.Image:
 
 
 def _square(picture: Image.Image, side: int) -> Image.Image:
-    picture.draft("RGB", (side * 2, side * 2))  # JPEG only: decodes large photographs at a fraction of their size
-    picture = _eight_bit_rgb(ImageOps.exif_transpose(picture))
+    picture = ImageOps.exif_transpose(picture)
     short = min(picture.size)
     left, top = (picture.width - short) // 2, (picture.height - short) // 2
-    return picture.crop((left, top, left + short, top + short)).resize((side, side), Image.Resampling.LANCZOS)
+    centre = _eight_bit_rgb(picture.crop((left, top, left + short, top + short)))
+    return centre.resize((side, side), Image.Resampling.LANCZOS)
 
 
 def _eight_bit_rgb(picture: Image.Image) -> Image.Image:

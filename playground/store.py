@@ -4,8 +4,14 @@ import base64
 import io
 import json
 import os
+import sqlite3
+import threading
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import diskcache
 import numpy as np
@@ -17,6 +23,7 @@ from playground.engine import Result
 from playground.recipe import Recipe
 
 SIZE_LIMIT = 2 * 2**30  # bytes; the least recently used cells go first
+COLUMNS = ("key", "raw", "store_time", "expire_time", "access_time", "tag", "size", "mode", "filename", "value")
 TEXT_KEY = "diffusion-playground"  # of the PNG text chunk
 
 
@@ -26,7 +33,7 @@ def default_folder() -> Path:
 
 
 class PlainDisk(diskcache.Disk):
-    """Bytes and text only: nothing is ever unpickled, whatever lies in the folder."""
+    """Bytes and text only, inside the folder only: nothing is ever unpickled, whatever lies there."""
 
     def store(self, value, read, key=diskcache.UNKNOWN):  # noqa: ANN001, ANN201  (diskcache's signature)
         if not isinstance(value, bytes | str):
@@ -36,48 +43,149 @@ class PlainDisk(diskcache.Disk):
     def fetch(self, mode, filename, value, read):  # noqa: ANN001, ANN201
         if mode == diskcache.core.MODE_PICKLE:
             raise ValueError("The store holds no pickles.")
+        if filename is not None and not self._inside(filename):
+            raise ValueError("The store has no files outside its folder.")
         return super().fetch(mode, filename, value, read)
+
+    def get(self, key, raw):  # noqa: ANN001, ANN201
+        if not raw:
+            raise ValueError("The store holds no pickles.")
+        return super().get(key, raw)
+
+    def remove(self, file_path):  # noqa: ANN001, ANN201
+        if self._inside(file_path):
+            super().remove(file_path)
+
+    def _write(self, full_path, iterator, mode, encoding=None):  # noqa: ANN001, ANN202
+        try:
+            return super()._write(full_path, iterator, mode, encoding)
+        except OSError:
+            Path(full_path).unlink(missing_ok=True)  # what a full disk had room for
+            raise
+
+    def _inside(self, filename: str) -> bool:
+        folder = Path(self._directory).resolve()
+        return (folder / filename).resolve().is_relative_to(folder)
 
 
 class Store:
-    """Safe to share between processes; each cell is one PNG that carries its own recipe and receipt."""
+    """Safe to share between processes; each cell is one PNG that carries its own recipe and receipt.
+
+    What goes wrong with it stops nobody: pictures are then drawn without being kept, and `notice` says so. A folder
+    whose contents are broken is set aside under another name, and a new one takes its place.
+    """
 
     def __init__(self, folder: Path | None = None, size_limit: int = SIZE_LIMIT) -> None:
-        self._cache = diskcache.Cache(
-            str(folder or default_folder()),
-            disk=PlainDisk,
-            size_limit=size_limit,
-            eviction_policy="least-recently-used",
-        )
+        self._folder, self._size_limit = folder or default_folder(), size_limit
+        self._mending = threading.Lock()
+        self._set_aside = ""  # the sentence about it
+        self._not_kept = ""  # the sentence about pictures that cannot be kept at the moment
+        self._cache = self._opened()
+
+    @property
+    def notice(self) -> str:
+        """What visitors should know about the store, as one or two sentences; empty where all is well."""
+        return " ".join(filter(None, (self._set_aside, self._not_kept)))
 
     def get(self, recipe: Recipe, fingerprint: str) -> Result | None:
         """The kept result of this recipe by these weights, or None. Unreadable entries count as absent."""
         key = _key(recipe, fingerprint)
         try:
-            data = self._cache.get(key)
-            if data is None:
-                return None
-            result = from_png(data)
-        except (ValueError, OSError, KeyError, TypeError, SyntaxError):
-            self._cache.delete(key)
+            data = self._try(lambda cache: cache.get(key))
+            return None if data is None else from_png(data, recipe)
+        except Exception:  # broken entries and pictures raise nearly anything: ValueError, SyntaxError, zlib.error, …
+            self._try(lambda cache: cache.delete(key))
             return None
-        return result if result.recipe == recipe else None
 
     def has(self, recipe: Recipe, fingerprint: str) -> bool:
         """True where `get` would most likely answer; reads no picture, so it is cheap enough for every keystroke."""
-        return _key(recipe, fingerprint) in self._cache
+        return bool(self._try(lambda cache: _key(recipe, fingerprint) in cache))
 
     def put(self, result: Result, fingerprint: str) -> Result:
-        """Keep a result; readers see all of it or nothing. Gives it back with its file."""
+        """Keep a result, if that can be done; readers see all of it or nothing. Gives it back with its file."""
         data = to_png(result)
-        self._cache.set(_key(result.recipe, fingerprint), data)
+        for _ in range(2):  # once more where a new store was begun meanwhile
+            if self._try(lambda cache: cache.set(_key(result.recipe, fingerprint), data)):
+                self._not_kept = ""
+                break
         return replace(result, png=data)
 
     def __len__(self) -> int:
-        return len(self._cache)
+        return self._try(len) or 0
 
     def close(self) -> None:
-        self._cache.close()
+        if self._cache is not None:
+            self._cache.close()
+
+    def _try(self, operation: Callable[[diskcache.Cache], Any]) -> Any:
+        """What the operation gives; None where the store cannot do it now."""
+        if (cache := self._cache) is None:
+            return None
+        try:
+            return operation(cache)
+        except (sqlite3.Error, diskcache.Timeout, OSError) as problem:
+            self._mend(cache, problem)
+            return None
+
+    def _mend(self, cache: diskcache.Cache, problem: Exception) -> None:
+        """After a failure: a broken folder is replaced, once for all who met it; else it is said what was lost."""
+        with self._mending:
+            if self._cache is not cache:
+                return
+            corrupt = isinstance(problem, sqlite3.DatabaseError) and not isinstance(problem, sqlite3.OperationalError)
+            if corrupt or _is_broken(self._folder):
+                cache.close()  # its connections may remember what is not there any more
+                self._cache = self._opened()
+            else:
+                self._not_kept = _not_kept(problem)
+
+    def _opened(self) -> diskcache.Cache | None:
+        try:
+            if _is_broken(self._folder):
+                aside = _another_name(self._folder)
+                self._folder.rename(aside)
+                self._set_aside = f"Earlier pictures could not be read; they were set aside in {aside.name}."
+            return diskcache.Cache(
+                str(self._folder),
+                disk=PlainDisk,
+                size_limit=self._size_limit,
+                eviction_policy="least-recently-used",
+                sqlite_mmap_size=0,  # a file that shrinks under its mapping would end the process
+            )
+        except (sqlite3.Error, diskcache.Timeout, OSError) as problem:
+            self._not_kept = _not_kept(problem)
+            return None
+
+
+def _not_kept(problem: Exception) -> str:
+    """A sentence without the folder's whereabouts, which are nobody's business but the operator's."""
+    coded = isinstance(problem, OSError) and problem.errno
+    reason = os.strerror(problem.errno) if coded else str(problem) or type(problem).__name__
+    return f"Finished pictures are shown, but cannot be kept here: {reason.lower()}."
+
+
+def _is_broken(folder: Path) -> bool:
+    """True where something lies in the folder's place that no store can be made of. One that is locked, full or not
+    ours to read is not broken."""
+    if not folder.is_dir():
+        return folder.exists()
+    database = folder / diskcache.core.DBNAME
+    if not database.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute(f"SELECT {', '.join(COLUMNS)} FROM Cache LIMIT 1")
+            return connection.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]
+    except sqlite3.OperationalError as problem:
+        return "no such" in str(problem)  # a table or a column
+    except sqlite3.DatabaseError:
+        return True
+
+
+def _another_name(folder: Path) -> Path:
+    """A name beside the folder that nothing has yet."""
+    names = (folder.with_name(f"{folder.name}-broken-{n}") for n in count(1))
+    return next(name for name in names if not name.exists())
 
 
 def to_png(result: Result) -> bytes:
@@ -100,18 +208,26 @@ def to_png(result: Result) -> bytes:
     return buffer.getvalue()
 
 
-def from_png(data: bytes) -> Result:
-    """The inverse of `to_png`. Raises ValueError, KeyError or OSError for anything else."""
-    image = Image.open(io.BytesIO(data))
-    image.load()
+def from_png(data: bytes, recipe: Recipe | None = None) -> Result:
+    """The inverse of `to_png`. Raises for anything else, ValueError where it is not of that `recipe`, if one is given.
+
+    Nothing is decoded before it is known to have the size that its recipe says.
+    """
+    image = Image.open(io.BytesIO(data), formats=["PNG"])
     receipt = json.loads(image.info[TEXT_KEY])
+    found = Recipe.from_dict(receipt["recipe"])
+    if recipe is not None and found != recipe:
+        raise ValueError("The picture is of another recipe.")
+    if image.size != (found.width, found.height):
+        raise ValueError("The picture has another size than its recipe.")
+    image.load()
     x0 = None
     if "x0" in receipt:
         values = np.frombuffer(base64.b64decode(receipt["x0"]), "<f4").reshape(receipt["x0_shape"])
         x0 = torch.from_numpy(values.copy())
     return Result(
         Image.frombytes(image.mode, image.size, image.tobytes()),
-        Recipe.from_dict(receipt["recipe"]),
+        found,
         receipt["seconds"],
         receipt["evaluations"],
         receipt["shared"],

@@ -107,6 +107,19 @@ def test_a_whole_picture_of_too_many_pixels_is_refused(tmp_path: Path) -> None:
     assert refused(tmp_path / "large.png") == "The picture has more than 40 megapixels."
 
 
+@pytest.mark.parametrize("size", [(1, 39_000_000), (39_000_000, 1), (16_385, 2)])
+def test_a_long_thin_picture_is_refused_before_decoding(tmp_path: Path, size: tuple[int, int]) -> None:
+    (tmp_path / "thin.png").write_bytes(png_header(*size))
+    assert refused(tmp_path / "thin.png") == "The picture is longer than 16,384 pixels on one side."
+
+
+def test_what_would_take_too_much_memory_to_decode_is_refused_and_a_large_photograph_is_not(tmp_path: Path) -> None:
+    (tmp_path / "large.png").write_bytes(png_header(5_000, 4_000))
+    assert refused(tmp_path / "large.png").startswith("The picture has more than 16 megapixels; save it smaller")
+    Image.new("RGB", (5_000, 4_000), (0, 90, 200)).save(tmp_path / "large.jpg")
+    assert pictures.open_picture(tmp_path / "large.jpg").size == (256, 256)
+
+
 def test_a_text_file_named_png_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "notes.png"
     path.write_text("not a picture")

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,9 @@ KEPT = Path(__file__).parent / "kept"
 def picture(seed: int, side: int = 64) -> Result:
     rng = np.random.default_rng(seed)
     image = Image.fromarray(rng.integers(0, 256, (side, side, 3), np.uint8))
-    return Result(image, Recipe(prompt="naïve “cat” ✓", seed=seed), 1.25, 40, 3, torch.randn(1, 4, 8, 8))
+    return Result(
+        image, Recipe(prompt="naïve “cat” ✓", seed=seed, width=side, height=side), 1.25, 40, 3, torch.randn(1, 4, 8, 8)
+    )
 
 
 def test_a_kept_cell_comes_back_exactly(store: Store) -> None:
@@ -89,10 +92,10 @@ def test_a_pickle_in_the_folder_is_never_loaded(tmp_path: Path) -> None:
 def test_the_folder_stays_within_its_limit(tmp_path: Path) -> None:
     store = Store(tmp_path / "cells", size_limit=2_000_000)
     for seed in range(60):  # 60 pictures of about 100 kB
-        store.put(picture(seed, 180), "weights")
+        store.put(picture(seed, 184), "weights")
     size = sum(p.stat().st_size for p in (tmp_path / "cells").rglob("*") if p.is_file())
     assert 0 < len(store) < 60 and size < 3_000_000
-    assert store.get(picture(59, 180).recipe, "weights") is not None
+    assert store.get(picture(59, 184).recipe, "weights") is not None
     store.close()
 
 
@@ -177,3 +180,10 @@ def test_closing_a_run_keeps_the_cells_that_were_finished_but_not_yet_read(store
         time.sleep(0.01)  # the other three are finished too; their events wait to be read
     events.close()
     assert [store.has(cell, engine.facts.fingerprint) for cell in cells] == [True] * 4 + [False]
+
+
+def test_a_picture_that_claims_another_size_than_its_recipe_is_never_decoded(store: Store) -> None:
+    result = picture(6)
+    large = replace(result, image=Image.new("RGB", (4096, 4096)))
+    store._cache.set(f"weights-{result.recipe.digest()}", to_png(large))
+    assert store.get(result.recipe, "weights") is None

@@ -1,9 +1,9 @@
 """The page: a head line, one tab per view, and the endpoints."""
 
-from html import escape
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from playground.engine import Engine
 from playground.store import Store
@@ -15,6 +15,8 @@ from playground.ui.denoise import tab as denoise
 from playground.ui.inside import tab as inside
 from playground.ui.predict_noise import tab as predict_noise
 from playground.ui.shared.endpoint import THREADS
+from playground.ui.shared.events import Refusals, check_events
+from playground.ui.shared.html import escaped
 from playground.ui.shared.shipped import SHIPPED
 
 LARGEST_UPLOAD = "8mb"
@@ -26,8 +28,9 @@ def build_page(engine: Engine, store: Store) -> gr.Blocks:
     with gr.Blocks(title="Diffusion playground", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         head = gr.HTML(_head(engine))
         page.load(lambda: _head(engine), None, head, queue=False, show_progress="hidden", api_visibility="private")
+        notice = gr.HTML(elem_classes=["dp-notice", "dp-flush"], elem_id="notice")
         with gr.Tab("Compare"):
-            compare.build(page, engine, store)
+            ran = compare.build(page, engine, store)
         with gr.Tab("Add noise"):
             add_noise.build(engine)
         with gr.Tab("Predict noise"):
@@ -37,6 +40,9 @@ def build_page(engine: Engine, store: Store) -> gr.Blocks:
         with gr.Tab("Inside"):
             inside.build(engine)
         api.build(engine, store)
+        quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+        gr.on([page.load, ran.change], lambda: _notice(store), None, notice, **quiet)
+    check_events(page)
     return page.queue(max_size=QUEUE, default_concurrency_limit=8, api_open=False)
 
 
@@ -46,6 +52,7 @@ def launch_options() -> dict[str, Any]:
         "theme": theme.theme(),
         "css": theme.css(),
         "footer_links": ["api", "settings"],
+        "app_kwargs": {"middleware": [Middleware(Refusals)]},
         "max_threads": THREADS,
         "state_session_capacity": SESSIONS,
         "max_file_size": LARGEST_UPLOAD,
@@ -56,10 +63,15 @@ def launch_options() -> dict[str, Any]:
     }
 
 
+def _notice(store: Store) -> str:
+    """What visitors should know about the store, as HTML; nothing where all is well."""
+    return f'<p role="status">{escaped(store.notice)}</p>' if store.notice else ""
+
+
 def _head(engine: Engine) -> str:
     """What runs here, and by what at this moment."""
     facts = engine.facts
     name = facts.name.capitalize() if facts.name == SHIPPED else f"{facts.name} · {facts.family}"
     parts = f"{name} · {facts.parameters / 1e6:.1f} M parameters · {facts.device.upper()} {facts.precision}"
     parts += f" · {engine.runtime}"
-    return f'<header class="dp-head"><h1>Diffusion playground</h1><p>{escape(parts)}</p></header>'
+    return f'<header class="dp-head"><h1>Diffusion playground</h1><p>{escaped(parts)}</p></header>'

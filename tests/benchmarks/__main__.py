@@ -7,7 +7,7 @@ import argparse
 import re
 from pathlib import Path
 
-from tests.benchmarks import compiled, grid_vs_pipeline, large_model, overheads, visitors
+from tests.benchmarks import compiled, grid_vs_pipeline, large_model, memory, overheads, visitors
 from tests.benchmarks.measure import machine
 
 README = Path(__file__).parents[2] / "README.md"
@@ -19,6 +19,7 @@ def table(repeats: int) -> str:
         *compiled.rows(repeats),
         *visitors.rows(repeats),
         *overheads.rows(repeats),
+        *memory.rows(repeats),
         *large_model.rows(repeats),
     ]
     lines = [f"| {work} | {against} | {measured} |" for work, against, measured in found]

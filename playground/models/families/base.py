@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from playground import pictures
 from playground.models.anatomy import Anatomy, Cost
-from playground.models.contract import Condition, Facts, Look, Text, Weights, usual_recipe
+from playground.models.contract import Condition, Facts, Look, Text, Weights
 from playground.models.folder import fingerprint, licence
 from playground.models.lora.rows import Loras
 from playground.models.running.device import offload_for

@@ -16,6 +16,7 @@ from playground.schedule import visited
 from playground.ui.add_noise import api, schedules, walk
 from playground.ui.add_noise.payload import latents, pixels
 from playground.ui.add_noise.picture import own_picture
+from playground.ui.shared.events import picked
 from playground.ui.shared.fields import LABELS, choices, plain, slot
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest
@@ -61,7 +62,12 @@ def build(engine: Engine) -> None:
                 label="Noise schedule",
                 info="How fast the picture fades: the share of noise at every t.",
             )
-            seed = gr.Number(0, label="Seed of ε", info="Which noise is drawn. The same seed gives the same noise.")
+            seed = gr.Number(
+                0,
+                label="Seed of ε",
+                info="Which noise is drawn. The same seed gives the same noise.",
+                elem_id="an-seed",
+            )
             seed_error = slot()
             sampler = gr.Dropdown(
                 choices(facts.samplers),
@@ -101,9 +107,9 @@ def build(engine: Engine) -> None:
 
         return latest.answer(page, taken, nothing)
 
-    def choose(given: Values, request: gr.Request, chosen: gr.SelectData) -> Updates:
-        index = chosen.index
-        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(SAMPLES):
+    def choose(given: Values, request: gr.Request, event: gr.EventData) -> Updates:
+        index = picked(event, len(SAMPLES))
+        if index is None:
             return nothing
         return take(request.session_hash, given, samples[index][0])
 

@@ -1,6 +1,7 @@
 """Jump or walk: the closed form beside the step-by-step process it replaces, and that the two agree."""
 
 import time
+from typing import Any
 
 import gradio as gr
 from PIL import Image
@@ -8,6 +9,7 @@ from PIL import Image
 from playground import noise, pictures
 from playground.refusal import Refusal
 from playground.ui.shared.html import data_url, error, heading
+from playground.ui.shared.stale import Stale
 
 SIDE = 128  # a thousand steps at 256 × 256 would take seconds, and show nothing more
 
@@ -95,12 +97,22 @@ def build(picture: gr.State, schedule: gr.Radio, seed: gr.Number) -> None:
         "again, so one formula jumps to any t. Walk there and compare.",
     )
     walk = gr.Button("Walk to this t, step by step", size="sm", elem_classes="dpn-walk")
-    result = gr.HTML(elem_classes="dp-flush", apply_default_css=False)
+    with gr.Column(elem_classes="dp-result"):
+        stale = Stale()
+        result = gr.HTML(elem_classes="dp-flush", apply_default_css=False)
     t = gr.Number(250, visible=False)
+
+    # t is not among what makes it stale: the result says its t by itself, and t moves all the time
+    asking = [picture, schedule, seed]
+
+    def walked(t: int, *asked: Any) -> dict[gr.components.Component, Any]:
+        return {result: compare(t, *asked)} | stale.asked(asked)
+
+    stale.watch(asking, lambda given: tuple(given[field] for field in asking))
     walk.click(
-        compare,
-        [t, picture, schedule, seed],
-        result,
+        walked,
+        [t, *asking],
+        [result, *stale.outputs],
         js=READ_T,
         show_progress="minimal",
         api_visibility="private",

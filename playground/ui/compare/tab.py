@@ -33,8 +33,8 @@ REDRAW = 0.2  # seconds between two updates of a growing grid, at least
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
-def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
-    """Lay out the tab and wire it, inside a `gr.Tab` of the page."""
+def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
+    """Lay out the tab and wire it, inside a `gr.Tab` of the page. Gives a value that changes after every run."""
     examples = examples_for(engine.facts, engine.check)
     start = examples[0].sweep
     first = first_grid(engine, store, start)
@@ -141,6 +141,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
     # In the queue, whose updates reach the page in order: one of the ended run that is under way then comes before.
     ended = form.stop.click(stop, None, [cells, total, *film.outputs], concurrency_limit=None, **PRIVATE)
     ended.then(inputs=ran, outputs=ran, **again)
+    return ran
 
 
 def say(sweep: Sweep) -> str:

@@ -17,6 +17,7 @@ from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.files import FILES
 from playground.ui.shared.latest import Latest, Update
 from playground.ui.shared.shipped import start_recipe
+from playground.ui.shared.stale import Stale
 
 HERE = Path(__file__).parent
 SKELETON: str = (HERE / "tab.html").read_text("utf-8")  # a template without placeholders: no text can enter it
@@ -40,19 +41,12 @@ def build(engine: Engine) -> None:
             form = Form(start_recipe(engine.facts), engine.facts)
         with gr.Column(elem_classes="dp-stage"):
             gr.HTML(SAY, elem_classes="dp-say")
-            stage = gr.HTML(html_template=SKELETON, js_on_load=SCRIPT, apply_default_css=False, elem_classes="dp-flush")
-            with gr.Row(elem_classes="dpd-files"):
-                downloads = [
-                    gr.DownloadButton(
-                        f"Download {kind}", size="sm", interactive=False, elem_id=f"denoise-{kind.lower()}"
-                    )
-                    for kind in ("GIF", "WebP", "MP4")
-                ]
-            gr.HTML(
-                "<p>GIF opens everywhere and has 256 colours per frame; animated WebP has all of them; MP4 is for "
-                "slides and has half the resolution in colour.</p>",
-                elem_classes="dp-total",
-            )
+            with gr.Column(elem_classes="dp-result"):
+                stale = Stale()
+                stage = gr.HTML(
+                    html_template=SKELETON, js_on_load=SCRIPT, apply_default_css=False, elem_classes="dp-flush"
+                )
+                downloads = _downloads()
 
     latest = Latest()
 
@@ -77,7 +71,7 @@ def build(engine: Engine) -> None:
     def roll(asked: Reading, page: str) -> Iterator[Update]:
         lines = Lines(engine.facts, asked.recipes, asked.varied)
         clear = gr.DownloadButton(value=None, interactive=False)
-        yield form.fields.says({}) | {stage: lines.text} | dict.fromkeys(downloads, clear)
+        yield form.fields.says({}) | {stage: lines.text} | stale.asked(asked.recipes) | dict.fromkeys(downloads, clear)
         updated = 0.0
         try:
             for i, shot in films(engine, asked.recipes, page):
@@ -93,7 +87,7 @@ def build(engine: Engine) -> None:
         ready = [gr.DownloadButton(value=path, interactive=True) for path in saved]
         yield {stage: lines.text} | dict(zip(downloads, ready, strict=True))
 
-    outputs = [*form.fields.errors.values(), stage, *downloads]
+    outputs = [*form.fields.errors.values(), stage, *stale.outputs, *downloads]
     # nobody pays for a film before this tab is looked at; then it is computed here and now, from the form's recipe
     stage.opened(run, form.inputs, outputs, **ENGINE, **PRIVATE)
     form.beside.change(form.show_second, form.beside, list(form.seconds.values()), queue=False, **PRIVATE)
@@ -101,8 +95,24 @@ def build(engine: Engine) -> None:
     presses = [form.run.click, *(text.submit for text in texts)]
     gr.on(presses, run, form.inputs, outputs, trigger_mode="multiple", **ENGINE, **PRIVATE)
 
+    stale.watch(form.inputs, lambda given: form.read(given).recipes)
+
     def stop(request: gr.Request) -> None:
         latest.stop(request.session_hash)
 
     form.stop.click(stop, None, None, queue=False, **PRIVATE)
     api.build(engine)
+
+
+def _downloads() -> list[gr.DownloadButton]:
+    with gr.Row(elem_classes="dpd-files"):
+        buttons = [
+            gr.DownloadButton(f"Download {kind}", size="sm", interactive=False, elem_id=f"denoise-{kind.lower()}")
+            for kind in ("GIF", "WebP", "MP4")
+        ]
+    gr.HTML(
+        "<p>GIF opens everywhere and has 256 colours per frame; animated WebP has all of them; MP4 is for slides and "
+        "has half the resolution in colour.</p>",
+        elem_classes="dp-total",
+    )
+    return buttons

@@ -17,6 +17,7 @@ from playground.ui.inside.format import milliseconds, say
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.html import data_url, error
 from playground.ui.shared.latest import Latest, Update
+from playground.ui.shared.stale import Stale
 
 HERE = Path(__file__).parent
 SKELETON: str = (HERE / "attention.html").read_text("utf-8")  # without placeholders: no text can enter it
@@ -65,7 +66,15 @@ def build(engine: Engine, form: Form) -> list[tuple[Latest, gr.HTML]]:
         except Refusal as refusal:
             yield {other_error: error(str(refusal)), status: ""}
             return
-        yield {stage: payload(found), status: say(said(found))}
+        yield {stage: payload(found), status: say(said(found))} | stale.asked(recipes)
+
+    def asked(given: dict[gr.components.Component, Any]) -> list[Recipe] | None:
+        """What a look would be asked for; None where a field is wrong."""
+        recipe, second = form.asked(given), given[other] or ""
+        try:
+            return recipe and [recipe] + ([recipe.replace(prompt=second)] if second.strip() else [])
+        except Refusal:
+            return None
 
     _heading(f"{WORDS} Looking costs a run of its own, so it is computed only when asked for.")
     with gr.Row(elem_classes="dpi-ask"):
@@ -76,8 +85,11 @@ def build(engine: Engine, form: Form) -> list[tuple[Latest, gr.HTML]]:
         button = gr.Button("Look", elem_id="inside-look", scale=1, min_width=120)
     other_error = gr.HTML(elem_classes="dp-error", elem_id="inside-other-error")
     status = gr.HTML(elem_classes="dp-total", elem_id="inside-attention-status")
-    stage = gr.HTML(html_template=SKELETON, js_on_load=SCRIPT, apply_default_css=False, elem_id="inside-maps")
-    outputs = [*form.errors.values(), other_error, stage, status]
+    with gr.Column(elem_classes="dp-result"):
+        stale = Stale()
+        stage = gr.HTML(html_template=SKELETON, js_on_load=SCRIPT, apply_default_css=False, elem_id="inside-maps")
+    outputs = [*form.errors.values(), other_error, stage, status, *stale.outputs]
+    stale.watch({other, *form.inputs}, asked)
     options: dict[str, Any] = {**ENGINE, "api_visibility": "private", "show_progress": "hidden"}
     options["trigger_mode"] = "multiple"  # `latest` decides between two presses
     gr.on([button.click, other.submit], look, {other, *form.inputs}, outputs, **options)

@@ -15,6 +15,7 @@ from playground.models.anatomy import Anatomy, Cost
 from playground.refusal import Refusal
 from playground.ui.inside.format import count, image, milliseconds, shape
 from playground.ui.shared.endpoint import ENGINE
+from playground.ui.shared.events import picked
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest, Update
 from playground.ui.shared.samples import IMAGES, SAMPLES
@@ -62,9 +63,9 @@ def build(engine: Engine, generated: gr.State, at_start: Callable[..., Any]) -> 
     def at_opening(request: gr.Request, picture: Image.Image | None) -> Iterator[Update]:
         yield from show(request, picture or sample(0), unselect=picture is not None)
 
-    def choose(request: gr.Request, chosen: gr.SelectData) -> Iterator[Update]:
-        index = chosen.index
-        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(SAMPLES):
+    def choose(request: gr.Request, event: gr.EventData) -> Iterator[Update]:
+        index = picked(event, len(SAMPLES))
+        if index is None:
             yield {shown: gr.skip()}
             return
         yield from show(request, sample(index), unselect=False)

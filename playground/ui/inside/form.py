@@ -1,5 +1,8 @@
 """What the Inside tab asks for: one recipe."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import gradio as gr
 
 from playground.models import Facts
@@ -24,6 +27,11 @@ class Form(Fields):
             self.run = gr.Button("Walk", variant="primary", elem_id="inside-run")
             self.stop = gr.Button("Stop", elem_id="inside-stop")
         self.inputs = set(self.components.values())
+
+    def asked(self, given: Mapping[gr.components.Component, Any]) -> Recipe | None:
+        """What a walk would be asked for; None where a field is wrong."""
+        recipe, errors = self.read(given)
+        return None if errors else recipe
 
     def _id(self, kind: str, name: str) -> str:
         return f"inside-{name.replace('_', '-')}" + ("-error" if kind == "error" else "")

@@ -22,6 +22,7 @@ from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest, Update
 from playground.ui.shared.shipped import examples, first_view_files, start_recipe
+from playground.ui.shared.stale import Stale
 
 HERE = Path(__file__).parent
 SCRIPT: str = (HERE / "tab.js").read_text("utf-8")
@@ -58,12 +59,14 @@ def build(engine: Engine) -> None:
 
     def go(recipe: Recipe, page: str) -> Iterator[Update]:
         yield form.says({}) | {status: say("Starting …")}
+        answered = stale.asked(recipe)  # with the first thing that is shown of it
         glimpses = 0
         try:
             for now in walk(engine, recipe, page):
                 new = now.k == 0 or len(now.film) > glimpses or now.picture
                 glimpses = len(now.film)
-                changed = {stage: drawn(now)} if new else {}
+                changed = answered | ({stage: drawn(now)} if new else {})
+                answered = {}
                 yield changed | {status: line(now, engine.facts.network)} | ({generated: now.picture} if now.picture else {})
         except Refusal as refusal:
             yield {status: error(str(refusal))}
@@ -90,13 +93,16 @@ def build(engine: Engine) -> None:
             form = Form(start, engine.facts, _said_of(engine.words(start.prompt)))
         with gr.Column(elem_classes=["dp-stage", "dpi-stage"]):
             gr.HTML(WORDS, elem_classes="dp-say")
-            stage = gr.HTML(at_once[0], js_on_load=SCRIPT, elem_id="inside-diagram", min_height=560)
-            status = gr.HTML(at_once[1], elem_classes="dp-total", elem_id="inside-status")
+            with gr.Column(elem_classes="dp-result"):
+                stale = Stale(start)
+                stage = gr.HTML(at_once[0], js_on_load=SCRIPT, elem_id="inside-diagram", min_height=560)
+                status = gr.HTML(at_once[1], elem_classes="dp-total", elem_id="inside-status")
             stoppable = [(latest, status), *attention.build(engine, form)]
             autoencoder.build(engine, generated, at_start)
 
     form.prompt.change(cutting, form.prompt, form.cut, trigger_mode="always_last", **light)
-    shown = [*form.errors.values(), stage, status, generated]
+    shown = [*form.errors.values(), stage, status, generated, *stale.outputs]
+    stale.watch(form.inputs, form.asked)
     gr.on([form.run.click, form.prompt.submit], run, form.inputs, shown, trigger_mode="multiple", **heavy)
 
     def stop(request: gr.Request) -> Update:

@@ -13,6 +13,7 @@ from playground.refusal import Refusal
 from playground.ui.predict_noise.rail import NEWEST, ROLES, Asked, Rail, Updates, Values
 from playground.ui.shared.html import error, heading
 from playground.ui.shared.latest import Latest
+from playground.ui.shared.stale import Stale
 
 COLOURS = {"right": "#2563eb", "wrong": "#c2410c", "none": "#71757c"}
 POINTS = 20  # timesteps of the curve
@@ -31,10 +32,12 @@ PLOT: dict[str, Any] = {
 def build(engine: Engine, rail: Rail) -> tuple[Callable[..., Any], Any, Any]:
     """Builds the section. Returns what measures the curve: function, inputs, outputs; the caller says when first."""
     heading("Loss over t", f"The same question at {POINTS} noise levels, with three captions. One line for each.")
-    with gr.Row():
-        loss_plot = gr.LinePlot(**PLOT, y="L", title="L over t", min_width=300)
-        change_plot = gr.LinePlot(**PLOT, y="change of L in %", title="L, right against none", min_width=300)
-    found = gr.HTML('<p class="dpp-found"></p>', elem_classes="dp-flush", apply_default_css=False)
+    with gr.Column(elem_classes="dp-result"):
+        stale = Stale()
+        with gr.Row():
+            loss_plot = gr.LinePlot(**PLOT, y="L", title="L over t", min_width=300)
+            change_plot = gr.LinePlot(**PLOT, y="change of L in %", title="L, right against none", min_width=300)
+        found = gr.HTML('<p class="dpp-found"></p>', elem_classes="dp-flush", apply_default_css=False)
     more = gr.Button(f"Average over {DRAWS} draws of ε", size="sm", elem_classes="dpn-walk")
     drawn = gr.State(None)  # what the curve that is shown was Asked
     latest = Latest()
@@ -54,7 +57,8 @@ def build(engine: Engine, rail: Rail) -> tuple[Callable[..., Any], Any, Any]:
         try:
             for n, mean in enumerate(means_so_far, 1):
                 loss, change = tables(timesteps, mean)
-                yield {loss_plot: loss, change_plot: change, found: measured(mean, n), drawn: asked}
+                shown = {loss_plot: loss, change_plot: change, found: measured(asked, mean, n), drawn: asked}
+                yield shown | stale.asked(asked)
         except Refusal as problem:
             yield {found: f'<div class="dp-error">{error(str(problem))}</div>'}
 
@@ -69,7 +73,8 @@ def build(engine: Engine, rail: Rail) -> tuple[Callable[..., Any], Any, Any]:
     def average(given: Values, request: gr.Request) -> Iterator[Updates]:
         yield from measure(given, request, DRAWS)
 
-    outputs = [loss_plot, change_plot, found, drawn]
+    outputs = [loss_plot, change_plot, found, drawn, *stale.outputs]
+    stale.watch(rail.inputs, rail.asked)
     fields = (rail.caption, rail.wrong, rail.seed)
     left = [*(field.submit for field in fields), *(field.blur for field in fields)]
     gr.on(left, settled, {drawn, *rail.inputs}, outputs, **NEWEST)
@@ -91,11 +96,17 @@ def tables(timesteps: Sequence[int], mean: Any) -> tuple[pd.DataFrame, pd.DataFr
     )
 
 
-def measured(mean: Any, draws: int) -> str:
+def measured(asked: Asked, mean: Any, draws: int) -> str:
     """L (captions, timesteps) -> what the two curves measured, as a paragraph"""
     right, wrong, none = (float(row.mean()) for row in mean)
     lower, better = int((mean[0] < mean[2]).sum()), int((mean[0] < mean[1]).sum())
     how = "one draw of ε" if draws == 1 else f"the mean of {draws} draws of ε"
+    if not asked.recipe.prompt.strip():
+        return (
+            f'<p class="dpp-found">Averaged over these {mean.shape[1]} timesteps, L is <b>{none:.4f}</b> without a '
+            f"caption and <b>{wrong:.4f}</b> with the wrong one. Say under Caption what is in the picture, and the "
+            f"right words have a line of their own. Every point is {how}; all lines share it.</p>"
+        )
     change = 100 * (right / none - 1)
     helped = f"{abs(change):.1f} % {'lower' if change < 0 else 'higher'}"
     return (

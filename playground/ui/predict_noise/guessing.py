@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import gradio as gr
 from PIL import Image
@@ -14,11 +15,12 @@ from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from playground.schedule import plan
 from playground.ui.predict_noise.rail import NEWEST, QUIET, Asked, Rail, Updates, Values
-from playground.ui.predict_noise.timeline import EMPTY, Timeline, arrived, columns
+from playground.ui.predict_noise.timeline import Timeline, arrived, columns
 from playground.ui.shared.fields import HELP, LABELS, checked, choices, slot
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import error, heading, png
 from playground.ui.shared.latest import Latest
+from playground.ui.shared.stale import Stale
 
 LARGEST = 256  # pixels per side of the timeline's pictures
 
@@ -36,7 +38,9 @@ def build(engine: Engine, rail: Rail, t: gr.Slider) -> None:
         go = gr.Button("Let it guess from here", variant="primary", elem_classes="dpn-walk")
         halt = gr.Button("Stop", elem_classes="dpn-walk", elem_id="pn-stop")
     ended = gr.HTML(elem_classes=["dp-total", "dp-flush"], elem_id="pn-ended")
-    guessed = gr.HTML(EMPTY.html(), elem_classes="dp-flush", apply_default_css=False)
+    with gr.Column(elem_classes="dp-result"):
+        stale = Stale()
+        guessed = gr.HTML(elem_classes="dp-flush", apply_default_css=False)
     latest = Latest()
     nothing = {guessed: gr.skip()}
 
@@ -61,11 +65,19 @@ def build(engine: Engine, rail: Rail, t: gr.Slider) -> None:
         yield from latest.show(page, back_from(asked, given[t], page), (asked, given[t]), nothing)
 
     def back_from(asked: Asked, t: int, page: str) -> Iterator[Updates]:
+        answered = stale.asked((asked, t))  # with the first thing that is shown of it
         try:
             for html in way_back(engine, asked, t, page):
-                yield nothing if html is None else {guessed: html, guess_error: "", ended: ""}
+                yield nothing if html is None else {guessed: html, guess_error: "", ended: ""} | answered
+                answered = {}
         except Refusal as problem:
             yield {guess_error: error(str(problem))}
+
+    def would_ask(given: Values) -> Any:
+        try:
+            return read(given), given[t]
+        except Refusal:
+            return None
 
     def stop(request: gr.Request) -> Updates:
         if (stopped := latest.stop(request.session_hash)) is None:
@@ -75,7 +87,8 @@ def build(engine: Engine, rail: Rail, t: gr.Slider) -> None:
         return {ended: f"<p>Stopped the guess from t = {t} with {steps}. What it had drawn stays.</p>"}
 
     guessing = {*rail.inputs, t, *fields.values()}
-    go.click(run, guessing, [guessed, guess_error, ended], **NEWEST)
+    go.click(run, guessing, [guessed, guess_error, ended, *stale.outputs], **NEWEST)
+    stale.watch(guessing, would_ask)
     # In the queue, whose updates reach the page in order: one of the ended guess that is under way then comes before.
     halt.click(stop, None, [guessed, ended], concurrency_limit=None, **QUIET)
 

@@ -89,6 +89,11 @@ class Rail:
             errors["wrong"] = wrong["prompt"]
         return Asked(given[self.subject] or self.sample(0), recipe, other.prompt), errors
 
+    def asked(self, given: Values) -> Asked | None:
+        """What is asked; None where a field is wrong."""
+        asked, errors = self.read(given)
+        return None if errors else asked
+
     def look(self, picture: Image.Image) -> Subject:
         """A picture of the model's size, encoded. Raises Refusal where the engine cannot do that."""
         (encoded,) = self._engine.ask([Encode(picture)])

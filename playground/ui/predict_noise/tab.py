@@ -12,6 +12,7 @@ from playground.ui.predict_noise import api, curve, guessing
 from playground.ui.predict_noise.rail import NEWEST, QUIET, SAMPLES, Rail, Subject, Updates, Values
 from playground.ui.predict_noise.stage import empty
 from playground.ui.predict_noise.stage import stage as answered
+from playground.ui.shared.events import picked
 from playground.ui.shared.fields import slot
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest
@@ -64,9 +65,9 @@ def build(engine: Engine) -> None:
 
         return latest.answer(page, taken, nothing)
 
-    def choose(given: Values, request: gr.Request, chosen: gr.SelectData) -> Updates:
-        index = chosen.index
-        if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index < len(SAMPLES):
+    def choose(given: Values, request: gr.Request, event: gr.EventData) -> Updates:
+        index = picked(event, len(SAMPLES))
+        if index is None:
             return nothing
         return take(request.session_hash, given, SAMPLES[index][2], lambda: rail.sample(index))
 
@@ -80,11 +81,11 @@ def build(engine: Engine) -> None:
     new = [rail.subject, rail.caption, rail.upload_error, *shown]
     # Without the queue: one call of the network must not wait behind someone's grid.
     light: dict[str, Any] = {"queue": False, **QUIET}
-    picked = rail.chooser.select(choose, asking, new, trigger_mode="multiple", **light)
+    selected = rail.chooser.select(choose, asking, new, trigger_mode="multiple", **light)
     sent = rail.upload.upload(uploaded, {rail.upload, *asking}, [rail.chooser, *new], trigger_mode="multiple", **light)
     typed = [component.change for component in (t, rail.caption, rail.wrong, rail.seed)]
     gr.on(typed, ask, asking, shown, trigger_mode="always_last", **light)
-    for event in (picked, sent):
+    for event in (selected, sent):
         event.then(*measured, **NEWEST)
     if engine.facts.device == "cpu":  # the first picture is there at once; elsewhere asking is fast anyway
         stage.value = ask({component: component.value for component in asking}).get(stage, stage.value)

@@ -26,7 +26,7 @@ def columns(count: int) -> list[int]:
 class Timeline:
     """One column for each shown level, noise first; pictures by their URLs, empty where there is none yet."""
 
-    times: Sequence[float | None]  # t; None before a guess
+    times: Sequence[float]  # t
     forward: Sequence[str]  # x_t by the formula
     back: Mapping[int, str] = field(default_factory=dict)  # x_t by the network, by column
     predicted: Mapping[int, str] = field(default_factory=dict)  # x̂₀, by column
@@ -37,7 +37,7 @@ class Timeline:
 
     def html(self, found: str = EMPTY_RESULT) -> str:
         """The picture at the left and noise at the right; `found` stands below."""
-        head = "".join(f'<th scope="col">{"t" if t is None else f"t = {t:.0f}"}</th>' for t in reversed(self.times))
+        head = "".join(f'<th scope="col">t = {t:.0f}</th>' for t in reversed(self.times))
         places = range(len(self.times))
         return (
             '<div class="dpp-scroll" tabindex="0" role="group" aria-label="Forward and reverse on one timeline">'
@@ -54,9 +54,6 @@ class Timeline:
             for t, s in zip(reversed(self.times), reversed(sources), strict=True)
         )
         return f"<tr><th scope='row'>{label}</th>{cells}</tr>"
-
-
-EMPTY = Timeline([None] * MOST_COLUMNS, [""] * MOST_COLUMNS)
 
 
 def arrived(subject: Subject, result: Result, plan: Plan, seconds: float, facts: Facts) -> str:

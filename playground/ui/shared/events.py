@@ -1,0 +1,87 @@
+"""What the page's own events are given is checked before their functions see it, as the endpoints check theirs.
+
+Gradio answers a value that no field of the page could hold with status 500, no sentence, and a stack in the log.
+"""
+
+import json
+import re
+from functools import wraps
+from typing import Any
+
+import gradio as gr
+from gradio.exceptions import InvalidPathError
+from gradio.route_utils import FnIndexInferError
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+UNFIT = "A field was given a value that it cannot hold, so nothing was changed."
+GONE = "That file is not on this server any more; choose it again."
+UNKNOWN = "This page has no such event; load it again."
+EVENTS = re.compile(r"/(run/\w+|queue/join)/?$")  # where a page asks for one
+
+
+def check_events(page: gr.Blocks) -> None:
+    """From now on every event of the page refuses, in one sentence, what its fields cannot hold; nothing runs then.
+
+    Set on the instance, because Gradio itself makes and serves it.
+    """
+    as_gradio_does = page.preprocess_data
+
+    @wraps(as_gradio_does)
+    async def preprocess_data(*args: Any, **options: Any) -> Any:
+        try:
+            return await as_gradio_does(*args, **options)
+        except (InvalidPathError, FileNotFoundError):
+            raise gr.Error(GONE, print_exception=False) from None
+        except Exception:  # fields raise nearly anything: ValueError, TypeError, pydantic's ValidationError, …
+            raise gr.Error(UNFIT, print_exception=False) from None
+
+    page.preprocess_data = preprocess_data
+
+
+def picked(event: gr.EventData, of: int) -> int | None:
+    """Which of so many pictures a select event is about; None where it names none of them.
+
+    A function that asks for `gr.SelectData` fails on an event without an index before it can look.
+    """
+    index = event._data.get("index") if isinstance(event._data, dict) else None
+    return index if type(index) is int and 0 <= index < of else None
+
+
+class Refusals:
+    """ASGI middleware: an event that was refused with a sentence answers 422, one that does not exist 404.
+
+    Gradio has 500 for both, as if the server had failed. A failure, which has no sentence, keeps its status.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started: Message | None = None
+
+        async def judged(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start" and message["status"] == 500:
+                started = message  # until the body says why
+                return
+            if started is not None:
+                refused = message["type"] == "http.response.body" and _has_sentence(message.get("body", b""))
+                await send({**started, "status": 422} if refused else started)
+                started = None
+            await send(message)
+
+        try:
+            await self._app(scope, receive, judged)
+        except (KeyError, FnIndexInferError):  # Gradio looks the event up before anything else
+            if scope["type"] != "http" or not EVENTS.search(scope["path"]):
+                raise
+            await JSONResponse({"error": UNKNOWN}, 404)(scope, receive, send)
+
+
+def _has_sentence(body: bytes) -> bool:
+    try:
+        answer = json.loads(body)
+    except ValueError:
+        return False
+    return isinstance(answer, dict) and isinstance(answer.get("error"), str)

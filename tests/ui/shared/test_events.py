@@ -1,0 +1,82 @@
+"""The page's own events under odd values: one sentence, no failure of the server, nothing in its log."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from playground.ui.shared.events import GONE, UNFIT, UNKNOWN
+
+ODD: list[Any] = [
+    None, "", "x", -1, 1e308, True, [], [[1]], {}, {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}},
+    {"path": "/etc/passwd"}, "data:image/png;base64,AAAA", {"index": None},
+]  # fmt: skip
+ODD_EVENTS: list[Any] = [None, {}, {"index": "x"}, {"index": True}, [1], "x", {"index": 10**9, "value": 1}]
+
+
+@pytest.fixture(scope="module")
+def client(address: str) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=address.rstrip("/"), timeout=120) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def config(client: httpx.Client) -> dict[str, Any]:
+    return client.get("/config").json()
+
+
+def ask(client: httpx.Client, event: dict[str, Any], data: list[Any], about: Any = None) -> httpx.Response:
+    body = {"data": data, "fn_index": event["id"], "session_hash": "odd", "event_data": about}
+    return client.post("/gradio_api/run/predict", json=body)
+
+
+def queued(client: httpx.Client, event: dict[str, Any], data: list[Any]) -> dict[str, Any]:
+    """-> the message that ends it"""
+    session = f"odd{event['id']}"
+    body = {"data": data, "fn_index": event["id"], "session_hash": session}
+    client.post("/gradio_api/queue/join", json=body).raise_for_status()
+    with client.stream("GET", "/gradio_api/queue/data", params={"session_hash": session}) as lines:
+        for line in lines.iter_lines():
+            if line.startswith("data:") and (message := json.loads(line[5:]))["msg"] == "process_completed":
+                return message
+    raise AssertionError("it was never answered")
+
+
+def test_no_odd_value_of_any_field_fails_the_server(
+    client: httpx.Client, config: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    values = {component["id"]: component["props"].get("value") for component in config["components"]}
+    answers = []
+    for event in (event for event in config["dependencies"] if event["queue"] is False):
+        usual = [values[i] for i in event["inputs"]]
+        answers += [ask(client, event, usual[:-1]) for _ in usual[:1]]  # one too few
+        for place in range(len(usual)):
+            # the same field in many events is the same code: every odd value once, in turn
+            for odd in ODD[(event["id"] + place) % 3 :: 3]:
+                answers.append(ask(client, event, [*usual[:place], odd, *usual[place + 1 :]]))
+        if any(kind == "select" for _, kind in event["targets"]):
+            answers += [ask(client, event, usual, about) for about in ODD_EVENTS]
+    assert {answer.status_code for answer in answers} == {200, 422}
+    refused = {answer.json()["error"] for answer in answers if answer.status_code == 422}
+    assert refused == {UNFIT, GONE}
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_queued_event_with_too_few_values_ends_with_one_sentence(
+    client: httpx.Client, config: dict[str, Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    events = [e for e in config["dependencies"] if e["queue"] is not False and e["inputs"]]
+    assert len(events) > 10
+    for event in events:
+        ended = queued(client, event, [])
+        assert not ended["success"] and ended["output"]["error"] == UNFIT
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_an_event_that_the_page_does_not_have_is_said_so(client: httpx.Client) -> None:
+    for path in ("run/predict", "queue/join"):
+        body = {"data": [], "fn_index": 9999, "session_hash": "odd"}
+        answer = client.post(f"/gradio_api/{path}", json=body)
+        assert (answer.status_code, answer.json()) == (404, {"error": UNKNOWN})
