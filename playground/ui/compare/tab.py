@@ -196,9 +196,16 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
     given = set(form.inputs)
     # One event for all checks, after a run as well, when more cells are kept: only so is the last one asked the last
     # one answered. Two events may answer in the other order, and an old answer would stand over a new value.
-    ran, again = gr.State(0), dict(fn=lambda n: n + 1, queue=False, **PRIVATE)
+    ran = gr.State(0)
     before = gr.State(None)  # what the form asked for before an example
-    recheck: dict[str, Any] = {"inputs": ran, "outputs": ran, **again}
+    # in the queue, because only its answers tell the page that a state has changed
+    recheck: dict[str, Any] = {
+        "fn": lambda n: n + 1,
+        "inputs": ran,
+        "outputs": ran,
+        "concurrency_limit": None,
+        **PRIVATE,
+    }
     checked = [page.load, ran.change, *(c.change for c in form.inputs)]
     gr.on(checked, check, given, [*told, form.cost, form.sure], queue=False, trigger_mode="always_last", **PRIVATE)
     page.load(arrived, None, shown, queue=False, **PRIVATE).then(**recheck)
