@@ -1,5 +1,6 @@
-"""A Sweep is a recipe with one or two of its fields varied; the parsers turn what people type into values."""
+"""A Sweep is a recipe with one to three of its fields varied; the parsers turn what people type into values."""
 
+import hashlib
 import itertools
 import math
 import re
@@ -7,80 +8,163 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from playground.recipe import FIELDS, Recipe
+from playground.recipe import FIELDS, SEED_RANGE, Recipe
 from playground.refusal import Refusal
 
-MOST_CELLS = 64  # pictures in one sweep
-AXES = ("guidance_scale", "num_inference_steps", "sampler", "seed", "negative_prompt", "prompt")
+MOST_CELLS = 256  # pictures in one sweep
+MOST_AXES = 3  # several seeds per cell count as one
+SIZE = "size"  # the axis of width and height together: pixels per side of a square picture
+AXES = (
+    "guidance_scale",
+    "num_inference_steps",
+    "sampler",
+    "seed",
+    "negative_prompt",
+    "prompt",
+    "guidance_rescale",
+    SIZE,
+)
 LORA_PREFIX = "loras."  # of an axis over one LoRA's weight: "loras.ink" is the axis of the LoRA named ink
-_WHOLE = {"num_inference_steps", "seed"}
+WORDS_PREFIX = "words."  # of an axis over words exchanged in the prompt: "words.apple" exchanges the word apple
+_WHOLE = {"num_inference_steps", "seed", SIZE}
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """`axes` maps one or two recipe fields to their values; the last axis varies fastest (columns).
+    """`axes` maps one to three axes to their values; the last one varies fastest: columns, before it rows, then tabs.
 
-    The axis "loras.NAME" sets the weight of that LoRA in every cell and leaves the others as they are.
+    An axis is a field of a recipe, or "loras.NAME", which sets the weight of that LoRA and leaves the others as they
+    are, or "words.TEXT", which puts its values where TEXT stands in the prompt, or SIZE. With `seeds` above 1 each cell
+    is drawn with that many seeds, counted on from the base's.
     """
 
     base: Recipe
     axes: dict[str, list[Any]]
+    seeds: int = 1  # pictures per cell
 
     def __post_init__(self) -> None:
-        if not 1 <= len(self.axes) <= 2:
-            raise Refusal("A sweep varies one or two fields.")
+        if not self.axes:
+            raise Refusal("A sweep varies at least one field.")
+        if isinstance(self.seeds, bool) or not isinstance(self.seeds, int) or self.seeds < 1:
+            raise Refusal("seeds must be a whole number from 1 on: how many pictures each cell has.")
+        if self.seeds > 1 and "seed" in self.axes:
+            raise Refusal("Several seeds per cell and an axis of seeds exclude each other.")
+        if len(self.axes) + (self.seeds > 1) > MOST_AXES:
+            raise Refusal(f"A sweep varies at most {MOST_AXES} things, several seeds per cell included.")
         for name, values in self.axes.items():
-            if name not in FIELDS and lora_of(name) is None:
+            if name not in FIELDS and name != SIZE and lora_of(name) is None and not words_exchanged(name):
                 raise Refusal(f"{name!r} is not a field of a recipe.")
             if not isinstance(values, list | tuple) or not values:
                 raise Refusal(f"{name} needs at least one value.")
-        count = math.prod(len(v) for v in self.axes.values())
+        count = math.prod(len(v) for v in self.axes.values()) * self.seeds
         if count > MOST_CELLS:
             raise Refusal(f"A grid can have at most {MOST_CELLS} pictures; this one would have {count:,}.")
         object.__setattr__(self, "axes", {k: list(v) for k, v in self.axes.items()})
         self.recipes()  # every cell is checked before any of them runs
 
+    @property
+    def flat(self) -> "Sweep":
+        """The same pictures in the same order, with the seeds of each cell as the last axis."""
+        if self.seeds == 1:
+            return self
+        return Sweep(self.base, self.axes | {"seed": self._seeds()})
+
+    def places(self) -> list[dict[str, Any]]:
+        """Axis -> value for every picture of `flat`, in the order of `recipes`."""
+        axes = self.axes | ({"seed": self._seeds()} if self.seeds > 1 else {})
+        return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
     def recipes(self) -> list[Recipe]:
-        """Row-major: the first axis gives rows, the last one columns."""
-        names = list(self.axes)
-        return [varied(self.base, dict(zip(names, v, strict=True))) for v in itertools.product(*self.axes.values())]
+        """Row-major: the last axis varies fastest, and the seeds within a cell faster still."""
+        return [varied(self.base, place) for place in self.places()]
+
+    def digest(self) -> str:
+        """12 hexadecimal digits of what is asked for: the pictures, and how they are laid out."""
+        shape = (f"{name}:{len(values)}" for name, values in self.axes.items())
+        parts = [*shape, str(self.seeds), *(recipe.digest() for recipe in self.recipes())]
+        return hashlib.sha256("|".join(parts).encode()).hexdigest()[:12]
 
     def to_dict(self) -> dict[str, Any]:
-        return {"base": self.base.to_dict(), "axes": self.axes}
+        """Plain JSON values; `seeds` is absent where each cell has one."""
+        data = {"base": self.base.to_dict(), "axes": self.axes}
+        return data | ({"seeds": self.seeds} if self.seeds > 1 else {})
 
     @classmethod
     def from_dict(cls, data: Any, recipe: Callable[[Any], Recipe] = Recipe.from_dict) -> "Sweep":
         """Reads `to_dict`; `recipe` reads the base, such as a model's own `Facts.recipe`."""
-        if not isinstance(data, dict) or set(data) != {"base", "axes"} or not isinstance(data.get("axes"), dict):
+        if (
+            not isinstance(data, dict)
+            or set(data) - {"seeds"} != {"base", "axes"}
+            or not isinstance(data.get("axes"), dict)
+        ):
             raise Refusal('A sweep must be a JSON object {"base": {…recipe…}, "axes": {"field": [values]}}.')
-        return cls(recipe(data["base"]), data["axes"])
+        return cls(recipe(data["base"]), data["axes"], data.get("seeds", 1))
+
+    def _seeds(self) -> list[int]:
+        """They go on at 0 after the largest one."""
+        return [(self.base.seed + k) % (SEED_RANGE[1] + 1) for k in range(self.seeds)]
 
 
 def lora_of(axis: str) -> str | None:
-    """The name of the LoRA whose weight this axis varies; None for the axes of whole fields."""
+    """The name of the LoRA whose weight this axis varies; None for other axes."""
     return axis.removeprefix(LORA_PREFIX) if axis.startswith(LORA_PREFIX) else None
+
+
+def words_exchanged(axis: str) -> str | None:
+    """The words of the prompt that this axis exchanges; None for other axes."""
+    return axis.removeprefix(WORDS_PREFIX) if axis.startswith(WORDS_PREFIX) else None
 
 
 def varied(recipe: Recipe, values: dict[str, Any]) -> Recipe:
     """The recipe with these values on these axes. Raises Refusal for any that could not run."""
-    recipe = recipe.replace(**{axis: value for axis, value in values.items() if lora_of(axis) is None})
-    weights = {name: value for axis, value in values.items() if (name := lora_of(axis)) is not None}
+    fields, weights, words = {}, {}, {}
+    for axis, value in values.items():
+        if (name := lora_of(axis)) is not None:
+            weights[name] = value
+        elif (text := words_exchanged(axis)) is not None:
+            words[text] = value
+        elif axis == SIZE:
+            fields |= {"width": value, "height": value}
+        else:
+            fields[axis] = value
+    recipe = recipe.replace(**fields)
+    if words:
+        recipe = recipe.replace(prompt=exchanged(recipe.prompt, words))
     return recipe.replace(loras=dict(recipe.loras) | weights) if weights else recipe
 
 
-def value_of(recipe: Recipe, axis: str) -> Any:
-    """Where a recipe stands on an axis; a LoRA that it does not have stands at 0."""
-    name = lora_of(axis)
-    return getattr(recipe, axis) if name is None else dict(recipe.loras).get(name, 0.0)
+def exchanged(prompt: str, words: dict[str, str]) -> str:
+    """The prompt with other words in the place of some, each wherever it stands as a word of its own.
+
+    All are looked for in the prompt as it was, so that one exchange does not meet what another put there. Raises
+    Refusal for words that the prompt does not have.
+    """
+    for text, value in words.items():
+        if not isinstance(value, str):
+            raise Refusal(f"What takes the place of “{_short(text)}” must be text.")
+        if not re.search(_alone(text), prompt, re.IGNORECASE):
+            raise Refusal(f"The prompt does not have “{_short(text)}”, which is to be exchanged.")
+    lower = {text.lower(): value for text, value in words.items()}
+    longest_first = sorted(words, key=len, reverse=True)
+    return re.sub("|".join(map(_alone, longest_first)), lambda m: lower[m[0].lower()], prompt, flags=re.IGNORECASE)
+
+
+def same_pictures(recipes: list[Recipe]) -> int:
+    """How many of them are certain to be the picture of another one: without guidance, its scale, its rescaling and the
+    negative prompt are not used."""
+    used = (r if r.guided else r.replace(guidance_scale=1, guidance_rescale=0, negative_prompt="") for r in recipes)
+    return len(recipes) - len(set(used))
 
 
 def parse_numbers(text: str, field: str) -> list[int] | list[float]:
-    """ "1, 3, .., 15" or "5 10 20" -> numbers, for one of the number fields.
+    """ "1, 3, .., 15" or "5 10 20" or "4–40 × 5" -> numbers, for one of the number fields.
 
-    `..` between two numbers continues the step before it, or counts by one. Whole-number fields refuse decimals.
-    Raises Refusal with one sentence that quotes the part that is not a number.
+    `..` between two numbers continues the step before it, or counts by one; `4–40 × 5` is five numbers, equally far
+    apart, from 4 to 40, rounded for whole-number fields. Those refuse decimals. Raises Refusal with one sentence that
+    quotes the part that is not a number.
     """
-    parts = [p for p in re.split(r"[,;\s]+", text.strip()) if p]
+    spread = re.sub(_SPREAD, lambda m: _spread(m, field), text)
+    parts = [p for p in re.split(r"[,;\s]+", spread.strip()) if p]
     if not parts:
         raise Refusal(f"{field} needs at least one value, for example 1, 3, 5.")
     values: list[float] = []
@@ -115,6 +199,10 @@ def parse_lines(text: str, field: str) -> list[str]:
     return values
 
 
+_NUMBER = r"[-−]?\d+(?:\.\d+)?"
+_SPREAD = rf"({_NUMBER})\s*[-–—]\s*({_NUMBER})\s*[×x*]\s*(\d+)"  # 4–40 × 5, also typed as 4-40 x 5
+
+
 def _number(text: str, field: str) -> float:
     wanted = "a whole number" if field in _WHOLE else "a number"
     shown = text if len(text) <= 20 else text[:17] + "…"
@@ -137,3 +225,25 @@ def _extend(values: list[float], end: float) -> None:
         raise Refusal(f"A grid can have at most {MOST_CELLS} pictures; this range has {round(count):,} values.")
     first = values[-1]
     values.extend(round(first + step * k, 9) for k in range(1, round(count) + 1))
+
+
+def _spread(match: re.Match[str], field: str) -> str:
+    """ "4–40 × 5" -> "4 13 22 31 40" """
+    low, high, count = _number(match[1], field), _number(match[2], field), int(match[3][:9])
+    if not 2 <= count <= MOST_CELLS:
+        raise Refusal(f"A range such as 4–40 × 5 can have 2 to {MOST_CELLS} values, not {count:,}.")
+    values = [low + (high - low) * k / (count - 1) for k in range(count)]
+    if field in _WHOLE:
+        values = [round(value) for value in values]
+        if len(set(values)) < count:
+            raise Refusal(f"There are not {count} whole numbers from {low:g} to {high:g}.")
+    return f" {' '.join(f'{round(value, 3):.15g}' for value in values)} "
+
+
+def _alone(text: str) -> str:
+    """A pattern that finds the text only where no other letter touches it: "car" is not in "scarf"."""
+    return rf"(?<!\w){re.escape(text)}(?!\w)"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 30 else text[:29] + "…"

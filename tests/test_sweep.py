@@ -3,7 +3,7 @@
 import pytest
 
 from playground import Recipe, Sweep
-from playground.sweep import MOST_CELLS, parse_lines, parse_numbers
+from playground.sweep import MOST_CELLS, exchanged, parse_lines, parse_numbers, same_pictures
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,9 @@ from playground.sweep import MOST_CELLS, parse_lines, parse_numbers
         ("0.1, 0.2, .., 0.5", [0.1, 0.2, 0.3, 0.4, 0.5]),
         ("1, 2, …, 4, 10", [1, 2, 3, 4, 10]),
         ("7.5", [7.5]),
+        ("4–40 × 5", [4, 13, 22, 31, 40]),
+        ("1, 2 - 3 x 3, 9", [1, 2, 2.5, 3, 9]),
+        ("−1–1 × 3", [-1, 0, 1]),
     ],
 )
 def test_numbers_and_ranges(text: str, values: list[float]) -> None:
@@ -40,9 +43,12 @@ def test_whole_number_fields_give_whole_numbers() -> None:
         ("1, .., ", "seed", "before and after the dots"),
         (".., 5", "seed", "before and after the dots"),
         ("1, 3, .., 8", "guidance_scale", "does not reach 8"),
-        ("1, .., 1000000000", "seed", "at most 64 pictures"),
-        (" ".join(map(str, range(500))), "seed", "at most 64 pictures"),
+        ("1, .., 1000000000", "seed", "at most 256 pictures"),
+        (" ".join(map(str, range(500))), "seed", "at most 256 pictures"),
         ("3, 3", "seed", "listed twice"),
+        ("4–6 × 9", "seed", "not 9 whole numbers from 4 to 6"),
+        ("4–6 × 1", "seed", "2 to 256 values, not 1"),
+        ("4–6 × 99999999999999", "seed", "2 to 256 values"),
         ("9" * 5000, "seed", "is not a whole number"),
     ],
 )
@@ -72,7 +78,13 @@ def test_two_axes_open_row_by_row() -> None:
 
 @pytest.mark.parametrize(
     "axes",
-    [{}, {"seed": []}, {"colour": ["red"]}, {"seed": [1], "width": [128], "height": [128]}, {"seed": [1, "x"]}],
+    [
+        {},
+        {"seed": []},
+        {"colour": ["red"]},
+        {"seed": [1], "width": [128], "height": [128], "sampler": ["ddim"]},
+        {"seed": [1, "x"]},
+    ],
 )
 def test_a_sweep_refuses_what_could_not_run(axes: dict) -> None:
     with pytest.raises(ValueError):
@@ -80,9 +92,68 @@ def test_a_sweep_refuses_what_could_not_run(axes: dict) -> None:
 
 
 def test_a_sweep_refuses_too_many_cells() -> None:
-    with pytest.raises(ValueError, match="at most 64 pictures; this one would have 65"):
+    with pytest.raises(ValueError, match="at most 256 pictures; this one would have 257"):
         Sweep(Recipe(), {"seed": list(range(MOST_CELLS + 1))})
 
 
 def test_a_minus_is_read_as_the_page_writes_it() -> None:
     assert parse_numbers("−1, 0, −0.5", "loras.ink") == [-1, 0, -0.5]
+
+
+def test_seeds_per_cell_are_counted_on_and_vary_fastest() -> None:
+    sweep = Sweep(Recipe(seed=7), {"guidance_scale": [1, 5]}, seeds=3)
+    assert [(c.guidance_scale, c.seed) for c in sweep.recipes()] == [(1, 7), (1, 8), (1, 9), (5, 7), (5, 8), (5, 9)]
+    assert Sweep.from_dict(sweep.to_dict()) == sweep and "seeds" not in Sweep(Recipe(), {"seed": [1]}).to_dict()
+    assert sweep.flat.axes == {"guidance_scale": [1, 5], "seed": [7, 8, 9]}
+    assert sweep.flat.recipes() == sweep.recipes() and sweep.flat.seeds == 1
+    assert [c.seed for c in Sweep(Recipe(seed=2**32 - 1), {"sampler": ["ddim"]}, seeds=2).recipes()] == [2**32 - 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("axes", "seeds", "part"),
+    [
+        ({"seed": [1, 2]}, 2, "exclude each other"),
+        ({"sampler": ["ddim"]}, 0, "whole number from 1 on"),
+        ({"sampler": ["ddim"]}, True, "whole number from 1 on"),
+        ({"sampler": ["ddim"], "width": [64], "height": [64]}, 2, "at most 3 things"),
+        ({"guidance_scale": [1, 2]}, 200, "would have 400"),
+    ],
+)
+def test_seeds_per_cell_that_could_not_run(axes: dict, seeds: int, part: str) -> None:
+    with pytest.raises(ValueError, match=part):
+        Sweep(Recipe(), axes, seeds)
+
+
+def test_words_are_exchanged_where_they_stand_alone() -> None:
+    sweep = Sweep(Recipe(prompt="Car, scarf and car"), {"words.car": ["car", "blue boat", ""]})
+    assert [c.prompt for c in sweep.recipes()] == [
+        "car, scarf and car",
+        "blue boat, scarf and blue boat",
+        ", scarf and ",
+    ]
+    assert exchanged("cat and dog", {"cat": "dog", "dog": "cat"}) == "dog and cat"  # not one after the other
+    assert exchanged("c++ (1.2)", {"c++": "\\1"}) == "\\1 (1.2)"
+    for axes in ({"words.arf": ["x"]}, {"words.": ["x"]}, {"words.car": [1]}):
+        with pytest.raises(ValueError):
+            Sweep(Recipe(prompt="scarf car"), axes)
+
+
+def test_a_size_is_both_sides() -> None:
+    assert [(c.width, c.height) for c in Sweep(Recipe(), {"size": [64, 96]}).recipes()] == [(64, 64), (96, 96)]
+    with pytest.raises(ValueError, match="multiple of 8"):
+        Sweep(Recipe(), {"size": [100]})
+
+
+def test_a_digest_is_of_the_pictures_and_how_they_are_laid_out() -> None:
+    base = Recipe(prompt="cat")
+    sweep = Sweep(base, {"guidance_scale": [1, 2], "num_inference_steps": [4, 8]})
+    assert sweep.digest() == Sweep(base, {"guidance_scale": [1.0, 2.0], "num_inference_steps": [4, 8]}).digest()
+    assert sweep.digest() == Sweep(base.replace(guidance_scale=9), sweep.axes).digest()  # the varied field is not used
+    swapped = Sweep(base, dict(reversed(sweep.axes.items())))
+    assert len({sweep.digest(), swapped.digest(), Sweep(base.replace(seed=1), sweep.axes).digest()}) == 3
+
+
+def test_pictures_that_are_bound_to_be_the_same_are_counted() -> None:
+    assert same_pictures(Sweep(Recipe(guidance_scale=1), {"negative_prompt": ["", "a", "b"]}).recipes()) == 2
+    assert same_pictures(Sweep(Recipe(), {"negative_prompt": ["", "a", "b"]}).recipes()) == 0
+    assert same_pictures(Sweep(Recipe(), {"guidance_scale": [0, 0.5, 1, 2]}).recipes()) == 2

@@ -3,11 +3,10 @@ const grid = () => document.querySelector("#compare-grid");
 let timer = null;
 
 function frames(cells, view, share, whole) {
-  grid()?.querySelectorAll(".dp-cell").forEach((figure, i) => {
-    const cell = cells[i];
-    const picture = figure.querySelector(".dp-picture");
-    const note = figure.querySelector(".dp-note");
-    if (!cell || !picture || !note) return;
+  grid()?.querySelectorAll(".dp-picture[data-cell]").forEach((picture) => {
+    const cell = cells[picture.dataset.cell];
+    const note = picture.closest(".dp-cell").querySelector(".dp-note");
+    if (!cell) return;
     let frame = picture.querySelector(".dp-frame");
     note.dataset.kept ??= note.textContent;
     if (whole) {
@@ -71,5 +70,9 @@ element.addEventListener("click", (event) => {
   show();
 });
 // when the server brings a new scrubber, an old playback must not go on; the finished pictures stand there already
-new MutationObserver(() => { if (!element.querySelector(".dp-scrub")) stop(); else show(); })
+new MutationObserver(() => {
+  if (element.querySelector(".dp-scrub")) return show();
+  stop();
+  grid()?.querySelectorAll(".dp-frame").forEach((frame) => frame.remove());
+})
   .observe(element, { childList: true, subtree: false });

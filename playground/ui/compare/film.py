@@ -36,7 +36,7 @@ class Asked:
     """What the latest run of the Compare tab is about."""
 
     what: str  # GRID or FILM
-    sweep: Sweep
+    sweep: str  # its digest
     grid: Grid | None = field(default=None, compare=False)  # as far as it has grown
 
 
@@ -77,7 +77,7 @@ class GridFilm:
                 return
             sweep = Sweep.from_dict(shown)
             updates = collect(sweep.recipes())
-            yield from latest.show(request.session_hash, updates, Asked(FILM, sweep), nothing)
+            yield from latest.show(request.session_hash, updates, Asked(FILM, sweep.digest()), nothing)
 
         def collect(recipes: list[Recipe]) -> Iterator[Update]:
             yield {self.ask: gr.update(visible=False), self.bar: _paragraph("Collecting the steps …")}

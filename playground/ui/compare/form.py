@@ -8,13 +8,33 @@ import gradio as gr
 
 from playground.models import Facts
 from playground.recipe import check_known_loras
-from playground.sweep import Sweep, lora_of
+from playground.refusal import Refusal
+from playground.sweep import SIZE, Sweep
 from playground.ui.compare.opening import first_values
-from playground.ui.compare.reading import LORAS, VALUES, Reading, is_number, key_of, read_form, typed_values
-from playground.ui.shared.fields import HELP, TEXTS, Fields, choices
-from playground.ui.shared.words import AXES, LORA_WEIGHT, lora_help
+from playground.ui.compare.reading import (
+    LINES,
+    LORAS,
+    NUMBERS,
+    SEEDS,
+    SLOTS,
+    VALUES,
+    Reading,
+    lora_varied,
+    read_form,
+    slots_of,
+    typed_values,
+    values_slot,
+)
+from playground.ui.shared.fields import HELP, Fields, choices
+from playground.ui.shared.html import error
+from playground.ui.shared.words import AXES, LORA_WEIGHT, WORDS, lora_help
 
 Given = Mapping[gr.components.Component, Any]
+Updates = dict[gr.components.Component, Any]
+# the grid hears of every check of the form, and reads in its answer whether the form has moved on
+CHECKED = 'watch("value", () => document.dispatchEvent(new Event("dp-form-checked")));'
+WHERE = {"columns": "across", "rows": "down", "tabs": "as tabs"}
+ELSE = ("sampler", "num_inference_steps", "guidance_scale", "guidance_rescale", "width", "height", "seed", LORAS)
 
 
 class Form:
@@ -22,15 +42,26 @@ class Form:
 
     def __init__(self, start: Sweep, facts: Facts) -> None:
         self._loras, self._samplers = tuple(facts.loras), facts.samplers
-        axis = next(iter(start.axes))
+        self.keys = [key for key in AXES if self._loras or key != LORA_WEIGHT]
+        slots = slots_of(start)
         self.fields = Fields(start.base, facts)
         self.fields.add("prompt", help=f"{HELP['prompt']} Enter runs the grid.")
+        self.marks = gr.HTML("", elem_classes="dp-flush", elem_id="marks")  # what the model does not know of it
         self.fields.add("negative_prompt")
-        axes = [key for key in AXES if self._loras or key != LORA_WEIGHT]
-        self.axis = gr.Radio([(AXES[key].label, key) for key in axes], value=key_of(axis), label="Vary", elem_id="vary")
+        named = [(AXES[key].label, key) for key in self.keys]
+        self.axes: dict[str, gr.components.Component] = {}
+        self.axes["columns"] = gr.Radio(named, value=slots["columns"], label="Vary", elem_id="vary")
+        self.fields.slot("columns")
+        self.remove: dict[str, gr.Button] = {}
+        for slot, label in (("rows", "And down the side"), ("tabs", "And as tabs")):
+            self._add_axis(slot, label, named, slots[slot])
+        self.fields.slot("rows")
+        with gr.Row(elem_classes="dp-small"):
+            self.add = gr.Button("Add an axis", size="sm", elem_id="add-axis")
+            self.swap = gr.Button("Swap axes", size="sm", visible=slots["rows"] is not None, elem_id="swap-axes")
         self._lora = None
         if self._loras:
-            varied = lora_of(axis)
+            varied = lora_varied(start)
             self._lora = gr.Dropdown(
                 list(self._loras),
                 value=varied or self._loras[0],
@@ -38,73 +69,185 @@ class Form:
                 visible=varied is not None,
                 elem_id="vary-lora",
             )
-        values = first_values(facts) | {key_of(axis): start.axes[axis]}
-        self.editors = {key: self._editor(key, values[key], shown=key == key_of(axis)) for key in axes}
-        self.fields.slot(VALUES)
+        self.editors: dict[str, gr.components.Component] = {}
+        self.says: dict[str, gr.HTML] = {}  # under each editor: what is wrong with it, or what it means
+        values = first_values(facts) | dict(zip(filter(None, slots.values()), start.axes.values(), strict=True))
+        for key in self.keys:
+            self._add_editor(key, values[key], shown=key in slots.values())
+        self.seeds = gr.Number(
+            start.seeds,
+            label="Seeds per cell",
+            info="Each cell is drawn from that many noises, the same ones in every cell.",
+            precision=0,
+            minimum=1,
+            elem_id="seeds",
+        )
+        self.fields.slot(SEEDS)
         self._weights: dict[str, gr.Number] = {}
-        with gr.Accordion("Everything else", open=False):
-            for name in ("sampler", "num_inference_steps", "guidance_scale"):
-                self.fields.add(name)
-            if self._loras:
-                self._add_weights(dict(start.base.loras))
-            self.fields.add("seed", help=f"{HELP['seed']} One seed for all cells.")
-            self.new_seed = gr.Button("Draw a new seed", size="sm")
-        self.cost = gr.HTML(elem_classes="dp-cost", elem_id="cost")
-        with gr.Row():
-            self.run = gr.Button("Run", variant="primary", elem_id="run")
-            self.stop = gr.Button("Stop", elem_id="stop")
-        self.shown_by_axis = [*([self._lora] if self._lora else []), *self.editors.values()]
-        self.inputs = [self.axis, *self.shown_by_axis, *self.fields.components.values(), *self._weights.values()]
+        with gr.Accordion("Everything else", open=False, elem_id="everything-else") as self.everything_else:
+            self._add_everything_else(start)
+        with gr.Column(elem_classes="dp-press"):
+            self.cost = gr.HTML("", js_on_load=CHECKED, elem_classes="dp-cost", elem_id="cost")
+            self.sure = gr.Checkbox(False, label="", visible=False, elem_id="sure")
+            self.fields.slot("sure")
+            with gr.Row():
+                self.run = gr.Button("Run", variant="primary", elem_id="run")
+                self.stop = gr.Button("Stop", elem_id="stop")
+        lora = [self._lora] if self._lora else []
+        asking = [*self.axes.values(), *lora, *self.editors.values(), *self.fields.components.values()]
+        self.inputs = [*asking, *self._weights.values(), self.seeds, self.sure]
+        self.shown = [*asking, *self.remove.values(), self.add, self.swap, *self.says.values()]
+        self.filled = [*self.shown, *self._weights.values(), self.seeds, self.sure]
+        texts = [self.fields.components["prompt"], self.fields.components["negative_prompt"]]
+        numbers = [c for c in self.fields.components.values() if isinstance(c, gr.Number)]
+        self.one_line = [*texts, *(self.editors[key] for key in self.keys if key in NUMBERS), self.seeds]
+        self.one_line += [*numbers, *self._weights.values()]
 
-    def _add_weights(self, weights: Mapping[str, float]) -> None:
-        gr.HTML(f'<p class="dp-quiet">LoRA weights. {escape(lora_help(self._loras))}</p>')
-        with gr.Row(elem_id="field-loras"):
-            for name in self._loras:
-                self._weights[name] = gr.Number(weights.get(name, 0.0), label=name, step=0.1, min_width=90)
-        self.fields.slot(LORAS)
+    def _add_axis(self, slot: str, label: str, named: list[tuple[str, str]], value: str | None) -> None:
+        with gr.Row(elem_classes="dp-axis"):
+            self.axes[slot] = gr.Dropdown(
+                named, value=value, label=label, visible=value is not None, elem_id=f"vary-{slot}", scale=4
+            )
+            self.remove[slot] = gr.Button(
+                "Remove", size="sm", visible=value is not None, elem_id=f"remove-{slot}", scale=1, min_width=80
+            )
 
-    def _editor(self, key: str, values: list[Any], shown: bool) -> gr.components.Component:
-        label = AXES[key].label
+    def _add_editor(self, key: str, values: list[Any], shown: bool) -> None:
         shared: dict[str, Any] = {
             "value": typed_values(key, values),
-            "label": f"Values of {label if key == LORA_WEIGHT else label.lower()}",
+            "label": _label(key),
             "info": AXES[key].help,
             "visible": shown,
             "elem_id": f"{VALUES}-{key.replace('_', '-')}",
         }
-        if is_number(key):
-            return gr.Textbox(lines=1, **shared)
-        if key in TEXTS:
-            return gr.Textbox(lines=4, max_lines=8, **shared)
-        return gr.CheckboxGroup(choices(self._samplers), **shared)
+        if key in NUMBERS:
+            editor: gr.components.Component = gr.Textbox(lines=1, **shared)
+        elif key in LINES:
+            editor = gr.Textbox(lines=3, max_lines=8, **shared)
+        else:
+            editor = gr.CheckboxGroup(choices(self._samplers), **shared)
+        self.editors[key] = editor
+        slot = f"error-{VALUES}-{key.replace('_', '-')}"
+        self.says[key] = gr.HTML("", visible=shown, elem_classes="dp-error dp-parsed dp-flush", elem_id=slot)
 
-    def show_editor(self, key: str) -> dict[gr.components.Component, Any]:
-        """What is chosen under "Vary" -> updates of `shown_by_axis`."""
-        return self._editors_shown(key) | ({self._lora: gr.update(visible=key == LORA_WEIGHT)} if self._lora else {})
+    def _add_everything_else(self, start: Sweep) -> None:
+        for name in ("sampler", "num_inference_steps", "guidance_scale", "guidance_rescale"):
+            self.fields.add(name)
+        with gr.Row():
+            for name in ("width", "height"):
+                with gr.Column(min_width=100):
+                    self.fields.add(name)
+        if self._loras:
+            gr.HTML(f'<p class="dp-quiet">LoRA weights. {escape(lora_help(self._loras))}</p>')
+            weights = dict(start.base.loras)
+            with gr.Row(elem_id="field-loras"):
+                for name in self._loras:
+                    self._weights[name] = gr.Number(weights.get(name, 0.0), label=name, step=0.1, min_width=90)
+            self.fields.slot(LORAS)
+        self.fields.add("seed", help=f"{HELP['seed']} One seed for all cells, unless you vary it.")
+        self.new_seed = gr.Button("Draw a new seed", size="sm")
+
+    def show(self, given: Given) -> Updates:
+        """What is chosen in the slots -> updates of `shown`: the editors of what is varied, and no other way to it."""
+        return self._arranged(self._slots(given))
+
+    def added(self, given: Given) -> Updates:
+        """One more axis, over something that is not varied yet."""
+        slots = self._slots(given)
+        if (free := next((slot for slot in ("rows", "tabs") if slots[slot] is None), None)) is not None:
+            wanted = ("num_inference_steps", "guidance_scale", "sampler", "seed")
+            slots[free] = next(key for key in wanted if key not in slots.values())
+        return self._arranged(slots)
+
+    def removed(self, slot: str, given: Given) -> Updates:
+        """One axis less; what lay further out takes its place."""
+        slots = self._slots(given)
+        return self._arranged(slots | ({"rows": slots["tabs"], "tabs": None} if slot == "rows" else {"tabs": None}))
+
+    def swapped(self, given: Given) -> Updates:
+        """Columns become rows, and rows columns."""
+        slots = self._slots(given)
+        return self._arranged(slots | {"columns": slots["rows"], "rows": slots["columns"]})
+
+    def _slots(self, given: Given) -> dict[str, Any]:
+        return {slot: given[component] for slot, component in self.axes.items()}
+
+    def _arranged(self, slots: Mapping[str, Any], values: Updates | None = None) -> Updates:
+        """Updates of `shown` for what lies in the slots; `values` are those of components that get a new one.
+
+        One update for each component, because a hidden one is not on the page and would not hear of two.
+        """
+        varied = [slots[slot] for slot in SLOTS if isinstance(slots[slot], str)]
+        options: dict[gr.components.Component, dict[str, Any]] = {self.axes["columns"]: {"value": slots["columns"]}}
+        for slot, button in self.remove.items():
+            there = {"visible": slots[slot] is not None}
+            options |= {self.axes[slot]: {"value": slots[slot]} | there, button: there}
+        options[self.add] = {"visible": slots["tabs"] is None}
+        options[self.swap] = {"visible": slots["rows"] is not None}
+        if self._lora:
+            options[self._lora] = {"visible": LORA_WEIGHT in varied}
+        for key, editor in self.editors.items():
+            where = next((f", {WHERE[slot]}" for slot in SLOTS if slots[slot] == key and len(varied) > 1), "")
+            options[editor] = {"visible": key in varied, "label": _label(key) + where}
+            options[self.says[key]] = {"visible": key in varied}
+        for name, component in self.fields.components.items():
+            free = name not in varied and not (SIZE in varied and name in ("width", "height"))
+            options[component] = {"interactive": free}
+        for component, value in (values or {}).items():
+            options[component] = options.get(component, {}) | {"value": value}
+        return {component: gr.update(**given) for component, given in options.items()}
 
     def read(self, given: Given) -> Reading:
         """The values of `inputs` -> a sweep or errors."""
         values = {name: given[component] for name, component in self.fields.components.items()}
-        values |= {"axis": given[self.axis], "lora": given[self._lora] if self._lora else None}
+        values |= {slot: given[component] for slot, component in self.axes.items()}
+        values |= {"lora": given[self._lora] if self._lora else None, SEEDS: given[self.seeds]}
         values[LORAS] = {name: given[component] for name, component in self._weights.items()}
-        editor = self.editors.get(values["axis"])
-        return read_form({**values, VALUES: given[editor] if editor else None}, self.fields.start)
+        values[VALUES] = {key: given[editor] for key, editor in self.editors.items()}
+        return read_form(values, self.fields.start)
 
-    def fill(self, sweep: Sweep) -> dict[gr.components.Component, Any]:
-        """Updates of `inputs` that ask for this sweep; the other editors keep their values.
-
-        Raises Refusal for a sweep with a LoRA that the form does not have.
-        """
-        axis, weights = next(iter(sweep.axes)), dict(sweep.base.loras)
-        lora, key = lora_of(axis), key_of(axis)
-        check_known_loras([*weights, *([lora] if lora is not None else [])], self._loras)
-        updates = {component: getattr(sweep.base, name) for name, component in self.fields.components.items()}
-        updates |= {component: weights.get(name, 0.0) for name, component in self._weights.items()}
-        updates |= {self.axis: key, **self._editors_shown(key)}
-        updates[self.editors[key]] = gr.update(value=typed_values(key, sweep.axes[axis]), visible=True)
-        if self._lora:
-            updates[self._lora] = gr.update(visible=False) if lora is None else gr.update(value=lora, visible=True)
+    def told(self, reading: Reading) -> Updates:
+        """Errors beside their fields, and under each editor without one what its values are. An error opens what it is
+        folded into."""
+        updates = self.fields.says(reading.errors)
+        for key, html in self.says.items():
+            if sentence := reading.errors.get(values_slot(key)):
+                updates[html] = error(sentence)
+            else:
+                updates[html] = _parsed(key, reading.parsed.get(key, []))
+        folded = any(name in reading.errors for name in ELSE)
+        updates[self.everything_else] = gr.update(open=True) if folded else gr.skip()
         return updates
 
-    def _editors_shown(self, key: str) -> dict[gr.components.Component, Any]:
-        return {editor: gr.update(visible=key == its) for its, editor in self.editors.items()}
+    def fill(self, sweep: Sweep) -> Updates:
+        """Updates of `filled` that ask for this sweep; the other editors keep their values.
+
+        Raises Refusal for a sweep with a LoRA, or an axis, that the form does not have.
+        """
+        slots, weights, lora = slots_of(sweep), dict(sweep.base.loras), lora_varied(sweep)
+        check_known_loras([*weights, *([lora] if lora is not None else [])], self._loras)
+        values = {component: getattr(sweep.base, name) for name, component in self.fields.components.items()}
+        values |= {component: weights.get(name, 0.0) for name, component in self._weights.items()}
+        values |= {self.seeds: sweep.seeds, self.sure: False}
+        for key, found in zip(filter(None, slots.values()), sweep.axes.values(), strict=True):
+            if key not in self.editors:
+                raise Refusal(f"{key} is not an axis that this page has.")
+            values[self.editors[key]] = typed_values(key, found)
+        if self._lora and lora is not None:
+            values[self._lora] = lora
+        return self._arranged(slots, values)
+
+
+def _label(key: str) -> str:
+    """ "Values of guidance scale" """
+    label = AXES[key].label
+    return f"Values of {label if key == LORA_WEIGHT else label[0].lower() + label[1:]}"
+
+
+def _parsed(key: str, values: list[Any]) -> str:
+    """What was understood, where that is more than what was typed."""
+    if not values or key not in (*NUMBERS, WORDS):
+        return ""
+    if key == WORDS:
+        return f'<p class="dp-quiet">“{escape(values[0])}” and {len(values) - 1} in its place.</p>'
+    return f'<p class="dp-quiet">{len(values)} values: {", ".join(f"{v:.15g}" for v in values)}</p>'

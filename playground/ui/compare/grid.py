@@ -1,29 +1,27 @@
-"""What a grid shows, as a value: `folded` takes one event into it, `html` draws it.
+"""What a grid shows, as a value: `folded` takes one event into it, `payload` is what the browser draws of it.
 
 One labelled cell per recipe, its picture growing in a frame that never moves. Nothing here changes once it is made, so
-a run and whoever stops it can hold the same grid. Everything that a person typed passes `html.escape`; pictures are
+a run and whoever stops it can hold the same grid. The payload is plain data, of which Gradio sends only what changed
+since the last update; board.js sets all text as text, so nothing that a person typed becomes markup. Pictures are
 files in Gradio's cache, written once each.
 """
 
 import base64
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from html import escape
 from typing import Any
 
 from PIL import Image
 
 from playground.engine import Done, Event, Failed, Result, Step, Waiting
 from playground.recipe import Recipe
-from playground.samplers import SAMPLERS
 from playground.store import to_png
-from playground.sweep import Sweep, lora_of, value_of
+from playground.sweep import Sweep
+from playground.ui.compare.caption import alt_of, axis_name, caption, place_label, value_label
 from playground.ui.shared.files import FILES
 
-MOST_COLUMNS = 6
-SHORT_LABEL = 60  # characters of a prompt above a cell; the whole of it is in the tooltip and in the opened cell
+MOST_COLUMNS = 6  # of a grid with one axis, which is laid out in rows
 
 
 @dataclass(frozen=True)
@@ -31,11 +29,12 @@ class Cell:
     """One frame of the grid and what it shows at the moment."""
 
     recipe: Recipe
-    label: str
+    shown: Mapping[str, Any]  # what never changes of it, as `payload` sends it: label, alt text, recipe
     state: str = "waiting"  # waiting, running, done, failed, stopped
     picture: str = ""  # URL
     progress: float = 0.0  # 0 … 1
     note: str = ""  # under the picture
+    stored: bool = False  # it was kept from an earlier run, and nothing was computed
     facts: Mapping[str, Any] = field(default_factory=dict)  # shown when the cell is opened
 
     @property
@@ -49,6 +48,7 @@ class Grid:
     """All cells of a sweep, and what their run said so far."""
 
     sweep: Sweep
+    head: Mapping[str, Any]  # what never changes of it, as `payload` sends it
     cells: tuple[Cell, ...]
     computed: int = 0  # evaluations
     shared: int = 0  # evaluations computed once for several cells
@@ -59,10 +59,24 @@ class Grid:
         return sum(cell.state == "done" for cell in self.cells)
 
 
-def empty(sweep: Sweep, note: str = "") -> Grid:
-    """Frames that wait for their pictures, with a note under each."""
-    axis = next(iter(sweep.axes))
-    return Grid(sweep, tuple(Cell(r, value_label(axis, value_of(r, axis)), note=note) for r in sweep.recipes()))
+def empty(sweep: Sweep, note: str = "", token: str = "", own: bool = False) -> Grid:
+    """Frames that wait for their pictures, with a note under each.
+
+    `token`: the sweep as `link` writes it. `own`: the visitor asked for it, so that it goes into the address and into
+    the history of the browser.
+    """
+    cells = []
+    for recipe, place in zip(sweep.recipes(), sweep.places(), strict=True):
+        label = place_label(place)
+        shown = {"label": label, "alt": alt_of(recipe, label), "recipe": recipe.to_dict()}
+        cells.append(Cell(recipe, shown, note=note))
+    axes = [
+        {"name": axis_name(name), "labels": [value_label(name, value) for value in values]}
+        for name, values in sweep.axes.items()
+    ]
+    head = {"asked": sweep.digest(), "token": token, "own": own, "caption": caption(sweep), "axes": axes}
+    head |= {"seeds": sweep.seeds, "columns": _columns(len(axes[-1]["labels"]))}
+    return Grid(sweep, head, tuple(cells))
 
 
 def folded(grid: Grid, event: Event) -> Grid:
@@ -92,31 +106,9 @@ def stopped(grid: Grid) -> Grid:
     return replace(grid, cells=tuple(cells))
 
 
-def html(grid: Grid) -> str:
-    columns = min(len(grid.cells), MOST_COLUMNS)
-    if len(grid.cells) > MOST_COLUMNS:  # full rows rather than one long and one short
-        rows = -(-len(grid.cells) // MOST_COLUMNS)
-        columns = -(-len(grid.cells) // rows)
-    cells = "".join(_cell_html(cell) for cell in grid.cells)
-    return f'<div class="dp-grid" style="--columns:{columns}">{cells}</div>'
-
-
-def value_label(axis: str, value: Any) -> str:
-    """A value as it stands above its cell."""
-    if axis == "sampler":
-        return SAMPLERS[value].label
-    if (name := lora_of(axis)) is not None:
-        return lora_label(name, value)
-    if axis == "loras":
-        return " + ".join(lora_label(*pair) for pair in value) or "no LoRA"
-    if isinstance(value, float):
-        return f"{value:.15g}"
-    return str(value) if value != "" else "none"
-
-
-def lora_label(name: str, weight: float) -> str:
-    """ "ink 0.5" """
-    return f"{name} " + f"{weight:.15g}".replace("-", "−")
+def payload(grid: Grid) -> dict[str, Any]:
+    """The grid as JSON for board.js."""
+    return {**grid.head, "cells": [_cell(cell) for cell in grid.cells]}
 
 
 def file_name(recipe: Recipe) -> str:
@@ -141,6 +133,7 @@ def _finished(result: Result, stored: bool) -> dict[str, Any]:
     plural = "" if result.evaluations == 1 else "s"
     return {
         "state": "done",
+        "stored": stored,
         "progress": 1.0,
         "picture": FILES.url(to_png(result), file_name(result.recipe)),
         "note": f"{result.seconds:.2f} s · {result.evaluations} evaluation{plural}" + (" · kept" if stored else ""),
@@ -152,17 +145,18 @@ def _finished(result: Result, stored: bool) -> dict[str, Any]:
     }
 
 
-def _cell_html(cell: Cell) -> str:
-    label = cell.label if len(cell.label) <= SHORT_LABEL else cell.label[: SHORT_LABEL - 1] + "…"
-    alt = f"{cell.label}: {cell.note}" if cell.note else cell.label
-    inside = f'<img src="{escape(cell.picture, quote=True)}" alt="{escape(alt, quote=True)}">' if cell.picture else ""
-    frame = (
-        f'<button type="button" class="dp-picture" data-recipe="{escape(cell.recipe.to_json(), quote=True)}" '
-        f'data-facts="{escape(json.dumps(cell.facts), quote=True)}" aria-label="Open {escape(alt, quote=True)}"'
-        f"{'' if cell.state == 'done' else ' disabled'}>{inside}</button>"
-    )
-    return (
-        f'<figure class="dp-cell" data-state="{cell.state}" style="--done:{cell.progress:.3f}">'
-        f'<figcaption title="{escape(cell.label, quote=True)}">{escape(label)}</figcaption>'
-        f'{frame}<div class="dp-bar"></div><p class="dp-note">{escape(cell.note)}</p></figure>'
-    )
+def _cell(cell: Cell) -> dict[str, Any]:
+    return {
+        **cell.shown,
+        "state": cell.state,
+        "picture": cell.picture,
+        "progress": round(cell.progress, 3),
+        "note": cell.note,
+        "facts": dict(cell.facts),
+    }
+
+
+def _columns(cells: int) -> int:
+    """Full rows rather than one long and one short."""
+    rows = -(-cells // MOST_COLUMNS)
+    return -(-cells // rows)

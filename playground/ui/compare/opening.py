@@ -9,18 +9,21 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from playground.engine import Done, Engine
+from playground.link import to_token
 from playground.models import Facts
 from playground.recipe import GUIDANCE_RANGE, Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from playground.store import Store, from_png
-from playground.sweep import LORA_PREFIX, Sweep
+from playground.sweep import LORA_PREFIX, SIZE, Sweep
 from playground.ui.compare import grid
-from playground.ui.compare.reading import FEWEST, key_of
+from playground.ui.compare.reading import FEWEST
 from playground.ui.shared.shipped import SHIPPED, Example, examples, first_view_files, start_recipe
-from playground.ui.shared.words import LORA_WEIGHT
+from playground.ui.shared.words import LORA_WEIGHT, WORDS, key_of
 
 NEEDS_GUIDANCE = ("guidance_scale", "negative_prompt")
+EXCHANGED = ["apple", "banana", "car"]  # words of the first example's prompt, and what may stand there
+RESCALES = [0.0, 0.35, 0.7, 1.0]
 WEIGHTS = [0.0, 0.25, 0.5, 0.75, 1.0]  # of a LoRA
 FIRST_WEIGHTS = [0.0, 0.5, 1.0]  # of a LoRA, in the editor before anybody has typed
 MOST_LORAS = 2  # that have an example of their own
@@ -46,13 +49,13 @@ def first_values(facts: Facts) -> dict[str, list[Any]]:
     return _worth_comparing(facts) | shown
 
 
-def first_grid(engine: Engine, store: Store, sweep: Sweep) -> grid.Grid:
+def kept_grid(engine: Engine, store: Store, sweep: Sweep) -> grid.Grid:
     """Every cell with its picture where there is one: shipped, or kept from an earlier run.
 
     Raises ValueError where a shipped picture is not that of the recipe.
     """
-    shown = grid.empty(sweep, note="not rendered yet")
-    shipped = engine.facts.name == SHIPPED
+    shown = grid.empty(sweep, "not rendered yet", to_token(sweep, engine.facts.usual))
+    shipped = _ships(engine.facts, sweep)
     for i, cell in enumerate(shown.cells):
         if shipped:
             path = first_view_files(sweep)[i]
@@ -66,15 +69,20 @@ def first_grid(engine: Engine, store: Store, sweep: Sweep) -> grid.Grid:
     return shown
 
 
-def says(first: grid.Grid) -> str:
-    """Under the first grid: where its pictures come from."""
-    if first.finished == 0:
+def says(facts: Facts, shown: grid.Grid) -> str:
+    """Under a grid that nobody has just run: where its pictures come from."""
+    if shown.finished == 0:
         return "Not rendered yet; Run draws it."
-    if first.finished < len(first.cells):
-        return f"{first.finished} of {len(first.cells)} rendered earlier by this model; Run draws the rest."
-    if first.sweep.base.model != SHIPPED:
+    if shown.finished < len(shown.cells):
+        return f"{shown.finished} of {len(shown.cells)} rendered earlier by this model; Run draws the rest."
+    if not _ships(facts, shown.sweep):
         return "Rendered earlier by this model, with the recipe in the form, and kept."
     return "Rendered earlier by this model, with the recipe in the form. Run renders it here and now."
+
+
+def _ships(facts: Facts, sweep: Sweep) -> bool:
+    """The pictures of this sweep come with the page."""
+    return facts.name == SHIPPED and sweep.digest() == examples()[0].sweep.digest()
 
 
 def _own(facts: Facts) -> Iterator[Example]:
@@ -95,7 +103,11 @@ def _worth_comparing(facts: Facts) -> dict[str, list[Any]]:
     scale, steps = max(usual.guidance_scale, 2.0), usual.num_inference_steps
     scales = [1.0, *(round(2 * scale * share) / 2 for share in (0.5, 1, 1.5, 2))]
     counts = [steps // 8, steps // 4, steps // 2, steps, 2 * steps]
+    side, unit = usual.width, max(8, facts.multiple)
     return shipped | {
+        WORDS: EXCHANGED,
+        SIZE: [unit * round(side * share / unit) for share in (0.75, 1, 1.25)],
+        "guidance_rescale": RESCALES,
         "guidance_scale": sorted({min(value, GUIDANCE_RANGE[1]) for value in scales}),
         "num_inference_steps": sorted({n for n in counts if sampler.fewest_steps <= n <= sampler.most_steps}),
         "sampler": [key for key in shipped["sampler"] if key in facts.samplers and _takes(key, steps)],

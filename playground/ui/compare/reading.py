@@ -4,16 +4,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from playground.recipe import Recipe
+from playground.recipe import FIELDS, Recipe
 from playground.refusal import Refusal
-from playground.sweep import AXES, LORA_PREFIX, Sweep, lora_of, parse_lines, parse_numbers, varied
-from playground.ui.shared.fields import LABELS, TEXTS, checked
-from playground.ui.shared.words import LORA_WEIGHT
+from playground.sweep import LORA_PREFIX, SIZE, WORDS_PREFIX, Sweep, lora_of, parse_lines, parse_numbers, varied
+from playground.ui.shared.fields import TEXTS, checked, plain
+from playground.ui.shared.spoken import spoken
+from playground.ui.shared.words import AXES, LORA_WEIGHT, WORDS, key_of
 
-NUMBERS = ("guidance_scale", "num_inference_steps", "seed", LORA_WEIGHT)  # axes whose values are typed as a list
-VALUES = "values"  # the error slot of the value editor
+# axes whose values are typed as a list of numbers
+NUMBERS = ("guidance_scale", "num_inference_steps", "seed", "guidance_rescale", SIZE, LORA_WEIGHT)
+LINES = (*TEXTS, WORDS)  # and those of which each value is a line
+SLOTS = ("tabs", "rows", "columns")  # where an axis can lie, outermost first, as in a sweep
+VALUES = "values"  # by axis, what its editor holds; with a key behind it, the error slot of that editor
 LORAS = "loras"  # the error slot of the LoRAs' weights
+SEEDS = "seeds"  # pictures per cell
 FEWEST = 2  # values that make a comparison
+MOST_SEEDS = 16  # per cell: four by four pictures in the place of one
 
 
 @dataclass(frozen=True)
@@ -21,68 +27,117 @@ class Reading:
     """What the form says: a sweep, or the errors that stand in its way."""
 
     sweep: Sweep | None
-    errors: dict[str, str] = field(default_factory=dict)  # field, LORAS or VALUES -> one sentence
+    errors: dict[str, str] = field(default_factory=dict)  # field, slot, LORAS, SEEDS or `values_slot` -> one sentence
+    parsed: dict[str, list[Any]] = field(default_factory=dict)  # axis as it is chosen -> its values, where right
+
+
+def values_slot(key: str) -> str:
+    """The error slot of the editor of an axis."""
+    return f"{VALUES}-{key}"
 
 
 def read_form(values: Mapping[str, Any], base: Recipe) -> Reading:
-    """`values` holds the fields of a recipe, `axis`, and `values` as the editor of that axis gives them.
+    """`values` holds fields of a recipe, what lies in each of SLOTS, and under VALUES what each axis' editor gives.
 
-    Where the model has LoRAs, also `loras`, the weight or None of each, and `lora`, the one that the axis LORA_WEIGHT
-    varies. The field that is varied is not checked: its value is not used.
+    SEEDS is how many pictures each cell has. Where the model has LoRAs there are also LORAS, the weight or None of
+    each, and `lora`, the one that the axis LORA_WEIGHT varies. A field that is varied is not checked: its value is not
+    used.
     """
-    axis = values.get("axis")
-    if axis == LORA_WEIGHT and values.get("lora"):
-        axis = f"{LORA_PREFIX}{values['lora']}"
-    elif axis not in AXES:
-        return Reading(None, {VALUES: "Choose which LoRA to vary." if axis == LORA_WEIGHT else "Choose what to vary."})
-    base, errors = checked(base, {name: values.get(name) for name in LABELS if name != axis})
+    keys = [key for slot in SLOTS if (key := values.get(slot)) is not None]
+    if values.get("columns") is None or not all(isinstance(key, str) and key in AXES for key in keys):
+        return Reading(None, {"columns": "Choose what to vary."})
+    errors: dict[str, str] = {}
+    if len(set(keys)) < len(keys):
+        errors["rows"] = "Each axis needs something of its own to vary."
+    given = {name: value for name, value in values.items() if name in FIELDS - {LORAS} and not _covered(name, keys)}
+    base, wrong = checked(base, given)
+    errors |= wrong
     try:
         weights = values.get(LORAS) or {}
-        base = base.replace(
-            loras={name: weight for name, weight in weights.items() if weight and name != lora_of(axis)}
-        )
+        varies = values.get("lora") if LORA_WEIGHT in keys else None
+        base = base.replace(loras={name: weight for name, weight in weights.items() if weight and name != varies})
     except Refusal as refusal:
         errors[LORAS] = str(refusal)
-    parsed: list[Any] = []
+    seeds = 1
     try:
-        parsed = parse_values(axis, values.get(VALUES))
-        if len(parsed) < FEWEST:
-            raise Refusal("A comparison needs at least two values.")
-        for value in parsed:
-            varied(base, {axis: value})  # where it will stand, so that the sentence can name the value's own problem
+        seeds = _seeds(values.get(SEEDS, 1), keys)
     except Refusal as refusal:
-        errors[VALUES] = str(refusal)
-    if errors:
-        return Reading(None, errors)
-    try:
-        return Reading(Sweep(base, {axis: parsed}))
-    except Refusal as refusal:
-        return Reading(None, {VALUES: str(refusal)})
+        errors[SEEDS] = str(refusal)
+    axes, parsed = _axes(keys, values, base, errors)
+    if not errors:
+        try:
+            return Reading(Sweep(base, axes, seeds), parsed=parsed)
+        except Refusal as refusal:
+            errors[values_slot(keys[-1])] = str(refusal)
+    return Reading(None, {name: spoken(sentence) for name, sentence in errors.items()}, parsed)
 
 
-def key_of(axis: str) -> str:
-    """A sweep's axis -> what is chosen under "Vary": LORA_WEIGHT for a LoRA's weight."""
-    return axis if lora_of(axis) is None else LORA_WEIGHT
+def _axes(
+    keys: list[str], values: Mapping[str, Any], base: Recipe, errors: dict[str, str]
+) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
+    """The axes of the sweep, and by what is chosen their values; what is wrong goes into `errors`."""
+    axes, parsed, editors = {}, {}, values.get(VALUES) or {}
+    for key in dict.fromkeys(keys):
+        try:
+            found = parse_values(key, editors.get(key))
+            if len(found) < FEWEST:
+                raise Refusal("A comparison needs at least two values.")
+            axis = _axis(key, values.get("lora"), found)
+            for value in found:
+                varied(base, {axis: value})  # where it will stand, so that the sentence can name its own problem
+            axes[axis] = parsed[key] = found
+        except Refusal as refusal:
+            errors[values_slot(key)] = str(refusal)
+    return axes, parsed
 
 
-def is_number(axis: str) -> bool:
-    """True for axes whose values are typed as a list of numbers."""
-    return key_of(axis) in NUMBERS
-
-
-def parse_values(axis: str, typed: Any) -> list[Any]:
+def parse_values(key: str, typed: Any) -> list[Any]:
     """What the editor of an axis holds -> the values. Raises Refusal with one sentence."""
-    if is_number(axis):
-        return list(parse_numbers(str(typed or ""), axis))
-    if axis in TEXTS:
-        return parse_lines(str(typed or ""), axis)
-    return list(typed or [])
+    if key in NUMBERS:
+        return list(parse_numbers(str(typed or ""), key))
+    if key in LINES:
+        return parse_lines(str(typed or ""), key)
+    return list(typed) if isinstance(typed, list | tuple) else []
 
 
-def typed_values(axis: str, values: list[Any]) -> Any:
+def typed_values(key: str, values: list[Any]) -> Any:
     """The inverse of `parse_values`: what the editor shows for these values."""
-    if is_number(axis):
+    if key in NUMBERS:
         return ", ".join(f"{v:.15g}" for v in values)
-    if axis in TEXTS:
+    if key in LINES:
         return "\n".join(v or "-" for v in values)
     return list(values)
+
+
+def slots_of(sweep: Sweep) -> dict[str, str | None]:
+    """What lies in each slot for this sweep, as it is chosen in the form."""
+    keys = [key_of(axis) for axis in sweep.axes]
+    return dict(zip(SLOTS, [None] * (len(SLOTS) - len(keys)) + keys, strict=True))
+
+
+def lora_varied(sweep: Sweep) -> str | None:
+    """The LoRA whose weight is an axis."""
+    return next((name for axis in sweep.axes if (name := lora_of(axis)) is not None), None)
+
+
+def _axis(key: str, lora: Any, values: list[Any]) -> str:
+    """What is chosen -> the axis of the sweep."""
+    if key == LORA_WEIGHT:
+        if not isinstance(lora, str) or not lora:
+            raise Refusal("Choose which LoRA to vary.")
+        return f"{LORA_PREFIX}{lora}"
+    return f"{WORDS_PREFIX}{values[0]}" if key == WORDS else key
+
+
+def _covered(name: str, keys: list[str]) -> bool:
+    """The field takes its value from an axis."""
+    return name in keys or (SIZE in keys and name in ("width", "height"))
+
+
+def _seeds(value: Any, keys: list[str]) -> int:
+    value = plain("seed", value)
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MOST_SEEDS:
+        raise Refusal(f"Seeds per cell must be a whole number from 1 to {MOST_SEEDS}.")
+    if value > 1 and "seed" in keys:
+        raise Refusal("The seed is an axis already; with several seeds per cell, vary something else.")
+    return value

@@ -1,11 +1,11 @@
-"""The Compare tab: ask on the left, look on the right, one parameter at a time."""
+"""The Compare tab: ask on the left, look on the right."""
 
 import random
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from html import escape
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +13,31 @@ import gradio as gr
 
 from playground.engine import Done, Engine, Keep, Waiting
 from playground.inside.grid_film import Films
+from playground.link import LONGEST, from_token, to_token
 from playground.recipe import SEED_RANGE
 from playground.refusal import Refusal
-from playground.render import check_cost, missing, render
+from playground.render import missing, render
+from playground.samplers import SAMPLERS
 from playground.store import Store
 from playground.sweep import Sweep
+from playground.ui.compare.caption import say
 from playground.ui.compare.film import GRID, Asked, GridFilm
 from playground.ui.compare.form import Form, Given
-from playground.ui.compare.grid import Grid, empty, folded, html, stopped
-from playground.ui.compare.opening import examples_for, first_grid, says
-from playground.ui.compare.reading import VALUES, Reading, is_number
+from playground.ui.compare.grid import empty, folded, payload, stopped
+from playground.ui.compare.opening import examples_for, kept_grid, says
+from playground.ui.compare.reading import Reading, values_slot
+from playground.ui.compare.telling import cost, progress, roughly, stop_text, summary, too_long
 from playground.ui.shared.endpoint import ENGINE
+from playground.ui.shared.fields import LABELS
+from playground.ui.shared.html import escaped
 from playground.ui.shared.latest import Latest, Update
-from playground.ui.shared.shipped import SHIPPED, measured_guidance
-from playground.ui.shared.words import words_of
+from playground.ui.shared.spoken import spoken
 
 HERE = Path(__file__).parent
+FRAME: str = (HERE / "board.html").read_text("utf-8")  # a template without placeholders: no text can enter it
+# one script of four files, because they share the grid that is drawn; the last one starts it
+SCRIPT: str = "".join((HERE / name).read_text("utf-8") for name in ("board.js", "dialog.js", "blind.js", "address.js"))
+WORDS = {"fields": LABELS, "samplers": {key: row.label for key, row in SAMPLERS.items()}, "longest": LONGEST}
 REDRAW = 0.2  # seconds between two updates of a growing grid, at least
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
@@ -36,52 +45,74 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden
 def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     """Lay out the tab and wire it, inside a `gr.Tab` of the page. Gives a value that changes after every run."""
     examples = examples_for(engine.facts, engine.check)
-    start = examples[0].sweep
-    first = first_grid(engine, store, start)
+    start, usual = examples[0].sweep, engine.facts.usual
+    first = kept_grid(engine, store, start)
     with gr.Row(elem_classes="dp-columns"):
         with gr.Column(elem_classes="dp-rail"):
             form = Form(start, engine.facts)
         with gr.Column(elem_classes="dp-stage"):
             with gr.Row(elem_classes="dp-examples"):
-                chips = [gr.Button(example.title, size="sm", variant="secondary") for example in examples]
+                gr.HTML('<span class="dp-quiet">Examples</span>', elem_classes="dp-flush")
+                chips = [
+                    gr.Button(example.title, size="sm", elem_id=f"example-{example.sweep.digest()}")
+                    for example in examples
+                ]
+                undo = gr.Button("Undo", size="sm", visible=False, elem_id="undo")
             header = gr.HTML(say(start), elem_classes="dp-say")
-            cells = gr.HTML(
-                html(first), js_on_load=(HERE / "grid.js").read_text(encoding="utf-8"), elem_id="compare-grid"
-            )
-            total = gr.HTML(_paragraph(says(first)), elem_classes="dp-total", elem_id="total")
+            cells = gr.HTML(payload(first), html_template=FRAME, js_on_load=SCRIPT, words=WORDS, elem_id="compare-grid")
+            total = gr.HTML(_first(says(engine.facts, first)), elem_classes="dp-total", elem_id="total")
             film = GridFilm()
-    shown_sweep = gr.State(None)  # for the scrubber
+            shown_sweep = gr.State(start.flat.to_dict())  # of the grid above; several seeds per cell are an axis here
+            # what is to be taken away of the grid, and its curves, are built here, from `shown_sweep`
     films, latest = Films(engine), Latest()
     film.wire(engine, store, films, shown_sweep, latest)
 
     def read(given: Given) -> Reading:
         reading = form.read(given)
         try:
-            if reading.sweep:
-                check_cost(engine, store, reading.sweep.recipes())
+            for recipe in reading.sweep.recipes() if reading.sweep else ():
+                engine.facts.check(recipe)
         except Refusal as refusal:
-            return Reading(None, {VALUES: str(refusal)})
+            return Reading(None, {values_slot(given[form.axes["columns"]]): spoken(str(refusal))}, reading.parsed)
         return reading
 
     def check(request: gr.Request, given: Given) -> Update:
         reading = read(given)
-        return form.fields.says(reading.errors) | {form.cost: cost(engine, store, reading, request.session_hash or "")}
+        long = too_long(engine, store, reading.sweep) if reading.sweep else None
+        label = (
+            f"This takes {roughly(long)} here, and others wait longer meanwhile. Run it all the same" if long else ""
+        )
+        return form.told(reading) | {
+            form.cost: cost(engine, store, reading.sweep, request.session_hash or ""),
+            form.sure: gr.update(visible=long is not None, label=label),
+        }
 
     def run(request: gr.Request, given: Given) -> Iterator[Update]:
         reading, visitor = read(given), request.session_hash or ""
-        errors = form.fields.says(reading.errors)
+        if reading.sweep and not given[form.sure] and too_long(engine, store, reading.sweep):
+            reading = replace(reading, sweep=None, errors={"sure": "Tick the box above to run so long a grid."})
         if reading.sweep is None:
-            yield errors
+            yield form.told(reading)
             return
-        asked = Asked(GRID, reading.sweep, empty(reading.sweep))
-        yield from latest.show(visitor, grow(asked, errors, visitor), asked, {total: gr.skip()})
+        sweep = reading.sweep
+        asked = Asked(GRID, sweep.digest(), empty(sweep, token=to_token(sweep, usual), own=True))
+        yield from latest.show(visitor, grow(asked, form.told(reading), visitor), asked, {total: gr.skip()})
 
-    def grow(asked: Asked, errors: Update, visitor: str) -> Iterator[Update]:
-        begun, sweep, grid = time.perf_counter(), asked.sweep, asked.grid
+    def grow(asked: Asked, told: Update, visitor: str) -> Iterator[Update]:
+        begun, grid = time.perf_counter(), asked.grid
+        sweep = grid.sweep
         recipes, drawn, last = sweep.recipes(), 0.0, -1
         recorder = films.recorder(recipes)
-        shown = {header: say(sweep), cells: html(grid), total: _paragraph("Starting …"), shown_sweep: sweep.to_dict()}
-        yield errors | shown | film.clear(ready=False)
+        yield (
+            told
+            | film.clear(ready=False)
+            | {
+                header: say(sweep),
+                cells: payload(grid),
+                total: _paragraph("Starting …"),
+                shown_sweep: sweep.flat.to_dict(),
+            }
+        )
         try:
             with closing(render(engine, store, recipes, keep=Keep(latents=True), visitor=visitor)) as events:
                 for event in events:
@@ -89,7 +120,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
                     # takes the time of server and browser, which on a small machine is also the model's.
                     waiting = isinstance(event, Waiting)
                     if waiting or (event.cell <= last and time.perf_counter() - drawn >= REDRAW):
-                        yield {cells: html(grid), total: _paragraph(progress(grid, begun))}
+                        yield {cells: payload(grid), total: _paragraph(progress(grid, begun))}
                         drawn = time.perf_counter()
                     grid = folded(grid, event)
                     recorder.take(event)
@@ -97,10 +128,10 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
                     last = -1 if waiting else event.cell
         except Refusal as refusal:
             grid = stopped(grid)
-            yield {cells: html(grid), total: _paragraph(str(refusal))} | film.clear(ready=grid.finished > 0)
+            yield {cells: payload(grid), total: _paragraph(str(refusal))} | film.clear(ready=grid.finished > 0)
             return
-        told = summary(grid, time.perf_counter() - begun)
-        yield {cells: html(grid), total: _paragraph(told)} | film.clear(ready=grid.finished > 0)
+        told = _paragraph(summary(grid, time.perf_counter() - begun))
+        yield {cells: payload(grid), total: told} | film.clear(ready=grid.finished > 0)
 
     def stop(request: gr.Request) -> Update:
         if (asked := latest.stop(request.session_hash)) is None:
@@ -112,88 +143,100 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             if cell.open and (result := store.get(cell.recipe, engine.facts.fingerprint_for(cell.recipe))):
                 grid = folded(grid, Done(i, result))
         grid = stopped(grid)
-        text = f"Stopped with {grid.finished} of {len(grid.cells)} pictures finished and kept"
-        text += "; Run continues." if grid.finished < len(grid.cells) else "."
-        return {cells: html(grid), total: _paragraph(text)} | film.clear(ready=grid.finished > 0)
+        return {cells: payload(grid), total: _paragraph(stop_text(grid))} | film.clear(ready=grid.finished > 0)
 
-    def opened() -> Update:
-        now = first_grid(engine, store, start)
-        return {cells: html(now), total: _paragraph(says(now))}
+    def opened(sweep: Sweep, request: gr.Request) -> Update:
+        """The form asks for this sweep, and the grid shows what is kept of it; what ran for this page has ended."""
+        filled = form.fill(sweep)
+        for recipe in sweep.recipes():
+            engine.facts.check(recipe)
+        latest.stop(request.session_hash)
+        now = kept_grid(engine, store, sweep)
+        ready = not missing(engine, store, sweep.recipes())
+        return (
+            filled
+            | film.clear(ready)
+            | {
+                header: say(sweep),
+                cells: payload(now),
+                total: _first(says(engine.facts, now)),
+                shown_sweep: sweep.flat.to_dict(),
+            }
+        )
 
-    errors = list(form.fields.errors.values())
+    def opened_link(token: str, request: gr.Request) -> Update:
+        try:
+            return opened(from_token(token, usual) if token else start, request)
+        except Refusal as refusal:
+            return {total: _paragraph(spoken(str(refusal)))}
+
+    def arrived(request: gr.Request) -> Update:
+        """The page is opened: with the grid of its address, or else with the first one, as far as it is kept now."""
+        if token := request.query_params.get("grid", ""):
+            return opened_link(token, request)
+        now = kept_grid(engine, store, start)
+        return {cells: payload(now), total: _first(says(engine.facts, now))}
+
+    def asked_for(event: gr.EventData, request: gr.Request) -> Update:
+        """By the browser: a grid of its history, or one to which its buttons Back and Forward lead."""
+        token = event.token
+        return opened_link(token if isinstance(token, str) else "", request)
+
+    def try_example(sweep: Sweep, given: Given) -> Update:
+        earlier = form.read(given).sweep
+        can = earlier is not None and earlier.digest() != sweep.digest()
+        return form.fill(sweep) | {before: earlier.to_dict() if can else None, undo: gr.update(visible=can)}
+
+    def undone(sweep: dict[str, Any] | None, request: gr.Request) -> Update:
+        back = opened(Sweep.from_dict(sweep), request) if sweep else {}
+        return back | {undo: gr.update(visible=False)}
+
+    told = [*form.fields.errors.values(), *form.says.values(), form.everything_else]
+    shown = [*form.filled, header, cells, total, shown_sweep, *film.outputs]
+    given = set(form.inputs)
     # One event for all checks, after a run as well, when more cells are kept: only so is the last one asked the last
     # one answered. Two events may answer in the other order, and an old answer would stand over a new value.
-    ran, again = gr.State(0), dict(fn=lambda n: n + 1, queue=False, **PRIVATE)
+    ran = gr.State(0)
+    before = gr.State(None)  # what the form asked for before an example
+    # in the queue, because only its answers tell the page that a state has changed
+    recheck: dict[str, Any] = {
+        "fn": lambda n: n + 1,
+        "inputs": ran,
+        "outputs": ran,
+        "concurrency_limit": None,
+        **PRIVATE,
+    }
     checked = [page.load, ran.change, *(c.change for c in form.inputs)]
-    checking = (check, set(form.inputs), [*errors, form.cost])
-    gr.on(checked, *checking, queue=False, trigger_mode="always_last", **PRIVATE)
-    page.load(opened, None, [cells, total], queue=False, **PRIVATE)
-    form.axis.change(form.show_editor, form.axis, form.shown_by_axis, queue=False, **PRIVATE)
+    gr.on(checked, check, given, [*told, form.cost, form.sure], queue=False, trigger_mode="always_last", **PRIVATE)
+    page.load(arrived, None, shown, queue=False, **PRIVATE).then(**recheck)
+    cells.address(asked_for, None, shown, **PRIVATE).then(**recheck)
+
+    gr.on([c.change for c in form.axes.values()], form.show, given, form.shown, queue=False, **PRIVATE)
+    arranging = [(form.add, form.added), (form.swap, form.swapped)]
+    arranging += [(button, partial(form.removed, slot)) for slot, button in form.remove.items()]
+    for button, arranged in arranging:
+        button.click(arranged, given, form.shown, queue=False, **PRIVATE).then(**recheck)
     seed = form.fields.components["seed"]
     form.new_seed.click(lambda: random.randint(*SEED_RANGE), None, seed, queue=False, **PRIVATE)
+
     asking: dict[str, Any] = {**ENGINE, **PRIVATE, "trigger_mode": "multiple"}  # `latest` decides between two presses
-    running = (run, set(form.inputs), [*errors, header, cells, total, shown_sweep, *film.outputs])
-    prompts = [form.fields.components[name].submit for name in ("prompt", "negative_prompt")]
-    gr.on([form.run.click, *prompts], *running, **asking).then(inputs=ran, outputs=ran, **again)
+    running = (run, given, [*told, header, cells, total, shown_sweep, *film.outputs])
+    gr.on([form.run.click, *(c.submit for c in form.one_line)], *running, **asking).then(**recheck)
     for chip, example in zip(chips, examples, strict=True):
-        filled = chip.click(lambda e=example: form.fill(e.sweep), None, form.inputs, queue=False, **PRIVATE)
-        filled.then(*running, **asking).then(inputs=ran, outputs=ran, **again)
+        filled = chip.click(
+            partial(try_example, example.sweep), given, [*form.filled, before, undo], queue=False, **PRIVATE
+        )
+        filled.then(*running, **asking).then(**recheck)
+    undo.click(undone, before, [*shown, undo], **PRIVATE).then(**recheck)
     # In the queue, whose updates reach the page in order: one of the ended run that is under way then comes before.
-    ended = form.stop.click(stop, None, [cells, total, *film.outputs], concurrency_limit=None, **PRIVATE)
-    ended.then(inputs=ran, outputs=ran, **again)
+    form.stop.click(stop, None, [cells, total, *film.outputs], concurrency_limit=None, **PRIVATE).then(**recheck)
     return ran
 
 
-def say(sweep: Sweep) -> str:
-    """The sentence above the grid, and what to look for."""
-    axis = next(iter(sweep.axes))
-    look_for = words_of(axis).look_for
-    if axis == "guidance_scale" and sweep.base.model == SHIPPED:
-        look_for += f" {measured_guidance()}"
-    return f"<h2>{escape(words_of(axis).header)}</h2><p>{escape(look_for)}</p>"
-
-
-def cost(engine: Engine, store: Store, reading: Reading, page: str = "") -> str:
-    """The parsed values, and what the run would take in the place of this page's own; shown before it."""
-    if reading.sweep is None:
-        return _paragraph("Nothing runs until every field is right.")
-    recipes = reading.sweep.recipes()
-    open_cells = missing(engine, store, recipes)
-    evaluations, outlook = sum(engine.facts.evaluations(r) for r in recipes), engine.outlook(open_cells, page)
-    kept = len(recipes) - len(open_cells)
-    parts = [f"<strong>{len(recipes)} pictures</strong>" + (f" ({kept} kept)" if kept else "")]
-    parts.append(f"{evaluations:,} {engine.facts.network} evaluations")
-    if not open_cells:
-        parts.append("nothing left to compute")
-    elif outlook.seconds is not None:
-        parts.append(f"about {outlook.seconds:.1f}\u00a0s")
-        if outlook.others:
-            parts.append(sharing(outlook.others))
-    axis, values = next(iter(reading.sweep.axes.items()))
-    listed = f"{len(values)} values: {', '.join(f'{v:.15g}' for v in values)}<br>" if is_number(axis) else ""
-    return f"<p>{listed}{' · '.join(parts)}</p>"
-
-
-def progress(grid: Grid, begun: float) -> str:
-    text = f"{grid.finished} of {len(grid.cells)} finished · {time.perf_counter() - begun:.1f} s"
-    return f"{text} · {sharing(grid.others)}" if grid.others else text
-
-
-def sharing(others: int) -> str:
-    """The number of other visitors' runs -> what a person should know about it."""
-    return f"shared fairly with {others} other {'run' if others == 1 else 'runs'}"
-
-
-def summary(grid: Grid, seconds: float) -> str:
-    """What was measured, after the run."""
-    text = f"{grid.finished} of {len(grid.cells)} pictures in {seconds:.1f} s. "
-    if grid.computed or grid.shared:
-        text += f"{grid.computed + grid.shared:,} evaluations, {grid.shared:,} of them shared between cells. "
-    kept = sum(c.note.endswith("kept") for c in grid.cells)
-    if kept:
-        text += f"{kept} kept from an earlier run. "
-    return text + "Seconds under a picture are its share of the batched work."
-
-
 def _paragraph(text: str) -> str:
-    return f"<p>{escape(text)}</p>"
+    return f"<p>{escaped(text)}</p>"
+
+
+def _first(text: str) -> str:
+    """What is said of a grid that nobody has just run; it goes with the first edit of the form, of which it speaks."""
+    return f'<p class="dp-first">{escaped(text)}</p>'

@@ -21,17 +21,23 @@ LABELS = {
     "num_inference_steps": "Steps",
     "guidance_scale": "Guidance scale",
     "seed": "Seed",
+    "guidance_rescale": "Guidance rescale",
+    "width": "Width",
+    "height": "Height",
 }
 HELP = {
     "prompt": "What should be in the picture.",
     "negative_prompt": "What to steer away from.",
     "num_inference_steps": "How many times the network is asked to remove noise.",
-    "guidance_scale": "How strongly each step is pushed towards the prompt. 1 = not at all.",
+    "guidance_scale": "How strongly each step is pushed towards the prompt. 1 = no push.",
     "sampler": "The rule that turns each prediction into a step.",
     "seed": "Fixes the starting noise.",
+    "guidance_rescale": "How much of guidance's change of contrast is taken back, from 0 to 1.",
+    "width": "Pixels, a multiple of 8.",
+    "height": "Pixels, a multiple of 8.",
 }
 TEXTS = ("prompt", "negative_prompt")
-WHOLE = ("num_inference_steps", "seed")
+WHOLE = ("num_inference_steps", "seed", "width", "height")
 
 
 def slot(elem_id: str | None = None) -> gr.HTML:

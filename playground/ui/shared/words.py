@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from playground.sweep import lora_of
+from playground.sweep import SIZE, lora_of, words_exchanged
 from playground.ui.shared.fields import LABELS
 
 LORA_WEIGHT = "lora_weight"  # what is varied where the axis is "loras.NAME"
+WORDS = "words"  # where it is "words.TEXT"
 
 
 @dataclass(frozen=True)
 class AxisWords:
-    label: str  # on the radio button
+    label: str  # where it is chosen
     header: str  # above the grid: what is fixed and what varies
     look_for: str  # before the run
     help: str  # under the value editor
@@ -21,22 +22,23 @@ AXES: dict[str, AxisWords] = {
     "guidance_scale": AxisWords(
         LABELS["guidance_scale"],
         "Same noise, same words. Only the guidance scale changes.",
-        "What to look for: at 1 the words are followed loosely; higher values obey them, and past some point "
-        "colours saturate and shapes break.",
-        "Numbers from 0 to 50. Ranges work: 1, 3, .., 15.",
+        "What to look for: at 1 the prompt is used and nothing is pushed, so that the words are often missed; higher "
+        "values obey them, and past some point colours saturate and shapes break.",
+        "Numbers from 0 to 50. Ranges work: 1, 3, .., 15 or 1–15 × 5.",
     ),
     "num_inference_steps": AxisWords(
         LABELS["num_inference_steps"],
         "Same noise, same words. Each cell is its own run with that many steps.",
-        "What to look for: few steps leave blur; after enough of them the picture hardly changes while the cost "
-        "keeps growing. A 10-step run is not a 20-step run stopped half-way: its steps are longer.",
-        "Whole numbers from 1 to 1,000. Ranges work: 5, 10, .., 30.",
+        "What to look for: very few steps leave blur or patches that do not fit together; after enough of them the "
+        "picture hardly changes while the cost keeps growing. A 10-step run is not a 20-step run stopped half-way: its "
+        "steps are longer.",
+        "Whole numbers from 1 to 1,000. Ranges work: 5, 10, .., 30 or 4–40 × 5.",
     ),
     "sampler": AxisWords(
         LABELS["sampler"],
         "Same noise, same words, same number of steps. Only the sampler changes.",
         "What to look for: most samplers walk to nearly the same picture; those that add noise at every step "
-        "(DDPM, Euler a, LCM) end somewhere else.",
+        "(DDPM, Euler a, DPM++ SDE, LCM) end somewhere else.",
         "Choose two or more.",
     ),
     "seed": AxisWords(
@@ -59,6 +61,26 @@ AXES: dict[str, AxisWords] = {
         "What to look for: how much of the picture stays where it was, because the noise is the same.",
         "One prompt per line.",
     ),
+    WORDS: AxisWords(
+        "Words in the prompt",
+        "Same noise, same settings. Only some words of the prompt change.",
+        "What to look for: how much of the picture belongs to the exchanged words, and how much stays.",
+        "One per line. The first line is what stands in the prompt; the others take its place.",
+    ),
+    SIZE: AxisWords(
+        "Size",
+        "Same words, same settings, same seed. Only the size of the picture changes.",
+        "What to look for: noise of another size is other noise, so the picture changes as well. Far from the size "
+        "that it was trained on, a model loses the whole.",
+        "Pixels per side, multiples of 8 from 64 to 1,024.",
+    ),
+    "guidance_rescale": AxisWords(
+        LABELS["guidance_rescale"],
+        "Same noise, same words. Only how much of guidance's change of contrast is taken back changes.",
+        "What to look for: with a high guidance scale colours come back from saturation as this rises; at guidance 1 "
+        "it does nothing.",
+        "Numbers from 0 to 1. Ranges work: 0, 0.25, .., 1.",
+    ),
     LORA_WEIGHT: AxisWords(
         "LoRA weight",
         "Same noise, same words. Only the weight of one LoRA changes.",
@@ -72,9 +94,16 @@ LORAS = "Small files that change the network, blended by weight: 0 is without, 1
 LCM = "lcm is made for the sampler LCM with guidance 1 to 2 and 2 to 8 steps."
 
 
+def key_of(axis: str) -> str:
+    """A sweep's axis -> what is chosen under "Vary": LORA_WEIGHT for a LoRA's weight, WORDS for exchanged words."""
+    if lora_of(axis) is not None or axis == "loras":
+        return LORA_WEIGHT
+    return axis if words_exchanged(axis) is None else WORDS
+
+
 def words_of(axis: str) -> AxisWords:
-    """The words of a sweep's axis, which may be a LoRA's weight."""
-    return AXES[LORA_WEIGHT if lora_of(axis) is not None or axis == "loras" else axis]
+    """The words of a sweep's axis, which may be a LoRA's weight or words exchanged in the prompt."""
+    return AXES[key_of(axis)]
 
 
 def lora_help(names: Sequence[str]) -> str:

@@ -13,10 +13,10 @@ from playwright.sync_api import Browser, expect
 from playground import Recipe, Sweep
 from playground.engine import Engine, LocalEngine
 from playground.store import Store
-from playground.sweep import parse_numbers, value_of
+from playground.sweep import parse_numbers
 from playground.ui.compare.form import Form
 from playground.ui.compare.grid import empty
-from playground.ui.compare.reading import VALUES, read_form, typed_values
+from playground.ui.compare.reading import VALUES, read_form, typed_values, values_slot
 from tests.conftest import whole_page
 
 
@@ -68,7 +68,7 @@ def test_an_axis_sets_one_weight_and_leaves_the_others() -> None:
     sweep = Sweep(Recipe(loras={"ink": 2, "lcm": 1}), {"guidance_scale": [1, 2], "loras.ink": values})
     cells = sweep.recipes()
     assert [dict(c.loras) for c in cells[:5]] == [{"ink": w, "lcm": 1} for w in (-1, -0.5, 0, 0.5, 1)]
-    assert [value_of(cells[7], axis) for axis in ("guidance_scale", "loras.ink", "loras.none")] == [2, 0, 0]
+    assert sweep.places()[7] == {"guidance_scale": 2, "loras.ink": 0}
     assert Sweep.from_dict(sweep.to_dict()) == sweep
     for axes in ({"loras.ink": [3]}, {"loras.": [1]}, {"loras.ink": ["x"]}, {"loras.e": [1]}):
         with pytest.raises(ValueError):
@@ -77,13 +77,13 @@ def test_an_axis_sets_one_weight_and_leaves_the_others() -> None:
 
 def test_labels_name_the_lora_and_its_weight() -> None:
     grid = empty(Sweep(Recipe(), {"loras.ink-2": [-0.5, 0, 1]}))
-    assert [cell.label for cell in grid.cells] == ["ink-2 −0.5", "ink-2 0", "ink-2 1"]
+    assert [cell.shown["label"] for cell in grid.cells] == ["ink-2 −0.5", "ink-2 0", "ink-2 1"]
     grid = empty(Sweep(Recipe(), {"loras": [{}, {"b": 1, "a": 0.25}]}))
-    assert [cell.label for cell in grid.cells] == ["no LoRA", "a 0.25 + b 1"]
+    assert [cell.shown["label"] for cell in grid.cells] == ["no LoRA", "a 0.25 + b 1"]
 
 
 GOOD = {"prompt": "cat", "sampler": "ddim", "num_inference_steps": 20.0, "guidance_scale": 5, "seed": 7.0}
-LORA_AXIS = {**GOOD, "axis": "lora_weight", "lora": "ink", VALUES: "0, 0.5"}
+LORA_AXIS = {**GOOD, "columns": "lora_weight", "lora": "ink", VALUES: {"lora_weight": "0, 0.5"}}
 
 
 def test_the_form_reads_weights_and_the_axis() -> None:
@@ -91,10 +91,14 @@ def test_the_form_reads_weights_and_the_axis() -> None:
     assert reading.errors == {}  # the varied LoRA's own weight is not used
     assert [dict(r.loras) for r in reading.sweep.recipes()] == [{"ink": 0, "pixel": 0.5}, {"ink": 0.5, "pixel": 0.5}]
     axis, values = next(iter(reading.sweep.axes.items()))
-    assert (axis, typed_values(axis, values)) == ("loras.ink", "0, 0.5")
+    assert (axis, typed_values("lora_weight", values)) == ("loras.ink", "0, 0.5")
     assert list(read_form({**LORA_AXIS, "loras": {"pixel": 3}}, Recipe()).errors) == ["loras"]
-    assert list(read_form({**LORA_AXIS, VALUES: "0, 3"}, Recipe()).errors) == [VALUES]
-    assert read_form({**LORA_AXIS, "lora": None}, Recipe()).errors == {VALUES: "Choose which LoRA to vary."}
+    assert list(read_form({**LORA_AXIS, VALUES: {"lora_weight": "0, 3"}}, Recipe()).errors) == [
+        values_slot("lora_weight")
+    ]
+    assert read_form({**LORA_AXIS, "lora": None}, Recipe()).errors == {
+        values_slot("lora_weight"): "Choose which LoRA to vary."
+    }
 
 
 def test_what_the_form_is_filled_with_reads_back_as_the_same_sweep(engine: Engine) -> None:
@@ -104,8 +108,9 @@ def test_what_the_form_is_filled_with_reads_back_as_the_same_sweep(engine: Engin
         form = Form(sweep, replace(engine.facts, loras={"ink": "", "lcm": ""}))
         bare = Form(Sweep(Recipe(), {"seed": [1, 2]}), replace(engine.facts, loras={}))
     for wanted in (sweep, varied):
-        shown = {c: v["value"] if isinstance(v, dict) and "value" in v else v for c, v in form.fill(wanted).items()}
-        assert set(shown) == set(form.inputs) and form.read(shown).sweep == wanted
+        updates = form.fill(wanted)
+        shown = {component: updates[component].get("value", component.value) for component in form.inputs}
+        assert form.read(shown).sweep == wanted
     assert len(bare.inputs) == len(form.inputs) - 4  # no axis editor, no choice, no two weights
     assert not [c for c in bare.inputs if "lora" in str(c.label).lower()]
     with pytest.raises(ValueError, match="There is no LoRA named 'lcm'; this model has none."):
@@ -140,9 +145,11 @@ def test_a_visitor_can_vary_a_weight(browser: Browser, lora_address: str) -> Non
     page.get_by_role("button", name="Everything else").click()
     page.locator("#field-num-inference-steps input").fill("2")
     page.locator("#field-loras").get_by_label("pixel.v2").fill("9")
-    expect(page.locator("#error-loras")).to_contain_text("loras.pixel.v2 must be from -2 to 2, not 9.", timeout=30_000)
+    expect(page.locator("#error-loras")).to_contain_text(
+        "The weight of pixel.v2 must be from -2 to 2, not 9.", timeout=30_000
+    )
     page.locator("#field-loras").get_by_label("pixel.v2").fill("0.5")
-    expect(page.locator("#cost")).to_contain_text("2 values: 0, 1", timeout=30_000)
+    expect(page.locator("#error-values-lora-weight")).to_contain_text("2 values: 0, 1", timeout=30_000)
     page.get_by_role("button", name="Run", exact=True).click()
     expect(page.locator(".dp-cell[data-state=done] figcaption")).to_have_text(["ink 0", "ink 1"], timeout=120_000)
     page.locator(".dp-picture").last.click()

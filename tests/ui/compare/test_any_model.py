@@ -13,9 +13,8 @@ from playground.engine import Done, LocalEngine
 from playground.refusal import Refusal
 from playground.render import render
 from playground.store import Store
-from playground.ui.compare.form import first_values
-from playground.ui.compare.opening import examples_for, first_grid, says
-from playground.ui.compare.tab import say
+from playground.ui.compare.caption import say
+from playground.ui.compare.opening import examples_for, first_values, kept_grid, says
 from playground.ui.shared.shipped import examples, measured_guidance
 from tests.conftest import whole_page
 from tests.models.tiny import KINDS
@@ -70,8 +69,8 @@ def test_the_embedded_model_opens_with_what_ships(engine: LocalEngine, store: St
     facts = engine.facts
     shown = examples_for(facts, engine.check)
     assert shown == examples(tuple(facts.loras))
-    first = first_grid(engine, store, shown[0].sweep)
-    assert first.finished == 5 and says(first).startswith(
+    first = kept_grid(engine, store, shown[0].sweep)
+    assert first.finished == 5 and says(facts, first).startswith(
         "Rendered earlier by this model, with the recipe in the form."
     )
     assert measured_guidance() in say(shown[0].sweep)
@@ -85,15 +84,15 @@ def test_the_judges_sentence_is_under_no_other_models_pictures(engines: dict[str
 
 def test_the_first_grid_fills_with_what_was_kept(turbo_engine: LocalEngine, store: Store) -> None:
     sweep = examples_for(turbo_engine.facts, turbo_engine.check)[0].sweep
-    first = first_grid(turbo_engine, store, sweep)
+    first = kept_grid(turbo_engine, store, sweep)
     assert [cell.note for cell in first.cells] == ["not rendered yet"] * 4 and not any(c.picture for c in first.cells)
-    assert says(first) == "Not rendered yet; Run draws it."
+    assert says(turbo_engine.facts, first) == "Not rendered yet; Run draws it."
     for cells in (sweep.recipes()[:1], sweep.recipes()):
         assert isinstance([*render(turbo_engine, store, cells)][-1], Done)
-        first = first_grid(turbo_engine, store, sweep)
+        first = kept_grid(turbo_engine, store, sweep)
         assert first.finished == len(cells)
         said = "1 of 4 rendered earlier by this model; Run draws the rest." if len(cells) == 1 else "and kept."
-        assert says(first).endswith(said)
+        assert says(turbo_engine.facts, first).endswith(said)
 
 
 @pytest.fixture(scope="module")

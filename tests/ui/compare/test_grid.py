@@ -10,7 +10,7 @@ from playground import Recipe, Sweep
 from playground.engine import Done, Engine, Failed, Result, Step, Waiting
 from playground.render import render
 from playground.store import Store, to_png
-from playground.ui.compare.grid import Grid, empty, folded, html, stopped
+from playground.ui.compare.grid import Grid, empty, folded, payload, stopped
 
 SWEEP = Sweep(Recipe(num_inference_steps=2), {"seed": [1, 2, 3]})
 PICTURE = Image.new("RGB", (8, 8), "red")
@@ -46,9 +46,9 @@ def test_each_event_is_told_in_its_own_cell() -> None:
 
 def test_what_was_shown_before_stays_as_it_was() -> None:
     before = after(Step(0, 1, 2, None))
-    drawn = html(before)
+    drawn = payload(before)
     later = stopped(folded(before, done(0)))
-    assert html(before) == drawn and later.cells[0].state == "done"
+    assert payload(before) == drawn and later.cells[0].state == "done"
     assert [c.state for c in later.cells[1:]] == ["stopped", "stopped"]
     with pytest.raises(dataclasses.FrozenInstanceError):
         before.cells[0].state = "done"

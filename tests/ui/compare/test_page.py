@@ -3,46 +3,20 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from playground import Recipe
 from playground.engine import Engine
 from playground.render import render as draw
 from playground.store import Store
 from playground.ui.shared.shipped import examples
-
-RUN_TIMEOUT = 120_000  # ms; generous, because other work may share the machine
-
-
-def run(page: Page) -> None:
-    page.get_by_role("button", name="Run", exact=True).click()
-
-
-def field(page: Page, name: str) -> Locator:
-    return page.locator(f"#{name}").locator("input, textarea").first
-
-
-def fill(page: Page, name: str, value: str) -> None:
-    field(page, name).fill(value)
-    field(page, name).blur()
-
-
-def vary(page: Page, label: str) -> None:
-    page.locator("#vary").get_by_role("radio", name=label, exact=True).check()
-
-
-def cells(page: Page, state: str | None = None) -> Locator:
-    return page.locator(f".dp-cell[data-state={state}]" if state else ".dp-cell")
-
-
-def everything_else(page: Page) -> None:
-    page.get_by_role("button", name="Everything else").click()
+from tests.ui.compare.support import RUN_TIMEOUT, cells, everything_else, field, fill, run, vary
 
 
 def test_the_page_opens_with_a_finished_grid_and_its_cost(page: Page) -> None:
     expect(cells(page, "done")).to_have_count(5)
     expect(page.get_by_text("Rendered earlier by this model")).to_be_visible()
-    expect(page.locator("#cost")).to_contain_text("5 values: 1, 3, 5, 9, 15")
+    expect(page.locator("#error-values-guidance-scale")).to_contain_text("5 values: 1, 3, 5, 9, 15")
     expect(page.locator("#cost")).to_contain_text("180 U-Net evaluations")
     for picture in cells(page).locator("img").all():
         assert picture.evaluate("i => i.complete && i.naturalWidth") == 128
@@ -83,7 +57,7 @@ def test_stop_in_mid_run_keeps_finished_cells_and_run_continues(page: Page, serv
     expect(cells(page, "running")).to_have_count(1)
     page.get_by_role("button", name="Stop", exact=True).click()
     expect(page.locator("#total")).to_contain_text(
-        "Stopped with 1 of 2 pictures finished and kept; Run continues.", timeout=RUN_TIMEOUT
+        "Stopped with 1 of 2 pictures finished and kept; press Run for the rest.", timeout=RUN_TIMEOUT
     )
     expect(cells(page, "done")).to_have_count(1)
     expect(cells(page, "stopped").locator(".dp-note")).to_have_text("stopped before it was finished")
@@ -139,12 +113,12 @@ def test_stop_ends_the_collecting_of_steps(page: Page, engine: Engine, server_st
 def test_a_bad_value_shows_its_sentence_and_nothing_runs(page: Page) -> None:
     before = page.locator(".dp-grid").inner_html()
     fill(page, "values-guidance-scale", "1, 2, x")
-    expect(page.locator("#error-values")).to_have_text("“x” is not a number.")
+    expect(page.locator("#error-values-guidance-scale")).to_have_text("“x” is not a number.")
     run(page)
     page.wait_for_timeout(1500)
     assert page.locator(".dp-grid").inner_html() == before
     fill(page, "values-guidance-scale", "1, 2")
-    expect(page.locator("#error-values")).to_have_text("")
+    expect(page.locator("#error-values-guidance-scale")).to_have_text("2 values: 1, 2")
 
 
 def test_every_field_shows_its_own_error(page: Page) -> None:
@@ -154,9 +128,9 @@ def test_every_field_shows_its_own_error(page: Page) -> None:
     field(page, "field-num-inference-steps").fill("10000")
     expect(page.locator("#error-num-inference-steps")).to_contain_text("from 1 to 1,000, not 10,000")
     field(page, "field-seed").fill("-1")
-    expect(page.locator("#error-seed")).to_contain_text("seed must be from 0")
+    expect(page.locator("#error-seed")).to_contain_text("Seed must be from 0")
     fill(page, "values-guidance-scale", "-1, 5")
-    expect(page.locator("#error-values")).to_contain_text("guidance_scale must be from 0 to 50, not -1")
+    expect(page.locator("#error-values-guidance-scale")).to_contain_text("Guidance scale must be from 0 to 50, not -1")
     expect(page.locator("#cost")).to_contain_text("Nothing runs until every field is right.")
 
 
@@ -178,8 +152,8 @@ def test_a_cell_opens_with_its_recipe_and_escape_closes_it(page: Page) -> None:
     expect(cells(page, "done")).to_have_count(5)
     cells(page).nth(3).locator("button").click()
     dialog = page.get_by_role("dialog")
-    expect(dialog).to_contain_text(re.compile(r"guidance_scale\s*9"))
-    expect(dialog).to_contain_text(re.compile(r"seed\s*0"))
+    expect(dialog).to_contain_text(re.compile(r"Guidance scale\s*9"))
+    expect(dialog).to_contain_text(re.compile(r"Seed\s*0"))
     with page.expect_download() as download:
         dialog.get_by_role("link", name="Download PNG with its recipe").click()
     from playground.store import from_png
@@ -260,5 +234,5 @@ def test_a_slow_check_of_the_opening_page_does_not_stand_over_a_newer_value(brow
     for route in held:
         route.continue_()
     page.wait_for_timeout(1000)
-    expect(page.locator("#error-values")).to_have_text("“x” is not a number.")
+    expect(page.locator("#error-values-guidance-scale")).to_have_text("“x” is not a number.")
     page.close()

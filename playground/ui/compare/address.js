@@ -1,0 +1,72 @@
+// The address carries the grid that is shown, and this browser remembers its own grids; nobody else sees them.
+const KEPT = "diffusion-playground-grids";
+const MOST = 40;
+
+function history() {
+  try {
+    const found = JSON.parse(localStorage.getItem(KEPT));
+    return Array.isArray(found) ? found.filter((one) => typeof one?.token === "string") : [];
+  } catch {
+    return []; // damaged, or a browser that keeps nothing
+  }
+}
+
+function keep(list) {
+  try {
+    localStorage.setItem(KEPT, JSON.stringify(list.slice(0, MOST)));
+  } catch { /* a browser that keeps nothing: then there is no history */ }
+}
+
+/** A grid has come: the visitor's own goes into the address and to the top of the history. */
+function visited(grid) {
+  if (!grid.own || !grid.token) return;
+  const there = new URLSearchParams(location.search);
+  if (grid.token.length <= words.longest && there.get("grid") !== grid.token) {
+    there.set("grid", grid.token);
+    window.history.pushState(null, "", `?${there}`);
+  }
+  const list = history();
+  if (list[0]?.token === grid.token) return;
+  keep([{ token: grid.token, title: grid.caption.join(" · ") }, ...list.filter((one) => one.token !== grid.token)]);
+  listPast();
+}
+
+/** Ask the server for the grid of a token; an empty one is the grid that the page opens with. */
+function go(token) {
+  trigger("address", { token });
+}
+
+window.addEventListener("popstate", () => {
+  if (element.isConnected) go(new URLSearchParams(location.search).get("grid") ?? "");
+});
+
+const past = element.querySelector(".dp-past");
+
+function listPast() {
+  const list = history();
+  past.hidden = !list.length;
+  const items = make("ol");
+  list.forEach((one) => {
+    const item = make("li");
+    item.append(button(one.title, () => {
+      const there = new URLSearchParams(location.search);
+      if (one.token.length <= words.longest) {
+        there.set("grid", one.token);
+        window.history.pushState(null, "", `?${there}`);
+      }
+      go(one.token);
+    }));
+    items.append(item);
+  });
+  const forget = button("Forget them all", () => { keep([]); listPast(); });
+  past.replaceChildren(make("summary", "", `Your grids (${list.length})`), items, forget);
+}
+
+// on a phone the grid is far below what was pressed
+document.querySelector("#run")?.addEventListener("click", () => {
+  if (matchMedia("(max-width: 800px)").matches) board.closest(".dp-stage")?.scrollIntoView({ block: "start" });
+});
+
+listPast();
+watch("value", receive);
+receive();

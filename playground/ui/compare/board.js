@@ -1,0 +1,242 @@
+// The grid. `props.value` is what grid.py calls its payload: Gradio sends only what changed of it, and only cells that
+// changed are touched here. All text is set with textContent, so nothing that a person typed becomes markup.
+const board = element.querySelector(".dp-board");
+const words = props.words; // labels of fields and samplers, as the form says them
+let value = null; // what is drawn
+let drawn = []; // per cell, what was drawn of it
+
+/** An element with a class, a text and attributes; `null` leaves an attribute out. */
+function make(tag, className = "", text = "", attributes = {}) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  if (text !== "") made.textContent = text;
+  for (const [name, given] of Object.entries(attributes)) if (given !== null) made.setAttribute(name, given);
+  return made;
+}
+
+const pictures = () => [...board.querySelectorAll(".dp-picture")];
+const pictureOf = (i) => board.querySelector(`.dp-picture[data-cell="${i}"]`);
+
+function receive() {
+  if (!props.value?.cells) return;
+  const next = JSON.parse(JSON.stringify(props.value));
+  const other = value?.asked !== next.asked;
+  const news = other || value.own !== next.own;
+  value = next;
+  if (other) build();
+  value.cells.forEach(patch);
+  if (news) visited(value);
+  announce();
+  compareForm();
+}
+
+// --- the frame of a grid: one axis flows in rows, two are a table, the third is a tab for each value
+
+function build() {
+  drawn = [];
+  const title = make("div", "dp-caption");
+  value.caption.forEach((text) => title.append(make("span", "", text)));
+  const axes = value.axes;
+  const perTab = value.cells.length / (axes.length === 3 ? axes[0].labels.length : 1);
+  const tabs = axes.length === 3 ? axes[0].labels : [""];
+  const panels = tabs.map((label, i) => {
+    const laid = axes.length === 1 ? flow() : table(axes.at(-2), axes.at(-1), i * perTab);
+    if (axes.length < 3) return laid;
+    const panel = make("div", "", "", { role: "tabpanel", "aria-label": `${axes[0].name} ${label}` });
+    panel.hidden = i > 0;
+    panel.append(laid);
+    return panel;
+  });
+  board.replaceChildren(tools(), stale, title, ...(axes.length === 3 ? [tabList(axes[0], panels)] : []), ...panels);
+  reset();
+  rove(pictures()[0]);
+}
+
+function flow() {
+  const grid = make("div", "dp-grid", "", { role: "group", "aria-label": value.caption.join(", ") });
+  grid.style.setProperty("--columns", value.columns);
+  value.axes[0].labels.forEach((label, i) => grid.append(cell(i * value.seeds, label)));
+  return grid;
+}
+
+function table(down, across, first) {
+  const box = make("div", "dp-scroll", "", { tabindex: "0", role: "region", "aria-label": "Grid, scrolls sideways" });
+  const made = make("table", "dp-table");
+  made.style.setProperty("--columns", across.labels.length);
+  const head = make("tr");
+  const corner = make("td", "dp-corner");
+  corner.append(make("span", "", `${across.name} →`), make("span", "", `${down.name} ↓`));
+  head.append(corner, ...across.labels.map((label) => header(label, "col")));
+  const rows = down.labels.map((label, y) => {
+    const row = make("tr");
+    row.append(header(label, "row"));
+    across.labels.forEach((_, x) => {
+      const at = make("td");
+      at.append(cell(first + (y * across.labels.length + x) * value.seeds, null));
+      row.append(at);
+    });
+    return row;
+  });
+  const top = make("thead");
+  top.append(head);
+  const body = make("tbody");
+  body.append(...rows);
+  made.append(top, body);
+  box.append(made);
+  return box;
+}
+
+function header(label, scope) {
+  const th = make("th", "", "", { scope, title: label });
+  th.append(make("span", "", label));
+  return th;
+}
+
+function tabList(axis, panels) {
+  const list = make("div", "dp-tabs", "", { role: "tablist", "aria-label": axis.name });
+  list.append(make("span", "dp-quiet", axis.name));
+  const buttons = axis.labels.map((label, i) => {
+    const button = make("button", "", label, { type: "button", role: "tab", "aria-selected": String(i === 0) });
+    button.addEventListener("click", () => {
+      panels.forEach((panel, j) => { panel.hidden = i !== j; });
+      buttons.forEach((one, j) => one.setAttribute("aria-selected", String(i === j)));
+      rove(panels[i].querySelector(".dp-picture"));
+    });
+    return button;
+  });
+  list.append(...buttons);
+  return list;
+}
+
+/** One cell, which holds a picture for each seed. */
+function cell(first, label) {
+  const figure = make("figure", "dp-cell", "", { "data-first": first });
+  if (label !== null) figure.append(make("figcaption", "", label, { title: label }));
+  const many = make("div", "dp-seeds");
+  many.style.setProperty("--side", Math.ceil(Math.sqrt(value.seeds)));
+  for (let i = first; i < first + value.seeds; i++) {
+    const { width, height } = value.cells[i].recipe;
+    const picture = make("button", "dp-picture", "", { type: "button", "data-cell": i, tabindex: "-1" });
+    picture.style.aspectRatio = `${width} / ${height}`;
+    many.append(picture);
+  }
+  figure.append(many, make("div", "dp-bar"), make("p", "dp-note"));
+  return figure;
+}
+
+// --- one cell
+
+function patch(cell, i) {
+  const key = `${cell.state} ${cell.progress} ${cell.note} ${cell.picture}`;
+  if (drawn[i] === key) return;
+  drawn[i] = key;
+  const picture = pictureOf(i);
+  let img = picture.querySelector("img");
+  if (cell.picture && !img) {
+    img = make("img", "", "", { decoding: "async", loading: "lazy" });
+    picture.prepend(img);
+  }
+  if (img && !cell.picture) img.remove();
+  if (img && cell.picture) {
+    if (img.getAttribute("src") !== cell.picture) img.src = cell.picture;
+    img.alt = `${cell.alt}, ${cell.note}`;
+  }
+  const done = cell.state === "done";
+  if (!done) picture.querySelector(".dp-frame, .dp-difference")?.remove();
+  picture.setAttribute("aria-disabled", String(!done));
+  picture.setAttribute("aria-label", `${done ? "Open " : ""}${cell.label}, ${cell.note || cell.state}`);
+  sum(picture.closest(".dp-cell"));
+}
+
+/** What stands under a cell: of one picture its own words, of several how far they are. */
+function sum(figure) {
+  const first = Number(figure.dataset.first);
+  const cells = value.cells.slice(first, first + value.seeds);
+  const state = ["failed", "running", "waiting", "stopped", "done"].find((name) => cells.some((c) => c.state === name));
+  const note = figure.querySelector(".dp-note");
+  figure.dataset.state = state;
+  figure.style.setProperty("--done", cells.reduce((all, c) => all + c.progress, 0) / cells.length);
+  delete note.dataset.kept;
+  note.textContent = cells.length === 1 || state === "failed" ? cells.find((c) => c.state === state).note : together(cells);
+}
+
+function together(cells) {
+  const done = cells.filter((c) => c.state === "done");
+  if (done.length < cells.length) return `${done.length} of ${cells.length} seeds`;
+  const total = (name) => done.reduce((all, c) => all + c.facts[name], 0);
+  return `${cells.length} seeds · ${total("seconds").toFixed(2)} s · ${total("evaluations")} evaluations`;
+}
+
+// --- the keyboard: one stop for Tab, arrows move, Enter opens, C compares, Escape lets go
+
+function rove(picture) {
+  pictures().forEach((one) => { one.tabIndex = one === picture ? 0 : -1; });
+}
+
+function neighbour(from, key) {
+  const here = from.getBoundingClientRect();
+  const sideways = key === "ArrowLeft" || key === "ArrowRight";
+  const sign = key === "ArrowRight" || key === "ArrowDown" ? 1 : -1;
+  const centre = (box) => [box.left + box.width / 2, box.top + box.height / 2];
+  const [x, y] = centre(here);
+  let best = null;
+  let least = Infinity;
+  for (const one of pictures()) {
+    if (one === from || !one.offsetParent) continue;
+    const [u, v] = centre(one.getBoundingClientRect());
+    const along = sign * (sideways ? u - x : v - y);
+    const aside = Math.abs(sideways ? v - y : u - x);
+    if (along < 4 || (sideways && aside > here.height / 2)) continue;
+    if (along + 3 * aside < least) [best, least] = [one, along + 3 * aside];
+  }
+  return best;
+}
+
+board.addEventListener("keydown", (event) => {
+  const from = event.target.closest(".dp-picture");
+  if (!from || event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.key.startsWith("Arrow")) {
+    event.preventDefault();
+    neighbour(from, event.key)?.focus();
+  } else if (event.key.toLowerCase() === "c" && from.dataset.cell && from.ariaDisabled !== "true") {
+    event.preventDefault();
+    choose(Number(from.dataset.cell));
+  } else if (event.key === "Escape") reset();
+});
+board.addEventListener("focusin", (event) => {
+  const picture = event.target.closest(".dp-picture");
+  if (picture) rove(picture);
+});
+board.addEventListener("click", (event) => {
+  const picture = event.target.closest(".dp-picture");
+  if (!picture || picture.ariaDisabled === "true") return;
+  const i = Number(picture.dataset.cell);
+  if (guessing) guess(i);
+  else if (choosing) choose(i);
+  else open(i);
+});
+
+// --- what is said to those who do not see it, and whether the form has moved on
+
+const told = element.querySelector(".dp-told");
+const stale = make("p", "dp-stale");
+
+function announce() {
+  const finished = value.cells.filter((c) => c.state === "done").length;
+  const quarter = Math.floor((4 * finished) / value.cells.length) / 4;
+  const text = finished ? `${Math.round(100 * quarter)} % of the grid is finished` : "";
+  if (told.textContent !== text) told.textContent = text;
+}
+
+/** The form's own sweep, as the check beside Run wrote it; empty where it has an error, absent before any check. */
+function compareForm() {
+  const now = document.querySelector("#cost [data-asked]")?.dataset.asked;
+  const old = now !== undefined && value !== null && now !== value.asked;
+  board.classList.toggle("dp-old", old);
+  board.closest(".dp-stage")?.classList.toggle("dp-old-stage", old);
+  stale.textContent = old ? "Of an earlier form: what stands there now has not been run." : "";
+  document.querySelectorAll(".dp-examples [id^='example-']").forEach((chip) => {
+    chip.setAttribute("aria-pressed", String(chip.id === `example-${now}`));
+  });
+}
+document.addEventListener("dp-form-checked", compareForm);

@@ -1,0 +1,106 @@
+"""What is said of a grid: the sentence above it, its own caption, and values as they stand at rows and columns."""
+
+from html import escape
+from typing import Any
+
+from playground.recipe import Recipe
+from playground.samplers import SAMPLERS
+from playground.sweep import SIZE, Sweep, lora_of, words_exchanged
+from playground.ui.shared.shipped import SHIPPED, measured_guidance
+from playground.ui.shared.words import AXES, key_of, words_of
+
+TEXTS = ("prompt", "negative_prompt")
+
+
+def say(sweep: Sweep) -> str:
+    """HTML of the sentence above the grid: what varies, and what to look for."""
+    names = list(sweep.axes)
+    if len(names) == 1:
+        head = words_of(names[0]).header
+        if sweep.seeds > 1:
+            head += f" Every cell has the same {sweep.seeds} seeds."
+    else:
+        where = ["across", "down", "from tab to tab"]
+        parts = [f"{axis_name(name).lower()} {at}" for name, at in zip(reversed(names), where, strict=False)]
+        head = f"{', '.join(parts)}. Everything else is the same{' seeds' if sweep.seeds > 1 else ''} in all cells."
+        head = head[0].upper() + head[1:].replace("the same seeds", f"the same, with {sweep.seeds} seeds")
+    look_for = words_of(names[-1]).look_for
+    if len(names) > 1:
+        look_for = "What to look for: does a row change in the same way as the rows above and below it?"
+    if names == ["guidance_scale"] and sweep.base.model == SHIPPED:
+        look_for += f" {measured_guidance()}"
+    return f"<h2>{escape(head)}</h2><p>{escape(look_for)}</p>"
+
+
+def caption(sweep: Sweep) -> list[str]:
+    """What a grid shows, so that it can be read without the form: prompt, axes with their values, what is fixed."""
+    axes = [f"{axis_name(name)} {_listed(name, values)}" for name, values in reversed(sweep.axes.items())]
+    prompt = [] if "prompt" in sweep.axes else [f"“{sweep.base.prompt}”" if sweep.base.prompt else "no prompt"]
+    return [*prompt, " × ".join(axes), f"fixed: {', '.join(fixed(sweep))}"]
+
+
+def fixed(sweep: Sweep) -> list[str]:
+    """The settings that are the same in all cells, in words."""
+    base, keys = sweep.base, {key_of(axis) for axis in sweep.axes}
+    guided = "guidance_scale" in keys or base.guided
+    found = {
+        "negative_prompt": f"negative prompt “{base.negative_prompt}”" if base.negative_prompt and guided else "",
+        "seed": f"seed {base.seed}" if sweep.seeds == 1 else f"seeds {base.seed} to {base.seed + sweep.seeds - 1}",
+        "sampler": SAMPLERS[base.sampler].label,
+        "num_inference_steps": f"{base.num_inference_steps} step" + "s" * (base.num_inference_steps != 1),
+        "guidance_scale": f"guidance {base.guidance_scale:.15g}",
+        "guidance_rescale": f"guidance rescale {base.guidance_rescale:.15g}" if base.guidance_rescale else "",
+        SIZE: f"{base.width} × {base.height}",
+        "loras": ", ".join(lora_label(*pair) for pair in base.active_loras if f"loras.{pair[0]}" not in sweep.axes),
+    }
+    return [text for name, text in found.items() if text and name not in keys]
+
+
+def axis_name(axis: str) -> str:
+    """ "Guidance scale"; of a LoRA's weight or exchanged words also which."""
+    if (name := lora_of(axis)) is not None:
+        return f"Weight of {name}"
+    if (text := words_exchanged(axis)) is not None:
+        return f"“{text}” exchanged"
+    return AXES[axis].label if axis in AXES else axis
+
+
+def value_label(axis: str, value: Any) -> str:
+    """A value as it stands above its cell."""
+    if axis == "sampler":
+        return SAMPLERS[value].label
+    if (name := lora_of(axis)) is not None:
+        return lora_label(name, value)
+    if axis == "loras":
+        return " + ".join(lora_label(*pair) for pair in value) or "no LoRA"
+    if axis == SIZE:
+        return f"{value} × {value}"
+    if isinstance(value, float):
+        return f"{value:.15g}"
+    return str(value) if value != "" else "none"
+
+
+def lora_label(name: str, weight: float) -> str:
+    """ "ink 0.5" """
+    return f"{name} " + f"{weight:.15g}".replace("-", "−")
+
+
+def place_label(place: dict[str, Any]) -> str:
+    """Where a cell stands: its value where one thing varies, else what varies with its value."""
+    if len(place) == 1:
+        return value_label(*next(iter(place.items())))
+    return ", ".join(f"{axis_name(axis)} {value_label(axis, value)}" for axis, value in reversed(place.items()))
+
+
+def alt_of(recipe: Recipe, label: str) -> str:
+    """What a picture shows to those who do not see it: where it stands, and its recipe in short."""
+    parts = f"{SAMPLERS[recipe.sampler].label}, {recipe.num_inference_steps} steps, guidance {recipe.guidance_scale:g}"
+    return f"{label}. Prompt: {recipe.prompt or 'none'}. {parts}, seed {recipe.seed}"
+
+
+def _listed(axis: str, values: list[Any]) -> str:
+    if lora_of(axis) is not None:
+        return ", ".join(f"{value:.15g}".replace("-", "−") for value in values)
+    if axis in TEXTS:
+        return f"({len(values)} of them)"
+    return ", ".join(value_label(axis, value) for value in values)

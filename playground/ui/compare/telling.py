@@ -1,0 +1,101 @@
+"""What is said of a run in numbers: before it what it would take, in it how far it is, after it what was measured."""
+
+import time
+
+from playground.engine import Engine
+from playground.recipe import Recipe
+from playground.render import LONGEST, missing
+from playground.store import Store
+from playground.sweep import Sweep, same_pictures
+from playground.ui.compare.grid import Grid
+from playground.ui.shared.html import escaped
+
+NICE = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50, 60)  # numbers that say that they are estimates
+BELOW, ABOVE = 0.8, 1.25  # how far off an estimate may well be
+MINUTE = 60
+
+
+def cost(engine: Engine, store: Store, sweep: Sweep | None, page: str = "") -> str:
+    """HTML: what the run would take in the place of this page's own, and what is odd about it; shown before it.
+
+    Its data name the sweep, by which a grid knows that the form has moved on.
+    """
+    if sweep is None:
+        return '<p data-asked="">Nothing runs until every field is right.</p>'
+    recipes = sweep.recipes()
+    open_cells = missing(engine, store, recipes)
+    kept = len(recipes) - len(open_cells)
+    parts = [f"<strong>{len(recipes)} pictures</strong>" + (f" ({kept} kept)" if kept else "")]
+    parts.append(f"{sum(engine.facts.evaluations(r) for r in recipes):,} {engine.facts.network} evaluations")
+    outlook = engine.outlook(open_cells, page)
+    if not open_cells:
+        parts.append("nothing left to compute")
+    elif outlook.seconds is not None:
+        parts.append(roughly(outlook.seconds))
+        if outlook.others:
+            parts.append(sharing(outlook.others))
+    odd = "".join(f'<p class="dp-warning">{escaped(sentence)}</p>' for sentence in oddities(recipes))
+    return f'<p data-asked="{sweep.digest()}">{" · ".join(parts)}</p>{odd}'
+
+
+def too_long(engine: Engine, store: Store, sweep: Sweep) -> float | None:
+    """Seconds, where the run would hold the machine so long that it is asked about once more; else None."""
+    seconds = engine.estimate(missing(engine, store, sweep.recipes()))
+    return seconds if seconds is not None and seconds > LONGEST else None
+
+
+def oddities(recipes: list[Recipe]) -> list[str]:
+    """What a person may not mean: pictures that are bound to be the same, words that are not used."""
+    if same := same_pictures(recipes):
+        whole = "All" if same == len(recipes) - 1 else f"{same + 1} of the {len(recipes)}"
+        return [
+            f"{whole} pictures will be the same: at guidance 1 and below there is no guidance, and neither the scale "
+            "nor the negative prompt is used."
+        ]
+    if any(r.negative_prompt for r in recipes) and not any(r.guided for r in recipes):
+        return ["The negative prompt is not used at guidance 1 and below."]
+    return []
+
+
+def roughly(seconds: float) -> str:
+    """Seconds -> a range of round numbers around them: "8–15 s", "under 1 s", "10–20 minutes"."""
+    if seconds * ABOVE <= 1:
+        return "under 1\u00a0s"
+    unit, name = (1, "s") if seconds * ABOVE <= NICE[-1] else (MINUTE, "minutes")
+    if seconds * BELOW / unit > NICE[-1]:
+        return "more than an hour"
+    low = max((n for n in NICE if n <= seconds * BELOW / unit), default=None)
+    high = min((n for n in NICE if n >= seconds * ABOVE / unit), default=NICE[-1])
+    return f"under {high}\u00a0{name}" if low is None else f"{low}–{high}\u00a0{name}"
+
+
+def progress(grid: Grid, begun: float) -> str:
+    """How far a run is that began at that `time.perf_counter()`, and how long it may still take."""
+    passed = time.perf_counter() - begun
+    text = f"{grid.finished} of {len(grid.cells)} finished · {passed:.1f} s"
+    work = [cell.recipe.evaluations for cell in grid.cells if not cell.stored]
+    done = sum(cell.progress * cell.recipe.evaluations for cell in grid.cells if not cell.stored)
+    if done and done < sum(work):
+        text += f" · {roughly(passed * (sum(work) - done) / done)} left"
+    return f"{text} · {sharing(grid.others)}" if grid.others else text
+
+
+def sharing(others: int) -> str:
+    """The number of other visitors' runs -> what a person should know about it."""
+    return f"shared fairly with {others} other {'run' if others == 1 else 'runs'}"
+
+
+def summary(grid: Grid, seconds: float) -> str:
+    """What was measured, after the run."""
+    text = f"{grid.finished} of {len(grid.cells)} pictures in {seconds:.1f} s. "
+    if grid.computed or grid.shared:
+        text += f"{grid.computed + grid.shared:,} evaluations, {grid.shared:,} of them shared between cells. "
+    if kept := sum(cell.stored for cell in grid.cells):
+        text += f"{kept} kept from an earlier run. "
+    return text + "Seconds under a picture are its share of the batched work."
+
+
+def stop_text(grid: Grid) -> str:
+    """What is there after Stop."""
+    text = f"Stopped with {grid.finished} of {len(grid.cells)} pictures finished and kept"
+    return text + ("; press Run for the rest." if grid.finished < len(grid.cells) else ".")

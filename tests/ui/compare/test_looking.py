@@ -1,0 +1,130 @@
+"""Two cells beside each other, by keyboard; blind rounds; the address and the history of a browser."""
+
+import re
+
+from playwright.sync_api import Browser, Page, expect
+
+from playground.link import from_token
+from playground.recipe import Recipe
+from tests.ui.compare.support import cells, fill, finished, run
+
+
+def test_two_cells_are_compared_by_keyboard_only(page: Page) -> None:
+    expect(cells(page, "done")).to_have_count(5)
+    pictures = page.locator(".dp-picture")
+    pictures.first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(pictures.nth(1)).to_be_focused()
+    page.keyboard.press("c")
+    expect(page.locator(".dp-tools")).to_contain_text("Choose the other picture")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("c")
+    dialog = page.get_by_role("dialog", name="Two pictures compared")
+    expect(dialog.locator(".dp-differing tr")).to_have_text(
+        [re.compile("Setting"), re.compile(r"Guidance scale\s*3\s*9")]
+    )
+    expect(dialog).to_contain_text("A left of the line")
+    dialog.get_by_role("slider").fill("80")
+    assert dialog.locator(".dp-pair-stage").evaluate("e => e.style.getPropertyValue('--at')") == "80%"
+    dialog.get_by_role("radio", name="Flip").check()
+    page.keyboard.down("f")
+    expect(dialog).to_contain_text("B is shown.")
+    page.keyboard.up("f")
+    expect(dialog).to_contain_text("A is shown.")
+    dialog.get_by_role("radio", name="Difference").check()
+    expect(dialog).to_contain_text(re.compile(r"\|A − B\| · 4\. The mean difference is \d+\.\d of 255"))
+    expect(dialog.locator("canvas")).to_have_count(1)
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(pictures.nth(1)).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog", name="Picture and recipe")).to_be_visible()
+
+
+def test_every_other_cell_shows_its_difference_from_one(page: Page) -> None:
+    cells(page).nth(2).get_by_role("button").click()
+    page.get_by_role("button", name="Show how the others differ").click()
+    expect(page.locator("canvas.dp-difference")).to_have_count(4)
+    expect(cells(page).first.locator(".dp-note")).to_have_text(re.compile(r"mean difference \d+\.\d of 255"))
+    expect(cells(page).nth(2).locator(".dp-note")).to_contain_text("evaluations")
+    page.get_by_role("button", name="Show the pictures again").click()
+    expect(page.locator("canvas.dp-difference")).to_have_count(0)
+    expect(cells(page).first.locator(".dp-note")).to_contain_text("evaluations")
+
+
+def test_blind_rounds_are_tallied(page: Page) -> None:
+    page.get_by_role("button", name="Guess blind").click()
+    expect(page.locator(".dp-tools")).to_contain_text(re.compile(r"Which one is Guidance scale (1|3|5|9|15)\?"))
+    expect(page.locator(".dp-cell:visible")).to_have_count(0)
+    expect(page.locator(".dp-guess .dp-note")).to_have_text([""] * 5)
+    page.locator(".dp-guess .dp-picture").first.click()
+    expect(page.locator(".dp-tools")).to_contain_text(re.compile(r"[01] of 1 right; chance gives 1 in 5\."))
+    expect(page.locator(".dp-guess[data-answer=right]")).to_have_count(1)
+    shown = page.locator(".dp-guess .dp-note").all_inner_texts()
+    assert sorted(shown, key=int) == ["1", "3", "5", "9", "15"]
+    page.get_by_role("button", name="Another round").click()
+    page.locator(".dp-guess .dp-picture").last.click()
+    expect(page.locator(".dp-tools")).to_contain_text(re.compile(r"[012] of 2 right"))
+    page.get_by_role("button", name="Stop guessing").click()
+    expect(page.locator(".dp-cell:visible")).to_have_count(5)
+
+
+def test_the_address_carries_the_grid_and_back_leads_to_the_one_before(page: Page, browser: Browser) -> None:
+    fill(page, "field-prompt", "fox, orange background")
+    fill(page, "values-guidance-scale", "2, 6")
+    run(page)
+    finished(page, 2)
+    expect(page).to_have_url(re.compile(r"[?&]grid=1\."))
+    token = re.search(r"grid=([^&]+)", page.url).group(1)
+    sweep = from_token(token, Recipe())
+    assert sweep.base.prompt == "fox, orange background" and sweep.axes == {"guidance_scale": [2, 6]}
+    other = browser.new_page()
+    other.goto(page.url)
+    expect(other.locator("#field-prompt textarea")).to_have_value("fox, orange background", timeout=60_000)
+    expect(cells(other, "done")).to_have_count(2)
+    expect(other.locator("#total")).to_contain_text("Rendered earlier by this model, with the recipe in the form")
+    expect(other.locator(".dp-past")).to_be_hidden()  # another browser's history is its own
+    other.close()
+    page.go_back()
+    expect(page.locator("#field-prompt textarea")).to_have_value("red apple, blue background")
+    expect(cells(page, "done")).to_have_count(5)
+    page.go_forward()
+    expect(page.locator("#field-prompt textarea")).to_have_value("fox, orange background")
+    expect(cells(page, "done")).to_have_count(2)
+
+
+def test_a_browser_finds_its_own_grids_again_after_a_reload(page: Page) -> None:
+    fill(page, "field-prompt", "${1+1} owl, {{value}} background")
+    fill(page, "values-guidance-scale", "1, 2")
+    run(page)
+    finished(page, 2)
+    page.goto(page.url.split("?")[0])
+    expect(cells(page, "done")).to_have_count(5, timeout=60_000)
+    page.locator(".dp-past summary").click()
+    page.locator(".dp-past li button").click()
+    expect(page.locator("#field-prompt textarea")).to_have_value("${1+1} owl, {{value}} background")
+    expect(cells(page, "done")).to_have_count(2)
+    page.get_by_role("button", name="Forget them all").click()
+    expect(page.locator(".dp-past")).to_be_hidden()
+
+
+def test_a_damaged_link_is_one_sentence_over_the_first_grid(browser: Browser, address: str) -> None:
+    page = browser.new_page()
+    page.goto(f"{address}?grid=1.nonsense")
+    expect(page.locator("#total")).to_have_text("This link is damaged; copy the whole of it.", timeout=60_000)
+    expect(cells(page, "done")).to_have_count(5)
+    page.close()
+
+
+def test_run_stays_in_sight_and_on_a_phone_it_brings_the_grid(page: Page) -> None:
+    page.set_viewport_size({"width": 1280, "height": 500})
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_in_viewport()
+    page.set_viewport_size({"width": 390, "height": 844})
+    fill(page, "values-guidance-scale", "1, 2")
+    page.mouse.wheel(0, -10_000)
+    expect(page.get_by_role("button", name="Run", exact=True)).to_be_in_viewport()
+    expect(page.locator(".dp-board")).not_to_be_in_viewport()
+    run(page)
+    expect(page.locator(".dp-say h2")).to_be_in_viewport()
+    finished(page, 2)

@@ -1,0 +1,65 @@
+"""What is said of a run in numbers, and what is said of a grid."""
+
+import pytest
+
+from playground import Recipe, Sweep
+from playground.ui.compare.caption import caption, fixed, say
+from playground.ui.compare.telling import oddities, roughly
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.3, "under 1 s"),
+        (1.2, "under 2 s"),
+        (3, "2–4 s"),
+        (12, "8–15 s"),
+        (47, "30–60 s"),
+        (100, "1–3 minutes"),
+        (15 * 60, "10–20 minutes"),
+        (5 * 3600, "more than an hour"),
+    ],
+)
+def test_an_estimate_is_a_range_of_round_numbers(seconds: float, said: str) -> None:
+    assert roughly(seconds).replace("\u00a0", " ") == said
+
+
+def test_pictures_that_will_be_the_same_are_told_before_the_run() -> None:
+    def told(sweep: Sweep) -> str:
+        return " ".join(oddities(sweep.recipes()))
+
+    plain = Recipe(guidance_scale=1)
+    assert told(Sweep(plain, {"negative_prompt": ["", "a"]})).startswith("All pictures will be the same")
+    assert told(Sweep(Recipe(), {"guidance_scale": [0, 1, 5]})).startswith("2 of the 3 pictures will be the same")
+    assert told(Sweep(plain.replace(negative_prompt="a"), {"seed": [1, 2]})).startswith(
+        "The negative prompt is not used"
+    )
+    assert told(Sweep(Recipe(negative_prompt="a"), {"seed": [1, 2]})) == ""
+
+
+def test_a_caption_names_prompt_axes_and_what_is_fixed() -> None:
+    base = Recipe(prompt="red apple", seed=7, loras={"ink": 0.5, "lcm": 0})
+    assert caption(Sweep(base, {"guidance_scale": [1, 3]})) == [
+        "“red apple”",
+        "Guidance scale 1, 3",
+        "fixed: seed 7, DPM++ 2M, 20 steps, 128 × 128, ink 0.5",
+    ]
+    two = Sweep(base, {"loras.ink": [-1, 1], "sampler": ["ddim", "pndm"]}, seeds=3)
+    assert caption(two)[1:] == [
+        "Sampler DDIM, PLMS × Weight of ink −1, 1",
+        "fixed: seeds 7 to 9, 20 steps, guidance 5, 128 × 128",
+    ]
+    negative = base.replace(negative_prompt="blur", guidance_scale=1)
+    assert not [text for text in fixed(Sweep(negative, {"seed": [1, 2]})) if "blur" in text]  # it is not used
+    assert caption(Sweep(base, {"prompt": ["a", "b"]}))[0] == "Prompt (2 of them)"
+
+
+def test_the_sentence_above_says_where_each_axis_lies() -> None:
+    axes = {"seed": [1, 2], "sampler": ["ddim", "euler"], "guidance_scale": [1, 5]}
+    assert "<h2>Guidance scale across, sampler down, seed from tab to tab. Everything else is" in say(
+        Sweep(Recipe(), axes)
+    )
+    assert "with 3 seeds in all cells" in say(
+        Sweep(Recipe(), {k: axes[k] for k in ("sampler", "guidance_scale")}, seeds=3)
+    )
+    assert "Every cell has the same 3 seeds." in say(Sweep(Recipe(), {"guidance_scale": [1, 5]}, seeds=3))
