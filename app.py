@@ -1,10 +1,11 @@
 """Opens the playground in a browser; also the entry point on Hugging Face Spaces.
 
-python app.py [--model pocket] [--port 7860] [--host 127.0.0.1] [--compile]
+python app.py [--model pocket] [--port 7860] [--host 127.0.0.1] [--compile] [--lessons FOLDER]
 """
 
 import argparse
 import os
+from pathlib import Path
 
 try:
     import spaces  # noqa: F401  before torch, because ZeroGPU lends its device by patching it
@@ -15,6 +16,7 @@ import diffusers
 import transformers
 
 from playground import open_engine
+from playground.lessons.shelf import shelf
 from playground.refusal import Refusal
 from playground.store import Store
 from playground.ui.page import build_page, launch_options
@@ -26,19 +28,21 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=None)
     parser.add_argument("--host", default=None, help="127.0.0.1 unless given; 0.0.0.0 for a workshop's network")
     parser.add_argument("--compile", action="store_true", help="compile the U-Net first: minutes, then faster")
+    parser.add_argument("--lessons", type=Path, default=None, help="a folder with more lessons as Markdown files")
     args = parser.parse_args()
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no other host is contacted
     for library in (diffusers, transformers):  # their loading bars and hints are not for visitors
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()
     try:
+        lessons = shelf(args.lessons)
         engine = open_engine(args.model)
         if args.compile:
             print("Compiling the network. The first time this takes minutes …", flush=True)
             engine.model.compile()
     except Refusal as problem:
         parser.error(str(problem))
-    page = build_page(engine, Store())
+    page = build_page(engine, Store(), lessons)
     engine.warm_up()
     page.launch(server_name=args.host, server_port=args.port, **launch_options())
 

@@ -98,7 +98,7 @@ def _pick(ask: Ask, answer: int, labels: Sequence[str], values: Sequence[float |
 def _trend(ask: Ask, answer: str, labels: Sequence[str], values: Sequence[float | None]) -> Verdict:
     there = [i for i, value in enumerate(values) if value is not None]
     first, last = there[0], there[-1]
-    ends = f"{written(ask.measure, values[first])} at {labels[first]}, {written(ask.measure, values[last])} at {labels[last]}"
+    ends = ", ".join(f"{written(ask.measure, values[i])} at {labels[i]}" for i in (first, last))
     found = trend(values)
     if answer == found:
         return Verdict(True, f"It {TREND_WORDS[found]}, as you said: {ends}.")

@@ -1,4 +1,4 @@
-"""`python -m playground lessons check FILE…`: reads every lesson, runs every step, and says what is wrong, with lines."""
+"""`python -m playground lessons check FILE…`: reads every lesson, runs every step, says what is wrong in which line."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -62,9 +62,7 @@ def ran(lesson: Lesson, engines: dict[str, Engine]) -> Iterator[tuple[bool, int,
         store.close()
 
 
-def told(
-    step: Step, labels: Sequence[str], outcome: Outcome, facts: dict[str, str]
-) -> Iterator[tuple[bool, int, str]]:
+def told(step: Step, labels: Sequence[str], outcome: Outcome, facts: dict[str, str]) -> Iterator[tuple[bool, int, str]]:
     """What is to be said of a step that ran."""
     long = f", longer than the {SECONDS} s that a step should take" if outcome.seconds > SECONDS else ""
     yield False, step.line, f"{step.title}: ran in {outcome.seconds:.1f} s{long}"
@@ -77,10 +75,16 @@ def told(
     found = outcome.values.get(step.ask.measure, ())
     decided = [value for value in found if value is not None]
     if len(decided) < (1 if step.ask.kind == "number" else 2):
-        yield True, step.ask.line, f"The run does not decide the question: “{step.ask.measure}” has {len(decided)} values."
+        yield (
+            True,
+            step.ask.line,
+            f"The run does not decide the question: “{step.ask.measure}” has {len(decided)} values.",
+        )
         return
-    if step.ask.kind == "number" and (at := numbers.place(step.ask.cell, len(found))) is None or (
-        step.ask.kind == "number" and found[at] is None
+    if (
+        step.ask.kind == "number"
+        and (at := numbers.place(step.ask.cell, len(found))) is None
+        or (step.ask.kind == "number" and found[at] is None)
     ):
         yield True, step.ask.line, "The cell that the question is about has no value."
         return

@@ -24,7 +24,9 @@ class Measure:
 GREYS = "in grey levels of 0 to 255"
 MEASURES: Mapping[str, Measure] = {
     "clipped": Measure("clipped", "Share of pixels with a channel at its very end, where detail is lost.", "%"),
-    "saturation": Measure("saturation", "How pure the colours are: 0 % is grey, 100 % has no white or grey in it.", "%"),
+    "saturation": Measure(
+        "saturation", "How pure the colours are: 0 % is grey, 100 % has no white or grey in it.", "%"
+    ),
     "sharpness": Measure("fine structure", f"Spread of the differences between neighbouring pixels, {GREYS}."),
     "distance": Measure("from the first", f"Mean difference to the first picture, {GREYS}."),
     "distance_to_last": Measure("from the last", f"Mean difference to the last picture, {GREYS}."),
@@ -38,8 +40,12 @@ MEASURES: Mapping[str, Measure] = {
         "separate areas", "Connected areas that differ from the background; things that touch count as one.", "{:.0f}"
     ),
     "evaluations": Measure("evaluations", "Passes of the network that a picture takes.", "{:,.0f}"),
-    "signal": Measure("picture", "Amplitude of the picture in x_t, measured in its pixels; √ᾱ by the formula.", "{:.3f}"),
-    "noise": Measure("noise", "Amplitude of the noise in x_t, measured in its pixels; √(1−ᾱ) by the formula.", "{:.3f}"),
+    "signal": Measure(
+        "picture", "Amplitude of the picture in x_t, measured in its pixels; √ᾱ by the formula.", "{:.3f}"
+    ),
+    "noise": Measure(
+        "noise", "Amplitude of the noise in x_t, measured in its pixels; √(1−ᾱ) by the formula.", "{:.3f}"
+    ),
     "balance": Measure(
         "noise over picture", "Power of the noise over power of the picture; 1 where they are equal.", "{:.2f}"
     ),

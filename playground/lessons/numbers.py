@@ -1,9 +1,9 @@
 """Numbers in a lesson's text: none is typed, all are filled in from the model's facts or from what the run measured.
 
-    {T}                        a fact, see FACTS
-    {label last}               what stands above a cell: first, last, a number counted from 1, or highest or lowest
-    {label highest clipped}    … of a measure
-    {clipped last}             what was measured of a cell
+{T}                        a fact, see FACTS
+{label last}               what stands above a cell: first, last, a number counted from 1, or highest or lowest
+{label highest clipped}    … of a measure
+{clipped last}             what was measured of a cell
 """
 
 import re
@@ -20,7 +20,7 @@ EXTREME = r"highest|lowest"
 NOT_TEXT = re.compile(r"`[^`]*`|\]\([^)]*\)|<[^>]*>")  # code, and where links go
 TYPED = re.compile(r"(?<![\w₀-₉])\d[\d,.]*")  # "128", not the digit of a name such as "FP16"
 
-FACTS = ("T", "half", "left_at_end", "parameters", "side", "latent_side", "channels", "tokens", "precision", "model")
+FACTS = ("T", "half", "signal_at_end", "parameters", "side", "latent_side", "channels", "tokens", "precision", "model")
 
 
 def facts_of(facts: Facts) -> dict[str, str]:
@@ -30,7 +30,7 @@ def facts_of(facts: Facts) -> dict[str, str]:
     return {
         "T": f"{facts.total_timesteps:,}",
         "half": str(noise.half_signal_power("scaled_linear")),
-        "left_at_end": f"{100 * float(alphas[-1]):.2g}\u00a0%",
+        "signal_at_end": f"{float(alphas[-1]) ** 0.5:.3f}",
         "parameters": f"{facts.parameters / 1e6:.1f} million",
         "side": str(facts.side),
         "latent_side": str(rows),

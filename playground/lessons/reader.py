@@ -96,7 +96,9 @@ def read(text: str, name: str) -> Lesson:
     head = _head(file, "\n".join(lines[1:end]))
     steps = tuple(_steps(file, lines, end + 1, head.get("model", SHIPPED)))
     if not 1 <= len(steps) <= MOST_STEPS:
-        raise file.fault(end + 1, f"A lesson has 1 to {MOST_STEPS} steps, each under a line “## Title”; here {len(steps)}.")
+        raise file.fault(
+            end + 1, f"A lesson has 1 to {MOST_STEPS} steps, each under a line “## Title”; here {len(steps)}."
+        )
     sources = tuple((source["name"], source["link"]) for source in head.get("sources", []))
     model = head.get("model", SHIPPED)
     return Lesson(Path(name).stem, head["title"], head["about"], head["minutes"], sources, steps, model)
@@ -112,7 +114,9 @@ def _head(file: _File, text: str) -> Mapping[str, Any]:
     for source in data.get("sources", []):
         links = isinstance(source, dict) and set(source) == {"name", "link"}
         if not links or not str(source["link"]).startswith("https://"):
-            raise file.fault(_line_of(text, 2, "“sources”"), "A source needs a “name” and a “link” that begins with https://.")
+            raise file.fault(
+                _line_of(text, 2, "“sources”"), "A source needs a “name” and a “link” that begins with https://."
+            )
     return data
 
 
@@ -120,7 +124,9 @@ def _steps(file: _File, lines: list[str], first: int, model: str) -> Iterator[St
     """`first`: index of the line after the head."""
     body = "\n" * first + "\n".join(lines[first:])  # so that the parser's lines are those of the file
     tokens = MarkdownIt("commonmark").parse(body)
-    heads = [(t.map[0], tokens[i + 1].content) for i, t in enumerate(tokens) if t.type == "heading_open" and t.tag == "h2"]
+    heads = [
+        (t.map[0], tokens[i + 1].content) for i, t in enumerate(tokens) if t.type == "heading_open" and t.tag == "h2"
+    ]
     fences = [t for t in tokens if t.type == "fence" and t.level == 0]
     opening = heads[0][0] if heads else len(lines)
     for i, line in enumerate(lines[first:opening], first):
@@ -138,9 +144,7 @@ def _steps(file: _File, lines: list[str], first: int, model: str) -> Iterator[St
         yield _step(file, lines, begin, end, title, blocks, model)
 
 
-def _step(
-    file: _File, lines: list[str], begin: int, end: int, title: str, blocks: dict[str, Any], model: str
-) -> Step:
+def _step(file: _File, lines: list[str], begin: int, end: int, title: str, blocks: dict[str, Any], model: str) -> Step:
     if "ask" in blocks and "run" not in blocks:
         raise file.fault(blocks["ask"].map[0] + 1, "A question needs a “run” that decides it.")
     if set(blocks) == set(BLOCKS) and blocks["ask"].map[0] > blocks["run"].map[0]:
@@ -201,7 +205,8 @@ def _checked(kind: str, data: Mapping[str, Any], run: Run, line: int) -> Ask:
     if want not in ("highest", "lowest"):
         raise Refusal("“want” must be highest or lowest.")
     if kind == "number" and (
-        not 2 <= len(options) <= 6 or not all(isinstance(o, int | float) and not isinstance(o, bool) and o >= 0 for o in options)
+        not 2 <= len(options) <= 6
+        or not all(isinstance(o, int | float) and not isinstance(o, bool) and o >= 0 for o in options)
     ):
         raise Refusal("“options” needs 2 to 6 numbers, none below 0.")
     cell = str(data.get("cell", "last"))

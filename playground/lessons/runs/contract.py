@@ -1,7 +1,7 @@
 """What every kind of run is to the rest of the lessons."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from PIL import Image
@@ -30,7 +30,8 @@ class Outcome:
 
     pictures: tuple[Image.Image, ...]
     values: Mapping[str, tuple[float | None, ...]]
-    seconds: float = field(default=0.0, compare=False)
+    seconds: float = 0.0
+    kept: int = 0  # pictures that were drawn before and taken from the store
 
 
 @dataclass(frozen=True)

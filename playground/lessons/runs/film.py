@@ -1,4 +1,4 @@
-"""Inside one run: x_t or x̂₀ at some of its steps, all drawn by the VAE; and a whole run with so many steps beside it."""
+"""Inside one run: x_t or x̂₀ at some of its steps, all drawn by the VAE; and a whole run with so many steps."""
 
 import time
 from collections.abc import Iterator, Mapping, Sequence

@@ -24,7 +24,7 @@ class Forward:
 
     picture: str
     t: tuple[int, ...]
-    walk: bool = False  # one t: the picture itself, the jump, the walk
+    walk: bool = False  # to the only t, beside the jump
     schedule: str = "scaled_linear"
     seed: int = 0
 
@@ -32,7 +32,7 @@ class Forward:
 
     def labels(self, facts: Facts) -> Sequence[str]:
         if self.walk:
-            return "the picture", f"jump to t = {self.t[0]}", f"walk to t = {self.t[0]}"
+            return f"jump to t = {self.t[0]}", f"walk to t = {self.t[0]}"
         return [f"t = {t}" for t in self.t]
 
     def perform(self, engine: Engine, store: Store, visitor: str = "") -> Iterator[Preview | Outcome]:
@@ -44,8 +44,8 @@ class Forward:
             shown.append(noise.add_noise(x0, epsilon, t, self.schedule))
             steps.append(1.0)
         if self.walk:
-            shown = [x0, *shown, noise.walk(x0, self.t[0], self.schedule, self.seed + 1)]
-            steps = [0.0, 1.0, self.t[0] + 1.0]
+            shown.append(noise.walk(x0, self.t[0], self.schedule, self.seed + 1))
+            steps.append(self.t[0] + 1.0)
         pictures = [from_x0(x) for x in shown]
         amplitudes = [noise.amplitudes(x, x0) for x in shown]
         values: dict[str, tuple[float | None, ...]] = dict(measured([[picture] for picture in pictures]))
@@ -65,4 +65,6 @@ def read(data: Mapping[str, Any], model: str) -> Forward:
     if data.get("walk") and len(t) != 1:
         raise Refusal("A walk goes to one t.")
     schedule = noise.check_schedule(data.get("schedule", "scaled_linear"))
-    return Forward(checked(data["picture"]), t, data.get("walk", False), schedule, noise.check_seed(data.get("seed", 0)))
+    return Forward(
+        checked(data["picture"]), t, data.get("walk", False), schedule, noise.check_seed(data.get("seed", 0))
+    )

@@ -59,7 +59,7 @@ class Pictures:
         return found
 
     def perform(self, engine: Engine, store: Store, visitor: str = "") -> Iterator[Preview | Outcome]:
-        begun, cells = time.perf_counter(), self.recipes(engine.facts)
+        begun, cells, kept = time.perf_counter(), self.recipes(engine.facts), 0
         each = len(cells[0])
         flat = [recipe for cell in cells for recipe in cell]
         check_cost(engine, store, flat)
@@ -73,6 +73,7 @@ class Pictures:
             place = first + event.cell
             if isinstance(event, Done):
                 done[place] = now[place] = event.result.image
+                kept += event.stored
             elif event.preview is not None:
                 now[place] = event.preview
             cell, share = place // each, event.k / event.of if isinstance(event, Step) else 1.0
@@ -80,7 +81,7 @@ class Pictures:
         groups = [[done[cell * each + i] for i in range(each)] for cell in range(len(cells))]
         values: dict[str, tuple[float | None, ...]] = dict(measured(groups))
         values["evaluations"] = tuple(float(cell[0].evaluations) for cell in cells)
-        yield Outcome(tuple(tiled(group) for group in groups), values, time.perf_counter() - begun)
+        yield Outcome(tuple(tiled(group) for group in groups), values, time.perf_counter() - begun, kept)
 
     def _events(
         self, engine: Engine, store: Store, flat: Sequence[Recipe], visitor: str
