@@ -1,11 +1,14 @@
 """The page: a head line, one tab per view, and the endpoints."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 from starlette.middleware import Middleware
 
 from playground.engine import Engine
+from playground.lessons.lesson import Lesson
+from playground.lessons.shelf import shelf
 from playground.store import Store
 from playground.ui import theme
 from playground.ui.add_noise import tab as add_noise
@@ -13,6 +16,7 @@ from playground.ui.compare import api
 from playground.ui.compare import tab as compare
 from playground.ui.denoise import tab as denoise
 from playground.ui.inside import tab as inside
+from playground.ui.lessons import tab as lessons_tab
 from playground.ui.predict_noise import tab as predict_noise
 from playground.ui.shared.endpoint import THREADS
 from playground.ui.shared.events import Refusals, check_events
@@ -24,7 +28,8 @@ SESSIONS = 256  # pages whose values the server remembers, about a megabyte each
 QUEUE = 64  # visitors' requests waiting at once, over all events
 
 
-def build_page(engine: Engine, store: Store) -> gr.Blocks:
+def build_page(engine: Engine, store: Store, lessons: Sequence[Lesson] | None = None) -> gr.Blocks:
+    """`lessons`: those on the shelf, unless others are given."""
     with gr.Blocks(title="Diffusion playground", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         head = gr.HTML(_head(engine))
         page.load(lambda: _head(engine), None, head, queue=False, show_progress="hidden", api_visibility="private")
@@ -39,6 +44,8 @@ def build_page(engine: Engine, store: Store) -> gr.Blocks:
             denoise.build(engine)
         with gr.Tab("Inside"):
             inside.build(engine)
+        with gr.Tab("Lessons"):
+            lessons_tab.build(engine, store, shelf() if lessons is None else lessons)
         api.build(engine, store)
         quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
         gr.on([page.load, ran.change], lambda: _notice(store), None, notice, **quiet)

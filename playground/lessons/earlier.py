@@ -1,0 +1,65 @@
+"""What each step shows before anybody runs it: pictures that the shipped model drew earlier, and what was measured in
+them then. Written by `examples/render_first_view.py`; shown only while lesson and weights are still the same.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from playground.lessons.lesson import Lesson
+from playground.lessons.runs.contract import Outcome, Run
+from playground.models import Facts
+
+FOLDER = Path(__file__).parents[2] / "examples" / "first_view" / "lessons"
+MEASURED = "measured.json"
+SIDE = 192  # pixels per side at most, which is as large as a frame is on most screens
+QUALITY = 70
+
+
+def name_of(lesson: Lesson, step: int) -> str:
+    """ "guidance-1", counted from 1"""
+    return f"{lesson.key}-{step + 1}"
+
+
+def digest(run: Run) -> str:
+    """16 digits over everything that a step's run is made of."""
+    data = json.dumps([type(run).__name__, asdict(run)], sort_keys=True)
+    return hashlib.sha256(data.encode()).hexdigest()[:16]
+
+
+def keep(lesson: Lesson, step: int, outcome: Outcome, facts: Facts, folder: Path = FOLDER) -> dict[str, Any]:
+    """Writes a step's pictures side by side into one small file -> what is to be written of it into MEASURED."""
+    cells = [picture.convert("RGB") for picture in outcome.pictures]
+    side = min(SIDE, max(picture.width for picture in cells))
+    strip = Image.new("RGB", (side * len(cells), side))
+    for i, picture in enumerate(cells):
+        strip.paste(picture.resize((side, side), Image.Resampling.LANCZOS), (i * side, 0))
+    strip.save(folder / f"{name_of(lesson, step)}.webp", quality=QUALITY, method=6)
+    values = {name: [v if v is None else round(v, 6) for v in vs] for name, vs in outcome.values.items()}
+    return {"run": digest(lesson.steps[step].run), "weights": facts.fingerprint, "values": values}
+
+
+def shown_earlier(lesson: Lesson, step: int, facts: Facts, folder: Path = FOLDER) -> Outcome | None:
+    """None where this model drew nothing earlier, or where lesson or weights have changed since."""
+    kept = _measured(folder).get(name_of(lesson, step))
+    run = lesson.steps[step].run
+    if run is None or kept is None or kept["weights"] != facts.fingerprint or kept["run"] != digest(run):
+        return None
+    values = {name: tuple(found) for name, found in kept["values"].items()}
+    with Image.open(folder / f"{name_of(lesson, step)}.webp") as strip:
+        strip.load()
+    side = strip.height
+    cells = [strip.crop((i * side, 0, (i + 1) * side, side)) for i in range(strip.width // side)]
+    return Outcome(tuple(cells), values)
+
+
+@lru_cache
+def _measured(folder: Path) -> Mapping[str, Any]:
+    path = folder / MEASURED
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

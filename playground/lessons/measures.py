@@ -1,0 +1,89 @@
+"""What can be measured of a lesson's cells: how it is called, how its numbers are written, and what it means."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from playground.measure.areas import areas
+from playground.measure.clipped import clipped
+from playground.measure.distance import distance
+from playground.measure.diversity import diversity
+from playground.measure.saturation import saturation
+from playground.measure.sharpness import sharpness
+
+
+@dataclass(frozen=True)
+class Measure:
+    label: str  # under a picture
+    meaning: str  # one sentence
+    written: str = "{:.1f}"  # a format, or "%" for shares
+
+
+GREYS = "in grey levels of 0 to 255"
+MEASURES: Mapping[str, Measure] = {
+    "clipped": Measure("clipped", "Share of pixels with a channel at its very end, where detail is lost.", "%"),
+    "saturation": Measure(
+        "saturation", "How pure the colours are: 0 % is grey, 100 % has no white or grey in it.", "%"
+    ),
+    "sharpness": Measure("fine structure", f"Spread of the differences between neighbouring pixels, {GREYS}."),
+    "distance": Measure("from the first", f"Mean difference to the first picture, {GREYS}."),
+    "distance_to_last": Measure("from the last", f"Mean difference to the last picture, {GREYS}."),
+    "apart": Measure("from the others", f"Mean difference to all the other pictures, {GREYS}."),
+    "diversity": Measure(
+        "between seeds",
+        "Mean difference between the seeds of one cell, contrast taken out: 0 is equal, 1.41 unrelated.",
+        "{:.2f}",
+    ),
+    "areas": Measure(
+        "separate areas", "Connected areas that differ from the background; things that touch count as one.", "{:.0f}"
+    ),
+    "evaluations": Measure("evaluations", "Passes of the network that a picture takes.", "{:,.0f}"),
+    "signal": Measure(
+        "picture", "Amplitude of the picture in x_t, measured in its pixels; √ᾱ by the formula.", "{:.3f}"
+    ),
+    "noise": Measure(
+        "noise", "Amplitude of the noise in x_t, measured in its pixels; √(1−ᾱ) by the formula.", "{:.3f}"
+    ),
+    "balance": Measure(
+        "noise over picture", "Power of the noise over power of the picture; 1 where they are equal.", "{:.2f}"
+    ),
+    "steps": Measure("steps", "Steps that the forward process took to get there.", "{:,.0f}"),
+    "loss": Measure("loss", "L, the mean square of ε − ε_θ; a network that answers 0 has about 1.", "{:.3f}"),
+    "edge": Measure("at the edge", "Share of a word's attention that goes to the outermost eighth on each side.", "%"),
+    "values": Measure("numbers", "Numbers that it consists of.", "{:,.0f}"),
+    "shrinkage": Measure("pixels' numbers for one", "Numbers of the picture for each number of this.", "{:.0f}"),
+}
+OF_PICTURES = ("clipped", "saturation", "sharpness", "distance", "distance_to_last", "apart", "areas")
+OF_SEEDS = ("diversity",)
+
+
+def written(measure: str, value: float | None) -> str:
+    """0.123 of "clipped" -> "12 %" """
+    if value is None:
+        return "–"
+    if MEASURES[measure].written == "%":
+        percent = 100 * value
+        return f"{percent:.1f}\u00a0%" if 0 < percent < 1 else f"{percent:.0f}\u00a0%"
+    return MEASURES[measure].written.format(value + 0.0)
+
+
+def measured(cells: Sequence[Sequence[Image.Image]]) -> dict[str, tuple[float, ...]]:
+    """Cells of one picture, or of one for each seed in the same order -> OF_PICTURES as means over the seeds, and with
+    seeds OF_SEEDS. All pictures have one size."""
+    arrays = [[np.asarray(picture.convert("RGB")) for picture in cell] for cell in cells]
+
+    def between(a: int, b: int) -> float:
+        return float(np.mean([distance(x, y) for x, y in zip(arrays[a], arrays[b], strict=True)]))
+
+    n = range(len(arrays))
+    own = {"clipped": clipped, "saturation": saturation, "sharpness": sharpness, "areas": areas}
+    found = {name: tuple(float(np.mean([f(x) for x in cell])) for cell in arrays) for name, f in own.items()}
+    found["distance"] = tuple(between(0, i) for i in n)
+    found["distance_to_last"] = tuple(between(len(arrays) - 1, i) for i in n)
+    if len(arrays) > 1:
+        found["apart"] = tuple(float(np.mean([between(i, j) for j in n if j != i])) for i in n)
+    if len(arrays[0]) > 1:
+        found["diversity"] = tuple(diversity(cell) for cell in arrays)
+    return found

@@ -1,0 +1,166 @@
+"""The left side of a lesson as HTML: where one is, what to read, the question, and the buttons.
+
+Lessons may be a teacher's, so their text goes through a Markdown parser that lets no HTML through.
+"""
+
+from collections.abc import Mapping, Sequence, Set
+
+from markdown_it import MarkdownIt
+
+from playground.lessons import numbers
+from playground.lessons.answers import TREND_WORDS
+from playground.lessons.earlier import name_of
+from playground.lessons.lesson import Ask, Lesson, Step
+from playground.lessons.measures import MEASURES
+from playground.ui.shared.html import escaped
+
+PARSER = MarkdownIt("commonmark", {"html": False})
+START_HEIGHT = 0  # of every bar of a curve that is still to be drawn
+
+
+def markdown(
+    text: str,
+    facts: Mapping[str, str],
+    labels: Sequence[str] = (),
+    values: Mapping[str, Sequence[float | None]] | None = None,
+) -> str:
+    """A lesson's text -> HTML, with its numbers filled in."""
+    return PARSER.render(numbers.filled(text, facts, labels, values or {}))
+
+
+def rail(
+    lessons: Sequence[Lesson],
+    at: tuple[int, int],
+    facts: Mapping[str, str],
+    labels: Sequence[str],
+    earlier: bool,
+    done: Set[str] = frozenset(),
+) -> str:
+    """`at`: lesson and step; `labels` of the step's cells, empty where this model cannot run it; `earlier`: pictures
+    drawn earlier can be shown; `done`: names of the steps that were looked at."""
+    lesson = lessons[at[0]]
+    step = lesson.steps[at[1]]
+    question = _question(step.ask, labels) if step.ask and labels else ""
+    return (
+        f'<div class="dpl" data-lesson="{escaped(lesson.key)}" data-step="{at[1]}" '
+        f'data-name="{escaped(name_of(lesson, at[1]))}" data-kind="{step.ask.kind if question else ""}">'
+        f"{_chooser(lessons, at[0])}{_progress(lesson, at[1], done)}"
+        f'<h2 tabindex="-1">{escaped(step.title)}</h2>'
+        f'<div class="dp-words">{markdown(step.before, facts)}</div>'
+        f'<form class="dpl-ask">{question}{_buttons(step, bool(labels), earlier)}</form>'
+        f"{_onward(lessons, at)}</div>"
+    )
+
+
+def sources(lesson: Lesson) -> str:
+    if not lesson.sources:
+        return ""
+    links = " · ".join(
+        f'<a href="{escaped(link)}" target="_blank" rel="noopener">{escaped(name)}</a>' for name, link in lesson.sources
+    )
+    return f'<p class="dp-quiet dpl-sources">Read on: {links}</p>'
+
+
+def _chooser(lessons: Sequence[Lesson], chosen: int) -> str:
+    options = "".join(
+        f'<option value="{escaped(lesson.key)}"{" selected" if i == chosen else ""}>'
+        f"{i + 1}. {escaped(lesson.title)}</option>"
+        for i, lesson in enumerate(lessons)
+    )
+    lesson = lessons[chosen]
+    return (
+        f'<label class="dpl-lesson">Lesson {chosen + 1} of {len(lessons)}<select>{options}</select></label>'
+        f'<p class="dp-quiet">{escaped(lesson.about)}; about {lesson.minutes} minutes.</p>'
+    )
+
+
+def _progress(lesson: Lesson, now: int, done: Set[str]) -> str:
+    """One button for each step; a done one is marked for eye and screen reader."""
+    items = ""
+    for i, step in enumerate(lesson.steps):
+        mark = "done" if name_of(lesson, i) in done else "open"
+        current = ' aria-current="step"' if i == now else ""
+        title = f"Step {i + 1}: {step.title}" + (", done" if mark == "done" else "")
+        items += (
+            f'<li><button type="button" data-to="{i}" data-mark="{mark}"{current} title="{escaped(title)}" '
+            f'aria-label="{escaped(title)}">{"✓" if mark == "done" else i + 1}</button></li>'
+        )
+    return f'<ol class="dpl-progress" aria-label="Steps of this lesson">{items}</ol>'
+
+
+def _question(ask: Ask, labels: Sequence[str]) -> str:
+    kinds = {"pick": _pick, "order": _order, "curve": _curve, "trend": _trend, "number": _number}
+    measure = MEASURES[ask.measure]
+    decided = escaped(f"Decided by: {measure.label}. {measure.meaning}")
+    return (
+        f'<fieldset class="dpl-{ask.kind}"><legend>{escaped(ask.question)}</legend>{kinds[ask.kind](ask, labels)}'
+        f'</fieldset><p class="dp-quiet dpl-meaning">{decided}</p>'
+    )
+
+
+def _radio(value: str | int, label: str) -> str:
+    return f'<label><input type="radio" name="dpl-answer" value="{value}"> {escaped(label)}</label>'
+
+
+def _pick(ask: Ask, labels: Sequence[str]) -> str:
+    return "".join(_radio(i, label) for i, label in enumerate(labels))
+
+
+def _trend(ask: Ask, labels: Sequence[str]) -> str:
+    return "".join(_radio(key, f"It {words}.") for key, words in TREND_WORDS.items())
+
+
+def _number(ask: Ask, labels: Sequence[str]) -> str:
+    return "".join(_radio(i, f"{option:,g}") for i, option in enumerate(ask.options))
+
+
+def _order(ask: Ask, labels: Sequence[str]) -> str:
+    buttons = "".join(
+        f'<button type="button" class="dp-button" data-cell="{i}" aria-pressed="false"><b></b> {escaped(label)}'
+        "</button>"
+        for i, label in enumerate(labels)
+    )
+    return f'<p class="dp-quiet">Press them from the lowest to the highest; press again to take one back.</p>{buttons}'
+
+
+def _curve(ask: Ask, labels: Sequence[str]) -> str:
+    bars = "".join(
+        f'<label><input type="range" min="0" max="100" value="{START_HEIGHT}" data-cell="{i}" '
+        f'aria-label="Height at {escaped(label)}"><span>{escaped(label)}</span></label>'
+        for i, label in enumerate(labels)
+    )
+    help = "Pull each bar up, or use the arrow keys. Only higher and lower count."
+    return f'<p class="dp-quiet">{help}</p><div>{bars}</div>'
+
+
+def _buttons(step: Step, can_run: bool, earlier: bool) -> str:
+    if step.run is None or not can_run:
+        return ""
+    shown = (
+        '<button type="button" class="dp-button" data-act="show">Show pictures drawn earlier</button>'
+        if earlier
+        else ""
+    )
+    return (
+        '<div class="dpl-actions"><button type="submit" class="dpl-run">Run it yourself</button>'
+        f'<button type="button" class="dp-button" data-act="stop">Stop</button>{shown}</div>'
+    )
+
+
+def _onward(lessons: Sequence[Lesson], at: tuple[int, int]) -> str:
+    """Back and forth, over the ends of lessons too."""
+    lesson, step = at
+
+    def button(label: str, to: tuple[int, int] | None) -> str:
+        if to is None:
+            return f'<button type="button" class="dp-button" disabled>{label}</button>'
+        return (
+            f'<button type="button" class="dp-button" data-lesson="{escaped(lessons[to[0]].key)}" data-to="{to[1]}">'
+            f"{label}</button>"
+        )
+
+    back = (lesson, step - 1) if step else (lesson - 1, len(lessons[lesson - 1].steps) - 1) if lesson else None
+    last = step + 1 == len(lessons[lesson].steps)
+    onward = (lesson, step + 1) if not last else (lesson + 1, 0) if lesson + 1 < len(lessons) else None
+    label = "Next lesson" if last and onward else "Next step"
+    return f'<nav class="dpl-onward" aria-label="Lesson">{button("Back", back)}{button(label, onward)}</nav>'

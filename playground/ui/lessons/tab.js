@@ -1,0 +1,124 @@
+// The visit: which step, which answers. Kept in this browser only; the server is told what it needs with each event.
+const KEY = "dp-lessons";
+
+function remembered() {
+  try {
+    const found = JSON.parse(localStorage.getItem(KEY) ?? "{}");
+    return { at: found.at ?? null, answers: found.answers ?? {} };
+  } catch {
+    return { at: null, answers: {} }; // no storage, or not ours
+  }
+}
+
+const memory = remembered();
+let order = []; // the cells of an order question as they were pressed
+let moved = false; // a button led to another step: the keyboard goes on from its heading
+
+function remember() {
+  try {
+    localStorage.setItem(KEY, JSON.stringify(memory));
+  } catch {
+    // a full or forbidden storage loses the progress, not the lesson
+  }
+}
+
+const root = () => element.querySelector(".dpl");
+
+function place(lesson = root().dataset.lesson, step = Number(root().dataset.step)) {
+  return { lesson, step, done: Object.keys(memory.answers) };
+}
+
+/** What is in the form, in the shape of its kind; null where nothing was said. */
+function answer() {
+  const kind = root().dataset.kind;
+  if (kind === "curve") return [...element.querySelectorAll(".dpl-curve input")].map((bar) => Number(bar.value));
+  if (kind === "order") return [...order];
+  const chosen = element.querySelector('input[name="dpl-answer"]:checked');
+  if (!chosen) return null;
+  return kind === "trend" ? chosen.value : Number(chosen.value);
+}
+
+/** Puts a remembered answer back into the form. */
+function restore(value) {
+  const kind = root().dataset.kind;
+  order = kind === "order" && Array.isArray(value) ? [...value] : [];
+  if (kind === "curve" && Array.isArray(value)) {
+    element.querySelectorAll(".dpl-curve input").forEach((bar, i) => { bar.value = value[i] ?? 0; });
+  } else if (kind === "order") {
+    number();
+  } else if (value !== null && value !== undefined) {
+    const chosen = element.querySelector(`input[name="dpl-answer"][value="${CSS.escape(String(value))}"]`);
+    if (chosen) chosen.checked = true;
+  }
+}
+
+/** Shows the places in an order. */
+function number() {
+  for (const button of element.querySelectorAll(".dpl-order button")) {
+    const at = order.indexOf(Number(button.dataset.cell));
+    button.setAttribute("aria-pressed", String(at >= 0));
+    button.querySelector("b").textContent = at < 0 ? "" : `${at + 1}.`;
+  }
+}
+
+/** An empty answer is asked for by the server, which says what is missing. */
+function reveal(event) {
+  const given = answer();
+  const asked = root().dataset.kind !== "";
+  if (!asked || given !== null) memory.answers[root().dataset.name] = given;
+  memory.at = place();
+  remember();
+  trigger(event, { ...place(), answer: given });
+  mark();
+}
+
+/** The step just looked at is marked at once; the server marks it when the step is drawn again. */
+function mark() {
+  const button = element.querySelector('.dpl-progress [aria-current="step"]');
+  if (!button || !(root().dataset.name in memory.answers)) return;
+  button.dataset.mark = "done";
+  button.textContent = "✓";
+}
+
+function go(lesson, step) {
+  memory.at = { lesson, step };
+  remember();
+  moved = true;
+  trigger("lesson_go", { ...place(lesson, step), answer: memory.answers[`${lesson}-${step + 1}`] ?? null });
+}
+
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button || !element.contains(button)) return;
+  if (button.dataset.to !== undefined) go(button.dataset.lesson ?? root().dataset.lesson, Number(button.dataset.to));
+  if (button.dataset.act === "show") reveal("lesson_show");
+  if (button.dataset.act === "stop") trigger("lesson_stop");
+  if (button.dataset.cell !== undefined) {
+    const cell = Number(button.dataset.cell);
+    const at = order.indexOf(cell);
+    if (at < 0) order.push(cell); else order.splice(at, 1);
+    number();
+  }
+});
+element.addEventListener("submit", (event) => {
+  event.preventDefault();
+  reveal("lesson_run");
+});
+element.addEventListener("change", (event) => {
+  if (event.target.matches(".dpl-lesson select")) go(event.target.value, 0);
+});
+
+function drawn() {
+  restore(memory.answers[root().dataset.name]);
+  if (moved) element.querySelector("h2").focus();
+  moved = false;
+}
+
+watch("value", drawn);
+if (memory.at && (memory.at.lesson !== root().dataset.lesson || memory.at.step !== Number(root().dataset.step)
+    || Object.keys(memory.answers).length)) {
+  const { lesson, step } = memory.at;
+  trigger("lesson_go", { ...place(lesson, step), answer: memory.answers[`${lesson}-${step + 1}`] ?? null });
+} else {
+  drawn();
+}

@@ -1,0 +1,180 @@
+"""The Lessons tab: predict, run, look, explain. What a visitor did is kept in the browser only."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from playground.engine import Engine
+from playground.lessons import numbers
+from playground.lessons.answers import check_answer
+from playground.lessons.earlier import shown_earlier
+from playground.lessons.lesson import Lesson
+from playground.lessons.runs.contract import Outcome
+from playground.refusal import Refusal
+from playground.store import Store
+from playground.ui.lessons import stage
+from playground.ui.lessons.rail import rail
+from playground.ui.lessons.visit import Visit, read
+from playground.ui.shared.endpoint import ENGINE
+from playground.ui.shared.fields import slot
+from playground.ui.shared.html import error
+from playground.ui.shared.latest import Latest, Update
+
+HERE = Path(__file__).parent
+REDRAW = 0.25  # seconds between two updates of growing pictures, at least
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+EARLIER = "Drawn earlier by this model, and measured then."
+
+
+def build(engine: Engine, store: Store, lessons: Sequence[Lesson]) -> None:
+    """Lays out the tab and wires it, inside a `gr.Tab` of the page."""
+    room = Room(engine, store, lessons)
+    first = Visit(0, 0)
+    with gr.Row(elem_classes="dp-columns"):
+        with gr.Column(elem_classes="dp-rail"):
+            left = gr.HTML(
+                room.left(first),
+                js_on_load=(HERE / "tab.js").read_text("utf-8"),
+                elem_classes="dp-flush",
+                apply_default_css=False,
+                elem_id="lesson-rail",
+            )
+            fault = slot("lesson-error")
+        with gr.Column(elem_classes="dp-stage"):
+            right = gr.HTML(room.right(first), elem_classes="dp-flush", apply_default_css=False, elem_id="lesson-stage")
+    latest = Latest()
+    nothing: Update = {right: gr.skip()}
+
+    def go(event: gr.EventData, request: gr.Request) -> Update:
+        """Another step, or the same one again; a run under way ends."""
+        latest.stop(request.session_hash)
+        visit = read(lessons, event._data)
+        return {left: room.left(visit), right: room.right(visit), fault: error()}
+
+    def show(event: gr.EventData, request: gr.Request) -> Update:
+        latest.stop(request.session_hash)
+        try:
+            return {right: room.earlier(read(lessons, event._data)), fault: error()}
+        except Refusal as refusal:
+            return {fault: error(str(refusal))}
+
+    def run(event: gr.EventData, request: gr.Request) -> Iterator[Update]:
+        page = request.session_hash or ""
+        try:
+            visit = room.answered(read(lessons, event._data))
+        except Refusal as refusal:
+            yield {fault: error(str(refusal))}
+            return
+        yield from latest.show(page, grow(visit, page), (visit.lesson, visit.step, str(visit.answer)), nothing)
+
+    def grow(visit: Visit, page: str) -> Iterator[Update]:
+        try:
+            for html in room.grown(visit, page):
+                yield {right: html, fault: error()}
+        except Refusal as refusal:
+            yield {right: room.waiting(visit), fault: error(str(refusal))}
+
+    def stop(request: gr.Request) -> Update:
+        asked = latest.stop(request.session_hash)
+        if asked is None:
+            return nothing
+        return {right: room.waiting(Visit(*asked[:2])), fault: error("Stopped. What was finished is kept.")}
+
+    outputs = [left, right, fault]
+    light: dict[str, Any] = {**QUIET, "concurrency_limit": None}
+    left.lesson_go(go, None, outputs, **light)
+    left.lesson_show(show, None, outputs, **light)
+    left.lesson_run(run, None, outputs, trigger_mode="multiple", **ENGINE, **QUIET)
+    left.lesson_stop(stop, None, outputs, **light)
+
+
+class Room:
+    """The lessons with this engine: each method gives the HTML for a visit."""
+
+    def __init__(self, engine: Engine, store: Store, lessons: Sequence[Lesson]) -> None:
+        self._engine, self._store, self._lessons = engine, store, lessons
+        self._facts = numbers.facts_of(engine.facts)
+
+    def left(self, visit: Visit) -> str:
+        lesson, step = visit.of(self._lessons)
+        labels, _ = self._labels(visit)
+        earlier = step.run is not None and shown_earlier(lesson, visit.step, self._engine.facts) is not None
+        return rail(self._lessons, (visit.lesson, visit.step), self._facts, labels, earlier, visit.done)
+
+    def right(self, visit: Visit) -> str:
+        """What was shown last: pictures drawn earlier for whoever has answered before, else empty frames."""
+        _, step = visit.of(self._lessons)
+        if visit.answer is not None or (step.ask is None and step.run is not None and visit.done):
+            try:
+                return self.earlier(visit)
+            except Refusal:
+                pass  # an answer to an older version of the lesson, or nothing drawn earlier: it is asked again
+        return self.waiting(visit)
+
+    def waiting(self, visit: Visit) -> str:
+        _, step = visit.of(self._lessons)
+        if step.run is None:
+            return ""
+        labels, refusal = self._labels(visit)
+        return stage.waiting(labels, step.ask is not None) if labels else stage.cannot(refusal)
+
+    def answered(self, visit: Visit) -> Visit:
+        """The visit where its step can be run and its answer is one, else Refusal."""
+        _, step = visit.of(self._lessons)
+        labels, refusal = self._labels(visit)
+        if not labels:
+            raise Refusal(refusal or "There is nothing to run in this step.")
+        if step.ask is not None:
+            check_answer(step.ask, visit.answer, len(labels))
+        return visit
+
+    def earlier(self, visit: Visit) -> str:
+        """Raises Refusal without an answer, and where nothing was drawn earlier."""
+        self.answered(visit)
+        lesson, _ = visit.of(self._lessons)
+        outcome = shown_earlier(lesson, visit.step, self._engine.facts)
+        if outcome is None:
+            raise Refusal("Nothing was drawn earlier for this step; run it yourself.")
+        return self._revealed(visit, outcome, EARLIER)
+
+    def grown(self, visit: Visit, page: str) -> Iterator[str]:
+        """The step's frames as they fill, and what the run says in the end. Raises Refusal where it fails."""
+        _, step = visit.of(self._lessons)
+        labels, _ = self._labels(visit)
+        pictures, shares, drawn = {}, {}, 0.0
+        yield stage.running(labels, pictures, shares)
+        with closing(step.run.perform(self._engine, self._store, page)) as events:
+            for event in events:
+                if isinstance(event, Outcome):
+                    yield self._revealed(visit, event, _ran(event))
+                    return
+                shares[event.cell] = event.share
+                if event.picture is not None:
+                    pictures[event.cell] = event.picture
+                if time.perf_counter() - drawn >= REDRAW:
+                    yield stage.running(labels, pictures, shares)
+                    drawn = time.perf_counter()
+
+    def _revealed(self, visit: Visit, outcome: Outcome, source: str) -> str:
+        lesson, step = visit.of(self._lessons)
+        labels, _ = self._labels(visit)
+        return stage.revealed(lesson, step, labels, outcome, visit.answer, source, self._facts)
+
+    def _labels(self, visit: Visit) -> tuple[Sequence[str], str]:
+        """(labels of the step's cells, "") or ((), why this model cannot run it)"""
+        _, step = visit.of(self._lessons)
+        if step.run is None:
+            return (), ""
+        try:
+            return step.run.labels(self._engine.facts), ""
+        except Refusal as refusal:
+            return (), str(refusal)
+
+
+def _ran(outcome: Outcome) -> str:
+    kept = f" {outcome.kept} of the pictures had been drawn before and were kept." if outcome.kept else ""
+    return f"Run here and now in {outcome.seconds:.1f} s, and measured in these pictures.{kept}"
