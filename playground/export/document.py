@@ -1,7 +1,7 @@
 """The one JSON that form, picture, file, link and API carry, read in each of its shapes.
 
-`{"base": {…}, "axes": {…}}` is a sweep; `{"title": …, "sweep": {…}}` a file of examples/recipes; `{"recipe": {…}}` what a
-picture carries; any other object one recipe.
+`{"base": {…}, "axes": {…}}` is a sweep; `{"title": …, "sweep": {…}}` a file of examples/recipes; `{"recipe": {…}}` what
+a picture carries; any other object one recipe.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Text inside PNG files: what ours carry, and what is read from any.
 
-A chunk is put into a finished file as it is (W3C PNG specification, third edition, 11.3.3), so that its pixels are never
-encoded twice.
+A chunk is put into a finished file as it is (W3C PNG specification, third edition, 11.3.3), so that its pixels are
+never encoded twice.
 """
 
 import io

@@ -72,6 +72,7 @@ def _own(text: str, facts: Facts) -> Restored:
     taken.model(base.model)
     taken.set(steps=base.num_inference_steps, scale=base.guidance_scale, seed=base.seed, sampler=base.sampler)
     taken.size(base.width, base.height)
+    taken.change("guidance_rescale", base.guidance_rescale, "Guidance rescale")
     taken.loras(dict(base.loras))
     return taken.restored()
 
