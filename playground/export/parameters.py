@@ -65,7 +65,7 @@ def parse_parameters(text: str) -> Parameters:
     found = Parameters("\n".join(words["prompt"]).strip(), "\n".join(words["negative"]).strip())
     found.settings = {name: _unquoted(value.strip()) for name, value in _PAIR.findall(last)}
     found.loras = {name: float(weight) for name, weight in _LORA.findall(found.prompt)}
-    found.prompt = re.sub(r" {2,}", " ", _LORA.sub("", found.prompt)).strip(" ,")
+    found.prompt = re.sub(rf",? *{_LORA.pattern}", "", found.prompt).strip(" ,") if found.loras else found.prompt
     _take_resources(found, extra.get("Civitai resources"))
     return found
 

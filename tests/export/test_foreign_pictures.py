@@ -23,7 +23,8 @@ tall towers
 Negative prompt: blurry, hands
 fog
 Steps: 28, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 6.5, Seed: 1234, Size: 512x768, \
-Model hash: 6ce0161689, Model: "v1-5, pruned", Clip skip: 2, Denoising strength: 0.4, Hires upscale: 2, Version: v1.10.1"""
+Model hash: 6ce0161689, Model: "v1-5, pruned", Clip skip: 2, Denoising strength: 0.4, Hires upscale: 2, \
+Version: v1.10.1"""
 
 CIVITAI = """red apple
 Negative prompt: blurry
