@@ -1,0 +1,8 @@
+"""python -m playground grid | verify | serve; `--help` says more."""
+
+import sys
+
+from playground.command.line import main
+
+if __name__ == "__main__":
+    sys.exit(main())
