@@ -46,12 +46,14 @@ FLOORS = {
     "samplers": 0,
     "recipe": 0,
     "sweep": 0,
+    "labels": 0,
     "noise": 0,
     "pictures": 0,
     "schedule": 1,
     "models": 2,
 }
-FLOORS |= {"engine": 3, "store": 4, "render": 5, "inside": 6, "export": 6, "lessons": 6, "ui": 7, "__main__": 8}
+FLOORS |= {"engine": 3, "store": 4, "render": 5, "inside": 6, "export": 6, "lessons": 6, "ui": 7}
+FLOORS |= {"command": 8, "__main__": 9}
 PUBLIC = "playground/__init__.py"  # what a program imports; nothing in the house does
 HOUSE = sorted((ROOT / "playground").rglob("*.py"))
 

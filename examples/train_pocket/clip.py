@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer, ResNetConfig, ResNetModel
 
-from examples.train_pocket.scoring.adherence import (
+from playground.measure.adherence import (
     CELLS,
     FOLDER,
     HEADS_FILE,

@@ -33,30 +33,31 @@ def sheet(rows: Sequence[Sequence[tuple[str, Image.Image]]]) -> Image.Image:
     return paper
 
 
-def to_gif(frames: Sequence[Image.Image]) -> bytes:
-    """Frames of one size -> an endless GIF; each frame has its own 256 colours, so colours are approximate."""
-    return _saved(frames, "GIF", optimize=False)
+def to_gif(frames: Sequence[Image.Image], seconds: float = FRAME_SECONDS) -> bytes:
+    """Frames of one size, shown so long each -> an endless GIF. Each frame has its own 256 colours, so colours are
+    approximate."""
+    return _saved(frames, "GIF", seconds, optimize=False)
 
 
-def to_webp(frames: Sequence[Image.Image]) -> bytes:
+def to_webp(frames: Sequence[Image.Image], seconds: float = FRAME_SECONDS) -> bytes:
     """Frames of one size -> an endless animated WebP in true colour."""
-    return _saved(frames, "WEBP", quality=90, method=0)
+    return _saved(frames, "WEBP", seconds, quality=90, method=0)
 
 
-def to_mp4(frames: Sequence[Image.Image]) -> bytes:
+def to_mp4(frames: Sequence[Image.Image], seconds: float = FRAME_SECONDS) -> bytes:
     """Frames of one size -> H.264 with halved colour resolution (yuv420p), which is what every player takes.
 
     An odd width or height grows by one pixel of paper. Raises ValueError where there is nothing to save.
     """
     _check(frames)
     width, height = (side + side % 2 for side in frames[0].size)
-    held = [*frames, *[frames[-1]] * round(HOLD_SECONDS / FRAME_SECONDS - 1)]
+    held = [*frames, *[frames[-1]] * round(HOLD_SECONDS / seconds - 1)]
     with tempfile.TemporaryDirectory() as folder:  # the index of an MP4 is written last, so a pipe would not do
         path = Path(folder) / "film.mp4"
         writer = imageio_ffmpeg.write_frames(
             str(path),
             (width, height),
-            fps=1 / FRAME_SECONDS,
+            fps=1 / seconds,
             codec="libx264",
             quality=None,
             macro_block_size=2,
@@ -76,10 +77,10 @@ def _check(frames: Sequence[Image.Image]) -> None:
         raise ValueError("A film needs at least one frame.")
 
 
-def _saved(frames: Sequence[Image.Image], kind: str, **options: object) -> bytes:
+def _saved(frames: Sequence[Image.Image], kind: str, seconds: float, **options: object) -> bytes:
     """Raises ValueError where there is nothing to save."""
     _check(frames)
-    milliseconds = [round(1000 * FRAME_SECONDS)] * (len(frames) - 1) + [round(1000 * HOLD_SECONDS)]
+    milliseconds = [round(1000 * seconds)] * (len(frames) - 1) + [round(1000 * HOLD_SECONDS)]
     if kind == "GIF":
         frames = [_with_palette(frame) for frame in frames]
     buffer = io.BytesIO()

@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from examples.train_pocket.scoring.adherence import Adherence
 from playground import Recipe
 from playground.engine import Done, Engine
+from playground.measure.adherence import Adherence
 from playground.models import REGISTERED
 
 PROMPTS = (

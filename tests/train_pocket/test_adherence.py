@@ -19,9 +19,9 @@ from examples.train_pocket.scenes.scene import Part, Scene
 from examples.train_pocket.scenes.stream import Scenes
 from examples.train_pocket.scenes.things import table
 from examples.train_pocket.scenes.token_labels import labels
-from examples.train_pocket.scoring.adherence import FOLDER, HEADS_FILE, Adherence
 from playground import Recipe
 from playground.engine import Done, LocalEngine
+from playground.measure.adherence import FOLDER, HEADS_FILE, Adherence
 from playground.models import REGISTERED
 
 POCKET = REGISTERED["pocket"]

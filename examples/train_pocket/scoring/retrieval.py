@@ -10,7 +10,7 @@ import random
 import torch
 from PIL import Image
 
-from examples.train_pocket.scoring.adherence import Adherence
+from playground.measure.adherence import Adherence
 
 from ..scenes.captions import caption
 from ..scenes.near_misses import WEIGHTS, meaning, true_and_nearly

@@ -1,0 +1,88 @@
+"""What can be found wrong before anything heavy is imported: the model's folder and the port."""
+
+import errno
+import json
+import os
+import socket
+from pathlib import Path
+
+from playground.refusal import Refusal
+
+EMBEDDED = Path(__file__).parents[1] / "models"  # each registered model is a folder in here
+INDEX = "model_index.json"
+PORTS = (1, 65_535)
+THIS_MACHINE = "127.0.0.1"
+
+
+def default_model() -> str:
+    """PLAYGROUND_MODEL, else pocket."""
+    return os.environ.get("PLAYGROUND_MODEL") or "pocket"
+
+
+def default_port() -> str | None:
+    """PORT, else GRADIO_SERVER_PORT; None where neither is set, which takes the first free one."""
+    return os.environ.get("PORT") or os.environ.get("GRADIO_SERVER_PORT") or None
+
+
+def check_model(name: str) -> None:
+    """Raises Refusal for a model that cannot be there. Which kinds can be run is for `load_model` to say.
+
+    A single weights file passes: whether it can be read is for the family that reads it.
+    """
+    folder = EMBEDDED / name if (EMBEDDED / name / INDEX).is_file() else Path(name)
+    shown = folder.name or str(folder)
+    if folder.is_file():
+        return
+    if not folder.is_dir():
+        known = ", ".join(sorted(path.parent.name for path in EMBEDDED.glob(f"*/{INDEX}")))
+        raise Refusal(f"There is no model named {shown!r}, and no such folder; known: {known}.")
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Refusal(f"The folder {shown} is no model in diffusers layout: it has no {INDEX}.") from None
+    except OSError as error:
+        raise Refusal(f"The folder {shown} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, RecursionError):
+        raise Refusal(f"The folder {shown} is no model in diffusers layout: its {INDEX} is not valid JSON.") from None
+    if not isinstance(index, dict) or not isinstance(index.get("_class_name"), str):
+        raise Refusal(f"The folder {shown} is no model in diffusers layout: its {INDEX} names no pipeline.")
+
+
+def check_port(host: str | None, port: str | int | None) -> int | None:
+    """A port as typed or set -> a free one; None stays None. Raises Refusal for a busy or impossible one."""
+    if port is None:
+        return None
+    try:
+        number = int(port)
+    except ValueError:
+        number = 0
+    if not PORTS[0] <= number <= PORTS[1]:
+        raise Refusal(f"The port must be a whole number from {PORTS[0]} to {PORTS[1]:,}, not {str(port)[:20]!r}.")
+    family = socket.AF_INET6 if ":" in (host or "") else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port just left is free
+        try:
+            probe.bind((host or THIS_MACHINE, number))
+        except PermissionError:
+            raise Refusal(f"Port {number} needs more rights than this user has; choose one from 1,024 on.") from None
+        except socket.gaierror:
+            raise Refusal(f"The host {str(host)[:60]!r} is not an address of this machine.") from None
+        except OSError as error:
+            busy = (
+                "is in use already; choose another one"
+                if error.errno == errno.EADDRINUSE
+                else f"cannot be used: {error.strerror}"
+            )
+            raise Refusal(f"Port {number} {busy}.") from None
+    return number
+
+
+def address_from_outside() -> str | None:
+    """This machine's address in its network; None where it is in none. No packet is sent: a UDP socket that is
+    connected only picks the interface (192.0.2.1 is RFC 5737's address for documentation)."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+            return str(probe.getsockname()[0])
+        except OSError:
+            return None

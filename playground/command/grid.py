@@ -1,0 +1,112 @@
+"""`grid`: a recipe's grid into a folder, with a progress bar or as events for scripts."""
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from playground.command.quiet import opened
+from playground.engine import Done, Event, Failed, Result, Step
+from playground.export.axis_film import to_film
+from playground.export.bundle import files, to_zip
+from playground.export.document import LONGEST, read_json
+from playground.export.finished import FinishedGrid
+from playground.export.png import SIGNATURE, texts_of
+from playground.refusal import Refusal
+from playground.render import render
+from playground.store import TEXT_KEY, Store
+
+STANDARD_INPUT = "-"
+
+
+def read(source: str, out: Path) -> str:
+    """The JSON of a file, of a PNG of ours, or of standard input; and the folder is made, before anything is drawn.
+
+    Raises Refusal where one cannot be read or the other not be written.
+    """
+    try:
+        data = sys.stdin.buffer.read(LONGEST) if source == STANDARD_INPUT else Path(source).read_bytes()
+    except OSError as error:
+        raise Refusal(f"{Path(source).name} cannot be read: {error.strerror}.") from None
+    if data.startswith(SIGNATURE):
+        texts, _ = texts_of(data)
+        if TEXT_KEY not in texts:
+            raise Refusal(f"{Path(source).name} carries no recipe of this playground.")
+        text = texts[TEXT_KEY]
+    else:
+        text = data.decode("utf-8", "replace")
+    read_json(text)  # what is no recipe at all is said before the model is loaded
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Refusal(f"The folder {out.name} cannot be made: {error.strerror}.") from None
+    return text
+
+
+def draw(model: str, text: str, out: Path, films: Sequence[str], zipped: bool, events: bool) -> int:
+    """Draw what the store does not have yet, and write everything -> exit code: 1 where a picture failed."""
+    engine = opened(model)
+    sweep = read_json(text, engine.facts.recipe)
+    recipes, begun = sweep.recipes(), time.perf_counter()
+    for recipe in recipes:
+        engine.check(recipe)
+    store, results, failed = Store(), dict[int, Result](), dict[int, str]()
+    bar = tqdm(total=sum(recipe.evaluations for recipe in recipes), unit=" evaluations", disable=events)
+    with bar, closing(render(engine, store, recipes, previews=False)) as told:
+        for event in told:
+            if events:
+                _tell(_as_json(event))
+            if isinstance(event, Step):
+                bar.update(recipes[event.cell].evaluations / event.of)
+            elif isinstance(event, Done):
+                results[event.cell] = event.result
+                bar.update(recipes[event.cell].evaluations if event.stored else 0)
+            elif isinstance(event, Failed):
+                failed[event.cell] = event.reason
+    if not results:
+        raise Refusal(f"No picture could be drawn. {next(iter(failed.values()), '')}".strip())
+    grid = FinishedGrid(sweep, tuple(results.get(i) for i in range(len(recipes))))
+    written = _write(grid, out, films, zipped)
+    seconds = time.perf_counter() - begun
+    if events:
+        _tell({"event": "finished", "pictures": len(results), "failed": len(failed), "files": written})
+    else:
+        print(f"{len(results)} of {len(recipes)} pictures in {seconds:.1f} s → {out}", file=sys.stderr)
+        for cell, reason in failed.items():
+            print(f"Picture {cell} failed: {reason}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _write(grid: FinishedGrid, out: Path, films: Sequence[str], zipped: bool) -> list[str]:
+    found = files(grid)
+    found |= {f"grid.{kind}": to_film(grid, kind) for kind in films}
+    if zipped:
+        found["grid.zip"] = to_zip(grid)
+    try:
+        for name, data in found.items():
+            (out / name).parent.mkdir(exist_ok=True)
+            (out / name).write_bytes(data)
+    except OSError as error:
+        raise Refusal(f"{name} cannot be written: {error.strerror}. The pictures are kept all the same.") from None
+    return sorted(found)
+
+
+def _as_json(event: Event) -> dict[str, Any]:
+    if isinstance(event, Step):
+        return {"event": "step", "cell": event.cell, "k": event.k, "of": event.of}
+    if isinstance(event, Done):
+        result = event.result
+        numbers = {"seconds": result.seconds, "evaluations": result.evaluations, "shared": result.shared}
+        return {"event": "done", "cell": event.cell, "kept": event.stored, **numbers, "digest": result.recipe.digest()}
+    if isinstance(event, Failed):
+        return {"event": "failed", "cell": event.cell, "reason": event.reason}
+    return {"event": "waiting"}
+
+
+def _tell(line: dict[str, Any]) -> None:
+    print(json.dumps(line, ensure_ascii=False), flush=True)

@@ -1,0 +1,17 @@
+"""An engine for a command: opened without the libraries' own bars and hints."""
+
+import os
+
+import diffusers
+import transformers
+
+from playground.engine import LocalEngine, open_engine
+
+
+def opened(model: str, runtime: str = "openvino") -> LocalEngine:
+    """Raises Refusal where the model cannot be run."""
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no other host is contacted
+    for library in (diffusers, transformers):
+        library.utils.logging.set_verbosity_error()
+        library.utils.logging.disable_progress_bar()
+    return open_engine(model, runtime=runtime)

@@ -1,0 +1,36 @@
+"""`serve`: the page, as a Space and as `app.py` open it."""
+
+import gc
+import threading
+from pathlib import Path
+
+gc.disable()  # until the page stands: of a million new objects hardly any is garbage, and looking takes a second
+
+from playground.command.checks import address_from_outside  # noqa: E402
+from playground.command.quiet import opened  # noqa: E402
+from playground.lessons.shelf import shelf  # noqa: E402
+from playground.store import Store  # noqa: E402
+from playground.ui.page import build_page, launch_options  # noqa: E402
+
+EVERYWHERE = ("0.0.0.0", "::")
+
+
+def serve(model: str, host: str | None, port: int | None, runtime: str, compiled: bool, lessons: Path | None) -> int:
+    """Serve until it is ended. Raises Refusal where the model, the port or a lesson cannot be used."""
+    taught = shelf(lessons)
+    engine = opened(model, "torch" if compiled else runtime)
+    if compiled:
+        print("Compiling the network. The first time this takes minutes …", flush=True)
+        engine.model.compile()
+    page = build_page(engine, Store(), taught)
+    gc.freeze()
+    gc.enable()
+    threading.Thread(target=engine.warm_up, name="warm-up", daemon=True).start()  # the page need not wait for it
+    page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **launch_options())
+    if host in EVERYWHERE:
+        if address := address_from_outside():
+            print(f"* From another machine in this network: http://{address}:{page.server_port}", flush=True)
+        else:
+            print("* This machine is in no network, so no other machine can open the page.", flush=True)
+    page.block_thread()
+    return 0

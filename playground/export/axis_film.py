@@ -1,0 +1,32 @@
+"""A grid as a film along its columns: one frame for each value, all rows side by side in it."""
+
+from PIL import Image
+
+from playground.export import film
+from playground.export.finished import FinishedGrid
+from playground.refusal import Refusal
+
+SECONDS = 0.8  # that a value is looked at
+KINDS = {"gif": film.to_gif, "webp": film.to_webp, "mp4": film.to_mp4}
+
+
+def frames(grid: FinishedGrid) -> list[Image.Image]:
+    """RGB pictures of one size. Values of which a picture is missing, or has another size, are left out.
+
+    Raises Refusal where fewer than two are left.
+    """
+    axis, size = grid.axes[-1], next(result.image.size for result in grid.results if result is not None)
+    found = []
+    for c, label in enumerate(axis.labels):
+        column = grid.results[c :: len(axis.labels)]
+        if all(result is not None and result.image.size == size for result in column):
+            rows = [f"{row} · {axis.name} {label}" if row else f"{axis.name} {label}" for row in grid.rows]
+            found.append(film.sheet([list(zip(rows, (r.image for r in column if r), strict=True))]))
+    if len(found) < 2:
+        raise Refusal("A film needs at least two values whose pictures are all there and have one size.")
+    return found
+
+
+def to_film(grid: FinishedGrid, kind: str) -> bytes:
+    """`kind` is a key of KINDS."""
+    return KINDS[kind](frames(grid), SECONDS)

@@ -1,0 +1,61 @@
+"""A whole grid in one ZIP: every picture with its recipe inside, the sheet, the page that needs no network, the table,
+and the recipe itself."""
+
+import io
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from playground.engine import Result
+from playground.export.document import to_json
+from playground.export.finished import FinishedGrid
+from playground.export.png import cell_png, sheet_png
+from playground.export.sheet import pages
+from playground.export.viewer import to_html
+from playground.recipe import Recipe
+
+DATE = (1980, 1, 1, 0, 0, 0)  # of every file inside, so that the same grid gives the same ZIP
+
+
+def file_name(recipe: Recipe) -> str:
+    """What a picture's file is called; the same recipe always has the same name."""
+    return f"{Path(recipe.model).name}-{recipe.seed}-{recipe.digest()[:8]}.png"
+
+
+def table(grid: FinishedGrid) -> pd.DataFrame:
+    """One row for each cell: its values on the axes, its file, and what it took."""
+    return pd.DataFrame([_row(grid, i, result) for i, result in enumerate(grid.results)])
+
+
+def files(grid: FinishedGrid) -> dict[str, bytes]:
+    """Name -> contents of everything that a grid is taken away as, films aside."""
+    found = {f"cells/{i:03d}-{file_name(r.recipe)}": cell_png(r) for i, r in enumerate(grid.results) if r is not None}
+    sheets = [sheet_png(page, grid.sweep) for page in pages(grid)]
+    found |= {f"grid-{i + 1}.png" if len(sheets) > 1 else "grid.png": sheet for i, sheet in enumerate(sheets)}
+    found["grid.html"] = to_html(grid).encode()
+    found["cells.csv"] = table(grid).to_csv(index=False).encode()
+    found["recipe.json"] = to_json(grid.sweep).encode()
+    return found
+
+
+def to_zip(grid: FinishedGrid) -> bytes:
+    """Those files as one ZIP."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files(grid).items():
+            archive.writestr(zipfile.ZipInfo(name, DATE), data, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def _row(grid: FinishedGrid, i: int, result: Result | None) -> dict[str, Any]:
+    recipe, row = grid.recipes[i], {"cell": i}
+    step = len(grid.recipes)
+    for axis in grid.axes:
+        step //= len(axis.values)
+        row[axis.key] = axis.labels[i // step % len(axis.values)]
+    row["file"] = f"cells/{i:03d}-{file_name(recipe)}" if result else ""
+    if result is not None:
+        row |= {"seconds": result.seconds, "evaluations": result.evaluations, "shared": result.shared}
+    return row | {f"recipe.{name}": value for name, value in recipe.to_dict().items()}

@@ -1,0 +1,61 @@
+"""A grid whose pictures are drawn, as everything that is taken away needs it."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from playground.engine import Result
+from playground.labels import Axis, axes_of
+from playground.recipe import Recipe
+from playground.refusal import Refusal
+from playground.sweep import Sweep
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedGrid:
+    """A sweep and what was drawn of it, in the order of its recipes; None where a picture is missing."""
+
+    sweep: Sweep
+    results: tuple[Result | None, ...]
+
+    @cached_property
+    def recipes(self) -> list[Recipe]:
+        return self.sweep.recipes()
+
+    @cached_property
+    def axes(self) -> list[Axis]:
+        """The slowest first, the columns last."""
+        return axes_of(self.sweep)
+
+    @property
+    def columns(self) -> list[str]:
+        """The labels of the last axis."""
+        return self.axes[-1].labels
+
+    @property
+    def rows(self) -> list[str]:
+        """One label for each row: the values of all other axes. A grid of one axis has one row, without a label."""
+        others = self.axes[:-1]
+        if not others:
+            return [""]
+        return [
+            ", ".join(f"{axis.name} {label}" for axis, label in zip(others, labels, strict=True))
+            for labels in itertools.product(*(axis.labels for axis in others))
+        ]
+
+    @property
+    def labels(self) -> list[str]:
+        """One for each picture: its value on every axis."""
+        return [
+            ", ".join(f"{axis.name} {label}" for axis, label in zip(self.axes, labels, strict=True))
+            for labels in itertools.product(*(axis.labels for axis in self.axes))
+        ]
+
+
+def finished(sweep: Sweep, find: Callable[[Recipe], Result | None]) -> FinishedGrid:
+    """The grid with the picture that `find` has of each recipe. Raises Refusal where it has none at all."""
+    grid = FinishedGrid(sweep, tuple(find(recipe) for recipe in sweep.recipes()))
+    if not any(grid.results):
+        raise Refusal("No picture of this grid is there yet; press Run first.")
+    return grid

@@ -1,0 +1,72 @@
+"""Text inside PNG files: what ours carry, and what is read from any.
+
+A chunk is put into a finished file as it is (W3C PNG specification, third edition, 11.3.3), so that its pixels are
+never encoded twice.
+"""
+
+import io
+import json
+import struct
+import warnings
+import zlib
+
+from PIL import Image
+
+from playground.engine import Result
+from playground.export.parameters import to_parameters
+from playground.pictures import DAMAGED, MAX_BYTES, MAX_PIXELS, TOO_LARGE, TOO_MANY_PIXELS
+from playground.refusal import Refusal
+from playground.store import TEXT_KEY, to_png
+from playground.sweep import Sweep
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+HEADER_END = len(SIGNATURE) + 25  # where the first chunk, IHDR, ends
+PARAMETERS = "parameters"  # AUTOMATIC1111's key
+NOT_A_PNG = "Only a PNG carries a recipe; this file is none."
+MOST_SIDE = 16_384  # pixels; a very long picture costs more to decode than its pixels
+
+
+def cell_png(result: Result) -> bytes:
+    """The picture with our JSON and, beside it, the text that AUTOMATIC1111 and Civitai read."""
+    return with_text(to_png(result), PARAMETERS, to_parameters(result.recipe))
+
+
+def sheet_png(picture: Image.Image, sweep: Sweep) -> bytes:
+    """A picture of a whole grid with its sweep inside."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return with_text(buffer.getvalue(), TEXT_KEY, json.dumps({"sweep": sweep.to_dict()}, ensure_ascii=False))
+
+
+def with_text(png: bytes, key: str, text: str) -> bytes:
+    """The file with one more text chunk after its header: tEXt where Latin-1 can say it, as AUTOMATIC1111 writes it,
+    else iTXt."""
+    try:
+        kind, body = b"tEXt", key.encode("latin-1") + b"\0" + text.encode("latin-1")
+    except UnicodeEncodeError:
+        # without compression, language or translated key
+        kind, body = b"iTXt", key.encode("latin-1") + b"\0\0\0\0\0" + text.encode("utf-8", "replace")
+    chunk = struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    return png[:HEADER_END] + chunk + png[HEADER_END:]
+
+
+def texts_of(data: bytes) -> tuple[dict[str, str], Image.Image]:
+    """An untrusted PNG -> its texts, and its decoded RGB picture.
+
+    Raises Refusal with one sentence for what is too large, no PNG, or damaged.
+    """
+    if len(data) > MAX_BYTES:
+        raise Refusal(TOO_LARGE)
+    if not data.startswith(SIGNATURE) or len(data) < HEADER_END:
+        raise Refusal(NOT_A_PNG)
+    width, height = struct.unpack(">II", data[16:24])
+    if width * height > MAX_PIXELS or max(width, height) > MOST_SIDE:
+        raise Refusal(TOO_MANY_PIXELS)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture = Image.open(io.BytesIO(data), formats=("PNG",))
+            picture.load()
+    except Exception:  # Pillow's decoder raises OSError, SyntaxError, ValueError, struct.error … for broken files
+        raise Refusal(DAMAGED) from None
+    return {k: v for k, v in picture.info.items() if isinstance(v, str)}, picture.convert("RGB")

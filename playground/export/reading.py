@@ -1,0 +1,225 @@
+"""A dropped picture -> the recipe that it carries, in the settings of this playground's model, and one sentence for
+everything that it says and that has no place here."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from playground.export import comfy
+from playground.export.document import alone, read_data
+from playground.export.parameters import parse_parameters
+from playground.export.png import PARAMETERS, texts_of
+from playground.models import Facts
+from playground.recipe import PROMPT_LIMIT, SEED_RANGE, Recipe
+from playground.refusal import Refusal
+from playground.samplers import SAMPLERS
+from playground.store import TEXT_KEY
+from playground.sweep import Sweep
+
+NO_RECIPE = "This PNG carries no recipe: neither this playground, AUTOMATIC1111 nor ComfyUI wrote into it."
+# AUTOMATIC1111's names of settings that a recipe has, and of those that say nothing about the picture
+_READ = {"Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Model", "Model hash", "CFG Rescale"}
+_SAYS_NOTHING = {"RNG", "Version", "Lora hashes", "TI hashes", "Created Date", "Hashes"}
+_EMPHASIS = re.compile(r"\([^()]+:\s*\d*\.?\d+\)|\(\(|\[\[")
+_KARRAS = " Karras"
+_SAME = {"LMS": "pndm", "UniPC": "unipc", "Uni PC": "unipc", "DPM++ SDE Karras": "dpmpp_sde"}
+SHOWN = 60  # characters of a foreign text in a sentence
+
+
+@dataclass
+class Restored:
+    """What a picture or file gave: a sweep for the form, and sentences about what was left out or changed."""
+
+    sweep: Sweep
+    sentences: list[str] = field(default_factory=list)
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.sweep.base
+
+
+def read_picture(data: bytes, facts: Facts) -> Restored:
+    """The bytes of an untrusted PNG: of this playground (a cell or a whole grid), of AUTOMATIC1111 or of ComfyUI.
+
+    Raises Refusal with one sentence where it is no readable PNG or says nothing.
+    """
+    texts, _ = texts_of(data)
+    if TEXT_KEY in texts:
+        return _own(texts[TEXT_KEY], facts)
+    if PARAMETERS in texts:
+        return _automatic(texts[PARAMETERS], facts)
+    graph = comfy.read_workflow(texts.get("prompt"), texts.get("workflow"))
+    if graph is not None:
+        return _comfy(graph, facts)
+    raise Refusal(NO_RECIPE)
+
+
+def _own(text: str, facts: Facts) -> Restored:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        raise Refusal("The recipe inside this picture is damaged.") from None
+    sweep = read_data(data)
+    if sweep.base.model == facts.name:
+        for recipe in sweep.recipes():
+            facts.check(recipe)
+        return Restored(sweep)
+    words = {"prompt": sweep.base.prompt, "negative_prompt": sweep.base.negative_prompt}
+    taken = _Taken(facts)
+    taken.words(**words)
+    base = sweep.base
+    taken.model(base.model)
+    taken.set(steps=base.num_inference_steps, scale=base.guidance_scale, seed=base.seed, sampler=base.sampler)
+    taken.size(base.width, base.height)
+    taken.change("guidance_rescale", base.guidance_rescale, "Guidance rescale")
+    taken.loras(dict(base.loras))
+    return taken.restored()
+
+
+def _automatic(text: str, facts: Facts) -> Restored:
+    said, taken = parse_parameters(text), _Taken(facts)
+    settings = said.settings
+    taken.words(said.prompt, said.negative_prompt)
+    name = settings.get("Sampler", "")
+    if settings.get("Schedule type") == "Karras" and not name.endswith(_KARRAS):
+        name += _KARRAS
+    taken.set(
+        steps=_whole(settings.get("Steps")),
+        scale=_number(settings.get("CFG scale")),
+        seed=_whole(settings.get("Seed")),
+        sampler=_sampler(name),
+        called=name,
+    )
+    if (rescale := _number(settings.get("CFG Rescale"))) is not None:
+        taken.change("guidance_rescale", rescale, "CFG Rescale")
+    if match := re.fullmatch(r"(\d{1,5})x(\d{1,5})", settings.get("Size", "")):
+        taken.size(int(match[1]), int(match[2]))
+    taken.model(settings.get("Model", ""))
+    taken.loras(said.loras)
+    taken.left_out([f"{name} {value}" for name, value in settings.items() if name not in _READ | _SAYS_NOTHING])
+    return taken.restored()
+
+
+def _comfy(graph: comfy.Graph, facts: Facts) -> Restored:
+    taken, values = _Taken(facts), graph.values
+    taken.words(graph.prompt, graph.negative_prompt)
+    named = (str(values.get("sampler_name")), str(values.get("scheduler")))
+    exact = next((key for key, names in comfy.NAMES.items() if names == named), None)
+    near = exact or next((key for key, names in comfy.NAMES.items() if names[0] == named[0]), None)
+    taken.set(
+        steps=_whole(values.get("steps")),
+        scale=_number(values.get("cfg")),
+        seed=_whole(values.get("seed")),
+        sampler=near,
+        called=" ".join(named),
+    )
+    if near and not exact:
+        taken.say(f"The scheduler {named[1]} has no place here; {SAMPLERS[near].label} keeps its usual steps in noise.")
+    width, height = _whole(values.get("width")), _whole(values.get("height"))
+    if width and height:
+        taken.size(width, height)
+    taken.model(graph.model)
+    taken.loras(graph.loras)
+    taken.left_out(graph.other)
+    return taken.restored()
+
+
+class _Taken:
+    """A recipe that grows from what was read, beginning with the settings that the model is made for."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts, self._recipe = facts, facts.usual
+        self._sentences: list[str] = []
+
+    def restored(self) -> Restored:
+        self._facts.check(self._recipe)
+        return Restored(alone(self._recipe), self._sentences)
+
+    def say(self, sentence: str) -> None:
+        self._sentences.append(sentence)
+
+    def change(self, name: str, value: Any, called: str) -> None:
+        """Set one field, or say why it could not be."""
+        try:
+            self._recipe = self._recipe.replace(**{name: value})
+        except Refusal as refusal:
+            self.say(f"{called} {_short(value)} has no place here: {refusal}")
+
+    def words(self, prompt: str, negative_prompt: str) -> None:
+        for name, called, text in (
+            ("prompt", "The prompt", prompt),
+            ("negative_prompt", "The negative prompt", negative_prompt),
+        ):
+            if len(text) > PROMPT_LIMIT:
+                self.say(f"{called} had {len(text):,} characters; the first {PROMPT_LIMIT:,} were taken.")
+            self.change(name, text[:PROMPT_LIMIT], called)
+            if _EMPHASIS.search(text):
+                self.say(f"{called} has emphasis marks such as (word:1.2), which are read as plain text here.")
+
+    def set(
+        self, steps: int | None, scale: float | None, seed: int | None, sampler: str | None, called: str = ""
+    ) -> None:
+        if sampler is not None and sampler in self._facts.samplers:
+            self._recipe = self._recipe.replace(num_inference_steps=self._fitting(sampler), sampler=sampler)
+        elif called or sampler:
+            usual = SAMPLERS[self._recipe.sampler].label
+            self.say(f"The sampler {_short(called or sampler)} has no place here; {usual} stands in the form.")
+        if steps is not None:
+            self.change("num_inference_steps", steps, "Steps")
+        if scale is not None:
+            self.change("guidance_scale", scale, "CFG scale")
+        if seed is not None and seed > SEED_RANGE[1]:
+            self.say(f"The seed {seed} is larger than a seed can be here; its last 32 bits were taken.")
+            seed &= SEED_RANGE[1]
+        if seed is not None:
+            self.change("seed", seed, "Seed")
+
+    def _fitting(self, sampler: str) -> int:
+        row = SAMPLERS[sampler]
+        return min(max(self._recipe.num_inference_steps, row.fewest_steps), row.most_steps)
+
+    def size(self, width: int, height: int) -> None:
+        usual = self._facts.usual
+        if (width, height) != (usual.width, usual.height):
+            self.say(
+                f"The size {width} × {height} was left at this model's own {usual.width} × {usual.height}, "
+                "so the picture will be another one."
+            )
+
+    def model(self, name: str) -> None:
+        if name and name != self._facts.name:
+            self.say(f"It was drawn by {_short(name)}; here {self._facts.name} draws, so the picture will differ.")
+
+    def loras(self, loras: dict[str, float]) -> None:
+        known = {name: weight for name, weight in loras.items() if name in self._facts.loras}
+        if known:
+            self.change("loras", known, "LoRAs")
+        if missing := [f"{_short(name)} {weight:g}" for name, weight in loras.items() if name not in known]:
+            self.say(f"Not here, and left out: LoRA {', '.join(missing)}.")
+
+    def left_out(self, names: list[str]) -> None:
+        if names:
+            self.say(f"Had no place here: {'; '.join(_short(name) for name in names[:12])}.")
+
+
+def _sampler(label: str) -> str | None:
+    """AUTOMATIC1111's label -> the key of the table; None for one that is not in it."""
+    by_label = {row.label.lower(): row.key for row in SAMPLERS.values()}
+    return by_label.get(label.lower()) or _SAME.get(label) or by_label.get(label.removesuffix(_KARRAS).lower())
+
+
+def _whole(value: Any) -> int | None:
+    number = _number(value)
+    return int(str(value)) if number is not None and re.fullmatch(r"-?\d{1,20}", str(value)) else None
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not re.fullmatch(r"-?\d{1,20}(\.\d{1,20})?", str(value)):
+        return None
+    return float(value)
+
+
+def _short(value: Any) -> str:
+    text = " ".join(str(value).split())
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"

@@ -1,0 +1,77 @@
+"""Make it again and compare: a picture of ours against the same recipe, drawn now."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from playground.engine import Engine, Result
+from playground.export.png import texts_of
+from playground.recipe import Recipe
+from playground.refusal import Refusal
+from playground.store import TEXT_KEY
+
+SAME = 2  # of 255, the largest difference of any pixel that rounding makes when cells are batched in another way
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What came of it."""
+
+    recipe: Recipe
+    largest: int  # difference of any channel of any pixel, 0 … 255; 255 where the sizes differ
+    mean: float  # over all of them
+    changed: float  # share of pixels that differ at all, 0 … 1
+    seconds: float  # that drawing it again took
+
+    @property
+    def same(self) -> bool:
+        return self.largest <= SAME
+
+    def sentence(self) -> str:
+        """For people."""
+        if self.largest == 0:
+            return f"Made again in {self.seconds:.2f} s: every pixel is the same."
+        numbers = f"largest difference {self.largest} of 255, mean {self.mean:.3f}, {self.changed:.1%} of the pixels"
+        if self.same:
+            return f"Made again in {self.seconds:.2f} s: the same picture up to rounding ({numbers})."
+        return (
+            f"Made again in {self.seconds:.2f} s: not the same picture ({numbers}). It was changed, or drawn by other "
+            "weights, in another precision or by another version."
+        )
+
+
+def own_recipe(data: bytes) -> tuple[Recipe, Image.Image]:
+    """The recipe inside a cell's PNG and its picture. Raises Refusal where it is none of ours, or a whole grid."""
+    texts, picture = texts_of(data)
+    if TEXT_KEY not in texts:
+        raise Refusal("This PNG is no cell of this playground, so there is no recipe that could be checked.")
+    try:
+        receipt = json.loads(texts[TEXT_KEY])
+    except (ValueError, RecursionError):
+        raise Refusal("The recipe inside this picture is damaged.") from None
+    if not isinstance(receipt, dict) or "recipe" not in receipt:
+        raise Refusal("This picture shows a whole grid; a single cell can be checked.")
+    return Recipe.from_dict(receipt["recipe"]), picture
+
+
+def verify(engine: Engine, data: bytes) -> Receipt:
+    """Draw the recipe inside a PNG again, by the engine and never from the store, and compare every pixel.
+
+    Raises Refusal where there is nothing to check or the engine cannot draw it.
+    """
+    recipe, picture = own_recipe(data)
+    engine.check(recipe)
+    return compared(picture, engine.render(recipe))
+
+
+def compared(before: Image.Image, now: Result) -> Receipt:
+    """Two pictures, channel by channel."""
+    if before.size != now.image.size:
+        return Receipt(now.recipe, 255, 255.0, 1.0, now.seconds)
+    a, b = (np.asarray(picture.convert("RGB")).astype(int) for picture in (before, now.image))
+    apart = np.abs(a - b)
+    return Receipt(
+        now.recipe, int(apart.max()), float(apart.mean()), float((apart.max(axis=2) > 0).mean()), now.seconds
+    )

@@ -1,0 +1,82 @@
+"""One cell as a program of a page: diffusers alone, and the same picture."""
+
+from pathlib import Path
+from typing import Any
+
+from playground.recipe import Recipe
+from playground.samplers import SAMPLERS
+
+EMBEDDED = Path(__file__).parents[1] / "models"  # where the models stand that come with the playground
+
+TEMPLATE = '''"""One picture of the diffusion playground, made by diffusers alone.
+
+pip install {packages}
+python {file} [MODEL FOLDER]
+
+The same seed gives the same picture: the noise is drawn on the CPU. Another device or precision changes it slightly.
+"""
+
+import sys
+
+import torch
+from diffusers import DiffusionPipeline, {scheduler}
+
+folder = sys.argv[1] if len(sys.argv) > 1 else {folder!r}
+pipe = DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
+pipe.scheduler = {scheduler}.from_config(pipe.scheduler.config{config})
+{loras}image = pipe(
+    prompt={prompt!r},
+    negative_prompt={negative_prompt!r},
+    num_inference_steps={num_inference_steps},
+    guidance_scale={guidance_scale!r},{rescale}
+    width={width},
+    height={height},
+    generator=torch.Generator("cpu").manual_seed({seed}),
+).images[0]
+image.save("picture.png")
+'''
+
+
+def to_script(recipe: Recipe, file: str = "picture.py") -> str:
+    """A recipe -> the source of a Python program that draws it.
+
+    The folder of a model that comes with the playground is named as it is here; others are named by their model, and
+    the program's first argument says where they are.
+    """
+    sampler = SAMPLERS[recipe.sampler]
+    config: dict[str, Any] = dict(sampler.config)
+    packages = ["diffusers", "transformers", "accelerate", "torch"]
+    if sampler.brownian_noise:
+        config["noise_sampler_seed"] = recipe.seed
+        packages.append("torchsde")
+    if recipe.active_loras:
+        packages.append("peft")
+    embedded = EMBEDDED / recipe.model / "model_index.json"
+    return TEMPLATE.format(
+        packages=" ".join(packages),
+        file=file,
+        scheduler=sampler.scheduler_class,
+        folder=f"playground/models/{recipe.model}" if embedded.is_file() else recipe.model,
+        config="".join(f", {name}={value!r}" for name, value in config.items()),
+        loras=_loras(recipe),
+        prompt=recipe.prompt,
+        negative_prompt=recipe.negative_prompt,
+        num_inference_steps=recipe.num_inference_steps,
+        guidance_scale=recipe.guidance_scale,
+        rescale=f"\n    guidance_rescale={recipe.guidance_rescale!r}," if recipe.guidance_rescale else "",
+        width=recipe.width,
+        height=recipe.height,
+        seed=recipe.seed,
+    )
+
+
+def _loras(recipe: Recipe) -> str:
+    """Adapters by number, because their names may be anything; peft wants plain ones."""
+    lines = [
+        f'pipe.load_lora_weights(folder + "/loras", weight_name={f"{name}.safetensors"!r}, adapter_name="lora{i}")\n'
+        for i, (name, _) in enumerate(recipe.active_loras)
+    ]
+    if not lines:
+        return ""
+    names = [f"lora{i}" for i in range(len(lines))]
+    return "".join(lines) + f"pipe.set_adapters({names!r}, {[weight for _, weight in recipe.active_loras]!r})\n"

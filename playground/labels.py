@@ -1,0 +1,86 @@
+"""What axes and their values are called wherever a person reads them: above a cell, in a file, in a table."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from playground.samplers import SAMPLERS
+from playground.sweep import LORA_PREFIX, Sweep
+
+FIELD_NAMES = {
+    "prompt": "Prompt",
+    "negative_prompt": "Negative prompt",
+    "sampler": "Sampler",
+    "num_inference_steps": "Steps",
+    "guidance_scale": "Guidance",
+    "guidance_rescale": "Guidance rescale",
+    "seed": "Seed",
+    "loras": "LoRAs",
+    "width": "Width",
+    "height": "Height",
+    "model": "Model",
+}
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One axis of a grid: its key in the sweep, its values, and what both are called."""
+
+    key: str
+    values: list[Any]
+    name: str
+    labels: list[str]
+
+    @property
+    def is_number(self) -> bool:
+        """Its values can stand on a scale."""
+        return all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
+
+
+def axis_name(axis: str) -> str:
+    """A sweep's axis as people call it: a field's name, "LoRA ink" for "loras.ink"."""
+    if axis in FIELD_NAMES:
+        return FIELD_NAMES[axis]
+    if axis.startswith(LORA_PREFIX):
+        return f"LoRA {axis.removeprefix(LORA_PREFIX)}"
+    kind, _, rest = axis.partition(".")
+    return f"{kind.capitalize()} “{rest}”" if rest else kind.capitalize()
+
+
+def value_label(axis: str, value: Any) -> str:
+    """A value as it stands above its cell."""
+    if axis == "sampler":
+        return SAMPLERS[value].label
+    if axis == "loras":
+        return " + ".join(f"{name} {_number(weight)}" for name, weight in dict(value).items()) or "no LoRA"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _number(value)
+    return str(value) if value != "" else "none"
+
+
+def axes_of(sweep: Sweep) -> list[Axis]:
+    """The axes of a grid, the slowest first. Where each cell is drawn with several seeds, they are the last axis."""
+    axes = [
+        Axis(key, list(values), axis_name(key), [value_label(key, value) for value in values])
+        for key, values in sweep.axes.items()
+    ]
+    recipes = sweep.recipes()
+    if (seeds := len(recipes) // math.prod(len(axis.values) for axis in axes)) > 1:
+        values = [recipe.seed for recipe in recipes[:seeds]]
+        axes.append(Axis("seed", list(values), axis_name("seed"), [value_label("seed", value) for value in values]))
+    return axes
+
+
+def fixed_of(sweep: Sweep) -> str:
+    """What all cells have in common, as one line: 'Prompt: red apple · Seed: 7 · …'."""
+    recipes = sweep.recipes()
+    parts = []
+    for name, label in FIELD_NAMES.items():
+        found = {str(getattr(recipe, name)) for recipe in recipes}
+        if len(found) == 1 and (value := getattr(recipes[0], name)) not in ("", (), 0.0):
+            parts.append(f"{label}: {value_label(name, value)}")
+    return " · ".join(parts)
+
+
+def _number(value: float) -> str:
+    return f"{value:.15g}".replace("-", "−")

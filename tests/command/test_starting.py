@@ -1,0 +1,132 @@
+"""A wrong start is one sentence, exit code 2, before anything heavy is imported; and never a traceback."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def started(*arguments: str, env: dict[str, str] | None = None, **options) -> subprocess.CompletedProcess[str]:  # noqa: ANN003
+    """`python -X importtime` tells which modules were imported, on standard error."""
+    return subprocess.run(
+        [sys.executable, "-X", "importtime", *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | (env or {}),
+        timeout=120,
+        **options,
+    )
+
+
+def refused(done: subprocess.CompletedProcess[str]) -> str:
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("import time:")]
+    imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert done.returncode == 2 and not imported & {"torch", "diffusers", "transformers", "gradio"}
+    assert "Traceback" not in done.stderr and len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.mark.parametrize("start", [("app.py",), ("-m", "playground", "serve")], ids=["app", "serve"])
+def test_a_wrong_model_or_port_ends_at_once(start: tuple[str, ...], tmp_path: Path) -> None:
+    assert "no model named 'nowhere'" in refused(started(*start, "--model", "nowhere"))
+    assert "it has no model_index.json" in refused(started(*start, "--model", str(tmp_path)))
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = str(busy.getsockname()[1])
+        assert f"Port {port} is in use already" in refused(started(*start, "--port", port))
+        assert f"Port {port} is in use already" in refused(started(*start, env={"PORT": port}))
+    assert "must be a whole number" in refused(started(*start, "--port", "http"))
+    assert "must be a whole number" in refused(started(*start, env={"GRADIO_SERVER_PORT": "99999"}))
+    assert "no model named 'elsewhere'" in refused(started(*start, env={"PLAYGROUND_MODEL": "elsewhere"}))
+
+
+@pytest.mark.parametrize(
+    ("index", "says"),
+    [("{", "not valid JSON"), ("[]", "names no pipeline"), ('{"_class_name": 1}', "names no pipeline"), (None, "")],
+)
+def test_a_folder_with_a_broken_index_says_so(index: str | None, says: str, tmp_path: Path) -> None:
+    if index is None:
+        (tmp_path / "model_index.json").mkdir()  # is a folder, so it cannot be read as a file
+        says = "cannot be read"
+    else:
+        (tmp_path / "model_index.json").write_text(index)
+    assert says in refused(started("app.py", "--model", str(tmp_path)))
+
+
+def test_an_unreadable_folder_says_so(tmp_path: Path) -> None:
+    """Root may read everything, so the check runs as nobody where this is root."""
+    (tmp_path / "model_index.json").write_text("{}")
+    tmp_path.chmod(0)
+    code = f"from playground.command.checks import check_model; check_model({str(tmp_path)!r})"
+    who = {"user": 65534} if os.getuid() == 0 else {}
+    done = subprocess.run([sys.executable, "-B", "-c", code], cwd=ROOT, capture_output=True, text=True, **who)
+    tmp_path.chmod(0o700)
+    assert "Refusal: " in done.stderr and "cannot be read: Permission denied." in done.stderr
+
+
+def test_help_has_examples_and_the_environment() -> None:
+    for arguments in (["--help"], ["serve", "--help"], ["grid", "--help"], ["verify", "--help"]):
+        done = started("-m", "playground", *arguments)
+        assert done.returncode == 0 and "PLAYGROUND_MODEL" in done.stdout and "examples/recipes/" in done.stdout
+        assert "exit codes: 0" in done.stdout and "PORT" in done.stdout
+
+
+def test_no_or_an_unknown_command_is_asked_wrongly() -> None:
+    for arguments in ([], ["draw"], ["grid"], ["verify"]):
+        done = started("-m", "playground", *arguments)
+        assert done.returncode == 2 and "usage:" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
+    from playground.command.line import main
+
+    (tmp_path / "bad.json").write_text('{"seed": -1}')
+    (tmp_path / "text.png").write_text("not a picture")
+    (tmp_path / "file").write_text("")
+    good = str(ROOT / "examples" / "recipes" / "seed.json")
+    for arguments in (
+        ["grid", str(tmp_path / "none.json"), "-o", str(tmp_path / "out")],
+        ["grid", str(tmp_path / "bad.json"), "-o", str(tmp_path / "out")],
+        ["grid", good, "-o", str(tmp_path / "file" / "out")],
+        ["verify", str(tmp_path / "text.png")],
+        ["verify", str(tmp_path / "none.png")],
+    ):
+        assert main(arguments) == 2, arguments
+
+
+def test_a_served_page_answers_and_names_its_address_in_the_network(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    from urllib.request import urlopen
+
+    from playground.command.checks import address_from_outside
+
+    served = subprocess.Popen(
+        [sys.executable, "-u", "app.py", "--host", "0.0.0.0", "--port", str(port)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PLAYGROUND_CELLS": str(tmp_path / "cells"), "GRADIO_TEMP_DIR": str(tmp_path / "gradio")},
+    )
+    try:
+        said = []
+        for line in served.stdout:
+            said.append(line)
+            if line.startswith("* From another machine") or line.startswith("* This machine is in no network"):
+                break
+        address = address_from_outside()
+        assert (f"http://{address}:{port}" if address else "in no network") in said[-1], said
+        with urlopen(f"http://{address or '127.0.0.1'}:{port}/", timeout=60) as page:
+            assert page.status == 200
+    finally:
+        served.terminate()
+        served.wait(60)

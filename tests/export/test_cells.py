@@ -1,0 +1,91 @@
+"""What one cell is taken away as draws its picture again."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from playground import Recipe, Sweep
+from playground.engine import LocalEngine
+from playground.export.comfy import to_workflow
+from playground.export.png import cell_png, sheet_png
+from playground.export.receipt import verify
+from playground.export.script import to_script
+from playground.refusal import Refusal
+from tests.export.test_documents import GREY, _png
+from tests.reference import TOLERANCE
+
+ROOT = Path(__file__).parents[2]
+CASES = {
+    "plain": Recipe(prompt="red apple, blue background", num_inference_steps=4, seed=7),
+    # a Brownian tree, a LoRA, a negative prompt, rescaled guidance, and words that would end a string
+    "everything": Recipe(
+        prompt='cat """ \' \\ {seed}\n✓',
+        negative_prompt="dog",
+        sampler="dpmpp_sde",
+        num_inference_steps=3,
+        guidance_scale=6.5,
+        guidance_rescale=0.7,
+        seed=2**32 - 1,
+        loras={"pixel_art": 0.75},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_script_draws_the_cells_picture(name: str, engine: LocalEngine, tmp_path: Path) -> None:
+    recipe = CASES[name]
+    (tmp_path / "picture.py").write_text(to_script(recipe), encoding="utf-8")
+    folder = ROOT / "playground" / "models" / "pocket"
+    subprocess.run(
+        [sys.executable, "picture.py", str(folder)],
+        cwd=tmp_path,
+        check=True,
+        capture_output=True,
+        env=os.environ | {"HF_HUB_OFFLINE": "1"},
+    )
+    picture = np.asarray(Image.open(tmp_path / "picture.png")).astype(int)
+    assert np.abs(picture - np.asarray(engine.render(recipe).image).astype(int)).max() <= TOLERANCE
+
+
+def test_a_cell_is_made_again_and_compared(engine: LocalEngine) -> None:
+    result = engine.render(CASES["plain"])
+    receipt = verify(engine, cell_png(result))
+    assert receipt.same and receipt.largest <= TOLERANCE and "Made again" in receipt.sentence()
+    changed = result.image.copy()
+    changed.putpixel((3, 4), (255, 0, 255))
+    receipt = verify(engine, cell_png(replace(result, image=changed, png=None)))
+    assert not receipt.same and receipt.changed == pytest.approx(1 / 128**2, rel=0.5)
+    assert receipt.largest > 20 and "not the same picture" in receipt.sentence()
+    other = replace(result, image=result.image.resize((64, 64)), png=None)
+    assert verify(engine, cell_png(other)).largest == 255
+
+
+def test_what_cannot_be_checked_says_why(engine: LocalEngine) -> None:
+    with pytest.raises(Refusal, match="no cell of this playground"):
+        verify(engine, _png())
+    with pytest.raises(Refusal, match="a whole grid"):
+        verify(engine, sheet_png(GREY, Sweep(CASES["plain"], {"seed": [1, 2]})))
+    result = engine.render(CASES["plain"])
+    foreign = replace(result, recipe=result.recipe.replace(model="sdxl"), png=None)
+    with pytest.raises(Refusal, match="model must be pocket"):
+        verify(engine, cell_png(foreign))
+
+
+def test_the_workflow_is_a_whole_graph_of_known_nodes() -> None:
+    graph = json.loads(json.dumps(to_workflow(CASES["everything"])))
+    for node in graph.values():
+        for value in node["inputs"].values():
+            if isinstance(value, list):
+                assert value[0] in graph
+    sampler = graph["3"]["inputs"]
+    assert (sampler["seed"], sampler["steps"], sampler["cfg"]) == (2**32 - 1, 3, 6.5)
+    assert graph[sampler["positive"][0]]["inputs"]["text"] == CASES["everything"].prompt
+    assert graph[sampler["negative"][0]]["inputs"]["text"] == "dog"
+    assert graph["10"]["class_type"] == "LoraLoader" and graph["10"]["inputs"]["strength_model"] == 0.75
