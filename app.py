@@ -12,6 +12,5 @@ except ImportError:
 
 from playground.command.line import main
 
-
 if __name__ == "__main__":
     sys.exit(main(["serve", *sys.argv[1:]]))

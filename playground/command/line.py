@@ -4,6 +4,7 @@ Nothing heavy is imported here or before the checks have passed, so that a typin
 """
 
 import argparse
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -86,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_model(asked.model)
         if asked.command == "serve":
             port = check_port(asked.host, default_port() if asked.port is None else asked.port)
+            gc.disable()  # until the page stands: hardly any of a million new objects is garbage, and looking is slow
             from playground.command.serve import serve
 
             return serve(asked.model, asked.host, port, asked.runtime, asked.compile, asked.lessons)

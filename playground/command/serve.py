@@ -4,13 +4,11 @@ import gc
 import threading
 from pathlib import Path
 
-gc.disable()  # until the page stands: of a million new objects hardly any is garbage, and looking takes a second
-
-from playground.command.checks import address_from_outside  # noqa: E402
-from playground.command.quiet import opened  # noqa: E402
-from playground.lessons.shelf import shelf  # noqa: E402
-from playground.store import Store  # noqa: E402
-from playground.ui.page import build_page, launch_options  # noqa: E402
+from playground.command.checks import address_from_outside
+from playground.command.quiet import opened
+from playground.lessons.shelf import shelf
+from playground.store import Store
+from playground.ui.page import build_page, launch_options
 
 EVERYWHERE = ("0.0.0.0", "::")
 
@@ -24,7 +22,7 @@ def serve(model: str, host: str | None, port: int | None, runtime: str, compiled
         engine.model.compile()
     page = build_page(engine, Store(), taught)
     gc.freeze()
-    gc.enable()
+    gc.enable()  # `main` switched it off
     threading.Thread(target=engine.warm_up, name="warm-up", daemon=True).start()  # the page need not wait for it
     page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **launch_options())
     if host in EVERYWHERE:

@@ -73,7 +73,9 @@ class Family:
             name=name,
             family=self.title,
             fingerprint=fingerprint(folder, str(dtype)),
-            parameters=sum(p.numel() for part in (*self.text_encoders, self.network, self.vae) for p in part.parameters()),
+            parameters=sum(
+                p.numel() for part in (*self.text_encoders, self.network, self.vae) for p in part.parameters()
+            ),
             device=device.type,
             precision=PRECISIONS[dtype],
             schedule=schedule,
@@ -243,5 +245,3 @@ class Family:
 def stacked(conditions: Sequence[Condition], name: str) -> Tensor:
     """One argument of B rows, (B, …)."""
     return torch.cat([condition[name] for condition in conditions])
-
-

@@ -67,7 +67,8 @@ def build(engine: Engine) -> None:
                 glimpses = len(now.film)
                 changed = answered | ({stage: drawn(now)} if new else {})
                 answered = {}
-                yield changed | {status: line(now, engine.facts.network)} | ({generated: now.picture} if now.picture else {})
+                changed[status] = line(now, engine.facts.network)
+                yield changed | ({generated: now.picture} if now.picture else {})
         except Refusal as refusal:
             yield {status: error(str(refusal))}
 
