@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.grid_vs_pipeline [--repeats 3]
 
-Rows: an 8-cell guidance grid by both runtimes of a CPU, alone and beside a process that computes all the time, a grid of
-4 step counts × 4 samplers, and a lone cell; the pipeline always has diffusers' defaults (fp32 on a CPU). Then a 5-cell
+Rows: an 8-cell guidance grid by both runtimes of a CPU, alone and beside a process that computes all the time, a grid
+of 4 step counts × 4 samplers, and a lone cell; the pipeline always has diffusers' defaults (fp32 on a CPU). Then a 5-cell
 grid and a grid of few steps by a LoRA, from asking to the last picture.
 """
 
@@ -96,9 +96,9 @@ def rows(repeats: int) -> list[tuple[str, str, str]]:
             (
                 f"5-cell guidance grid, 20 steps, U-Net of {unet:.1f} M, {runtime}",
                 "–",
-                f"{five:.2f} s to the last picture",
+                f"{five:.2f} {LAST}",
             ),
-            (f"8 cells with the LCM LoRA, 4 steps, guidance 1, {runtime}", "–", f"{few:.2f} s to the last picture"),
+            (f"8 cells with the LCM LoRA, 4 steps, guidance 1, {runtime}", "–", f"{few:.2f} {LAST}"),
         ]
     return found
 
