@@ -17,7 +17,7 @@ WORK = ("8-cell guidance grid, 20 steps, `--compile`", "5-cell guidance grid, 20
 
 
 def rows(repeats: int) -> list[tuple[str, str, str]]:
-    engine = open_engine("pocket")
+    engine = open_engine("pocket", runtime="torch")
     try:
         engine.model.compile()
     except ValueError as error:  # nothing to compile with

@@ -5,6 +5,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import torch
@@ -48,9 +49,12 @@ def machine() -> str:
         for line in (Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else [])
         if line.startswith("model name")
     ]
-    return (
-        f"{names[0] if names else platform.processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}"
-    )
+    try:
+        openvino = f", OpenVINO {version('openvino')}"
+    except PackageNotFoundError:
+        openvino = ""
+    processor = names[0] if names else platform.processor()
+    return f"{processor}, {torch.get_num_threads()} threads, torch {torch.__version__}{openvino}"
 
 
 def main(description: str | None, rows: Callable[[int], list[tuple[str, str, str]]]) -> None:

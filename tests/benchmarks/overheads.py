@@ -70,6 +70,7 @@ def evaluations_of_a_changed_value(engine: LocalEngine) -> tuple[int, int]:
 def rows(repeats: int) -> list[tuple[str, str, str]]:
     engine = open_engine("pocket")
     engine.warm_up()
+    draw(engine, GUIDANCE)  # by which it learns how many rows a call should have
     calls = batch_sizes(engine)
     taken = interleaved(
         {

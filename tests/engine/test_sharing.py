@@ -77,7 +77,8 @@ def test_visitors_get_equal_shares_of_the_network_however_many_cells_they_ask_fo
     for _ in range(12):
         loop.tick()
     steps = [len([e for e in read(r) if isinstance(e, Step)]) for r in (small, large, heavy)]
-    assert steps == pytest.approx([24, 24, 48], abs=2)
+    # some calls are made with more or fewer rows, to learn which are best
+    assert [4 * s / sum(steps) for s in steps] == pytest.approx([1, 1, 2], abs=0.1) and sum(steps) >= 90
 
 
 def test_every_visitor_of_a_crowd_sees_something_within_two_rounds(loop: Loop) -> None:

@@ -171,8 +171,10 @@ class StableDiffusion:
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> list[Image.Image]:
-        """(B, 4, h, w) -> B pictures, by the real VAE"""
-        pixels = self.vae.decode(latents / self.vae.config.scaling_factor, return_dict=False)[0]
+        """(B, 4, h, w) -> B pictures, by the real VAE; on a CPU one by one, because there torch's rounding of a picture
+        depends on those beside it"""
+        groups = (latents / self.vae.config.scaling_factor).split(1 if self.device.type == "cpu" else len(latents))
+        pixels = torch.cat([self.vae.decode(group, return_dict=False)[0] for group in groups])
         return self._image_processor.postprocess(pixels, output_type="pil")
 
     @torch.inference_mode()
