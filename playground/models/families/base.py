@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from playground import pictures
 from playground.models.anatomy import Anatomy, Cost
-from playground.models.contract import Condition, Facts, Look, Text, Weights, usual_recipe
+from playground.models.contract import Condition, Facts, Look, Text, Weights
 from playground.models.folder import fingerprint, licence
 from playground.models.lora.rows import Loras
 from playground.models.running.device import offload_for
@@ -73,7 +73,9 @@ class Family:
             name=name,
             family=self.title,
             fingerprint=fingerprint(folder, str(dtype)),
-            parameters=sum(p.numel() for part in (*self.text_encoders, self.network, self.vae) for p in part.parameters()),
+            parameters=sum(
+                p.numel() for part in (*self.text_encoders, self.network, self.vae) for p in part.parameters()
+            ),
             device=device.type,
             precision=PRECISIONS[dtype],
             schedule=schedule,
@@ -243,5 +245,3 @@ class Family:
 def stacked(conditions: Sequence[Condition], name: str) -> Tensor:
     """One argument of B rows, (B, …)."""
     return torch.cat([condition[name] for condition in conditions])
-
-

@@ -29,7 +29,10 @@ def build(engine: Engine) -> None:
         carries the recipe.
         """
         *_, last = walk(engine, engine.facts.recipe(recipe))
-        anatomy, evaluations = engine.anatomy(last.recipe.width, last.recipe.height), engine.facts.evaluations(last.recipe)
+        anatomy, evaluations = (
+            engine.anatomy(last.recipe.width, last.recipe.height),
+            engine.facts.evaluations(last.recipe),
+        )
         return _report(anatomy, last, evaluations), _files(last, evaluations)
 
     outputs = [gr.JSON(label="report", render=False), gr.Files(label="pictures", render=False)]

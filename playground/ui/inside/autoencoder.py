@@ -106,7 +106,8 @@ def build(engine: Engine, generated: gr.State, at_start: Callable[..., Any]) -> 
 
 
 def view(found: RoundTrip, anatomy: Anatomy, cost: Cost, network: str) -> str:
-    """The round trip as HTML: four pictures in a row, then its numbers, then the costs as bars; `network`: as people call it."""
+    """The round trip as HTML: four pictures in a row, then its numbers, then the costs as bars. `network`: as people
+    call it."""
     channels, limit = channel_pictures(found.latents)
     side = f"{found.picture.width} × {found.picture.height}"
     tiles = "".join(image(p, f"Latent channel {i + 1}", "dpi-pixels") for i, p in enumerate(channels))
@@ -145,8 +146,8 @@ def _numbers(found: RoundTrip, anatomy: Anatomy, network: str) -> str:
     runs = f"{found.runs} {'run' if found.runs == 1 else 'runs'}"
     return (
         f'<dl class="dpi-facts">{cells}</dl><p class="dpi-quiet">Times were measured just now, the median of {runs}: '
-        f"the VAE in {anatomy.decoder.dtype}, one row through the {network} in {anatomy.unet.dtype}, on the latents; with "
-        "others' rows in the same call, its share. PSNR compares the 8-bit pictures shown; higher is closer.</p>"
+        f"the VAE in {anatomy.decoder.dtype}, one row through the {network} in {anatomy.unet.dtype}, on the latents; "
+        "with others' rows in the same call, its share. PSNR compares the 8-bit pictures shown; higher is closer.</p>"
     )
 
 

@@ -106,7 +106,9 @@ def _panel(part: Part, facts: Facts, anatomy: Anatomy, walk: Walk) -> str:
         "tokens": lambda: tokens(walk.words),
         "text_encoder": lambda: _embeddings(walk),
         "noise": lambda: _channels(walk.noise, "noise"),
-        "unet": lambda: _film(walk, facts) + _blocks(anatomy.unet_blocks) + ("" if facts.no_attention else _jump("attention")),
+        "unet": lambda: (
+            _film(walk, facts) + _blocks(anatomy.unet_blocks) + ("" if facts.no_attention else _jump("attention"))
+        ),
         "latents": lambda: _channels(walk.latents, "latents", len(walk.noise)),
         "decoder": lambda: _blocks(anatomy.decoder_blocks) + _jump("autoencoder"),
         "picture": lambda: _picture(walk.picture, walk),

@@ -64,7 +64,11 @@ def build(engine: Engine) -> None:
                 new = now.k == 0 or len(now.film) > glimpses or now.picture
                 glimpses = len(now.film)
                 changed = {stage: drawn(now)} if new else {}
-                yield changed | {status: line(now, engine.facts.network)} | ({generated: now.picture} if now.picture else {})
+                yield (
+                    changed
+                    | {status: line(now, engine.facts.network)}
+                    | ({generated: now.picture} if now.picture else {})
+                )
         except Refusal as refusal:
             yield {status: error(str(refusal))}
 
