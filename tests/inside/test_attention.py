@@ -125,7 +125,7 @@ def test_a_model_whose_attention_cannot_be_seen_is_refused_before_anything_runs(
 ) -> None:
     monkeypatch.setattr(engine, "facts", replace(engine.facts, no_attention="It cannot be looked into."))
     monkeypatch.setattr(engine, "run", lambda *_, **__: pytest.fail("it ran"))
-    with pytest.raises(Refusal, match="no cross-attention"):
+    with pytest.raises(Refusal, match="It cannot be looked into"):
         next(attention.watch(engine, RECIPE))
 
 
