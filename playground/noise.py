@@ -2,6 +2,9 @@
 
 x_t = √ᾱ_t · x₀ + √(1−ᾱ_t) · ε,  ε ~ N(0, I),  ᾱ_t = ∏_{s≤t} (1−β_s)
 Ho et al. 2020, equation 4, https://arxiv.org/abs/2006.11239
+
+Flow matching walks the straight line x_t = (1−s) · x₀ + s · ε, s = (t+1)/T: Lipman et al. 2023,
+https://arxiv.org/abs/2210.02747; Stable Diffusion 3 and Flux are trained on it.
 """
 
 from __future__ import annotations
@@ -26,6 +29,8 @@ SCHEDULES: dict[str, dict[str, object]] = {
     "linear": {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02},  # DDPM, Ho et al. 2020, section 4
     "cosine": {"beta_schedule": "squaredcos_cap_v2"},  # Nichol & Dhariwal 2021, arxiv.org/abs/2102.09672
 }
+FLOW = "flow"
+NAMES = (*SCHEDULES, FLOW)
 
 
 @dataclass(frozen=True)
@@ -33,10 +38,10 @@ class Coefficients:
     """What the closed form needs at one t, and the two ratios people quote for it."""
 
     t: int  # timestep, 0..999
-    alpha_bar: float  # ᾱ_t: share of the signal power that is left, 0..1
-    sqrt_alpha_bar: float  # √ᾱ_t: amplitude of the picture
-    sqrt_one_minus_alpha_bar: float  # √(1−ᾱ_t): amplitude of the noise
-    snr: float  # ᾱ_t / (1−ᾱ_t), for x₀ and ε of unit variance
+    alpha_bar: float  # ᾱ_t: share of the signal power that is left, 0..1; of flow (1−s)²
+    sqrt_alpha_bar: float  # √ᾱ_t: amplitude of the picture; of flow 1−s
+    sqrt_one_minus_alpha_bar: float  # √(1−ᾱ_t): amplitude of the noise; of flow s
+    snr: float  # the ratio of their squares, for x₀ and ε of unit variance
     log_snr: float  # its natural logarithm
 
 
@@ -48,9 +53,9 @@ def check_timestep(t: object) -> int:
 
 
 def check_schedule(schedule: object) -> str:
-    """schedule -> schedule; Refusal unless it is one of the names in SCHEDULES."""
-    if not isinstance(schedule, str) or schedule not in SCHEDULES:
-        raise Refusal(f"schedule must be one of {', '.join(SCHEDULES)}.")
+    """schedule -> schedule; Refusal unless it is one of NAMES."""
+    if not isinstance(schedule, str) or schedule not in NAMES:
+        raise Refusal(f"schedule must be one of {', '.join(NAMES)}.")
     return schedule
 
 
@@ -63,6 +68,8 @@ def check_seed(seed: object) -> int:
 
 @lru_cache
 def _scheduler(schedule: str) -> DDPMScheduler:
+    if schedule == FLOW:
+        raise Refusal("Flow matching has no small steps that add noise: it is defined as the straight line itself.")
     return DDPMScheduler(num_train_timesteps=TIMESTEPS, **SCHEDULES[schedule])
 
 
@@ -79,14 +86,27 @@ def alphas_cumprod(schedule: str) -> torch.Tensor:
 def coefficients(schedule: str, t: int) -> Coefficients:
     """name, t in 0..999 -> the numbers of the closed form at t. Refusal for an unknown name or a bad t."""
     t = check_timestep(t)
+    if schedule == FLOW:
+        signal, amount = (part[t].item() for part in parts(schedule))
+        snr = (signal / amount) ** 2
+        return Coefficients(t, signal**2, signal, amount, snr, math.log(snr) if snr else -math.inf)
     alpha_bar = alphas_cumprod(schedule)[t].item()
     snr = alpha_bar / (1 - alpha_bar)
     return Coefficients(t, alpha_bar, math.sqrt(alpha_bar), math.sqrt(1 - alpha_bar), snr, math.log(snr))
 
 
+def parts(schedule: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """name -> amplitudes of picture and noise at every t, each (1000,) float32. Refusal for an unknown name."""
+    if check_schedule(schedule) == FLOW:
+        s = torch.arange(1, TIMESTEPS + 1) / TIMESTEPS
+        return 1 - s, s
+    alpha_bar = alphas_cumprod(schedule)
+    return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+
+
 def half_signal_power(schedule: str) -> int:
-    """name -> the t whose ᾱ_t is nearest to 1/2: from there on there is more noise power than picture power."""
-    return int((alphas_cumprod(schedule) - 0.5).abs().argmin())
+    """name -> the t at which the picture's power is nearest to half of what it was."""
+    return int((parts(schedule)[0].square() - 0.5).abs().argmin())
 
 
 def noise_like(shape: Sequence[int], seed: int) -> torch.Tensor:
@@ -101,8 +121,8 @@ def add_noise(x0: torch.Tensor, noise: torch.Tensor, t: int, schedule: str) -> t
     """
     if x0.shape != noise.shape:
         raise Refusal("noise must have the same shape as x0.")
-    alpha_bar = alphas_cumprod(schedule)[check_timestep(t)].to(x0.device)
-    return (alpha_bar**0.5).to(x0.dtype) * x0 + ((1 - alpha_bar) ** 0.5).to(x0.dtype) * noise
+    signal, amount = (part[check_timestep(t)].to(x0) for part in parts(schedule))
+    return signal * x0 + amount * noise
 
 
 def walk(x0: torch.Tensor, t: int, schedule: str, seed: int) -> torch.Tensor:
@@ -212,13 +232,10 @@ def compared() -> tuple[Curve, ...]:
 
     # Lin et al. 2023, algorithm 1, https://arxiv.org/abs/2305.08891: shifted and stretched until √ᾱ_T is 0
     zero = DDPMScheduler(num_train_timesteps=TIMESTEPS, rescale_betas_zero_snr=True, **SCHEDULES["scaled_linear"])
-    # Flow matching walks the straight line x_t = (1−s) · x₀ + s · ε, s = (t+1)/T: Lipman et al. 2023,
-    # https://arxiv.org/abs/2210.02747; Stable Diffusion 3 trains on it.
-    s = torch.arange(1, TIMESTEPS + 1) / TIMESTEPS
     return (
         kept("Scaled linear", alphas_cumprod("scaled_linear")),
         kept("Linear", alphas_cumprod("linear")),
         kept("Cosine", alphas_cumprod("cosine")),
         kept("Zero terminal SNR", zero.alphas_cumprod),
-        Curve("Flow matching", 1 - s, s),
+        Curve("Flow matching", *parts(FLOW)),
     )

@@ -127,7 +127,7 @@ def test_a_sampler_says_how_few_and_how_many_steps_it_can_make() -> None:
 
 def test_a_late_field_at_its_default_is_not_in_the_json() -> None:
     """By rule, for every field that came after pictures were kept; see `test_store` for the pictures."""
-    assert LATE == {"guidance_rescale": 0.0} and set(Recipe().to_dict()) == FIRST_FIELDS
+    assert LATE == {"guidance_rescale": 0.0, "true_cfg_scale": 1.0} and set(Recipe().to_dict()) == FIRST_FIELDS
     for name, default in LATE.items():
         assert name not in Recipe(**{name: default}).to_dict()
     assert Recipe(guidance_rescale=0.7).to_dict()["guidance_rescale"] == 0.7

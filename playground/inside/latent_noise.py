@@ -25,9 +25,10 @@ def decoded(engine: Engine, latents: Tensor, quick: bool = False) -> list[Image.
 
 
 def noised_film(
-    engine: Engine, picture: Image.Image, seed: int, alphas: Tensor, timesteps: Sequence[int]
+    engine: Engine, picture: Image.Image, seed: int, amplitudes: tuple[Tensor, Tensor], timesteps: Sequence[int]
 ) -> tuple[Tensor, Tensor, list[Image.Image]]:
-    """RGB picture of the model's size, ᾱ (T,) -> x₀, ε ~ N(0, 1) of that seed, and x_t decoded at every timestep.
+    """RGB picture of the model's size, signal and noise (T,) -> x₀, ε ~ N(0, 1) of that seed, and x_t decoded at
+    every timestep.
 
     Raises Refusal for a bad seed, and where the engine cannot encode or decode it.
     """
@@ -35,7 +36,7 @@ def noised_film(
     (encoded,) = engine.ask([Encode(picture)])
     x0 = encoded.value
     epsilon = noise.noise_like(x0.shape, seed)
-    return x0, epsilon, decoded(engine, noised(x0, epsilon, alphas, timesteps))
+    return x0, epsilon, decoded(engine, noised(x0, epsilon, amplitudes, timesteps))
 
 
 def channel_tiles(latents: Tensor, limit: float = LIMIT) -> Image.Image:
@@ -60,7 +61,7 @@ def spread_timesteps(total: int, count: int) -> list[int]:
     return [int((i + 0.5) * total / count) for i in range(count)]
 
 
-def noised(x0: Tensor, epsilon: Tensor, alphas: Tensor, timesteps: Sequence[int]) -> Tensor:
-    """x₀ and ε (1, C, h, w), ᾱ (T,), n timesteps -> x_t (n, C, h, w); Ho et al. 2020, equation 4."""
-    alpha_bar = alphas[torch.tensor(list(timesteps))].reshape(-1, 1, 1, 1)
-    return alpha_bar.sqrt() * x0 + (1 - alpha_bar).sqrt() * epsilon
+def noised(x0: Tensor, epsilon: Tensor, amplitudes: tuple[Tensor, Tensor], timesteps: Sequence[int]) -> Tensor:
+    """x₀ and ε (1, C, h, w), signal and noise (T,), n timesteps -> x_t (n, C, h, w); Ho et al. 2020, equation 4."""
+    signal, noise = (part[torch.tensor(list(timesteps))].reshape(-1, 1, 1, 1) for part in amplitudes)
+    return signal * x0 + noise * epsilon

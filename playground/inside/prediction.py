@@ -2,6 +2,9 @@
 
 L = ‖ε − ε_θ(x_t, t, text)‖² averaged over the values of ε: Ho et al. 2020, equation 14, arxiv.org/abs/2006.11239
 x̂₀ = (x_t − √(1−ᾱ_t) · ε_θ) / √ᾱ_t: the same paper, equation 15.
+
+A network that was taught flow matching names the velocity v = ε − x₀ at x_t = (1−σ) · x₀ + σ · ε, σ = t/T (Lipman et
+al. 2023, arxiv.org/abs/2210.02747). ε_θ is what follows from its answer; signal and noise are then 1−σ and σ.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,7 +18,7 @@ from torch import Tensor
 from playground.engine import Engine, Question
 from playground.inside.latent_noise import decoded, noised
 from playground.refusal import Refusal
-from playground.schedule import alphas_cumprod, check_timestep, x0_of
+from playground.schedule import amplitudes, check_timestep, level_at, x0_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,22 +26,18 @@ class Prediction:
     """One question to the network and its answer. Tensors are (1, C, h, w) float32 on the CPU."""
 
     t: int  # timestep, 0 … T−1
-    alpha_bar: float  # ᾱ_t of the model's own schedule
-    x_t: Tensor  # what the network sees: √ᾱ_t · x₀ + √(1−ᾱ_t) · ε
+    signal: float  # √ᾱ_t of the model's own schedule, or 1−σ
+    noise: float  # √(1−ᾱ_t), or σ
+    x_t: Tensor  # what the network sees: signal · x₀ + noise · ε
     epsilon: Tensor  # ε, the noise that was added
     predicted: Tensor  # ε_θ, the noise the network names
     x0: Tensor  # x̂₀: x_t less the named noise, at full amplitude again
     loss: float  # mean (ε − ε_θ)²
 
     @property
-    def signal(self) -> float:
-        """√ᾱ_t"""
-        return self.alpha_bar**0.5
-
-    @property
-    def noise(self) -> float:
-        """√(1−ᾱ_t)"""
-        return (1 - self.alpha_bar) ** 0.5
+    def alpha_bar(self) -> float:
+        """ᾱ_t: the share of the picture's power that is left"""
+        return self.signal**2
 
     @property
     def loss_of_zero(self) -> float:
@@ -64,17 +63,16 @@ def predict(engine: Engine, x0: Tensor, captions: Sequence[str], t: int, seed: i
     caller's to check (playground.recipe.Recipe).
     """
     config = engine.facts.schedule
-    t, alphas = check_timestep(config, t), alphas_cumprod(config)
-    alpha_bar = alphas[t]
-    if alpha_bar <= 0:
+    level, parts = level_at(config, check_timestep(config, t)), amplitudes(config)
+    if not level.signal:
         raise Refusal(f"At t = {t} nothing of the picture is left in x_t, so there is nothing to subtract from.")
     epsilon = draw_noise(x0, seed)[0]
-    x_t = noised(x0, epsilon, alphas, [t])
+    x_t = noised(x0, epsilon, parts, [t])
     (answer,) = engine.ask([Question(x_t, t, tuple(captions))])
     found = []
     for predicted in answer.value.split(1):
-        x0_hat = x0_of(x_t, predicted, alpha_bar.sqrt(), (1 - alpha_bar).sqrt(), "epsilon")
-        found.append(Prediction(t, float(alpha_bar), x_t, epsilon, predicted, x0_hat, mean_square(epsilon - predicted)))
+        x0_hat, loss = x0_of(x_t, predicted, level.signal, level.noise, "epsilon"), mean_square(epsilon - predicted)
+        found.append(Prediction(t, level.signal, level.noise, x_t, epsilon, predicted, x0_hat, loss))
     return found
 
 
@@ -99,12 +97,12 @@ def losses(
     is the ε that `predict` shows. Everything is asked at once: questions share calls of the network, and on ZeroGPU
     each asking costs a worker.
     """
-    alphas = alphas_cumprod(engine.facts.schedule)
+    parts = amplitudes(engine.facts.schedule)
     noises = draw_noise(x0, seed, draws)
     questions = [
         Question(x_t, t, tuple(captions))
         for epsilon in noises
-        for x_t, t in zip(noised(x0, epsilon, alphas, timesteps).split(1), timesteps, strict=True)
+        for x_t, t in zip(noised(x0, epsilon, parts, timesteps).split(1), timesteps, strict=True)
     ]
     found = torch.full((draws, len(captions), len(timesteps)), torch.nan)
     complete = 0

@@ -11,7 +11,7 @@ import torch
 from playground import Recipe
 from playground.engine import Done, Encode
 from playground.inside import attention, autoencoder, film, grid_film, guess, latent_noise, prediction, walk
-from playground.schedule import alphas_cumprod
+from playground.schedule import amplitudes
 from playground.ui.shared.shipped import EXAMPLES
 
 APPLE = EXAMPLES / "first_view" / "2.png"
@@ -52,7 +52,7 @@ WORK = {
     "decoded": lambda engine, x0, picture: latent_noise.decoded(engine, x0.repeat(5, 1, 1, 1)),
     "quick": lambda engine, x0, picture: latent_noise.decoded(engine, x0, quick=True),
     "noised_film": lambda engine, x0, picture: latent_noise.noised_film(
-        engine, picture, 3, alphas_cumprod(engine.facts.schedule), [0, 500]
+        engine, picture, 3, amplitudes(engine.facts.schedule), [0, 500]
     ),
     "strips": lambda engine, x0, picture: list(grid_film.strips(engine, [x0.half(), x0.half()])),
 }

@@ -123,9 +123,9 @@ def test_whoever_looks_at_a_run_that_somebody_else_began_sees_all_of_it(engine: 
 def test_a_model_whose_attention_cannot_be_seen_is_refused_before_anything_runs(
     engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "facts", replace(engine.facts, attention=False))
+    monkeypatch.setattr(engine, "facts", replace(engine.facts, no_attention="It cannot be looked into."))
     monkeypatch.setattr(engine, "run", lambda *_, **__: pytest.fail("it ran"))
-    with pytest.raises(Refusal, match="no cross-attention"):
+    with pytest.raises(Refusal, match="It cannot be looked into"):
         next(attention.watch(engine, RECIPE))
 
 

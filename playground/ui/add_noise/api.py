@@ -1,5 +1,6 @@
 """/add_noise for programs."""
 
+import math
 from typing import Any
 
 import gradio as gr
@@ -30,11 +31,14 @@ def add_noise(picture: str | None, t: int, schedule: str, seed: int) -> tuple[Im
     """Adds the noise of timestep t to a picture, on the server and at full precision.
 
     picture: PNG, JPEG, WebP, GIF, BMP or TIFF, at most 8 MB; its centre is used, at 256 × 256. t: 0 to 999.
-    schedule: scaled_linear, linear or cosine. seed: 0 to 4294967295. Returns x_t and the coefficients at t.
+    schedule: scaled_linear, linear, cosine or flow. seed: 0 to 4294967295. Returns x_t and the coefficients at t;
+    an infinite one is null.
     """
     if picture is None:
         raise Refusal("picture is missing.")
     numbers = noise.coefficients(schedule, t)
     epsilon = noise.noise_like(SHAPE, seed)
     x0 = pictures.to_x0(pictures.open_picture(picture))
-    return pictures.from_x0(noise.add_noise(x0, epsilon, t, schedule)), vars(numbers)
+    return pictures.from_x0(noise.add_noise(x0, epsilon, t, schedule)), {
+        name: value if math.isfinite(value) else None for name, value in vars(numbers).items()
+    }

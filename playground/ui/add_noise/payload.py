@@ -36,8 +36,8 @@ def latents(engine: Engine, picture: Image.Image, schedule: str, seed: int) -> s
     """The same for the model's latents of the picture, with x_t decoded at some t. Raises Refusal as above, and where
     the engine cannot encode or decode it."""
     side = engine.facts.side
-    small, alphas = picture.resize((side, side), Image.Resampling.LANCZOS), noise.alphas_cumprod(schedule)
-    x0, epsilon, decoded = latent_noise.noised_film(engine, small, seed, alphas, FRAMES)
+    small = picture.resize((side, side), Image.Resampling.LANCZOS)
+    x0, epsilon, decoded = latent_noise.noised_film(engine, small, seed, noise.parts(schedule), FRAMES)
     channels, height, width = x0.shape[1:]
     return json.dumps(
         {
@@ -57,8 +57,12 @@ def latents(engine: Engine, picture: Image.Image, schedule: str, seed: int) -> s
 
 
 def _schedule(schedule: str) -> dict[str, Any]:
+    signal, amount = noise.parts(schedule)
     return {
-        "alphaBar": noise.alphas_cumprod(schedule).tolist(),
+        "signal": signal.tolist(),
+        "amount": amount.tolist(),
+        "flow": schedule == noise.FLOW,
+        "symbols": ["1 − s", "s"] if schedule == noise.FLOW else ["√ᾱ", "√(1−ᾱ)"],
         "half": noise.half_signal_power(schedule),
         "last": last_step(schedule),
     }
@@ -66,6 +70,8 @@ def _schedule(schedule: str) -> dict[str, Any]:
 
 def last_step(schedule: str) -> str:
     """name -> one sentence on how much of the picture t = 999 still holds"""
+    if schedule == noise.FLOW:
+        return "Here s = (t+1)/1000: at t = 999 nothing of the picture is left. It is pure noise."
     last = noise.coefficients(schedule, noise.TIMESTEPS - 1)
     percent = f"{100 * last.sqrt_alpha_bar:.2g} %"
     if last.alpha_bar > 1e-3:

@@ -1,6 +1,6 @@
 // Runs once, when the tab is first opened. `element` holds add_noise.html, whose text never changes, so Gradio never
-// rebuilds it; `props.value` is the JSON that add_noise.py packs: x₀, ε and the table ᾱ. From then on every
-// x_t = √ᾱ_t · x₀ + √(1−ᾱ_t) · ε is computed here, and moving the slider asks the server nothing. The values are those
+// rebuilds it; `props.value` is the JSON that add_noise.py packs: x₀, ε and the schedule's amplitudes. From then on
+// every x_t = signal · x₀ + noise · ε is computed here, and moving the slider asks the server nothing. The values are those
 // of the pixels, or those of the model's latents; then decoded pictures of some t come along, for the VAE runs there.
 
 const STRIP = [0, 100, 250, 400, 600, 800, 999];
@@ -117,8 +117,8 @@ function drawValues(signal, noise) {
   show("variance", (squares / n - (sum / n) ** 2).toFixed(3));
 }
 
-const signalAt = (at) => Math.sqrt(data.alphaBar[at]);
-const noiseAt = (at) => Math.sqrt(1 - data.alphaBar[at]);
+const signalAt = (at) => data.signal[at];
+const noiseAt = (at) => data.amount[at];
 
 function show(name, text) {
   for (const place of element.querySelectorAll(`[data-show="${name}"]`)) place.textContent = text;
@@ -140,7 +140,7 @@ function place(selector, attributes) {
 
 function drawCurve() {
   const path = (amplitude) =>
-    data.alphaBar.map((_, at) => `${at ? "L" : "M"}${curveX(at).toFixed(1)} ${curveY(amplitude(at)).toFixed(1)}`).join("");
+    data.signal.map((_, at) => `${at ? "L" : "M"}${curveX(at).toFixed(1)} ${curveY(amplitude(at)).toFixed(1)}`).join("");
   place(".dpn-line-signal", { d: path(signalAt) });
   place(".dpn-line-noise", { d: path(noiseAt) });
   place(".dpn-name-signal", { x: curveX(999), y: curveY(signalAt(790)) - 12 });
@@ -152,8 +152,8 @@ function goTo(next) {
   t = Math.max(0, Math.min(999, Math.round(next)));
   range.value = t;
   if (!data) return;
-  const power = data.alphaBar[t];
   const [signal, noise] = [signalAt(t), noiseAt(t)];
+  const [power, snr] = [signal ** 2, (signal / noise) ** 2];
   if (data.kind === "latents") {
     show("decoded", `decoded at t = ${paintDecoded(find(".dpn-picture"), t)}, the nearest of ${data.frames.length} that the VAE decoded`);
     paint(find(".dpn-part-sum"), signal, noise);
@@ -168,8 +168,8 @@ function goTo(next) {
   show("signal", signal.toFixed(4));
   show("noise", noise.toFixed(4));
   show("power", plain(power));
-  show("snr", plain(power / (1 - power)));
-  show("logsnr", Math.log(power / (1 - power)).toFixed(2).replace("-", "−"));
+  show("snr", plain(snr));
+  show("logsnr", snr ? Math.log(snr).toFixed(2).replace("-", "−") : "−∞");
   place(".dpn-marker", { x1: curveX(t), x2: curveX(t) });
   place(".dpn-dot-signal", { cx: curveX(t), cy: curveY(signal) });
   place(".dpn-dot-noise", { cx: curveX(t), cy: curveY(noise) });
@@ -266,6 +266,10 @@ async function receive() {
   data = next;
   element.querySelector(".dpn").dataset.kind = data.kind;
   show("half", data.half);
+  show("signal-symbol", data.symbols[0]);
+  show("noise-symbol", data.symbols[1]);
+  show("power-symbol", data.flow ? "(1 − s)²" : "ᾱ");
+  element.querySelector(".dpn").dataset.flow = data.flow;
   show("last", data.last);
   show("about", data.about);
   show("count", data.x0.length.toLocaleString("en"));

@@ -10,9 +10,8 @@ from PIL import Image
 from playground import noise, pictures
 from playground.engine import Engine
 from playground.models import Facts
-from playground.recipe import Recipe
 from playground.refusal import Refusal
-from playground.schedule import visited
+from playground.schedule import is_flow, visited
 from playground.ui.add_noise import api, schedules, walk
 from playground.ui.add_noise.payload import latents, pixels
 from playground.ui.add_noise.picture import own_picture
@@ -31,6 +30,7 @@ SCHEDULES = (
     ("Scaled linear (Stable Diffusion)", "scaled_linear"),
     ("Linear (DDPM)", "linear"),
     ("Cosine (improved DDPM)", "cosine"),
+    ("Flow matching (SD 3, Flux)", noise.FLOW),
 )
 SPACES = (("Pixels", "pixels"), ("Latents", "latents"))
 STEPS = 20
@@ -43,6 +43,7 @@ def build(engine: Engine) -> None:
     facts = engine.facts
     samples = [(pictures.open_picture(IMAGES / name), title) for name, title in SAMPLES]
     first_sampler = "ddim" if "ddim" in facts.samplers else facts.samplers[0]
+    first_schedule = noise.FLOW if is_flow(facts.schedule) else "scaled_linear"
 
     with gr.Row(elem_classes="dp-columns"):
         with gr.Column(scale=0, min_width=340, elem_classes="dp-rail"):
@@ -58,7 +59,7 @@ def build(engine: Engine) -> None:
             )
             schedule = gr.Radio(
                 list(SCHEDULES),
-                value="scaled_linear",
+                value=first_schedule,
                 label="Noise schedule",
                 info="How fast the picture fades: the share of noise at every t.",
             )
@@ -78,7 +79,7 @@ def build(engine: Engine) -> None:
             steps = gr.Number(STEPS, label=LABELS["num_inference_steps"])
             steps_error = slot()
             marks = gr.HTML(
-                marked(facts, first_sampler, STEPS, "scaled_linear"),
+                marked(facts, first_sampler, STEPS, first_schedule),
                 js_on_load=MARKS_SCRIPT,
                 elem_classes="dp-flush dpn-visited",
                 apply_default_css=False,
@@ -147,11 +148,18 @@ def build(engine: Engine) -> None:
 def marked(facts: Facts, sampler: str, steps: int, schedule: str) -> str:
     """sampler key, N, schedule -> HTML: the timesteps the sampler visits, for the eye and as data for marks.js. Raises
     Refusal for a bad sampler, number of steps or schedule."""
-    recipe = Recipe(sampler=sampler, num_inference_steps=plain("num_inference_steps", steps))
-    named = {"num_train_timesteps": noise.TIMESTEPS, **noise.SCHEDULES[noise.check_schedule(schedule)]}
-    # of the model's own schedule there is left how samplers place their timesteps in it
-    own = {"trained_betas": None, "rescale_betas_zero_snr": False}
-    shown = [f"{t:.0f}" for t in visited(recipe, {**facts.schedule, **own, **named})]
+    recipe = facts.usual.replace(sampler=sampler).replace(num_inference_steps=plain("num_inference_steps", steps))
+    own, flow = facts.schedule, noise.check_schedule(schedule) == noise.FLOW
+    if flow != is_flow(own):
+        kind = "flow matching" if is_flow(own) else "a table of noise levels"
+        return (
+            f'<p class="dpn-visits" data-visits="">This model was taught {kind}; no run of it visits these levels.</p>'
+        )
+    if not flow:
+        named = {"num_train_timesteps": noise.TIMESTEPS, **noise.SCHEDULES[schedule]}
+        # of the model's own schedule there is left how samplers place their timesteps in it
+        own = {**own, "trained_betas": None, "rescale_betas_zero_snr": False, **named}
+    shown = [f"{t:.0f}" for t in visited(recipe, own)]
     listed = ", ".join(shown if len(shown) <= 24 else [*shown[:8], "…", *shown[-4:]])
     return (
         f'<p class="dpn-visits" data-visits="{",".join(shown)}">Marked on the timeline: {len(shown)} of '

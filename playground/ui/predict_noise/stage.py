@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from playground.engine import Engine
 from playground.inside.latent_noise import channel_tiles
 from playground.inside.prediction import Prediction, as_pictures, predict
+from playground.schedule import is_flow
 from playground.ui.predict_noise.rail import ROLES, Asked
 from playground.ui.shared.html import data_url
 
@@ -17,6 +18,11 @@ FIGURES = (  # name, what it says, alt
     ("ε − ε<sub>θ</sub>", "what it got wrong", "Channels of the difference"),
 )
 
+VELOCITY = (
+    " This network was taught flow matching: it answers with the velocity v = ε − x<sub>0</sub>, and ε<sub>θ</sub> = "
+    "x<sub>t</sub> + (1 − σ) · v is the noise that follows from it."
+)
+
 
 def stage(engine: Engine, asked: Asked, t: int) -> str:
     """The network is asked about this t with the three captions -> HTML. Raises Refusal for a bad t."""
@@ -25,7 +31,10 @@ def stage(engine: Engine, asked: Asked, t: int) -> str:
     pictures = as_pictures(engine, right)
     noises = (right.epsilon, right.predicted, right.epsilon - right.predicted)
     tiles = [data_url(channel_tiles(x)) for x in noises]
-    return _section([asked.subject.source, *(data_url(p, exact=False) for p in pictures), *tiles], _notes(answers))
+    return _section(
+        [asked.subject.source, *(data_url(p, exact=False) for p in pictures), *tiles],
+        _notes(answers, is_flow(engine.facts.schedule)),
+    )
 
 
 def empty() -> str:
@@ -47,7 +56,7 @@ def _section(sources: Sequence[str], notes: str) -> str:
     )
 
 
-def _notes(answers: Sequence[Prediction]) -> str:
+def _notes(answers: Sequence[Prediction], flow: bool) -> str:
     right, none = answers[0], answers[2]
     signal, noise = right.signal, right.noise
     rows = "".join(
@@ -60,9 +69,9 @@ def _notes(answers: Sequence[Prediction]) -> str:
         f"<p>x̂<sub>0</sub> = (x<sub>{right.t}</sub> − <b>{noise:.4f}</b> · ε<sub>θ</sub>) / <b>{signal:.4f}</b></p>"
         f"<p>L = mean (ε − ε<sub>θ</sub>)² = <b>{right.loss:.4f}</b></p></div>"
         '<dl class="dp-numbers dpp-numbers">'
-        + _pair("Signal √ᾱ", f"{signal:.4f}")
-        + _pair("Noise √(1−ᾱ)", f"{noise:.4f}")
-        + _pair("ᾱ", f"{right.alpha_bar:.4f}")
+        + _pair("Signal 1 − σ" if flow else "Signal √ᾱ", f"{signal:.4f}")
+        + _pair("Noise σ = t/T" if flow else "Noise √(1−ᾱ)", f"{noise:.4f}")
+        + _pair("Power left (1 − σ)²" if flow else "ᾱ", f"{right.alpha_bar:.4f}")
         + _pair("L of answering 0", f"{right.loss_of_zero:.4f}")
         + "</dl>"
         '<table class="dpp-table"><caption>The same x<sub>t</sub>, three captions</caption>'
@@ -70,7 +79,9 @@ def _notes(answers: Sequence[Prediction]) -> str:
         f'<th scope="col">L at t = {right.t}</th><th scope="col">against none</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>"
         f'<p class="dpp-quiet">One draw of ε, {right.epsilon.numel():,} values. Pictures are decoded by the VAE. '
-        "Noise is drawn channel by channel: grey is 0, black −3 or less, white 3 or more.</p>"
+        "Noise is drawn channel by channel: grey is 0, black −3 or less, white 3 or more."
+        + (VELOCITY if flow else "")
+        + "</p>"
     )
 
 

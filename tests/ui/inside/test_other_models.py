@@ -91,7 +91,7 @@ def test_the_tab_opens_walks_and_looks_without_a_first_view_of_its_own(tab: Page
 def test_a_model_whose_attention_cannot_be_seen_says_so_in_one_sentence(
     odd: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(odd, "facts", replace(odd.facts, attention=False))
+    monkeypatch.setattr(odd, "facts", replace(odd.facts, no_attention="This model's attention cannot be looked into."))
     with gr.Blocks() as page:
         inside.build(odd)
     shown = {block.elem_id: block for block in page.blocks.values()}

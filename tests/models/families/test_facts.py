@@ -1,0 +1,84 @@
+"""What each family is told to be, and its views: levels, questions to the network, runs from a picture."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from playground.engine import Decode, Done, Encode, Failed, Keep, LocalEngine, Question, Start, Step
+from playground.models import load_model
+from playground.refusal import Refusal
+from playground.schedule import amplitudes, is_flow, level_at, levels
+from tests.models.tiny_families import FAMILIES
+
+FLOWS = ("sd3-tiny", "sd35-tiny", "flux-dev-tiny", "flux-schnell-tiny")
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_every_kind_of_ask_is_answered(engine_of: Callable[[str], LocalEngine], kind: str) -> None:
+    engine, facts = engine_of(kind), engine_of(kind).facts
+    recipe = facts.usual.replace(prompt="cat", num_inference_steps=4, width=64, height=64)
+    result = engine.render(recipe)
+    x0 = next(engine.ask([Encode(result.image)])).value
+    assert tuple(x0.shape) == facts.latent_shape(64, 64)
+    question, decoded = sorted(engine.ask([Question(x0, 500, ("a", "b")), Decode(x0)]), key=lambda a: a.cell)
+    assert question.value.shape == (2, *x0.shape[1:]) and decoded.value[0].size == (64, 64)
+    assert not torch.equal(*question.value)  # the words reach the network
+    assert len([e for e in engine.run([recipe], start=Start(x0, 600)) if isinstance(e, Done)]) == 1
+    (refused,) = engine.run([recipe], keep=Keep(attention=True))
+    assert isinstance(refused, Failed) and refused.reason == facts.no_attention
+    anatomy = engine.anatomy(64, 64)
+    assert anatomy.unet_blocks and anatomy.decoder_blocks[-1].gives == (1, 3, 64, 64)
+    assert engine.cost(64, 64).unet_latents > 0
+    assert len(engine.words("cat").tokens) == facts.tokens
+
+
+@pytest.mark.parametrize("kind", FLOWS)
+def test_a_flow_run_walks_the_straight_line(engine_of: Callable[[str], LocalEngine], kind: str) -> None:
+    """x_t = (1−σ) x₀ + σ ε at every call, for the answer that the sampler goes on with."""
+    engine, facts = engine_of(kind), engine_of(kind).facts
+    assert is_flow(facts.schedule)
+    for sampler in facts.samplers:
+        recipe = facts.usual.replace(prompt="cat", sampler=sampler, num_inference_steps=4, width=64, height=64)
+        stands = levels(recipe, facts.schedule)
+        assert all(level.signal + level.noise == pytest.approx(1) for level in stands)
+        assert (stands[-1].signal, stands[-1].noise) == (1, 0) and stands[0].noise > 0.99
+        for event in engine.run([recipe], keep=Keep(latents=True, predictions=True)):
+            if isinstance(event, Step):
+                kept, at = event.kept, stands[event.k - 1]
+                assert torch.allclose(at.signal * kept.x0 + at.noise * kept.eps, kept.x_t, atol=1e-4)
+
+
+def test_a_flow_model_is_told_the_level_that_it_is_asked_at(engine_of: Callable[[str], LocalEngine]) -> None:
+    config = engine_of("sd3-tiny").facts.schedule
+    signal, noise = amplitudes(config)
+    assert len(signal) == 1000 and torch.equal(signal + noise, torch.ones(1000))
+    assert (level_at(config, 250).signal, level_at(config, 250).noise) == (0.75, 0.25)
+
+
+def test_what_each_family_is_made_for(engine_of: Callable[[str], LocalEngine]) -> None:
+    for kind in FAMILIES:
+        facts = engine_of(kind).facts
+        engine_of(kind).check(facts.usual)
+        assert facts.network == ("U-Net" if kind.startswith("sdxl") else "transformer")
+    dev, schnell = engine_of("flux-dev-tiny").facts, engine_of("flux-schnell-tiny").facts
+    assert (dev.guidance, schnell.guidance) == ("embedded", "none")
+    assert dev.evaluations(dev.usual) == dev.usual.num_inference_steps
+    assert dev.evaluations(dev.usual.replace(true_cfg_scale=2)) == 2 * dev.usual.num_inference_steps
+    assert engine_of("sdxl-turbo-tiny").facts.guidance == "none"
+    assert "heun" in engine_of("sd3-tiny").facts.samplers and "heun" not in engine_of("sd35-tiny").facts.samplers
+    with pytest.raises(Refusal, match="^true_cfg_scale must be 1 for this model"):
+        engine_of("sd3-tiny").check(engine_of("sd3-tiny").facts.usual.replace(true_cfg_scale=2))
+    with pytest.raises(Refusal, match="^width must be a multiple of 16 for this model"):
+        dev.check(dev.usual.replace(width=72))
+
+
+def test_a_broken_folder_is_one_sentence(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
+    broken = shutil.copytree(folder_of("flux-schnell-tiny"), tmp_path / "broken")
+    weights = next((broken / "transformer").glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:1000])
+    with pytest.raises(Refusal, match="^The model in broken cannot be loaded: ") as caught:
+        load_model(broken, torch.device("cpu"))
+    assert "\n" not in str(caught.value)

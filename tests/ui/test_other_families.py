@@ -1,0 +1,101 @@
+"""The whole page with a transformer that was taught flow matching, and every endpoint with packed latents."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+from gradio_client import Client, handle_file
+from playwright.sync_api import Browser, expect
+
+from playground import open_engine
+from playground.store import Store
+from playground.ui.shared.shipped import EXAMPLES
+from tests.models.tiny_families import build_family
+
+PATIENCE = 120_000  # ms
+SIDE = 64
+Serve = Callable[[str], AbstractContextManager[str]]
+
+
+@pytest.fixture(scope="module")
+def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
+    """Opens the page of one of tiny_families.FAMILIES -> its address."""
+
+    @contextmanager
+    def served(kind: str) -> Iterator[str]:
+        from playground.ui.page import build_page, launch_options
+
+        folder = build_family(kind, tmp_path_factory.mktemp("models"))
+        engine, store = open_engine(folder, torch.device("cpu"), torch.float32), Store(tmp_path_factory.mktemp("cells"))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
+            page = build_page(engine, store)
+            _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
+            yield url
+            page.close()
+            store.close()
+            engine.close()
+
+    return served
+
+
+def test_every_tab_shows_a_flow_transformer_or_says_what_it_cannot(browser: Browser, serve: Serve) -> None:
+    with serve("sd3-tiny") as url:
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(url)
+
+        page.get_by_role("button", name="Run", exact=True).click(timeout=PATIENCE)
+        expect(page.locator("#total")).to_contain_text(re.compile(r"(\d+) of \1 pictures"), timeout=PATIENCE)
+        expect(page.locator("[role=alert]:visible")).to_have_count(0)
+
+        page.get_by_role("tab", name="Add noise", exact=True).click()
+        expect(page.get_by_text("(1 − s) · x0 + s · ε")).to_be_visible(timeout=PATIENCE)
+        expect(page.locator('.dpn[data-flow="true"]')).to_be_visible(timeout=PATIENCE)
+        expect(page.locator(".dpn-visits")).to_contain_text("Marked on the timeline: 20 of")
+        page.get_by_role("radio", name="Cosine").check()
+        expect(page.locator(".dpn-visits")).to_contain_text("taught flow matching", timeout=PATIENCE)
+        expect(page.locator('.dpn[data-flow="false"]')).to_be_visible(timeout=PATIENCE)
+
+        page.get_by_role("tab", name="Predict noise", exact=True).click()
+        page.locator(".dpp-found b").first.wait_for(timeout=PATIENCE)
+        expect(page.get_by_text("it answers with the velocity v = ε − x")).to_be_visible(timeout=PATIENCE)
+        page.get_by_role("button", name="Let it guess from here").click()
+        expect(page.locator(".dpp-result")).to_contain_text("transformer evaluations", timeout=PATIENCE)
+
+        page.get_by_role("tab", name="Denoise", exact=True).click()
+        page.locator("#denoise-run").click(timeout=PATIENCE)
+        page.locator('.dpd[data-state="done"]').wait_for(timeout=PATIENCE)
+        expect(page.locator(".dpd")).to_contain_text("This network answers with v = ε − x₀")
+
+        page.get_by_role("tab", name="Inside", exact=True).click()
+        page.locator("#inside-diagram .dpi").wait_for(timeout=PATIENCE)
+        page.locator("#inside-run").click()
+        page.locator('#inside-diagram [data-state="done"]').wait_for(timeout=PATIENCE)
+        expect(page.locator('[data-opens="unet"]')).to_contain_text("Transformer")
+        expect(page.get_by_text("in which no map of a single word can be shown here")).to_be_visible()
+        page.close()
+        assert faults == []
+
+
+def test_every_endpoint_answers_for_packed_latents(serve: Serve, tmp_path: Path) -> None:
+    with serve("flux-dev-tiny") as url:
+        client = Client(url, verbose=False, download_files=str(tmp_path))
+        recipe = {"prompt": "cat", "num_inference_steps": 2, "width": SIDE, "height": SIDE}
+        sweep = {"base": recipe, "axes": {"guidance_scale": [1, 3.5, 7]}}
+        files, cells = client.predict(sweep, api_name="/render_grid")
+        assert len({Path(file).read_bytes() for file in files}) == 3  # the network is told the scale
+        assert [cell["evaluations"] for cell in cells] == [2, 2, 2]  # and is asked once a step
+        _, told = client.predict(recipe | {"true_cfg_scale": 2}, api_name="/denoise")
+        assert len(told["steps"]) == 2 and told["unconditional"] == "used"
+        report, _ = client.predict(recipe, api_name="/inspect_prompt")
+        assert report["evaluations"] == 2 and report["stages"][3]["class_name"] == "FluxTransformer2DModel"
+        with pytest.raises(Exception, match="sampler must be one of euler, dpmpp_2m, unipc for this model"):
+            client.predict(recipe | {"sampler": "ddim"}, api_name="/denoise")
+        picture = handle_file(str(EXAMPLES / "images" / "flower.webp"))
+        _, numbers = client.predict(picture, 999, "flow", 0, api_name="/add_noise")
+        assert (numbers["sqrt_alpha_bar"], numbers["sqrt_one_minus_alpha_bar"], numbers["log_snr"]) == (0, 1, None)
