@@ -25,7 +25,7 @@ LABELS = {
 HELP = {
     "prompt": "What should be in the picture.",
     "negative_prompt": "What to steer away from.",
-    "num_inference_steps": "How many times the network is asked to remove noise.",
+    "num_inference_steps": "How many steps lead from noise to the picture.",
     "guidance_scale": "How strongly each step is pushed towards the prompt. 1 = not at all.",
     "sampler": "The rule that turns each prediction into a step.",
     "seed": "Fixes the starting noise.",
