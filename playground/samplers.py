@@ -139,7 +139,7 @@ _ROWS = (
         adds_noise=True,
         most_steps=50,  # the number of steps it was distilled over
         usual_steps=(2, 8),
-        sentence="Jumps to the clean picture and adds noise again; made for a model, or a LoRA, distilled to need few steps.",
+        sentence="Jumps to the clean picture and adds noise again; made for models and LoRAs distilled for few steps.",
         paper="https://arxiv.org/abs/2310.04378",
     ),
 )

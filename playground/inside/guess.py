@@ -3,7 +3,8 @@
 The engine makes the run as diffusers' StableDiffusionImg2ImgPipeline does; SDEdit, Meng et al. 2021,
 https://arxiv.org/abs/2108.01073. The two agree when that pipeline is given the latents x₀ (`image=x0`, the posterior's
 mean times the VAE's scaling factor); given a picture it draws from the posterior with the seed first, so that x₀ and ε
-are others, and pictures differ by 22 to 35 of 256 levels where that was tried. Where a run starts and what it takes is `playground.schedule.plan`.
+are others, and pictures differ by 22 to 35 of 256 levels where that was tried. Where a run starts and what it takes is
+`playground.schedule.plan`.
 """
 
 from collections.abc import Collection, Iterator
