@@ -58,6 +58,7 @@ def launch_options() -> dict[str, Any]:
     return {
         "theme": theme.theme(),
         "css": theme.css(),
+        "head": theme.head(),
         "footer_links": ["api", "settings"],
         "app_kwargs": {"middleware": [Middleware(Refusals)]},
         "max_threads": THREADS,

@@ -22,6 +22,8 @@ def theme() -> gr.themes.Base:
     ).set(
         body_background_fill="#fcfcfb",
         body_background_fill_dark="#131416",
+        body_text_color_subdued="*neutral_600",  # Base's own is too pale to read
+        body_text_color_subdued_dark="*neutral_400",
         block_background_fill="transparent",
         block_background_fill_dark="transparent",
         block_border_width="0px",
@@ -47,6 +49,11 @@ def theme() -> gr.themes.Base:
         panel_border_width="0px",
         layout_gap="18px",
     )
+
+
+def head() -> str:
+    """What the page's <head> has of its own."""
+    return f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>"
 
 
 def css() -> str:

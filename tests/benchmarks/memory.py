@@ -65,7 +65,7 @@ def rows(repeats: int) -> list[tuple[str, str, str]]:
         page.close()
         store.close()
     told = ", ".join(f"{mb:.0f} MB after {n}" for n, mb in taken.items())
-    return [(f"memory over {GRIDS} grids of {VISITORS} visitors", "–", told)]
+    return [(f"memory over {GRIDS} grids of {VISITORS} visitors, {STEPS} steps each", "–", told)]
 
 
 if __name__ == "__main__":

@@ -169,7 +169,7 @@ function goTo(next) {
   show("noise", noise.toFixed(4));
   show("power", plain(power));
   show("snr", plain(snr));
-  show("logsnr", snr ? Math.log(snr).toFixed(2).replace("-", "−") : "−∞");
+  show("logsnr", snr ? signed(Math.log(snr)) : "−∞");
   place(".dpn-marker", { x1: curveX(t), x2: curveX(t) });
   place(".dpn-dot-signal", { cx: curveX(t), cy: curveY(signal) });
   place(".dpn-dot-noise", { cx: curveX(t), cy: curveY(noise) });
@@ -179,6 +179,12 @@ function goTo(next) {
     if (Number(frame.dataset.t) === t) frame.setAttribute("aria-current", "true");
     else frame.removeAttribute("aria-current");
   }
+}
+
+/** Two digits, with a true minus sign and no minus zero. */
+function signed(value) {
+  const text = value.toFixed(2);
+  return Number(text) === 0 ? "0.00" : text.replace("-", "−");
 }
 
 // play and pause

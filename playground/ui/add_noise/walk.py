@@ -72,7 +72,8 @@ def _agreement(jump: noise.Moments, walk: noise.Moments, related: float, n: int)
     correlated = f"{related:.4f}".replace("-", "−")
     farthest = max(max(m.mean_off, m.variance_off) for m in (jump, walk))
     verdict = (
-        f"The farthest of the four is {farthest:.1f} standard errors off; chance alone puts 95 in 100 within 2."
+        f"The farthest of the four is {farthest:.1f} standard errors off; chance alone keeps all four within 2 "
+        "in about 83 of 100 (0.954⁴)."
         if farthest <= 3
         else f"The farthest of the four is {farthest:.1f} standard errors off, which chance rarely does."
     )

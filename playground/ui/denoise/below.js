@@ -4,7 +4,8 @@
 /** Infinite where no noise, or no signal, is left. */
 function number(value, digits = 2) {
   if (!Number.isFinite(value)) return value < 0 ? "−∞" : "∞";
-  return value.toFixed(digits).replace("-", "−");
+  const text = value.toFixed(digits);
+  return Number(text) === 0 ? text.replace("-", "") : text.replace("-", "−"); // no minus zero
 }
 
 /** A number as a person would type it. */
@@ -36,6 +37,7 @@ function introduceGuidance(run, gain) {
   const words = run.guided
     ? `Each step asks the network twice: with the prompt, and with ${other}. Guidance goes from the second answer ` +
       `towards the first and past it: ${plainNumber(run.w)} times the way.` +
+      ` What x_t holds already shows in both answers, also in that ${run.negative ? "to the negative prompt" : "without words"}.` +
       (run.rescale ? ` Its contrast is then taken back by ${plainNumber(run.rescale)} of what it grew (guidance rescale).` : "")
     : `At guidance scale ${plainNumber(run.w)} there is no unconditional pass: the sampler takes the ` +
       "answer to the prompt as it is. The other answer was computed here for showing only, and does not enter the picture.";
@@ -65,12 +67,15 @@ function drawGuidance(run, frame, over) {
   showIn(anatomy.root, "cosine", none ? "–" : number(frame.cosine, 4));
   if (none) return;
   const at = frame.largest;
-  const added = run.rescale ? at.uncond + run.w * (at.cond - at.uncond) : at.eps;
-  const [u, c, sum, taken] = [at.uncond, at.cond, added, at.eps].map((value) => number(value, 3));
+  // the sum is that of the digits shown, so that it adds up on paper
+  const [uncond, cond] = [at.uncond, at.cond].map((value) => Number(value.toFixed(4)));
+  const added = uncond + run.w * (cond - uncond);
+  const [u, c, sum, taken] = [uncond, cond, added, at.eps].map((value) => number(value, 4));
   const w = plainNumber(run.w);
   const guided = `${sum} = ${u} + ${w} · (${c} − ${u})`.replaceAll("− −", "+ ") + (run.rescale ? `, rescaled: ${taken}` : "");
   const filled = run.guided ? guided : `${sum} = ${c}`;
-  const push = `Over all values the push is ${w} · ${figures(frame.norm_difference)} = ${figures(run.w * frame.norm_difference)} long.`;
+  const length = figures(frame.norm_difference);
+  const push = `Over all values the push is ${w} · ${length} = ${figures(run.w * Number(length.replaceAll("−", "-")))} long.`;
   showIn(anatomy.root, "formula-numbers", filled);
   showIn(
     anatomy.root,

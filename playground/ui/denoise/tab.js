@@ -3,6 +3,7 @@
 // once: from then on scrubbing asks the server nothing.
 
 const STRIP = 8; // frames of the film strip
+const OPENS_AT = 0.4; // of the run
 const SECONDS = 6; // one run of the film
 const MOST_POSITIONS = 100;
 const NAMES = { x_t: "noisy x_t", x0: "predicted x̂₀", eps: "predicted noise" };
@@ -21,6 +22,7 @@ let read = ""; // the complete lines already taken
 let at = 0; // position, 0 … positions
 let positions = 1;
 let following = true; // the newest frame is shown while it comes, until someone touches the scrubber
+let opening = true; // the film that the tab opens with stops where there is something to see in all of its pictures
 let chosen = 0; // the run whose guidance and ruler are shown
 
 const complete = () => frames.every((list, i) => list.at(-1)?.k === head.runs[i].of);
@@ -244,10 +246,11 @@ function receive() {
   }
   read = text.slice(0, upTo);
   const shares = frames.map((list, i) => (list.at(-1)?.k ?? 0) / head.runs[i].of);
-  if (following) at = Math.floor(Math.min(...shares) * positions + 1e-9);
+  if (following) at = Math.floor(Math.min(...shares, opening ? OPENS_AT : 1) * positions + 1e-9);
   draw();
   if (complete()) {
     root.dataset.state = "done";
+    opening = false;
     drawRuler();
   }
 }

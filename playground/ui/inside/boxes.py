@@ -37,7 +37,7 @@ def diagram(facts: Facts, anatomy: Anatomy, walk: Walk, earlier: bool = False) -
     """The whole view as HTML. `earlier`: latents and picture come from the shipped example, not from this run."""
     found = parts(anatomy, walk)
     boxes = "".join(_box(part, facts, walk) for part in found)
-    panels = "".join(_panel(part, facts, anatomy, walk) for part in found)
+    panels = "".join(_panel(part, facts, anatomy, walk, earlier) for part in found)
     state = "earlier" if earlier else "done" if walk.picture else "under way"
     return (
         f'<section class="dpi" data-state="{state}" aria-label="From words to picture">'
@@ -100,14 +100,16 @@ def _thumb(part: Part, walk: Walk) -> str:
     return ""
 
 
-def _panel(part: Part, facts: Facts, anatomy: Anatomy, walk: Walk) -> str:
+def _panel(part: Part, facts: Facts, anatomy: Anatomy, walk: Walk, earlier: bool) -> str:
     title = _title(part, facts)
     body = {
         "tokens": lambda: tokens(walk.words),
         "text_encoder": lambda: _embeddings(walk),
         "noise": lambda: _channels(walk.noise, "noise"),
         "unet": lambda: (
-            _film(walk, facts) + _blocks(anatomy.unet_blocks) + ("" if facts.no_attention else _jump("attention"))
+            _film(walk, facts, earlier)
+            + _blocks(anatomy.unet_blocks)
+            + ("" if facts.no_attention else _jump("attention"))
         ),
         "latents": lambda: _channels(walk.latents, "latents", len(walk.noise)),
         "decoder": lambda: _blocks(anatomy.decoder_blocks) + _jump("autoencoder"),
@@ -208,7 +210,9 @@ def _waiting(pictures: int) -> str:
     return '<figure><span class="dpi-empty"></span><figcaption>–<small>&nbsp;</small></figcaption></figure>' * pictures
 
 
-def _film(walk: Walk, facts: Facts) -> str:
+def _film(walk: Walk, facts: Facts, earlier: bool) -> str:
+    if earlier:  # no empty frames before anybody asked
+        return '<p class="dpi-quiet">Walk shows here the pictures that it predicts on the way.</p>'
     figures = "".join(
         f"<figure>{image(g.x0, f'Predicted picture after call {g.k}')}<figcaption>{g.k} of {walk.of}"
         f"<small>t = {g.t:.0f}</small></figcaption></figure>"

@@ -28,7 +28,7 @@ HERE = Path(__file__).parent
 SCRIPT: str = (HERE / "tab.js").read_text("utf-8")
 WORDS = (
     "<h2>From words to picture</h2><p>One prompt on its way through the model that is loaded here. Every box is read "
-    "off that model; every time is measured in this run. Choose a box to see what is in it.</p>"
+    "off that model; every time is measured in the walk that is shown. Choose a box to see what is in it.</p>"
 )
 
 

@@ -42,10 +42,12 @@ def build(engine: Engine) -> None:
         """Adds the noise of timestep t to a picture's latents and lets the model name it.
 
         picture: PNG, JPEG, WebP, GIF, BMP or TIFF, at most 8 MB; its centre is used, at the model's size. prompt: what
-        is in it. t: 0 to {last}. seed: 0 to 4294967295. num_inference_steps: when given, the picture is also guessed
-        from x_t, 1 to 100 steps for the whole way, guidance_scale {guidance}. sampler: of that guess, such as ddim or
-        euler. Returns the files x_t, epsilon, predicted and x0 (and guess), pictures decoded by the VAE and noise as
-        its channels, and the numbers.
+        is in it. To do the same elsewhere: crop the centre, reduce it by Lanczos to the model's size, encode it by the
+        VAE, take the posterior's mean times the scaling factor as x₀, and torch.randn of its shape from a CPU generator
+        with the seed as ε. t: 0 to {last}. seed: 0 to 4294967295. num_inference_steps: when given, the picture is also
+        guessed from x_t, 1 to 100 steps for the whole way, guidance_scale {guidance}. sampler: of that guess, such as
+        ddim or euler. Returns the files x_t, epsilon, predicted and x0 (and guess), pictures decoded by the VAE and
+        noise as its channels, and the numbers.
         """
         if picture is None:
             raise Refusal("picture is missing.")

@@ -31,7 +31,12 @@ PLOT: dict[str, Any] = {
 
 def build(engine: Engine, rail: Rail) -> tuple[Callable[..., Any], Any, Any]:
     """Builds the section. Returns what measures the curve: function, inputs, outputs; the caller says when first."""
-    heading("Loss over t", f"The same question at {POINTS} noise levels, with three captions. One line for each.")
+    heading(
+        "Loss over t",
+        f"The same question at {POINTS} noise levels, with three captions. One line for each. L falls towards the "
+        "right because x<sub>t</sub> is nearly all noise there, and naming it is easy: a small L does not mean a good "
+        "picture.",
+    )
     with gr.Column(elem_classes="dp-result"):
         stale = Stale()
         with gr.Row():
@@ -107,8 +112,10 @@ def measured(asked: Asked, mean: Any, draws: int) -> str:
             f"caption and <b>{wrong:.4f}</b> with the wrong one. Say under Caption what is in the picture, and the "
             f"right words have a line of their own. Every point is {how}; all lines share it.</p>"
         )
-    change = 100 * (right / none - 1)
+    change = 100 * (round(right, 4) / round(none, 4) - 1)  # of the digits that are shown
     helped = f"{abs(change):.1f} % {'lower' if change < 0 else 'higher'}"
+    if change >= 0:
+        helped += ". That is common with pictures unlike those that a model was trained on"
     return (
         f'<p class="dpp-found">Averaged over these {mean.shape[1]} timesteps, L is <b>{right:.4f}</b> with the '
         f"right caption, <b>{wrong:.4f}</b> with the wrong one and <b>{none:.4f}</b> with none: the right words "

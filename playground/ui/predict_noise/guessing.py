@@ -16,7 +16,7 @@ from playground.samplers import SAMPLERS
 from playground.schedule import plan
 from playground.ui.predict_noise.rail import NEWEST, QUIET, Asked, Rail, Updates, Values
 from playground.ui.predict_noise.timeline import Timeline, arrived, columns
-from playground.ui.shared.fields import HELP, LABELS, checked, choices, slot
+from playground.ui.shared.fields import HELP, LABELS, checked, choices, explain, slot
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import error, heading, png
 from playground.ui.shared.latest import Latest
@@ -143,6 +143,7 @@ def _fields(engine: Engine, rail: Rail) -> dict[str, gr.components.Component]:
             info=HELP["guidance_scale"],
             elem_classes="dpp-field",
         )
+    explain(sampler, start.sampler)
     return {"sampler": sampler, "num_inference_steps": steps, "guidance_scale": guidance}
 
 

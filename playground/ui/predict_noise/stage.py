@@ -65,8 +65,8 @@ def _notes(answers: Sequence[Prediction], flow: bool) -> str:
     )
     return (
         '<div class="dp-formula dpp-formulas">'
-        f"<p>x<sub>{right.t}</sub> = <b>{signal:.4f}</b> · x<sub>0</sub> + <b>{noise:.4f}</b> · ε</p>"
-        f"<p>x̂<sub>0</sub> = (x<sub>{right.t}</sub> − <b>{noise:.4f}</b> · ε<sub>θ</sub>) / <b>{signal:.4f}</b></p>"
+        f"<p>At t = {right.t}: x<sub>t</sub> = <b>{signal:.4f}</b> · x<sub>0</sub> + <b>{noise:.4f}</b> · ε</p>"
+        f"<p>x̂<sub>0</sub> = (x<sub>t</sub> − <b>{noise:.4f}</b> · ε<sub>θ</sub>) / <b>{signal:.4f}</b></p>"
         f"<p>L = mean (ε − ε<sub>θ</sub>)² = <b>{right.loss:.4f}</b></p></div>"
         '<dl class="dp-numbers dpp-numbers">'
         + _pair("Signal 1 − σ" if flow else "Signal √ᾱ", f"{signal:.4f}")
@@ -92,4 +92,5 @@ def _pair(label: str, value: str) -> str:
 def _against(answer: Prediction, none: Prediction) -> str:
     if answer is none:
         return "–"
-    return f"{100 * (answer.loss / none.loss - 1):+.1f} %".replace("-", "−")
+    shown, without = (round(one.loss, 4) for one in (answer, none))  # so that it adds up from the digits beside it
+    return f"{100 * (shown / without - 1):+.1f} %".replace("-", "−") if without else "–"

@@ -12,7 +12,7 @@ from playground.models import Facts
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
-from playground.ui.shared.html import error
+from playground.ui.shared.html import error, escaped
 
 LABELS = {
     "prompt": "Prompt",
@@ -28,7 +28,7 @@ LABELS = {
 HELP = {
     "prompt": "What should be in the picture.",
     "negative_prompt": "What to steer away from.",
-    "num_inference_steps": "How many times the network is asked to remove noise.",
+    "num_inference_steps": "How many steps lead from noise to the picture.",
     "guidance_scale": "How strongly each step is pushed towards the prompt. 1 = no push.",
     "sampler": "The rule that turns each prediction into a step.",
     "seed": "Fixes the starting noise.",
@@ -71,6 +71,24 @@ def checked(base: Recipe, values: Mapping[str, Any]) -> tuple[Recipe, dict[str, 
     return base, errors
 
 
+def about_sampler(key: Any) -> str:
+    """What a learner should know of it, as HTML; nothing for what is no sampler."""
+    if not isinstance(key, str) or key not in SAMPLERS:
+        return ""
+    row = SAMPLERS[key]
+    looks = " It asks the network twice a step." if row.order == 2 else ""
+    usual = f"Usual: {row.usual_steps[0]} to {row.usual_steps[1]} steps."
+    link = f'<a href="{row.paper}" target="_blank" rel="noreferrer">The paper</a>'
+    return f'<p class="dp-about">{escaped(row.sentence)}{looks} {usual} {link}</p>'
+
+
+def explain(sampler: gr.components.Component, start: str) -> None:
+    """Below the field: what is to be known of the sampler that is chosen."""
+    about = gr.HTML(about_sampler(start), elem_classes="dp-flush", apply_default_css=False)
+    quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+    sampler.change(about_sampler, sampler, about, trigger_mode="always_last", **quiet)
+
+
 class Fields:
     """Components for some of a recipe's fields with their error slots, in the order in which they are added."""
 
@@ -95,6 +113,8 @@ class Fields:
         else:
             component = gr.Number(value, **words | options)
         self.components[name] = component
+        if name == "sampler":
+            explain(component, value)
         self.slot(name)
         return component
 

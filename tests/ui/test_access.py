@@ -1,0 +1,43 @@
+"""What people with a screen reader or a keyboard meet: axe finds nothing serious on any tab, light or dark."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect
+
+PATIENCE = 90_000
+READY = {
+    "Add noise": ".dpn-strip button",
+    "Predict noise": ".dpp-found b",
+    "Denoise": '.dpd[data-state="done"]',
+    "Inside": ".dpi-trip",
+}
+
+
+def serious(page: Page) -> list[str]:
+    """What axe calls serious or critical, with the first place of each."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{fault['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"][:3]
+    ]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("tab", READY)
+def test_axe_finds_nothing_serious(browser: Browser, address: str, tab: str, scheme: str) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page.goto(f"{address}?__theme={scheme}")
+    page.get_by_role("tab", name=tab, exact=True).click()
+    page.locator(READY[tab]).first.wait_for(timeout=PATIENCE)
+    assert serious(page) == []
+    page.close()
+
+
+def test_the_arrow_keys_go_from_tab_to_tab(page: Page) -> None:
+    page.get_by_role("tab", name="Compare", exact=True).focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.get_by_role("tab", name="Add noise", exact=True)).to_be_focused(timeout=PATIENCE)
+    page.keyboard.press("ArrowLeft")
+    expect(page.get_by_role("tab", name="Compare", exact=True)).to_be_focused(timeout=PATIENCE)
