@@ -14,7 +14,7 @@ import gradio as gr
 from playground.engine import Done, Engine, Keep, Waiting
 from playground.inside.grid_film import Films
 from playground.link import LONGEST, from_token, to_token
-from playground.recipe import SEED_RANGE
+from playground.recipe import PROMPT_LIMIT, SEED_RANGE
 from playground.refusal import Refusal
 from playground.render import missing, render
 from playground.samplers import SAMPLERS
@@ -24,6 +24,7 @@ from playground.ui.compare.caption import say
 from playground.ui.compare.film import GRID, Asked, GridFilm
 from playground.ui.compare.form import Form, Given
 from playground.ui.compare.grid import empty, folded, payload, stopped
+from playground.ui.compare.known import marks, surprise
 from playground.ui.compare.opening import examples_for, kept_grid, says
 from playground.ui.compare.reading import Reading, values_slot
 from playground.ui.compare.telling import cost, progress, roughly, stop_text, summary, too_long
@@ -42,8 +43,8 @@ REDRAW = 0.2  # seconds between two updates of a growing grid, at least
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
-def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
-    """Lay out the tab and wire it, inside a `gr.Tab` of the page."""
+def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
+    """Lay out the tab and wire it, inside a `gr.Tab` of the page. Gives a value that changes after every run."""
     examples = examples_for(engine.facts, engine.check)
     start, usual = examples[0].sweep, engine.facts.usual
     first = kept_grid(engine, store, start)
@@ -82,7 +83,10 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
         label = (
             f"This takes {roughly(long)} here, and others wait longer meanwhile. Run it all the same" if long else ""
         )
+        text = given[form.fields.components["prompt"]]
+        text = text[:PROMPT_LIMIT] if isinstance(text, str) else ""
         return form.told(reading) | {
+            form.marks: marks(text, engine.words(text), form.known),
             form.cost: cost(engine, store, reading.sweep, request.session_hash or ""),
             form.sure: gr.update(visible=long is not None, label=label),
         }
@@ -207,7 +211,15 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
         **PRIVATE,
     }
     checked = [page.load, ran.change, *(c.change for c in form.inputs)]
-    gr.on(checked, check, given, [*told, form.cost, form.sure], queue=False, trigger_mode="always_last", **PRIVATE)
+    gr.on(
+        checked,
+        check,
+        given,
+        [*told, form.marks, form.cost, form.sure],
+        queue=False,
+        trigger_mode="always_last",
+        **PRIVATE,
+    )
     page.load(arrived, None, shown, queue=False, **PRIVATE).then(**recheck)
     cells.address(asked_for, None, shown, **PRIVATE).then(**recheck)
 
@@ -217,6 +229,9 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
     for button, arranged in arranging:
         button.click(arranged, given, form.shown, queue=False, **PRIVATE).then(**recheck)
     seed = form.fields.components["seed"]
+    if form.surprise:
+        prompt = form.fields.components["prompt"]
+        form.surprise.click(lambda: surprise(form.known, random.Random()), None, prompt, queue=False, **PRIVATE)
     form.new_seed.click(lambda: random.randint(*SEED_RANGE), None, seed, queue=False, **PRIVATE)
 
     asking: dict[str, Any] = {**ENGINE, **PRIVATE, "trigger_mode": "multiple"}  # `latest` decides between two presses
@@ -230,6 +245,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
     undo.click(undone, before, [*shown, undo], **PRIVATE).then(**recheck)
     # In the queue, whose updates reach the page in order: one of the ended run that is under way then comes before.
     form.stop.click(stop, None, [cells, total, *film.outputs], concurrency_limit=None, **PRIVATE).then(**recheck)
+    return ran
 
 
 def _paragraph(text: str) -> str:
