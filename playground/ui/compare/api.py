@@ -24,7 +24,9 @@ def build(engine: Engine, store: Store) -> None:
         """Render a sweep: {"base": {…recipe…}, "axes": {"field": [values]}} -> PNG files and one row per cell.
 
         One to three axes, the last varying fastest: fields of a recipe, "loras.NAME", "words.TEXT" (its values take the
-        place of TEXT in the prompt) or "size". "seeds": k beside them draws every cell with k seeds. Model, width and height may be left out of the base: they are this playground's own.
+        place of TEXT in the prompt) or "size". "seeds": k beside them draws every cell with k seeds.
+
+        Model, width and height may be left out of the base: they are this playground's own.
         """
         cells = Sweep.from_dict(sweep, engine.facts.recipe).recipes()
         check_cost(engine, store, cells)
