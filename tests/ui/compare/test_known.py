@@ -54,8 +54,9 @@ def test_what_is_cut_off_and_what_is_not_read_is_told(engine: Engine) -> None:
     assert told("red apple") == ""
     assert "Cut off, because the model reads 32 tokens and this takes" in told("cat " * 40)
     assert "<mark>(cat:1.3)</mark> is read as letters" in told("(cat:1.3), red background")
-    assert "&lt;img" in told("<img_onerror🍕") or "&lt;" not in told("<img_onerror🍕")
-    assert "<img" not in told("(<img src=x onerror=alert(1)>:1.2)")
+    cut_off = told("cat " * 30 + "<img>")
+    assert "<mark>&lt;</mark>" in cut_off and "<img" not in cut_off
+    assert "&lt;b&gt;" in told("(<b>:1.2)") and "<b>" not in told("(<b>:1.2)")
 
 
 def test_unknown_words_are_marked_as_one_types(page: Page) -> None:
