@@ -200,7 +200,7 @@ def parse_lines(text: str, field: str) -> list[str]:
 
 
 _NUMBER = r"[-−]?\d+(?:\.\d+)?"
-_SPREAD = rf"({_NUMBER})\s*[-–—]\s*({_NUMBER})\s*[×x*]\s*(\d+)"  # 4–40 × 5, also typed as 4-40 x 5
+_SPREAD = rf"(?<![\d.])({_NUMBER})\s*[-–—]\s*({_NUMBER})\s*[×x*]\s*(\d+)"  # 4–40 × 5, also typed as 4-40 x 5
 
 
 def _number(text: str, field: str) -> float:

@@ -23,6 +23,9 @@ def build(engine: Engine, store: Store) -> None:
     def render_grid(sweep: dict[str, Any]) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:
         """Render a sweep: {"base": {…recipe…}, "axes": {"field": [values]}} -> PNG files and one row per cell.
 
+        One to three axes, the last varying fastest: fields of a recipe, "loras.NAME", "words.TEXT" (its values take the
+        place of TEXT in the prompt) or "size". "seeds": k beside them draws every cell with k seeds.
+
         Model, width and height may be left out of the base: they are this playground's own.
         """
         cells = Sweep.from_dict(sweep, engine.facts.recipe).recipes()

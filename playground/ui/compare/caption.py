@@ -89,7 +89,8 @@ def place_label(place: dict[str, Any]) -> str:
     """Where a cell stands: its value where one thing varies, else what varies with its value."""
     if len(place) == 1:
         return value_label(*next(iter(place.items())))
-    return ", ".join(f"{axis_name(axis)} {value_label(axis, value)}" for axis, value in reversed(place.items()))
+    inside_out = sorted(reversed(place.items()), key=lambda pair: pair[0] == "seed")  # the seed last: columns before it
+    return ", ".join(f"{axis_name(axis)} {value_label(axis, value)}" for axis, value in inside_out)
 
 
 def alt_of(recipe: Recipe, label: str) -> str:

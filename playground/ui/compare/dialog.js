@@ -181,8 +181,9 @@ async function pair(i, j) {
   const box = make("div", "dp-pair", "", { "data-mode": "slider" });
   const images = [a, b].map((cell, n) => {
     const figure = make("figure");
-    figure.append(make("img", "", "", { src: cell.picture, alt: cell.alt }),
-                  make("figcaption", "", `${"AB"[n]} · ${cell.label}`));
+    const picture = make("div", "dp-pair-picture");
+    picture.append(make("img", "", "", { src: cell.picture, alt: cell.alt }));
+    figure.append(picture, make("figcaption", "", `${"AB"[n]} · ${cell.label}`));
     return figure;
   });
   const stage = make("div", "dp-pair-stage");

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from html import escape
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -10,6 +11,7 @@ from playground.models import Facts
 from playground.recipe import check_known_loras
 from playground.refusal import Refusal
 from playground.sweep import SIZE, Sweep
+from playground.ui.compare.known import known
 from playground.ui.compare.opening import first_values
 from playground.ui.compare.reading import (
     LINES,
@@ -31,6 +33,9 @@ from playground.ui.shared.words import AXES, LORA_WEIGHT, WORDS, lora_help
 
 Given = Mapping[gr.components.Component, Any]
 Updates = dict[gr.components.Component, Any]
+HERE = Path(__file__).parent
+KNOWN: str = (HERE / "known.html").read_text("utf-8")  # a template without placeholders
+KNOWN_SCRIPT: str = (HERE / "known.js").read_text("utf-8")
 # the grid hears of every check of the form, and reads in its answer whether the form has moved on
 CHECKED = 'watch("value", () => document.dispatchEvent(new Event("dp-form-checked")));'
 WHERE = {"columns": "across", "rows": "down", "tabs": "as tabs"}
@@ -47,6 +52,11 @@ class Form:
         self.fields = Fields(start.base, facts)
         self.fields.add("prompt", help=f"{HELP['prompt']} Enter runs the grid.")
         self.marks = gr.HTML("", elem_classes="dp-flush", elem_id="marks")  # what the model does not know of it
+        self.known, self.surprise = known(facts.name), None
+        if self.known:
+            lists = {name: getattr(self.known, name) for name in ("common", "rare", "colours", "styles")}
+            gr.HTML(html_template=KNOWN, js_on_load=KNOWN_SCRIPT, elem_classes="dp-flush", elem_id="known", **lists)
+            self.surprise = gr.Button("Surprise me", size="sm", elem_id="surprise")
         self.fields.add("negative_prompt")
         named = [(AXES[key].label, key) for key in self.keys]
         self.axes: dict[str, gr.components.Component] = {}

@@ -14,7 +14,7 @@ import gradio as gr
 from playground.engine import Done, Engine, Keep, Waiting
 from playground.inside.grid_film import Films
 from playground.link import LONGEST, from_token, to_token
-from playground.recipe import SEED_RANGE
+from playground.recipe import PROMPT_LIMIT, SEED_RANGE
 from playground.refusal import Refusal
 from playground.render import missing, render
 from playground.samplers import SAMPLERS
@@ -24,6 +24,7 @@ from playground.ui.compare.caption import say
 from playground.ui.compare.film import GRID, Asked, GridFilm
 from playground.ui.compare.form import Form, Given
 from playground.ui.compare.grid import empty, folded, payload, stopped
+from playground.ui.compare.known import marks, surprise
 from playground.ui.compare.opening import examples_for, kept_grid, says
 from playground.ui.compare.reading import Reading, values_slot
 from playground.ui.compare.telling import cost, progress, roughly, stop_text, summary, too_long
@@ -82,7 +83,10 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         label = (
             f"This takes {roughly(long)} here, and others wait longer meanwhile. Run it all the same" if long else ""
         )
+        text = given[form.fields.components["prompt"]]
+        text = text[:PROMPT_LIMIT] if isinstance(text, str) else ""
         return form.told(reading) | {
+            form.marks: marks(text, engine.words(text), form.known),
             form.cost: cost(engine, store, reading.sweep, request.session_hash or ""),
             form.sure: gr.update(visible=long is not None, label=label),
         }
@@ -207,7 +211,15 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         **PRIVATE,
     }
     checked = [page.load, ran.change, *(c.change for c in form.inputs)]
-    gr.on(checked, check, given, [*told, form.cost, form.sure], queue=False, trigger_mode="always_last", **PRIVATE)
+    gr.on(
+        checked,
+        check,
+        given,
+        [*told, form.marks, form.cost, form.sure],
+        queue=False,
+        trigger_mode="always_last",
+        **PRIVATE,
+    )
     page.load(arrived, None, shown, queue=False, **PRIVATE).then(**recheck)
     cells.address(asked_for, None, shown, **PRIVATE).then(**recheck)
 
@@ -217,6 +229,9 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     for button, arranged in arranging:
         button.click(arranged, given, form.shown, queue=False, **PRIVATE).then(**recheck)
     seed = form.fields.components["seed"]
+    if form.surprise:
+        prompt = form.fields.components["prompt"]
+        form.surprise.click(lambda: surprise(form.known, random.Random()), None, prompt, queue=False, **PRIVATE)
     form.new_seed.click(lambda: random.randint(*SEED_RANGE), None, seed, queue=False, **PRIVATE)
 
     asking: dict[str, Any] = {**ENGINE, **PRIVATE, "trigger_mode": "multiple"}  # `latest` decides between two presses

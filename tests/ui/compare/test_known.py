@@ -1,0 +1,84 @@
+"""What can it draw: the list of the embedded model, words beyond it, and what a prompt loses on its way."""
+
+import random
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from examples.train_pocket.scenes.colours import BACKGROUNDS
+from examples.train_pocket.scenes.things import COMMON, table
+from playground.engine import Engine
+from playground.ui.compare.known import known, marks, surprise, unknown_words
+from playground.ui.shared.shipped import examples
+from tests.ui.compare.support import field
+
+KNOWN = known("pocket")
+
+
+def test_the_list_is_that_of_the_training_data() -> None:
+    assert KNOWN.common + KNOWN.rare == tuple(thing.name for thing in table()) and len(KNOWN.common) == COMMON
+    assert KNOWN.colours == tuple(BACKGROUNDS)
+    for name in (*KNOWN.common, *KNOWN.rare):
+        assert unknown_words(name, KNOWN.words) == [], name
+    assert known("another") is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "strange"),
+    [
+        ("red apple, blue background", []),
+        ("Two CATS to the left of my friend's car, flat icon", []),
+        ("A castle made of basalt", ["basalt"]),
+        ("собака", ["собака"]),
+        ("a 🍎 on a xylograph", ["xylograph", "🍎"]),
+        ("", []),
+    ],
+)
+def test_words_that_were_in_no_caption_are_found(prompt: str, strange: list[str]) -> None:
+    assert [word for word in unknown_words(prompt, KNOWN.words) if word != "made"] == strange
+
+
+def test_examples_ask_for_what_it_knows() -> None:
+    for example in examples():
+        if list(example.sweep.axes) != ["prompt"]:
+            assert unknown_words(example.sweep.base.prompt, KNOWN.words) == []
+    rng = random.Random(0)
+    for _ in range(50):
+        assert unknown_words(surprise(KNOWN, rng), KNOWN.words) == []
+
+
+def test_what_is_cut_off_and_what_is_not_read_is_told(engine: Engine) -> None:
+    def told(text: str) -> str:
+        return marks(text, engine.words(text), KNOWN)
+
+    assert told("red apple") == ""
+    assert "Cut off, because the model reads 32 tokens and this takes" in told("cat " * 40)
+    assert "<mark>(cat:1.3)</mark> is read as letters" in told("(cat:1.3), red background")
+    cut_off = told("cat " * 30 + "<img>")
+    assert "<mark>&lt;</mark>" in cut_off and "<img" not in cut_off
+    assert "&lt;b&gt;" in told("(<b>:1.2)") and "<b>" not in told("(<b>:1.2)")
+
+
+def test_unknown_words_are_marked_as_one_types(page: Page) -> None:
+    field(page, "field-prompt").fill("a castle of basalt")
+    expect(page.locator("#marks mark")).to_have_text(["basalt"])
+    field(page, "field-prompt").fill("a castle")
+    expect(page.locator("#marks mark")).to_have_count(0)
+
+
+def test_things_are_offered_and_chosen(page: Page) -> None:
+    field(page, "field-prompt").click()
+    field(page, "field-prompt").fill("")
+    field(page, "field-prompt").press_sequentially("red umbr")
+    page.locator(".dp-offers").get_by_role("button", name="umbrella", exact=True).click()
+    expect(field(page, "field-prompt")).to_have_value("red umbrella")
+    page.get_by_text("What can it draw?").click()
+    expect(page.locator(".dp-known")).to_contain_text("1,317 things, the first 492 of them shown most often")
+    page.locator(".dp-hues").get_by_role("button", name="green", exact=True).click()
+    expect(field(page, "field-prompt")).to_have_value("red umbrella, green background")
+    page.get_by_role("searchbox", name="Find a thing").fill("violin")
+    page.locator(".dp-things").get_by_role("button", name="violin", exact=True).click()
+    expect(field(page, "field-prompt")).to_have_value("violin, green background")
+    expect(page.locator(".dp-stale")).to_be_visible()  # the form has heard of it
+    page.get_by_role("button", name="Surprise me").click()
+    expect(field(page, "field-prompt")).not_to_have_value("violin, green background")
