@@ -177,4 +177,5 @@ class Room:
 
 def _ran(outcome: Outcome) -> str:
     kept = f" {outcome.kept} of the pictures had been drawn before and were kept." if outcome.kept else ""
-    return f"Run here and now in {outcome.seconds:.1f} s, and measured in these pictures.{kept}"
+    took = "less than 0.1 s" if outcome.seconds < 0.1 else f"{outcome.seconds:.1f} s"
+    return f"Run here and now in {took}, and measured in these pictures.{kept}"
