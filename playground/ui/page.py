@@ -19,6 +19,7 @@ from playground.ui.denoise import tab as denoise
 from playground.ui.inside import tab as inside
 from playground.ui.lessons import tab as lessons_tab
 from playground.ui.predict_noise import tab as predict_noise
+from playground.ui.shared import glossary
 from playground.ui.shared.endpoint import THREADS
 from playground.ui.shared.shipped import SHIPPED
 
@@ -31,6 +32,7 @@ def build_page(engine: Engine, store: Store, lessons: Sequence[Lesson] | None = 
     """`lessons`: those on the shelf, unless others are given."""
     with gr.Blocks(title="Diffusion playground", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(_head(engine.facts))
+        glossary.build()
         with gr.Tab("Compare"):
             compare.build(page, engine, store)
         with gr.Tab("Add noise"):
