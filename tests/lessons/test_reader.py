@@ -57,7 +57,7 @@ def test_a_good_file_is_a_lesson() -> None:
         ("pick: clipped", "pick: loss", 10, "“loss” is not measured"),
         ("look: At the colours.\n", "", 10, "“look” is missing"),
         ("look: At the colours.", "wont: At the colours.", 12, "“wont” is not known"),
-        ("values: [1, 5]", "values: [1, 99]", 19, "guidance_scale must be from 0 to 50"),
+        ("values: [1, 5]", "values: [1, 99]", 18, "guidance_scale must be from 0 to 50"),
         ("axis: guidance_scale", "axis: guidance", 18, "“guidance” is not a field"),
         ("num_inference_steps: 2", "stops: 2", 17, "is not a field"),
         ("pictures:", "paintings:", 16, "A run is one of"),

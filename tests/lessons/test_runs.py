@@ -127,5 +127,5 @@ def test_the_checker_runs_every_step_and_names_the_line(tmp_path: Path, capsys) 
     beyond.write_text(GOOD.replace("{clipped last}", "{clipped 7}"), encoding="utf-8")
     assert check([str(bad), str(beyond)]) == 1
     said = capsys.readouterr().out
-    assert "bad.md, line 17" in said or "bad.md, line 18" in said
+    assert "bad.md, line 18: guidance_scale must be" in said
     assert "beyond.md, line 21: {clipped 7} was not measured" in said and "2 faults." in said

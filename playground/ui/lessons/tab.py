@@ -52,7 +52,10 @@ def build(engine: Engine, store: Store, lessons: Sequence[Lesson]) -> None:
     def go(event: gr.EventData, request: gr.Request) -> Update:
         """Another step, or the same one again; a run under way ends."""
         latest.stop(request.session_hash)
-        visit = read(lessons, event._data)
+        try:
+            visit = read(lessons, event._data)
+        except Refusal as refusal:
+            return {fault: error(str(refusal))}
         return {left: room.left(visit), right: room.right(visit), fault: error()}
 
     def show(event: gr.EventData, request: gr.Request) -> Update:

@@ -23,7 +23,7 @@ function mark() {
     const seen = new Set();
     const walker = document.createTreeWalker(text, NodeFilter.SHOW_TEXT);
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-      if (node.parentElement.closest("button, a, input, select, textarea, code")) continue;
+      if (node.parentElement.closest("button, a, input, select, textarea, code, .dpl-ask label")) continue;
       for (const found of node.data.matchAll(pattern)) {
         const entry = byWord.get(found[0].toLowerCase());
         if (seen.has(entry)) continue;
@@ -84,7 +84,7 @@ if (marked) {
   new MutationObserver(later).observe(document.body, { childList: true, subtree: true, characterData: true });
   later();
   document.addEventListener("click", (event) => {
-    if (event.target.closest("button, a, input, select, textarea, dialog")) return;
+    if (event.target.closest("button, a, input, select, textarea, dialog, .dpl-ask label")) return;
     const entry = underPointer(event);
     if (!entry) return;
     event.preventDefault(); // a word in a label does not press its control
