@@ -1,6 +1,8 @@
 """Every kind of run with the real model, and that what is shown before a run is what the shipped model draws."""
 
 import dataclasses
+import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -117,9 +119,18 @@ def test_it_is_what_a_run_gives_now(lesson: str, step: int, engine: LocalEngine,
         assert np.abs(parts[0] - parts[1]).mean() < 8
 
 
-def test_nothing_drawn_by_other_weights_is_shown(engine: LocalEngine) -> None:
+def test_nothing_drawn_by_other_weights_or_for_another_run_is_shown(engine: LocalEngine, tmp_path: Path) -> None:
     lesson = shelf()[0]
-    assert earlier.shown_earlier(lesson, 0, dataclasses.replace(engine.facts, fingerprint="0" * 16)) is None
+    name = earlier.name_of(lesson, 0)
+    assert earlier.shown_earlier(lesson, 0, dataclasses.replace(engine.facts, name="other")) is None
+    for changed in ("weights", "run"):
+        folder = tmp_path / changed
+        shutil.copytree(earlier.FOLDER, folder)
+        assert earlier.shown_earlier(lesson, 0, engine.facts, tmp_path / ".." / tmp_path.name / changed) is not None
+        measured = json.loads((folder / earlier.MEASURED).read_text(encoding="utf-8"))
+        measured[name][changed] = "0" * 16
+        (folder / earlier.MEASURED).write_text(json.dumps(measured), encoding="utf-8")
+        assert earlier.shown_earlier(lesson, 0, engine.facts, folder) is None
 
 
 def test_the_checker_runs_every_step_and_names_the_line(tmp_path: Path, capsys) -> None:  # noqa: ANN001
