@@ -122,11 +122,11 @@ def test_it_is_what_a_run_gives_now(lesson: str, step: int, engine: LocalEngine,
 def test_nothing_drawn_by_other_weights_or_for_another_run_is_shown(engine: LocalEngine, tmp_path: Path) -> None:
     lesson = shelf()[0]
     name = earlier.name_of(lesson, 0)
+    assert earlier.shown_earlier(lesson, 0, engine.facts) is not None
     assert earlier.shown_earlier(lesson, 0, dataclasses.replace(engine.facts, name="other")) is None
     for changed in ("weights", "run"):
         folder = tmp_path / changed
         shutil.copytree(earlier.FOLDER, folder)
-        assert earlier.shown_earlier(lesson, 0, engine.facts, tmp_path / ".." / tmp_path.name / changed) is not None
         measured = json.loads((folder / earlier.MEASURED).read_text(encoding="utf-8"))
         measured[name][changed] = "0" * 16
         (folder / earlier.MEASURED).write_text(json.dumps(measured), encoding="utf-8")

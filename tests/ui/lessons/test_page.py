@@ -121,15 +121,16 @@ def test_on_a_phone_nothing_scrolls_sideways(lessons: Page) -> None:
 
 
 def test_a_word_is_explained_where_it_stands(lessons: Page) -> None:
-    lessons.locator(".dpl .dp-words").get_by_text("diffusion model").first.wait_for(timeout=PATIENCE)
-    box = lessons.evaluate(
+    box = lessons.wait_for_function(
         """() => {
           const text = [...CSS.highlights.get("dp-term")].find((range) =>
             range.startContainer.parentElement.closest(".dpl .dp-words"));
+          if (!text) return null;
           const at = text.getBoundingClientRect();
           return [at.x + at.width / 2, at.y + at.height / 2, text.toString()];
-        }"""
-    )
+        }""",
+        timeout=PATIENCE,
+    ).json_value()
     lessons.mouse.click(box[0], box[1])
     expect(lessons.locator("dialog.dp-glossary")).to_be_visible()
     expect(lessons.locator("dialog.dp-glossary dt[aria-current]")).to_contain_text(re.compile(box[2].rstrip("s"), re.I))
