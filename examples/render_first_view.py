@@ -37,7 +37,7 @@ def lessons(engine: Engine, folder: Path = earlier.FOLDER) -> None:
             for i, step in enumerate(lesson.steps):
                 if step.run is not None:
                     *_, outcome = step.run.perform(engine, store)
-                    measured[earlier.name_of(lesson, i)] = earlier.keep(lesson, i, outcome, engine.facts, folder)
+                    measured[earlier.name_of(lesson, i)] = earlier.keep(lesson, i, outcome, folder)
         store.close()
     (folder / earlier.MEASURED).write_text(json.dumps(measured, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

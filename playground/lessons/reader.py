@@ -32,7 +32,6 @@ from markdown_it import MarkdownIt
 
 from playground.lessons import numbers
 from playground.lessons.lesson import SHIPPED, Ask, Lesson, Step
-from playground.lessons.measures import MEASURES
 from playground.lessons.runs.contract import Run, taken
 from playground.lessons.runs.kinds import KINDS
 from playground.refusal import Refusal
@@ -132,7 +131,8 @@ def _steps(file: _File, lines: list[str], first: int, model: str) -> Iterator[St
     for i, line in enumerate(lines[first:opening], first):
         if line.strip():
             raise file.fault(i + 1, "A lesson's text stands under a line “## Title”.")
-    for (begin, title), (end, _) in zip(heads, [*heads[1:], (len(lines), "")], strict=True):
+    ends = [*(begin for begin, _ in heads[1:]), len(lines)][: len(heads)]
+    for (begin, title), end in zip(heads, ends, strict=True):
         blocks = {}
         for fence in fences:
             if begin < fence.map[0] < end:
@@ -230,8 +230,3 @@ def _line_of(text: str, first: int, sentence: str) -> int:
             if name in line:
                 return first + i
     return first
-
-
-def measures_of(run: Run) -> list[str]:
-    """Labels of what a run can be asked about, for the checker."""
-    return [MEASURES[name].label for name in run.measures]

@@ -18,6 +18,7 @@ from playground.ui.denoise import tab as denoise
 from playground.ui.inside import tab as inside
 from playground.ui.lessons import tab as lessons_tab
 from playground.ui.predict_noise import tab as predict_noise
+from playground.ui.shared import glossary
 from playground.ui.shared.endpoint import THREADS
 from playground.ui.shared.events import Refusals, check_events
 from playground.ui.shared.html import escaped
@@ -34,6 +35,7 @@ def build_page(engine: Engine, store: Store, lessons: Sequence[Lesson] | None = 
         head = gr.HTML(_head(engine))
         page.load(lambda: _head(engine), None, head, queue=False, show_progress="hidden", api_visibility="private")
         notice = gr.HTML(elem_classes=["dp-notice", "dp-flush"], elem_id="notice")
+        glossary.build()
         with gr.Tab("Compare"):
             ran = compare.build(page, engine, store)
         with gr.Tab("Add noise"):

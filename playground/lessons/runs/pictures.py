@@ -126,8 +126,10 @@ def label_of(field: str, value: Any) -> str:
         raise Refusal(f"“{field}” is not a field of a recipe.")
     if field == "sampler" and value in SAMPLERS:
         return SAMPLERS[value].label
-    if isinstance(value, float):
-        return f"{value:g}"
+    if field == "num_inference_steps":
+        return "1 step" if value == 1 else f"{value} steps"
+    if field in ("guidance_scale", "seed") and isinstance(value, int | float):
+        return f"{field.split('_')[0]} {value:g}"
     return str(value) if value != "" else NONE
 
 

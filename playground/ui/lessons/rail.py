@@ -44,11 +44,10 @@ def rail(
     return (
         f'<div class="dpl" data-lesson="{escaped(lesson.key)}" data-step="{at[1]}" '
         f'data-name="{escaped(name_of(lesson, at[1]))}" data-kind="{step.ask.kind if question else ""}">'
-        f"{_chooser(lessons, at[0])}{_progress(lesson, at[1], done)}"
+        f"{_chooser(lessons, at[0])}{_onward(lessons, at, done)}"
         f'<h2 tabindex="-1">{escaped(step.title)}</h2>'
         f'<div class="dp-words">{markdown(step.before, facts)}</div>'
-        f'<form class="dpl-ask">{question}{_buttons(step, bool(labels), earlier)}</form>'
-        f"{_onward(lessons, at)}</div>"
+        f'<form class="dpl-ask">{question}{_buttons(step, bool(labels), earlier)}</form></div>'
     )
 
 
@@ -147,8 +146,8 @@ def _buttons(step: Step, can_run: bool, earlier: bool) -> str:
     )
 
 
-def _onward(lessons: Sequence[Lesson], at: tuple[int, int]) -> str:
-    """Back and forth, over the ends of lessons too."""
+def _onward(lessons: Sequence[Lesson], at: tuple[int, int], done: Set[str]) -> str:
+    """The progress line between back and forth, which lead over the ends of lessons too."""
     lesson, step = at
 
     def button(label: str, to: tuple[int, int] | None) -> str:
@@ -163,4 +162,5 @@ def _onward(lessons: Sequence[Lesson], at: tuple[int, int]) -> str:
     last = step + 1 == len(lessons[lesson].steps)
     onward = (lesson, step + 1) if not last else (lesson + 1, 0) if lesson + 1 < len(lessons) else None
     label = "Next lesson" if last and onward else "Next step"
-    return f'<nav class="dpl-onward" aria-label="Lesson">{button("Back", back)}{button(label, onward)}</nav>'
+    progress = _progress(lessons[lesson], step, done)
+    return f'<nav class="dpl-onward" aria-label="Steps">{button("Back", back)}{progress}{button(label, onward)}</nav>'

@@ -31,8 +31,11 @@ function place(lesson = root().dataset.lesson, step = Number(root().dataset.step
 /** What is in the form, in the shape of its kind; null where nothing was said. */
 function answer() {
   const kind = root().dataset.kind;
-  if (kind === "curve") return [...element.querySelectorAll(".dpl-curve input")].map((bar) => Number(bar.value));
-  if (kind === "order") return [...order];
+  if (kind === "curve") {
+    const heights = [...element.querySelectorAll(".dpl-curve input")].map((bar) => Number(bar.value));
+    return heights.some((height) => height !== heights[0]) ? heights : null;
+  }
+  if (kind === "order") return order.length === element.querySelectorAll(".dpl-order button").length ? [...order] : null;
   const chosen = element.querySelector('input[name="dpl-answer"]:checked');
   if (!chosen) return null;
   return kind === "trend" ? chosen.value : Number(chosen.value);

@@ -52,7 +52,10 @@ def build(engine: Engine, store: Store, lessons: Sequence[Lesson]) -> None:
     def go(event: gr.EventData, request: gr.Request) -> Update:
         """Another step, or the same one again; a run under way ends."""
         latest.stop(request.session_hash)
-        visit = read(lessons, event._data)
+        try:
+            visit = read(lessons, event._data)
+        except Refusal as refusal:
+            return {fault: error(str(refusal))}
         return {left: room.left(visit), right: room.right(visit), fault: error()}
 
     def show(event: gr.EventData, request: gr.Request) -> Update:
@@ -177,4 +180,5 @@ class Room:
 
 def _ran(outcome: Outcome) -> str:
     kept = f" {outcome.kept} of the pictures had been drawn before and were kept." if outcome.kept else ""
-    return f"Run here and now in {outcome.seconds:.1f} s, and measured in these pictures.{kept}"
+    took = "less than 0.1 s" if outcome.seconds < 0.1 else f"{outcome.seconds:.1f} s"
+    return f"Run here and now in {took}, and measured in these pictures.{kept}"

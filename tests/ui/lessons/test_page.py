@@ -1,0 +1,138 @@
+"""The Lessons tab in a real browser: predict, run, look, and find it again."""
+
+import json
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+PATIENCE = 120_000  # ms
+
+
+@pytest.fixture
+def lessons(page: Page) -> Page:
+    page.get_by_role("tab", name="Lessons", exact=True).click()
+    page.locator(".dpl").wait_for(timeout=PATIENCE)
+    return page
+
+
+def choose(page: Page, key: str) -> None:
+    page.locator(".dpl-lesson select").select_option(key)
+    expect(page.locator(f'.dpl[data-lesson="{key}"]')).to_be_visible(timeout=PATIENCE)
+
+
+def pictures(page: Page) -> Locator:
+    return page.locator("#lesson-stage .dpl-picture img")
+
+
+def feedback(page: Page) -> Locator:
+    return page.locator("#lesson-stage .dpl-feedback")
+
+
+def run(page: Page) -> None:
+    page.get_by_role("button", name="Run it yourself").click()
+
+
+def test_nothing_is_shown_before_an_answer(lessons: Page) -> None:
+    expect(lessons.locator("#lesson-stage .dp-cell")).to_have_count(6)
+    expect(pictures(lessons)).to_have_count(0)
+    for button in ("Run it yourself", "Show pictures drawn earlier"):
+        lessons.get_by_role("button", name=button).click()
+        expect(lessons.locator("#lesson-error")).to_contain_text("A wrong guess is fine", timeout=PATIENCE)
+        expect(pictures(lessons)).to_have_count(0)
+    expect(lessons.locator('.dpl-progress [data-mark="done"]')).to_have_count(0)
+
+
+def test_a_wrong_guess_is_told_what_to_look_at_by_a_run_made_now(lessons: Page) -> None:
+    choose(lessons, "06-seeds")
+    lessons.get_by_role("radio", name="50", exact=True).check()
+    run(lessons)
+    expect(feedback(lessons)).to_contain_text("Not as you predicted.", timeout=PATIENCE)
+    expect(feedback(lessons)).to_contain_text("Measured: 0.0; you said 50.")
+    expect(feedback(lessons)).to_contain_text("What to look at")
+    expect(lessons.locator("#lesson-stage")).to_contain_text("Run here and now in")
+    expect(lessons.locator(".dpl-after")).to_contain_text("The second run is 0.0 away from the first")
+    expect(pictures(lessons)).to_have_count(3)
+    for picture in pictures(lessons).all():
+        assert picture.evaluate("i => i.complete && i.naturalWidth") == 128
+    expect(lessons.get_by_role("radio", name="50", exact=True)).to_be_checked()
+
+
+def test_pictures_drawn_earlier_are_marked_so_and_found_again_after_a_reload(lessons: Page) -> None:
+    choose(lessons, "05-guidance")
+    bars = lessons.locator(".dpl-curve input")
+    for i in range(bars.count()):
+        bars.nth(i).fill(str(20 * i))
+    lessons.get_by_role("button", name="Show pictures drawn earlier").click()
+    expect(feedback(lessons)).to_contain_text("pairs of cells", timeout=PATIENCE)
+    expect(lessons.locator(".dpl-source")).to_have_text("Drawn earlier by this model, and measured then.")
+    expect(lessons.locator(".dpl-chart polyline")).to_have_count(2)
+    lessons.get_by_role("button", name="Next step").click()
+    expect(lessons.locator(".dpl h2")).to_have_text("What else is lost", timeout=PATIENCE)
+    lessons.reload()
+    lessons.get_by_role("tab", name="Lessons", exact=True).click()
+    expect(lessons.locator(".dpl h2")).to_have_text("What else is lost", timeout=PATIENCE)
+    expect(lessons.locator('.dpl-progress [data-mark="done"]')).to_have_count(1)
+    lessons.get_by_role("button", name="Back", exact=True).click()
+    expect(feedback(lessons)).to_be_visible(timeout=PATIENCE)
+    expect(lessons.locator(".dpl-curve input").nth(3)).to_have_value("60")
+
+
+def test_one_step_with_the_keyboard_only(lessons: Page) -> None:
+    choose(lessons, "02-denoising")
+    lessons.get_by_role("radio", name="It rises.").focus()
+    lessons.keyboard.press("ArrowDown")
+    expect(lessons.get_by_role("radio", name="It falls.")).to_be_checked()
+    lessons.keyboard.press("Enter")
+    expect(feedback(lessons)).to_contain_text("As you predicted.", timeout=PATIENCE)
+    lessons.get_by_role("button", name="Next step").focus()
+    lessons.keyboard.press("Enter")
+    expect(lessons.locator(".dpl h2")).to_be_focused(timeout=PATIENCE)
+    expect(lessons.locator(".dpl h2")).to_have_text("What the network expects")
+
+
+def test_stop_keeps_the_question_open(lessons: Page) -> None:
+    choose(lessons, "05-guidance")
+    lessons.get_by_role("button", name="Next step").click()
+    lessons.get_by_role("radio", name="It falls.").check(timeout=PATIENCE)
+    run(lessons)
+    expect(lessons.locator("#lesson-stage")).to_contain_text("Running", timeout=PATIENCE)
+    lessons.get_by_role("button", name="Stop", exact=True).locator("visible=true").click()
+    expect(lessons.locator("#lesson-error")).to_contain_text("Stopped", timeout=PATIENCE)
+    expect(feedback(lessons)).to_have_count(0)
+
+
+def test_what_the_browser_remembers_wrongly_does_no_harm(page: Page) -> None:
+    odd = {"at": {"lesson": "<img src=x onerror=alert(1)>", "step": 99}, "answers": {"01-noise-1": ["${1}", None]}}
+    page.evaluate("value => localStorage.setItem('dp-lessons', value)", json.dumps(odd))
+    page.reload()
+    page.get_by_role("tab", name="Lessons", exact=True).click()
+    expect(page.locator(".dpl h2")).to_have_text("How fast does the picture go?", timeout=PATIENCE)
+    expect(pictures(page)).to_have_count(0)
+
+
+def test_on_a_phone_nothing_scrolls_sideways(lessons: Page) -> None:
+    lessons.set_viewport_size({"width": 390, "height": 844})
+    choose(lessons, "04-samplers")
+    lessons.get_by_role("radio", name="DDPM", exact=True).check(timeout=PATIENCE)
+    lessons.get_by_role("button", name="Show pictures drawn earlier").click()
+    expect(feedback(lessons)).to_contain_text(re.compile("The highest here is"), timeout=PATIENCE)
+    assert lessons.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_word_is_explained_where_it_stands(lessons: Page) -> None:
+    box = lessons.wait_for_function(
+        """() => {
+          const text = [...CSS.highlights.get("dp-term")].find((range) =>
+            range.startContainer.parentElement.closest(".dpl .dp-words"));
+          if (!text) return null;
+          const at = text.getBoundingClientRect();
+          return [at.x + at.width / 2, at.y + at.height / 2, text.toString()];
+        }""",
+        timeout=PATIENCE,
+    ).json_value()
+    lessons.mouse.click(box[0], box[1])
+    expect(lessons.locator("dialog.dp-glossary")).to_be_visible()
+    expect(lessons.locator("dialog.dp-glossary dt[aria-current]")).to_contain_text(re.compile(box[2].rstrip("s"), re.I))
+    lessons.keyboard.press("Escape")
+    expect(lessons.locator("dialog.dp-glossary")).to_have_count(0)
