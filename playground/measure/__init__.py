@@ -1,0 +1,1 @@
+"""Pictures -> numbers -> one table; one file a measure."""
