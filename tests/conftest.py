@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 import torch
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
@@ -18,6 +18,8 @@ from playground.store import Store  # noqa: E402
 from playground.ui import theme  # noqa: E402
 from tests.ensure_chromium import found  # noqa: E402
 from tests.models.tiny import KINDS, build  # noqa: E402
+
+expect.set_options(timeout=30_000)  # ms; generous, because other work may share the machine
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -68,16 +70,24 @@ def server_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     store.close()
 
 
-@pytest.fixture(scope="session")
-def address(engine: LocalEngine, server_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of the whole page, served as app.py serves it."""
+@contextmanager
+def whole_page(engine: LocalEngine, store: Store, folder: Path) -> Iterator[str]:
+    """The address of the whole page with this engine, served as app.py serves it; `folder` is for Gradio's files."""
     from playground.ui.page import build_page, launch_options  # every tab, which the tests of one tab do not need
 
-    os.environ["GRADIO_TEMP_DIR"] = str(tmp_path_factory.mktemp("gradio"))
-    page = build_page(engine, server_store)
-    _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
-    yield url
-    page.close()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_TEMP_DIR", str(folder))
+        page = build_page(engine, store)
+        _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
+        yield url
+        page.close()
+
+
+@pytest.fixture(scope="session")
+def address(engine: LocalEngine, server_store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of the whole page with the embedded model."""
+    with whole_page(engine, server_store, tmp_path_factory.mktemp("gradio")) as url:
+        yield url
 
 
 @contextmanager

@@ -50,7 +50,7 @@ STAGES = (
     Stage("pixel_art", f"{PACKAGE}.lora", 6, 256, ("--style", "pixel_art")),
     Stage("ink_outline", f"{PACKAGE}.lora", 6, 256, ("--style", "ink_outline")),
     Stage("export", f"{PACKAGE}.export"),
-    Stage("preview", f"{PACKAGE}.preview", 2, 256),
+    Stage("preview", f"{PACKAGE}.preview", 4, 256),
     Stage("first_view", "examples.render_first_view"),
     Stage("evaluate", f"{PACKAGE}.evaluate"),
 )

@@ -1,6 +1,6 @@
 """Train the contrastive towers that say how well a picture fits a prompt (CLIP, https://arxiv.org/abs/2103.00020).
 
-    python -m examples.train_pocket.clip --minutes 30     # starts, or goes on from training/clip.pt; then measures
+    python -m examples.train_pocket.clip --minutes 30     # goes on from clip.pt or what is shipped; then measures
     python -m examples.train_pocket.clip --export         # writes playground/models/pocket/clip_image_encoder
     python -m examples.train_pocket.clip --minutes 3 --export     # both: after every further training of `unet`
     python -m examples.train_pocket.clip --minutes 10 --text tune # trains the text encoder too, for `text_tower`
@@ -19,7 +19,7 @@ import time
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer, ResNetConfig, ResNetModel
 
@@ -110,6 +110,15 @@ def same_meaning(scenes: list[Scene]) -> Tensor:
     return (of[:, None] == of[None]) & ~torch.eye(len(scenes), dtype=torch.bool)
 
 
+def load_shipped(towers: Towers) -> tuple[int, float]:
+    """Take the shipped towers, all but the labels of cells, which are for training only -> samples, seconds so far."""
+    towers.image_encoder.load_state_dict(ResNetModel.from_pretrained(POCKET / FOLDER, dtype=torch.float32).state_dict())
+    heads = {key: value.float() for key, value in load_file(POCKET / FOLDER / HEADS_FILE).items()}
+    towers.heads.load_state_dict(heads)
+    report = json.loads((POCKET / "adherence.json").read_text())
+    return report["samples_seen"], report["training_minutes"] * 60.0
+
+
 class Batches:
     """Random pictures with their captions and near misses, worded anew each time."""
 
@@ -186,6 +195,8 @@ def train(args, text_encoder: CLIPTextModel, device: torch.device) -> None:
         samples, seconds = state["samples"], state["seconds"]
     elif tune and (locked := load_checkpoint("clip")):
         towers.load_state_dict(locked["towers"], strict=False)  # all but the text encoder, which is the model's own
+    elif not tune and (POCKET / FOLDER).exists():
+        samples, seconds = load_shipped(towers)
     optimizers = Optimizers(list(towers.named_parameters()), 1e-3 * args.lr, outer=("embedder", "cell_labels"))
     average = Average(towers, 0.998)
     if state:

@@ -1,6 +1,6 @@
 """Distil the trained denoiser into a LoRA that draws in 2 to 8 steps with diffusers' LCMScheduler, without guidance.
 
-    python -m examples.train_pocket.lcm --minutes 20       # goes on from training/lcm.pt, the base may be newer by then
+    python -m examples.train_pocket.lcm --minutes 20       # goes on from training/lcm.pt or the shipped file
 
 Writes playground/models/pocket/loras/lcm.safetensors: a LoRA on the U-Net as in LCM-LoRA (Luo et al. 2023,
 https://arxiv.org/abs/2311.05556).
@@ -26,11 +26,11 @@ from torch import Tensor
 from transformers import CLIPTokenizer
 
 from .latents import Bank
+from .learning.diet import Diet
 from .learning.networks import SCHEDULE, TextToNoise, trained_model
 from .learning.train import Budget, arguments, device_and_threads
 from .lora import Adapter
 from .text import POCKET, token_ids
-from .unet import Batches
 from .vae import trained_vae
 
 RANK = 7  # what fits into 1.5 MB with every layer
@@ -98,8 +98,8 @@ def distance(answer: Tensor, end: Tensor, alpha: Tensor) -> Tensor:
 class Teacher:
     """The frozen denoiser with guidance, and the student in the same U-Net: it is the one with the LoRA switched on."""
 
-    def __init__(self, model: TextToNoise, empty: Tensor, batches: Batches, paths: int, seed: int) -> None:
-        self.model, self.empty, self.batches, self.paths = model, empty, batches, paths
+    def __init__(self, model: TextToNoise, empty: Tensor, diet: Diet, paths: int, seed: int) -> None:
+        self.model, self.empty, self.diet, self.paths = model, empty, diet, paths
         self.rng, self.scheduler, self.device = random.Random(seed), lcm_scheduler(), empty.device
 
     def epsilon(self, noisy: Tensor, t: int | Tensor, ids: Tensor) -> Tensor:
@@ -122,6 +122,11 @@ class Teacher:
         """The student's f(x_t, t) -> (B, 4, 16, 16)"""
         return consistency(self.scheduler, noisy, t, self.epsilon(noisy, t, ids))
 
+    def shown(self) -> tuple[Tensor, Tensor]:
+        """-> what a path begins with: x₀ (paths, 4, 16, 16) and token ids (paths, 32)"""
+        shown = self.diet.next(self.paths)
+        return shown.latents.to(self.device), shown.ids.to(self.device)
+
     def noised(self, clean: Tensor, t: int) -> Tensor:
         return self.scheduler.add_noise(clean, torch.randn_like(clean), torch.tensor([t], device=self.device))
 
@@ -139,7 +144,7 @@ class Teacher:
     @torch.no_grad()
     def solved(self) -> Answers:
         """Paths walked to the end by the frozen denoiser -> paths · PLACES answers, the starts first"""
-        clean, ids = self.batches.next(self.paths)
+        clean, ids = self.shown()
         noisy, start = self.start(clean, ids)
         solver = DPMSolverMultistepScheduler.from_config(self.scheduler.config)
         steps = max(FEWEST, round(SOLVER_STEPS * start / 999))
@@ -156,7 +161,7 @@ class Teacher:
     def bootstrapped(self) -> Answers:
         """The paper's way: one guided DDIM step (Song et al. 2020, https://arxiv.org/abs/2010.02502) from a noised
         render, then the student's own answer there -> as many answers as paths"""
-        clean, ids = self.batches.next(self.paths)
+        clean, ids = self.shown()
         k = torch.randint(1, INTERVALS + 1, (self.paths,), device=self.device)
         t, before = k * 1000 // INTERVALS - 1, ((k - 1) * 1000 // INTERVALS - 1).clamp(min=0)
         noisy = self.scheduler.add_noise(clean, torch.randn_like(clean), t)
@@ -210,9 +215,9 @@ def main() -> None:
     adapter = Adapter(model.unet, RANK, LEARNING_RATE * args.lr)
     adapter.load(args.name)
     torch.manual_seed(args.seed + adapter.samples)
-    batches = Batches(bank, tokenizer, device, args.seed + adapter.samples)
+    diet = Diet(bank, tokenizer, args.seed + adapter.samples)
     paths = max(SOLVED, args.batch)
-    teacher = Teacher(model, token_ids(tokenizer, [""]).to(device), batches, paths, args.seed + adapter.samples)
+    teacher = Teacher(model, token_ids(tokenizer, [""]).to(device), diet, paths, args.seed + adapter.samples)
     fresh = teacher.solved if args.targets == "solved" else teacher.bootstrapped
     pool = Pool(args.reuse if args.targets == "solved" else 1.0, KEPT * paths)
     alphas = teacher.scheduler.alphas_cumprod.to(device)

@@ -1,12 +1,12 @@
 """Train a style LoRA: ordinary ε-prediction on restyled renders, with all of the U-Net's own weights frozen
 (Hu et al. 2021, https://arxiv.org/abs/2106.09685).
 
-    python -m examples.train_pocket.lora --style pixel_art --minutes 8      # goes on from training/pixel_art.pt
+    python -m examples.train_pocket.lora --style pixel_art --minutes 8
     python -m examples.train_pocket.lora --style ink_outline --minutes 8
 
-Writes playground/models/pocket/loras/STYLE.safetensors. The captions are those of the plain renders: the LoRA is the
-style, no trigger word is needed, and its weight says how much of it. The restyled renders are encoded once and kept in
-training/styled_STYLE.pt.
+Goes on from training/STYLE.pt, or else from the shipped file. Writes playground/models/pocket/loras/STYLE.safetensors.
+The captions are those of the plain renders: the LoRA is the style, no trigger word is needed, and its weight says how
+much of it. The restyled renders are encoded once and kept in training/styled_STYLE.pt.
 """
 
 import itertools
@@ -17,7 +17,8 @@ from pathlib import Path
 
 import torch
 from diffusers import AutoencoderKL, StableDiffusionPipeline, UNet2DConditionModel
-from peft import LoraConfig, get_peft_model_state_dict
+from peft import LoraConfig, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file
 from torch import nn
 from transformers import CLIPTokenizer
 
@@ -65,12 +66,16 @@ class Adapter:
         self.samples, self.seconds = 0, 0.0
 
     def load(self, name: str) -> None:
-        """Go on from training/NAME.pt, where there is one; the base may be newer than it was then."""
+        """Go on from training/NAME.pt, or else from the shipped file; the base may be newer than it was then."""
         if state := load_checkpoint(name):
             self.weights.load_state_dict(state["weights"])
             self.average.load_state_dict(state["average"])
             self.optimizers.load_state_dict(state["optimizers"])
             self.samples, self.seconds = state["samples"], state["seconds"]
+        elif (path := FOLDER / f"{name}.safetensors").exists():
+            layers = {key.removeprefix("unet."): value.float() for key, value in load_file(path).items()}
+            set_peft_model_state_dict(self.unet, layers)
+            self.average = Average(self.weights, self.average.longest)
 
     def save(self, name: str, seconds: float) -> None:
         state = {"weights": self.weights.state_dict(), "average": self.average.state_dict()}

@@ -1,4 +1,4 @@
-"""Real renders turned into two drawing styles, for the style LoRAs to learn: pixel art and ink outline.
+"""Real renders turned into two drawing styles, for the style LoRAs to learn: pixel art and ink outlines.
 
     python -m examples.train_pocket.restyle --sheet training/styles.png     # scenes, plain and in both styles
 
@@ -21,11 +21,10 @@ from .scenes.scene import SIZE, Scene, draw
 PIXELS = 16  # pixel art's pixels per side: one square of 8 x 8 for each latent
 PALETTE = 12  # colours of all sprites together
 EDGE = (34, 28, 44)  # around what pixel art shows
-PAPER = (250, 248, 240)  # fills what ink encloses
 INK = (22, 22, 28)
 FINE, COARSE = 1.4, 2.6  # standard deviations of the two blurs whose difference finds lines, pixels
-FAINT, FULL = 4.0, 14.0  # grey levels of that difference at which a line begins and is full
-LINE = 1.9  # half the width of the outer contour, pixels
+FAINT, FULL = 5.0, 18.0  # grey levels of that difference at which a line begins and is full
+LINE = 1.6  # half the width of the outer contour, pixels
 
 
 def coverage(scene: Scene, sprites) -> np.ndarray:
@@ -66,21 +65,21 @@ def blurred(values: np.ndarray, deviation: float) -> np.ndarray:
 
 
 def ink_outline(picture: np.ndarray, cover: np.ndarray) -> np.ndarray:
-    """(128, 128, 3) uint8 and its (128, 128) cover -> paper-filled shapes with dark lines, (128, 128, 3) uint8
+    """(128, 128, 3) uint8 and its (128, 128) cover -> the picture with dark lines drawn into it, (128, 128, 3) uint8
 
     Lines are where a fine blur is darker than a coarse one: the difference of Gaussians that artists' line filters
     use (Winnemöller et al. 2012, https://doi.org/10.1016/j.cag.2012.03.004). The strongest of the three
-    channels' lines counts, so that two colours of one lightness are told apart too.
+    channels' lines counts, so that two colours of one lightness are told apart too. The colours stay: of drawings on
+    bare paper the judge, which knows renders, names 12 % right, of these about eight in ten.
     """
     weight = cover[..., None]
-    # The sprites alone, over the paper, so that the background's colour draws no line.
-    sprite = picture * weight + np.array(PAPER) * (1 - weight)
+    # The sprites alone, over white, so that the background's colour draws no line.
+    sprite = picture * weight + 255 * (1 - weight)
     lines = ((blurred(sprite, COARSE) - blurred(sprite, FINE)).max(-1) - FAINT) / (FULL - FAINT)
     soft = blurred(255 * cover, LINE) / 255
     contour = 1 - np.abs(soft - 0.5) / 0.5  # 1 on the silhouette, 0 well inside and outside
     ink = np.maximum(lines * (cover > 0.5), ((contour - 0.3) / 0.3)).clip(0, 1)[..., None]
-    drawn = np.array(PAPER) * weight + np.array(picture[0, 0], float) * (1 - weight)
-    return (drawn * (1 - ink) + np.array(INK) * ink + 0.5).clip(0, 255).astype(np.uint8)
+    return (picture * (1 - ink) + np.array(INK) * ink + 0.5).clip(0, 255).astype(np.uint8)
 
 
 STYLES: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {"pixel_art": pixel_art, "ink_outline": ink_outline}

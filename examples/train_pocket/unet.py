@@ -8,10 +8,10 @@ new scenes together from the parts of theirs.
 
 Half of the timesteps are drawn in proportion to the min-SNR-5 weight of their loss (Hang et al. 2023,
 https://arxiv.org/abs/2303.09556) instead of weighing uniform draws: the same expected gradient, none of it wasted on
-steps that hardly count. The other half are drawn with log SNR ~ N(0, 1.5) (as Karras et al. 2022 draw theirs,
-https://arxiv.org/abs/2206.00364): Stable Diffusion's schedule is for 64 × 64 latents, and of 16 × 16 it leaves little
-to learn in its upper half, where half of the min-SNR draws lie. Cells that show a thing count three times, and a small
-loss asks that each noun's attention lies on its own cells (binding.py).
+steps that hardly count. A quarter are drawn with log SNR ~ N(0, 1.5) (as Karras et al. 2022 draw theirs,
+https://arxiv.org/abs/2206.00364), where the shapes of small things are decided, and a quarter where there is much more
+noise than signal, where it is decided how many things there will be and on which side. Cells that show a thing count
+three times, and a small loss asks that each noun's attention lies on its own cells (binding.py).
 
 On a CPU every core has a process of its own, and they average their weights twice a minute (workers.py).
 """
@@ -39,7 +39,8 @@ from .text import token_ids
 from .vae import trained_vae
 
 MIN_SNR = 5.0
-LOG_SNR_SPREAD = 1.5  # of the half of the timesteps that are drawn around equal parts of signal and noise
+LOG_SNR_SPREAD = 1.5  # of the timesteps that are drawn around equal parts of signal and noise
+EARLY_SNR = 0.25  # below it lie the timesteps where number and place are decided
 ON_THINGS = 3.0  # weight of a cell that shows a thing, where one without has 1
 OUTER = ("conv_in", "conv_out", "embedding", "time_emb")  # layers that AdamW trains instead of Muon
 AVERAGED = 0.999  # of the averaged weights, what a step leaves: a horizon of a thousand steps
@@ -75,7 +76,8 @@ def timestep_shares(snr: torch.Tensor) -> torch.Tensor:
     log_snr = snr.log()
     spacing = -torch.gradient(log_snr)[0]  # a density over log SNR becomes one over timesteps
     normal = torch.exp(-0.5 * (log_snr / LOG_SNR_SPREAD) ** 2) * spacing
-    return 0.5 * min_snr / min_snr.sum() + 0.5 * normal / normal.sum()
+    early = (snr < EARLY_SNR).float()
+    return 0.5 * min_snr / min_snr.sum() + 0.25 * normal / normal.sum() + 0.25 * early / early.sum()
 
 
 class DenoisingLoss:

@@ -11,9 +11,11 @@ from transformers import CLIPTokenizer
 
 from examples.train_pocket import lora
 from examples.train_pocket.lcm import GUIDANCE, SOLVER_STEPS, Teacher, consistency, distance, lcm_timesteps
+from examples.train_pocket.learning import train
+from examples.train_pocket.learning.diet import Shown
 from examples.train_pocket.learning.networks import TextToNoise, shipped
 from examples.train_pocket.lora import Adapter
-from examples.train_pocket.restyle import EDGE, INK, PALETTE, PAPER, coverage, restyled
+from examples.train_pocket.restyle import EDGE, INK, PALETTE, coverage, restyled
 from examples.train_pocket.scenes.colours import BACKGROUNDS
 from examples.train_pocket.scenes.scene import Part, Scene
 from examples.train_pocket.text import token_ids
@@ -66,8 +68,9 @@ def test_the_denoising_loss_is_the_error_of_epsilon_at_its_timesteps(model: Text
     loss_of, latents = DenoisingLoss(CPU), noisy(5)
     kept = DDPMScheduler.from_pretrained(POCKET, subfolder="scheduler").alphas_cumprod
     min_snr = (5 * (1 - kept) / kept).clamp(max=1)
-    around_one = 2 * loss_of.weight - min_snr / min_snr.sum()  # the other half: log SNR ~ N(0, 1.5)
-    assert loss_of.weight.sum().item() == pytest.approx(1) and around_one.min() > -1e-6
+    early = (kept / (1 - kept) < 0.25).float()
+    around_one = 4 * loss_of.weight - 2 * min_snr / min_snr.sum() - early / early.sum()  # log SNR ~ N(0, 1.5)
+    assert loss_of.weight.sum().item() == pytest.approx(1) and around_one.min() > -1e-5
     log_snr = (kept / (1 - kept)).log()
     mean = (around_one * log_snr).sum().item()
     spread = (around_one * (log_snr - mean).square()).sum().sqrt().item()
@@ -109,13 +112,13 @@ def test_pixel_art_is_square_pixels_of_few_colours_with_an_edge() -> None:
     assert np.abs(picture[64, 88].astype(int) - (250, 220, 70)).max() < 8
 
 
-def test_ink_outline_is_paper_with_lines_where_colours_meet() -> None:
+def test_ink_outline_draws_lines_where_colours_meet_and_leaves_the_colours() -> None:
     picture = restyled(SCENE, TwoColours(), "ink_outline").astype(int)
-    assert np.abs(picture[64, 40] - PAPER).max() <= 1 and np.abs(picture[64, 88] - PAPER).max() <= 1
+    assert np.abs(picture[64, 40] - (214, 48, 49)).max() <= 1 and np.abs(picture[64, 88] - (250, 220, 70)).max() <= 1
     silhouette = picture[64, 13:20].min(0)
-    assert np.abs(silhouette - INK).max() <= 3
-    between = picture[64, 60:68].min()
-    assert between < 0.5 * picture[64, 40].min()
+    assert np.abs(silhouette - INK).max() <= 12
+    between = picture[64, 60:68].sum(1).min()
+    assert between < 0.6 * picture[64, 40].sum()
 
 
 @pytest.mark.parametrize("steps", [2, 4, 8])
@@ -179,8 +182,8 @@ def test_the_teacher_walks_to_where_the_pipeline_of_diffusers_gets(
     """From pure noise, with guidance: the same end as StableDiffusionPipeline with DPM++ 2M and the same timesteps."""
 
     class Fixed:
-        def next(self, n: int) -> tuple[torch.Tensor, torch.Tensor]:
-            return noisy()[:n], ids[:n]
+        def next(self, n: int) -> Shown:
+            return Shown(noisy()[:n], ids[:n], [], [])
 
     torch.nn.init.normal_(adapter.weights[1], std=0.1)  # the teacher must not see the student
     empty = token_ids(CLIPTokenizer.from_pretrained(POCKET / "tokenizer"), [""])
@@ -227,3 +230,21 @@ def test_a_shipped_lora_is_small_and_draws(path: Path) -> None:
     pipeline.scheduler = LCMScheduler.from_config(pipeline.scheduler.config)
     picture = pipeline("red apple, blue background", num_inference_steps=2, guidance_scale=1.0).images[0]
     assert picture.size == (128, 128) and np.asarray(picture).std() > 10
+
+
+def test_training_without_a_checkpoint_goes_on_from_the_shipped_file(
+    model: TextToNoise, ids: torch.Tensor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "WORK", tmp_path)  # where no checkpoint is
+    adapter = Adapter(model.unet, 3, 1e-3)
+    try:
+        adapter.load("pixel_art")
+        x, t = noisy(), torch.tensor([300, 600])
+        pipeline = StableDiffusionPipeline.from_pretrained(POCKET)
+        pipeline.load_lora_weights(POCKET / "loras", weight_name="pixel_art.safetensors")
+        with torch.no_grad():
+            expected = pipeline.unet(x, t, pipeline.text_encoder(ids).last_hidden_state).sample
+            assert torch.allclose(model(x, t, ids), expected, atol=1e-4)
+        assert all(torch.equal(a, w) for a, w in zip(adapter.average.values, adapter.weights, strict=True))
+    finally:
+        model.unet.delete_adapters("default")

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from playground import open_engine
 from playground.engine import LocalEngine
 from playground.store import Store
 from playground.ui.shared.shipped import EXAMPLES
+from tests.conftest import whole_page
 from tests.models.tiny import SIDES, build
 
 KIND = "sd21-tiny"
@@ -30,16 +32,9 @@ def other_engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalEngi
 
 @pytest.fixture(scope="module")
 def server(other_engine: LocalEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    from playground.ui.page import build_page, launch_options
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
-        store = Store(tmp_path_factory.mktemp("cells"))
-        page = build_page(other_engine, store)
-        _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
-        yield url
-        page.close()
-        store.close()
+    with closing(Store(tmp_path_factory.mktemp("cells"))) as store:
+        with whole_page(other_engine, store, tmp_path_factory.mktemp("gradio")) as url:
+            yield url
 
 
 @pytest.fixture

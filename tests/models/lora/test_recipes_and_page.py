@@ -1,6 +1,7 @@
 """LoRAs in recipes, on the axis of a sweep, in the form and on the page."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,13 +11,13 @@ from gradio_client import Client
 from playwright.sync_api import Browser, expect
 
 from playground import Recipe, Sweep
-from playground.engine import Engine
+from playground.engine import Engine, LocalEngine
 from playground.store import Store
 from playground.sweep import parse_numbers, value_of
 from playground.ui.compare.form import Form
 from playground.ui.compare.grid import empty
 from playground.ui.compare.reading import VALUES, read_form, typed_values
-from playground.ui.page import build_page, launch_options
+from tests.conftest import whole_page
 
 
 def test_recipes_without_loras_keep_the_digests_they_had_before_there_were_any() -> None:
@@ -112,15 +113,10 @@ def test_what_the_form_is_filled_with_reads_back_as_the_same_sweep(engine: Engin
 
 
 @pytest.fixture(scope="module")
-def lora_address(lora_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    store = Store(tmp_path_factory.mktemp("cells"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
-        page = build_page(lora_engine, store)
-        _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
-        yield url
-        page.close()
-    store.close()
+def lora_address(lora_engine: LocalEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with closing(Store(tmp_path_factory.mktemp("cells"))) as store:
+        with whole_page(lora_engine, store, tmp_path_factory.mktemp("gradio")) as url:
+            yield url
 
 
 def test_programs_can_vary_a_weight(lora_address: str, lora_engine: Engine, tmp_path: Path) -> None:

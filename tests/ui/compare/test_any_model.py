@@ -1,6 +1,7 @@
 """Compare with other models than the embedded one: their own examples, and a first grid that says that it is empty."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from playground.store import Store
 from playground.ui.compare.form import first_values
 from playground.ui.compare.opening import examples_for, first_grid, says
 from playground.ui.compare.tab import say
-from playground.ui.page import build_page, launch_options
 from playground.ui.shared.shipped import examples, measured_guidance
+from tests.conftest import whole_page
 from tests.models.tiny import KINDS
 
 RUN_TIMEOUT = 120_000  # ms; generous, because other work may share the machine
@@ -97,14 +98,9 @@ def test_the_first_grid_fills_with_what_was_kept(turbo_engine: LocalEngine, stor
 
 @pytest.fixture(scope="module")
 def turbo_address(turbo_engine: LocalEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    store = Store(tmp_path_factory.mktemp("cells"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
-        page = build_page(turbo_engine, store)
-        _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
-        yield url
-        page.close()
-    store.close()
+    with closing(Store(tmp_path_factory.mktemp("cells"))) as store:
+        with whole_page(turbo_engine, store, tmp_path_factory.mktemp("gradio")) as url:
+            yield url
 
 
 def opened(browser: Browser, address: str) -> Page:
