@@ -28,8 +28,8 @@ MEASURES = (
     Measure(
         "fit",
         "Fit to the prompt",
-        "Cosine of picture and prompt in this model's own CLIP towers, −1 to 1: a small model's opinion, to be compared "
-        "for one prompt only, and no judgement of beauty.",
+        "Cosine of picture and prompt in this model's own CLIP towers, −1 to 1: a small model's opinion, to be "
+        "compared for one prompt only, and no judgement of beauty.",
     ),
     Measure(
         "saturation",
@@ -55,8 +55,8 @@ MEASURES = (
     Measure(
         "distance",
         "Distance to the anchor",
-        "Root mean square difference to the first picture with the same seed, 0 to 1, pixel by pixel: how much changed, "
-        "not whether it became better.",
+        "Root mean square difference to the first picture with the same seed, 0 to 1, pixel by pixel: how much "
+        "changed, not whether it became better.",
     ),
     Measure("seconds", "Seconds", "This picture's share of the batched work when it was drawn, on this machine."),
     Measure(

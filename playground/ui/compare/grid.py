@@ -16,10 +16,11 @@ from typing import Any
 from PIL import Image
 
 from playground.engine import Done, Event, Failed, Result, Step, Waiting
+from playground.export.bundle import file_name
+from playground.export.png import cell_png
+from playground.labels import value_label
 from playground.recipe import Recipe
-from playground.samplers import SAMPLERS
-from playground.store import to_png
-from playground.sweep import Sweep, lora_of, value_of
+from playground.sweep import Sweep, value_of
 from playground.ui.shared.files import FILES
 
 MOST_COLUMNS = 6
@@ -101,29 +102,6 @@ def html(grid: Grid) -> str:
     return f'<div class="dp-grid" style="--columns:{columns}">{cells}</div>'
 
 
-def value_label(axis: str, value: Any) -> str:
-    """A value as it stands above its cell."""
-    if axis == "sampler":
-        return SAMPLERS[value].label
-    if (name := lora_of(axis)) is not None:
-        return lora_label(name, value)
-    if axis == "loras":
-        return " + ".join(lora_label(*pair) for pair in value) or "no LoRA"
-    if isinstance(value, float):
-        return f"{value:.15g}"
-    return str(value) if value != "" else "none"
-
-
-def lora_label(name: str, weight: float) -> str:
-    """ "ink 0.5" """
-    return f"{name} " + f"{weight:.15g}".replace("-", "−")
-
-
-def file_name(recipe: Recipe) -> str:
-    """What a downloaded picture is called; the same recipe always has the same name."""
-    return f"{recipe.model}-{recipe.seed}-{recipe.digest()[:8]}.png"
-
-
 def data_url(picture: Image.Image) -> str:
     """A preview is small and lives for one step, so it travels inside the page's update."""
     buffer = io.BytesIO()
@@ -142,7 +120,7 @@ def _finished(result: Result, stored: bool) -> dict[str, Any]:
     return {
         "state": "done",
         "progress": 1.0,
-        "picture": FILES.url(to_png(result), file_name(result.recipe)),
+        "picture": FILES.url(cell_png(result), file_name(result.recipe)),
         "note": f"{result.seconds:.2f} s · {result.evaluations} evaluation{plural}" + (" · kept" if stored else ""),
         "facts": {
             "seconds": round(result.seconds, 3),

@@ -18,6 +18,7 @@ from playground.refusal import Refusal
 from playground.render import check_cost, missing, render
 from playground.store import Store
 from playground.sweep import Sweep
+from playground.ui.compare import effects, takeaway
 from playground.ui.compare.film import GRID, Asked, GridFilm
 from playground.ui.compare.form import Form, Given
 from playground.ui.compare.grid import Grid, empty, folded, html, stopped
@@ -50,7 +51,9 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> None:
             )
             total = gr.HTML(_paragraph(says(first)), elem_classes="dp-total", elem_id="total")
             film = GridFilm()
-    shown_sweep = gr.State(None)  # for the scrubber
+            shown_sweep = gr.State(None)  # of the grid above, once it was run
+            effects.build(engine, store, shown_sweep, start)
+            takeaway.build(engine, store, shown_sweep, start, form.fill, form.inputs)
     films, latest = Films(engine), Latest()
     film.wire(engine, store, films, shown_sweep, latest)
 

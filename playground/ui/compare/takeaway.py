@@ -21,7 +21,7 @@ from playground.export.script import to_script
 from playground.export.sheet import pages
 from playground.export.viewer import to_html
 from playground.pictures import MAX_BYTES, TOO_LARGE
-from playground.recipe import Recipe
+from playground.recipe import SEED_RANGE, Recipe
 from playground.refusal import Refusal
 from playground.store import Store, from_png
 from playground.sweep import Sweep
@@ -50,8 +50,8 @@ CELL_KINDS: dict[str, Callable[[Result], tuple[str, bytes]]] = {
     "ComfyUI workflow": lambda r: ("workflow.json", json.dumps(to_workflow(r.recipe), indent=2).encode()),
 }
 COMFY = (
-    "ComfyUI takes the model's name for a checkpoint file, which must be there; it draws its noise and steps in its own "
-    "way, so expect a relative of this picture."
+    "ComfyUI takes the model's name for a checkpoint file, which must be there; it draws its noise and steps in its "
+    "own way, so expect a relative of this picture. Nobody has run it with Pocket, whose sizes are its own."
 )
 
 
@@ -145,9 +145,10 @@ def build(
             return {said: ""}
         try:
             restored = read_file(Path(path), engine)
-            for recipe in restored.sweep.recipes():
+            sweep = comparable(restored)
+            for recipe in sweep.recipes():
                 engine.check(recipe)
-            filled = fill(restored.sweep)
+            filled = fill(sweep)
         except Refusal as refusal:
             return {said: error(str(refusal))}
         told = " ".join(["The form is filled; press Run to draw it.", *restored.sentences])
@@ -183,6 +184,16 @@ def read_file(path: Path, engine: Engine) -> Restored:
     if data.startswith(SIGNATURE) or path.suffix.lower() == ".png":
         return read_picture(data, engine.facts)
     return Restored(read_json(data.decode("utf-8", "replace"), engine.facts.recipe))
+
+
+def comparable(restored: Restored) -> Sweep:
+    """A grid needs two pictures: beside a single one stands the next seed, which is said."""
+    sweep, recipes = restored.sweep, restored.sweep.recipes()
+    if len(recipes) > 1:
+        return sweep
+    restored.sentences.append("A grid needs two pictures, so the next seed stands beside the one of this file.")
+    (recipe,) = recipes
+    return Sweep(recipe, {"seed": [recipe.seed, recipe.seed + 1 if recipe.seed < SEED_RANGE[1] else 0]})
 
 
 def _numbered(sheets: list[bytes]) -> dict[str, bytes]:
