@@ -1,13 +1,14 @@
 """Make it again and compare: a picture of ours against the same recipe, drawn now."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
 from playground.engine import Engine, Result
-from playground.export.png import texts_of
+from playground.export.png import ENGINE_KEY, texts_of
+from playground.models import Facts
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.store import TEXT_KEY
@@ -24,6 +25,7 @@ class Receipt:
     mean: float  # over all of them
     changed: float  # share of pixels that differ at all, 0 … 1
     seconds: float  # that drawing it again took
+    before: str = ""  # precision and device that the file names, where they, or the weights, are not those of now
 
     @property
     def same(self) -> bool:
@@ -36,10 +38,8 @@ class Receipt:
         numbers = f"largest difference {self.largest} of 255, mean {self.mean:.3f}, {self.changed:.1%} of the pixels"
         if self.same:
             return f"Made again in {self.seconds:.2f} s: the same picture up to rounding ({numbers})."
-        return (
-            f"Made again in {self.seconds:.2f} s: not the same picture ({numbers}). It was changed, or drawn by other "
-            "weights, in another precision or by another version."
-        )
+        why = f"It was drawn with {self.before}." if self.before else "It was changed, or drawn by another version."
+        return f"Made again in {self.seconds:.2f} s: not the same picture ({numbers}). {why}"
 
 
 def own_recipe(data: bytes) -> tuple[Recipe, Image.Image]:
@@ -63,7 +63,20 @@ def verify(engine: Engine, data: bytes) -> Receipt:
     """
     recipe, picture = own_recipe(data)
     engine.check(recipe)
-    return compared(picture, engine.render(recipe))
+    receipt = compared(picture, engine.render(recipe))
+    return replace(receipt, before=_drawn_with(texts_of(data)[0].get(ENGINE_KEY), engine.facts, recipe))
+
+
+def _drawn_with(text: str | None, facts: Facts, recipe: Recipe) -> str:
+    """What a file says of the engine that drew it, where that is not this one; the rest is for its reader."""
+    try:
+        said = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(said, dict) or said.get("weights") in (None, facts.fingerprint_for(recipe)):
+        return ""
+    then, now = str(said.get("precision"))[:40], facts.precision
+    return f"{then}, where {now} draws now" if then != now else f"other weights, or on another device, in {now} as now"
 
 
 def compared(before: Image.Image, now: Result) -> Receipt:

@@ -20,6 +20,7 @@ from playground.export.receipt import verify
 from playground.export.script import to_script
 from playground.export.sheet import pages
 from playground.export.viewer import to_html
+from playground.models import Facts
 from playground.pictures import MAX_BYTES, TOO_LARGE
 from playground.recipe import SEED_RANGE, Recipe
 from playground.refusal import Refusal
@@ -44,10 +45,10 @@ GRID_KINDS: dict[str, Callable[[FinishedGrid], dict[str, bytes]]] = {
     "Table (CSV)": lambda grid: {"cells.csv": table(grid).to_csv(index=False).encode()},
     "Recipe (JSON)": lambda grid: {"recipe.json": to_json(grid.sweep).encode()},
 }
-CELL_KINDS: dict[str, Callable[[Result], tuple[str, bytes]]] = {
-    "PNG, read by AUTOMATIC1111": lambda r: (file_name(r.recipe), cell_png(r)),
-    "Python with diffusers": lambda r: ("picture.py", to_script(r.recipe).encode()),
-    "ComfyUI workflow": lambda r: ("workflow.json", json.dumps(to_workflow(r.recipe), indent=2).encode()),
+CELL_KINDS: dict[str, Callable[[Result, Facts], tuple[str, bytes]]] = {
+    "PNG, read by AUTOMATIC1111": lambda r, facts: (file_name(r.recipe), cell_png(r, facts)),
+    "Python with diffusers": lambda r, _: ("picture.py", to_script(r.recipe).encode()),
+    "ComfyUI workflow": lambda r, _: ("workflow.json", json.dumps(to_workflow(r.recipe), indent=2).encode()),
 }
 COMFY = (
     "ComfyUI takes the model's name for a checkpoint file, which must be there; it draws its noise and steps in its "
@@ -99,7 +100,7 @@ def build(
         def made() -> dict[str, bytes]:
             if kind not in GRID_KINDS:
                 raise Refusal("Choose what the grid should be made into.")
-            return GRID_KINDS[kind](finished(shown(data), find))
+            return GRID_KINDS[kind](finished(shown(data), find, engine.facts))
 
         return answer(made, "")
 
@@ -107,7 +108,7 @@ def build(
         def made() -> dict[str, bytes]:
             if kind not in CELL_KINDS:
                 raise Refusal("Choose what the picture should be made into.")
-            return dict([CELL_KINDS[kind](picked(data, place))])
+            return dict([CELL_KINDS[kind](picked(data, place), engine.facts)])
 
         notes = COMFY if kind == "ComfyUI workflow" else ""
         try:
@@ -117,7 +118,7 @@ def build(
         return answer(made, notes)
 
     def picked(data: dict[str, Any] | None, place: Any) -> Result:
-        grid = finished(shown(data), find)
+        grid = finished(shown(data), find, engine.facts)
         if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(grid.results):
             raise Refusal("Choose one of the pictures.")
         if (result := grid.results[place]) is None:
@@ -136,7 +137,7 @@ def build(
 
     def check(data: dict[str, Any] | None, place: Any) -> str:
         try:
-            return f"<p>{escaped(verify(engine, cell_png(picked(data, place))).sentence())}</p>"
+            return f"<p>{escaped(verify(engine, cell_png(picked(data, place), engine.facts)).sentence())}</p>"
         except Refusal as refusal:
             return error(str(refusal))
 
