@@ -20,6 +20,7 @@ from playground.ui.shared.html import error, escaped
 
 NEVER = pd.DataFrame({"x": [], "y": []})
 DIGITS = 4
+NAMES = {measure.key: measure.name for measure in MEASURES}
 ASK_SEEDS = "To tell the setting from the seed, draw each value with three seeds or more."
 
 
@@ -60,7 +61,7 @@ def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> 
                 shown[plots[measure.key]] = gr.update(visible=True, **curve(table, axis, measure.key))
         path = FILES.path(table.to_csv(index=False).encode(), "measures.csv")
         return shown | {
-            numbers: gr.update(value=table.round(DIGITS), visible=True),
+            numbers: gr.update(value=table.round(DIGITS).rename(columns=NAMES), visible=True),
             file: gr.update(value=path, visible=True),
         }
 
@@ -84,9 +85,8 @@ def said(table: pd.DataFrame, axis: Axis) -> str:
     judged: Sequence[str] = [
         m.key for m in MEASURES if m.key not in ("seconds", "evaluations", "diversity", "distance")
     ]
-    names = {measure.key: measure.name for measure in MEASURES}
     found = [(key, effect(table, axis.name, key)) for key in judged]
-    sentences = [e.sentence(names[key], axis.name) for key, e in found if e is not None]
+    sentences = [e.sentence(NAMES[key], axis.name) for key, e in found if e is not None]
     if not sentences:
         return f"<p>{ASK_SEEDS}</p>"
     return "<h4>Setting or seed?</h4><ul>" + "".join(f"<li>{escaped(s)}</li>" for s in sentences) + "</ul>"
