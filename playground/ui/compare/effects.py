@@ -29,24 +29,24 @@ def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> 
     find = finder(engine, store, start)
     lines: dict[str, gr.LinePlot] = {}
     bars: dict[str, gr.BarPlot] = {}
+    columns: dict[str, gr.Column] = {}
     with gr.Accordion("Effect curves", open=False, elem_id="effects"):
         ask = gr.Button("Measure this grid", size="sm", elem_id="measure")
         verdict = gr.HTML("", elem_id="verdict")
         with gr.Row(elem_classes="dp-curves"):
             for measure in MEASURES:
-                with gr.Column(min_width=300):
+                with gr.Column(min_width=300, visible=False, elem_id=f"curve-{measure.key}") as columns[measure.key]:
                     shape: dict[str, Any] = {"x": "x", "y": "y", "title": measure.name, "height": 200, "visible": False}
-                    lines[measure.key] = gr.LinePlot(
-                        NEVER, caption=measure.says, elem_id=f"line-{measure.key}", **shape
-                    )
-                    bars[measure.key] = gr.BarPlot(NEVER, caption=measure.says, elem_id=f"bar-{measure.key}", **shape)
+                    lines[measure.key] = gr.LinePlot(NEVER, elem_id=f"line-{measure.key}", **shape)
+                    bars[measure.key] = gr.BarPlot(NEVER, elem_id=f"bar-{measure.key}", **shape)
+                    gr.HTML(f'<p class="dp-quiet">{escaped(measure.says)}</p>')
         numbers = gr.Dataframe(visible=False, interactive=False, elem_id="numbers", label="All numbers")
         file = gr.File(visible=False, interactive=False, label="Table (CSV)", elem_id="numbers-file")
-    outputs = [verdict, numbers, file, *lines.values(), *bars.values()]
+    outputs = [verdict, numbers, file, *lines.values(), *bars.values(), *columns.values()]
 
     def hidden() -> dict[Any, Any]:
         plots = [*lines.values(), *bars.values()]
-        return dict.fromkeys([*plots, numbers, file], gr.update(visible=False)) | {verdict: ""}
+        return dict.fromkeys([*plots, *columns.values(), numbers, file], gr.update(visible=False)) | {verdict: ""}
 
     def show(data: dict[str, Any] | None) -> dict[Any, Any]:
         try:
@@ -58,6 +58,7 @@ def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> 
         for measure in MEASURES:
             if measure.key in table:
                 plots = lines if axis.is_number else bars
+                shown[columns[measure.key]] = gr.update(visible=True)
                 shown[plots[measure.key]] = gr.update(visible=True, **curve(table, axis, measure.key))
         path = FILES.path(table.to_csv(index=False).encode(), "measures.csv")
         return shown | {
@@ -77,7 +78,7 @@ def main_axis(grid: FinishedGrid) -> Axis:
 def curve(table: pd.DataFrame, axis: Axis, measure: str) -> dict[str, Any]:
     """One plot's properties: the mean over everything else at each value of the axis."""
     means = table.groupby(axis.name, sort=False, as_index=False)[measure].mean()
-    return {"value": means, "x": axis.name, "y": measure, "x_title": axis.name, "y_title": ""}
+    return {"value": means, "x": axis.name, "y": measure, "x_title": axis.name, "y_title": " "}
 
 
 def said(table: pd.DataFrame, axis: Axis) -> str:
