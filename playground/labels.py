@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from playground.samplers import SAMPLERS
-from playground.sweep import LORA_PREFIX, Sweep
+from playground.sweep import Sweep, lora_of
 
 FIELD_NAMES = {
     "prompt": "Prompt",
@@ -41,8 +41,8 @@ def axis_name(axis: str) -> str:
     """A sweep's axis as people call it: a field's name, "LoRA ink" for "loras.ink"."""
     if axis in FIELD_NAMES:
         return FIELD_NAMES[axis]
-    if axis.startswith(LORA_PREFIX):
-        return f"LoRA {axis.removeprefix(LORA_PREFIX)}"
+    if (name := lora_of(axis)) is not None:
+        return f"LoRA {name}"
     kind, _, rest = axis.partition(".")
     return f"{kind.capitalize()} “{rest}”" if rest else kind.capitalize()
 
@@ -51,6 +51,8 @@ def value_label(axis: str, value: Any) -> str:
     """A value as it stands above its cell."""
     if axis == "sampler":
         return SAMPLERS[value].label
+    if (name := lora_of(axis)) is not None:
+        return f"{name} {_number(value)}"
     if axis == "loras":
         return " + ".join(f"{name} {_number(weight)}" for name, weight in dict(value).items()) or "no LoRA"
     if isinstance(value, int | float) and not isinstance(value, bool):

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import socket
+import stat
 from pathlib import Path
 
 from playground.refusal import Refusal
@@ -29,13 +30,18 @@ def check_model(name: str) -> None:
 
     A single weights file passes: whether it can be read is for the family that reads it.
     """
-    folder = EMBEDDED / name if (EMBEDDED / name / INDEX).is_file() else Path(name)
+    registered = sorted(path.parent.name for path in EMBEDDED.glob(f"*/{INDEX}"))
+    folder = EMBEDDED / name if name in registered else Path(name)
     shown = folder.name or str(folder)
-    if folder.is_file():
+    try:
+        kind = folder.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        known = ", ".join(registered)
+        raise Refusal(f"There is no model named {shown!r}, and no such folder; known: {known}.") from None
+    except (OSError, ValueError) as error:
+        raise Refusal(f"The folder {shown[:60]} cannot be read: {getattr(error, 'strerror', 'not a path')}.") from None
+    if stat.S_ISREG(kind):
         return
-    if not folder.is_dir():
-        known = ", ".join(sorted(path.parent.name for path in EMBEDDED.glob(f"*/{INDEX}")))
-        raise Refusal(f"There is no model named {shown!r}, and no such folder; known: {known}.")
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -70,7 +70,7 @@ def draw(model: str, text: str, out: Path, films: Sequence[str], zipped: bool, e
                 failed[event.cell] = event.reason
     if not results:
         raise Refusal(f"No picture could be drawn. {next(iter(failed.values()), '')}".strip())
-    grid = FinishedGrid(sweep, tuple(results.get(i) for i in range(len(recipes))))
+    grid = FinishedGrid(sweep, tuple(results.get(i) for i in range(len(recipes))), engine.facts)
     written = _write(grid, out, films, zipped)
     seconds = time.perf_counter() - begun
     if events:

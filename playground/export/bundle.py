@@ -31,7 +31,11 @@ def table(grid: FinishedGrid) -> pd.DataFrame:
 
 def files(grid: FinishedGrid) -> dict[str, bytes]:
     """Name -> contents of everything that a grid is taken away as, films aside."""
-    found = {f"cells/{i:03d}-{file_name(r.recipe)}": cell_png(r) for i, r in enumerate(grid.results) if r is not None}
+    found = {
+        f"cells/{i:03d}-{file_name(r.recipe)}": cell_png(r, grid.facts)
+        for i, r in enumerate(grid.results)
+        if r is not None
+    }
     sheets = [sheet_png(page, grid.sweep) for page in pages(grid)]
     found |= {f"grid-{i + 1}.png" if len(sheets) > 1 else "grid.png": sheet for i, sheet in enumerate(sheets)}
     found["grid.html"] = to_html(grid).encode()

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from playground.engine import Result
 from playground.labels import Axis, axes_of
+from playground.models import Facts
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.sweep import Sweep
@@ -18,6 +19,7 @@ class FinishedGrid:
 
     sweep: Sweep
     results: tuple[Result | None, ...]
+    facts: Facts | None = None  # of the engine that drew them
 
     @cached_property
     def recipes(self) -> list[Recipe]:
@@ -53,9 +55,9 @@ class FinishedGrid:
         ]
 
 
-def finished(sweep: Sweep, find: Callable[[Recipe], Result | None]) -> FinishedGrid:
+def finished(sweep: Sweep, find: Callable[[Recipe], Result | None], facts: Facts | None = None) -> FinishedGrid:
     """The grid with the picture that `find` has of each recipe. Raises Refusal where it has none at all."""
-    grid = FinishedGrid(sweep, tuple(find(recipe) for recipe in sweep.recipes()))
+    grid = FinishedGrid(sweep, tuple(find(recipe) for recipe in sweep.recipes()), facts)
     if not any(grid.results):
         raise Refusal("No picture of this grid is there yet; press Run first.")
     return grid

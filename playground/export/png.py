@@ -14,6 +14,7 @@ from PIL import Image
 
 from playground.engine import Result
 from playground.export.parameters import to_parameters
+from playground.models import Facts
 from playground.pictures import DAMAGED, MAX_BYTES, MAX_PIXELS, TOO_LARGE, TOO_MANY_PIXELS
 from playground.refusal import Refusal
 from playground.store import TEXT_KEY, to_png
@@ -21,14 +22,22 @@ from playground.sweep import Sweep
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER_END = len(SIGNATURE) + 25  # where the first chunk, IHDR, ends
+ENGINE_KEY = f"{TEXT_KEY}-engine"  # what drew it
 PARAMETERS = "parameters"  # AUTOMATIC1111's key
 NOT_A_PNG = "Only a PNG carries a recipe; this file is none."
 MOST_SIDE = 16_384  # pixels; a very long picture costs more to decode than its pixels
 
 
-def cell_png(result: Result) -> bytes:
-    """The picture with our JSON and, beside it, the text that AUTOMATIC1111 and Civitai read."""
-    return with_text(to_png(result), PARAMETERS, to_parameters(result.recipe))
+def cell_png(result: Result, facts: Facts | None = None) -> bytes:
+    """The picture with our JSON and, beside it, the text that AUTOMATIC1111 and Civitai read.
+
+    `facts`, those of the engine that drew it, are noted for whoever checks the picture elsewhere.
+    """
+    data = with_text(to_png(result), PARAMETERS, to_parameters(result.recipe))
+    if facts is None:
+        return data
+    drawn_by = {"weights": facts.fingerprint_for(result.recipe), "precision": facts.precision, "device": facts.device}
+    return with_text(data, ENGINE_KEY, json.dumps(drawn_by))
 
 
 def sheet_png(picture: Image.Image, sweep: Sweep) -> bytes:

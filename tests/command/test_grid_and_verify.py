@@ -1,51 +1,68 @@
-"""The same grids and receipts without a page."""
+"""The same grids and receipts without a page. In this process, because each new one would load torch again."""
 
+import io
 import json
-import os
-import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from playground import Sweep
-from playground.engine import Result
-from playground.export.png import cell_png
+from playground.command.line import main
+from playground.engine import LocalEngine, Result
+from playground.export.png import cell_png, texts_of
 from playground.store import from_png
 
-ROOT = Path(__file__).parents[2]
 SWEEP = {"base": {"prompt": "cat, red background", "num_inference_steps": 2}, "axes": {"seed": [1, 2]}}
 
 
-def ran(*arguments: str, cells: Path, given: str = "") -> subprocess.CompletedProcess[str]:
-    env = os.environ | {"PLAYGROUND_CELLS": str(cells)}
-    command = [sys.executable, "-m", "playground", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=env, input=given, capture_output=True, text=True, timeout=300)
+@pytest.fixture(autouse=True)
+def _one_engine(monkeypatch: pytest.MonkeyPatch, engine: LocalEngine, tmp_path: Path) -> None:
+    """The session's engine instead of a second one, and a store of this test's own."""
+    monkeypatch.setattr("playground.command.grid.opened", lambda model: engine)
+    monkeypatch.setattr("playground.command.verify.opened", lambda model: engine)
+    monkeypatch.setenv("PLAYGROUND_CELLS", str(tmp_path / "cells"))
 
 
-def test_a_grid_from_standard_input_its_events_and_its_receipt(tmp_path: Path) -> None:
-    out, cells = tmp_path / "out", tmp_path / "cells"
-    done = ran("grid", "-", "-o", str(out), "--json", "--film", "gif", "--zip", cells=cells, given=json.dumps(SWEEP))
-    assert done.returncode == 0, done.stderr
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+def test_a_grid_from_standard_input_its_events_and_its_receipts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    given = io.TextIOWrapper(io.BytesIO(json.dumps(SWEEP).encode()))
+    monkeypatch.setattr(sys, "stdin", given)
+    assert main(["grid", "-", "-o", str(out), "--json", "--film", "gif", "--zip"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     steps = [e for e in events if e["event"] == "step"]
     assert {(e["cell"], e["k"], e["of"]) for e in steps} == {(c, k, 2) for c in (0, 1) for k in (1, 2)}
     assert [e["evaluations"] for e in events if e["event"] == "done"] == [4, 4]
     assert events[-1] | {"files": []} == {"event": "finished", "pictures": 2, "failed": 0, "files": []}
+    assert {"grid.gif", "grid.zip", "grid.html", "cells.csv"} <= set(events[-1]["files"])
     assert all((out / name).is_file() for name in events[-1]["files"])
     pictures = sorted((out / "cells").glob("*.png"))
     assert [from_png(path.read_bytes()).recipe for path in pictures] == Sweep.from_dict(SWEEP).recipes()
 
-    again = ran("grid", str(out / "grid.png"), "-o", str(tmp_path / "again"), cells=cells)  # a sheet is a recipe too
-    assert again.returncode == 0 and "2 of 2 pictures" in again.stderr and again.stdout == ""
+    assert main(["grid", str(out / "grid.png"), "-o", str(tmp_path / "again")]) == 0  # a sheet is a recipe too
+    said = capsys.readouterr()
+    assert "2 of 2 pictures" in said.err and said.out == ""
     same = sorted((tmp_path / "again" / "cells").glob("*.png"))
     assert [path.read_bytes() for path in same] == [path.read_bytes() for path in pictures]  # from the store
 
-    receipt = ran("verify", str(pictures[0]), "--json", cells=cells)
-    assert receipt.returncode == 0 and json.loads(receipt.stdout)["largest"] <= 2
+    assert main(["verify", str(pictures[0]), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["largest"] <= 2
     spoilt = tmp_path / "spoilt.png"
-    result = from_png(pictures[0].read_bytes())
+    spoilt.write_bytes(cell_png(Result(Image.new("RGB", (128, 128)), Sweep.from_dict(SWEEP).recipes()[0], 1.0, 4)))
+    assert main(["verify", str(spoilt)]) == 1
+    assert "not the same picture" in capsys.readouterr().out
 
-    spoilt.write_bytes(cell_png(Result(Image.new("RGB", (128, 128)), result.recipe, 1.0, 4)))
-    receipt = ran("verify", str(spoilt), cells=cells)
-    assert receipt.returncode == 1 and "not the same picture" in receipt.stdout
+
+def test_a_picture_says_what_drew_it(engine: LocalEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = Sweep.from_dict(SWEEP).recipes()[0]
+    black = Result(Image.new("RGB", (128, 128)), recipe, 1.0, 4)
+    facts = engine.facts
+    assert facts.fingerprint in texts_of(cell_png(black, facts))[0]["diffusion-playground-engine"]
+    other = tmp_path / "other.png"
+    other.write_bytes(cell_png(black, replace(facts, fingerprint="0" * 16, precision="bf16")))
+    assert main(["verify", str(other)]) == 1
+    assert "drawn with bf16, where fp32 draws now" in capsys.readouterr().out

@@ -61,14 +61,18 @@ def test_a_folder_with_a_broken_index_says_so(index: str | None, says: str, tmp_
 
 
 def test_an_unreadable_folder_says_so(tmp_path: Path) -> None:
-    """Root may read everything, so the check runs as nobody where this is root."""
+    """Root may read everything, so the child becomes nobody where this is root, once all is imported."""
     (tmp_path / "model_index.json").write_text("{}")
     tmp_path.chmod(0)
-    code = f"from playground.command.checks import check_model; check_model({str(tmp_path)!r})"
-    who = {"user": 65534} if os.getuid() == 0 else {}
-    done = subprocess.run([sys.executable, "-B", "-c", code], cwd=ROOT, capture_output=True, text=True, **who)
+    code = (
+        "import os, sys\n"
+        "from playground.command.line import main\n"
+        "os.getuid() or os.setuid(65534)\n"
+        f"sys.exit(main(['serve', '--model', {str(tmp_path)!r}]))"
+    )
+    done = started("-c", code)
     tmp_path.chmod(0o700)
-    assert "Refusal: " in done.stderr and "cannot be read: Permission denied." in done.stderr
+    assert "cannot be read: Permission denied." in refused(done)
 
 
 def test_help_has_examples_and_the_environment() -> None:

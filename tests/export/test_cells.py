@@ -15,7 +15,7 @@ from playground import Recipe, Sweep
 from playground.engine import LocalEngine
 from playground.export.comfy import to_workflow
 from playground.export.png import cell_png, sheet_png
-from playground.export.receipt import verify
+from playground.export.receipt import Receipt, verify
 from playground.export.script import to_script
 from playground.refusal import Refusal
 from tests.export.test_documents import GREY, _png
@@ -89,3 +89,9 @@ def test_the_workflow_is_a_whole_graph_of_known_nodes() -> None:
     assert graph[sampler["positive"][0]]["inputs"]["text"] == CASES["everything"].prompt
     assert graph[sampler["negative"][0]]["inputs"]["text"] == "dog"
     assert graph["10"]["class_type"] == "LoraLoader" and graph["10"]["inputs"]["strength_model"] == 0.75
+
+
+def test_half_precision_is_judged_by_the_mean() -> None:
+    rounded = Receipt(CASES["plain"], 11, 0.6, 0.8, 1.0, precision="bf16, fp32 for t ≥ 700")
+    assert rounded.same and "the rounding of bf16" in rounded.sentence()
+    assert not replace(rounded, mean=3.0).same and not replace(rounded, precision="fp32").same

@@ -44,7 +44,7 @@ def test_axes_swap_and_the_address_brings_the_same_view_back(viewer: Page, file:
     )
     viewer.locator("tbody img").nth(1).click()
     viewer.get_by_label("Compare with").select_option("0")
-    viewer.get_by_label("as", exact=True).select_option("difference")
+    viewer.locator("#mode").select_option("difference")
     expect(viewer.locator("dialog canvas")).to_have_attribute("width", "128")
     expect(viewer.locator("#differs")).to_contain_text("They differ in: prompt")
     assert viewer.evaluate("document.documentElement.scrollWidth <= innerWidth")
@@ -65,7 +65,7 @@ def test_a_slider_uncovers_the_second_picture(viewer: Page) -> None:
     viewer.get_by_label("How much of the second picture").fill("25")
     assert over.evaluate("e => e.style.clipPath") == "inset(0px 0px 0px 75%)"
     expect(viewer.locator("#differs")).to_have_text("They differ in: seed.")
-    viewer.get_by_label("as", exact=True).select_option("beside")
+    viewer.locator("#mode").select_option("beside")
     expect(viewer.locator("#stage img")).to_have_count(2)
 
 

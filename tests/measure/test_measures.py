@@ -1,59 +1,80 @@
-"""Each measure on pictures whose answer can be said without it."""
+"""Each measure moves with what it is named after and with nothing that it is said not to see."""
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageFilter
 
-from playground.measure.areas import areas
-from playground.measure.clipped import clipped
-from playground.measure.distance import distance
-from playground.measure.diversity import diversity
-from playground.measure.saturation import saturation
-from playground.measure.sharpness import sharpness
+from playground import Sweep
+from playground.engine import LocalEngine
+from playground.export.finished import FinishedGrid
+from playground.measure.apart import distance, diversity
+from playground.measure.look import clipped, saturation, sharpness
+from playground.measure.seed_noise import effect
+from playground.measure.table import MEASURES, measured
+from tests.export.conftest import BASE, drawn
 
-SIDE = 64
-
-
-def flat(*colour: int) -> np.ndarray:
-    return np.full((SIDE, SIDE, 3), colour, np.uint8)
-
-
-def test_clipped_counts_pixels_and_not_channels() -> None:
-    half = flat(10, 20, 30)
-    half[: SIDE // 2] = 0
-    half[0, 0] = (0, 20, 255)
-    assert clipped(half) == 0.5 and clipped(flat(1, 128, 254)) == 0
+NOISE = Image.fromarray(np.random.default_rng(0).integers(1, 255, (32, 32, 3), np.uint8))
+GREY, RED = Image.new("RGB", (16, 16), (90, 90, 90)), Image.new("RGB", (16, 16), (255, 0, 0))
 
 
-def test_saturation_of_grey_and_of_pure_colours() -> None:
-    assert saturation(flat(90, 90, 90)) == 0 and saturation(flat(0, 200, 0)) == 1
-    assert saturation(flat(0, 0, 0)) == 0
-    assert saturation(flat(200, 100, 100)) == pytest.approx(0.5)
+def test_the_looks_of_known_pictures() -> None:
+    assert (saturation(GREY), clipped(GREY), sharpness(GREY)) == (0, 0, 0)
+    assert (saturation(RED), clipped(RED), sharpness(RED)) == (1, 1, 0)
+    half = Image.new("RGB", (16, 16), (90, 90, 255))
+    assert clipped(half) == pytest.approx(1 / 3) and saturation(half) == pytest.approx(165 / 255)
+    blurred = NOISE.filter(ImageFilter.GaussianBlur(1))
+    assert sharpness(NOISE) > 2 * sharpness(blurred) > 0 and clipped(NOISE) == 0
 
 
-def test_sharpness_falls_when_a_picture_is_blurred() -> None:
-    rough = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
-    soft = ((rough[:-1].astype(int) + rough[1:]) // 2).astype(np.uint8)
-    assert 0 == sharpness(flat(9, 9, 9)) < sharpness(soft) < sharpness(rough)
+def test_distances() -> None:
+    assert distance(RED, RED) == 0 and distance(RED, NOISE) is None
+    assert distance(Image.new("RGB", (4, 4)), Image.new("RGB", (4, 4), "white")) == 1
+    assert diversity([RED]) is None and diversity([RED, RED, GREY]) == pytest.approx(2 / 3 * distance(RED, GREY))
 
 
-def test_distance_does_not_wrap_around() -> None:
-    assert distance(flat(0, 0, 0), flat(255, 255, 255)) == 255
-    assert distance(flat(10, 10, 10), flat(5, 10, 15)) == pytest.approx(10 / 3)
+@pytest.fixture(scope="module")
+def guidance(engine: LocalEngine) -> FinishedGrid:
+    base = BASE.replace(num_inference_steps=8)
+    sweep = Sweep(base, {"guidance_scale": [1, 5, 20], "seed": [1, 2, 3]})
+    return FinishedGrid(sweep, drawn(engine, sweep.recipes()))
 
 
-def test_diversity_sees_structure_and_not_contrast() -> None:
-    rng = np.random.default_rng(0)
-    one, other = (rng.integers(64, 192, (SIDE, SIDE, 3), dtype=np.uint8) for _ in range(2))
-    stronger = ((one.astype(int) - 128) * 2 + 128).clip(0, 255).astype(np.uint8)
-    assert diversity([one, one]) == 0
-    assert diversity([one, stronger]) < 0.05
-    assert diversity([one, other]) == pytest.approx(2**0.5, abs=0.02)
+def test_the_table_of_a_guidance_grid(guidance: FinishedGrid) -> None:
+    table = measured(guidance)
+    assert list(table.columns) == ["Guidance", "Seed", *(measure.key for measure in MEASURES)]
+    assert list(table["Guidance"]) == [1] * 3 + [5] * 3 + [20] * 3 and list(table["Seed"]) == [1, 2, 3] * 3
+    assert list(table["evaluations"]) == [8] * 3 + [16] * 6
+    assert list(table["distance"][:3]) == [0, 0, 0] and (table["distance"][3:] > 0).all()
+    means = table.groupby("Guidance").mean()
+    assert means["saturation"][20] > means["saturation"][1] and means["fit"][5] > means["fit"][1]
+    assert means["diversity"][1] == pytest.approx(diversity([r.image for r in guidance.results[:3]]))
 
 
-def test_areas_counts_what_stands_apart_and_leaves_out_specks() -> None:
-    picture = flat(0, 0, 0)
-    picture[10:20, 10:20] = picture[30:40, 30:40] = 255
-    picture[50, 50] = 255
-    assert areas(picture) == 2
-    picture[20:31, 15:35] = 255  # joins them
-    assert areas(picture) == 1
+def test_what_cannot_be_measured_is_left_out(guidance: FinishedGrid) -> None:
+    one = FinishedGrid(Sweep(BASE, {"sampler": ["ddim", "euler"]}), (guidance.results[0], None))
+    table = measured(one)
+    assert list(table["Sampler"]) == ["DDIM"] and "diversity" not in table
+
+
+def _table(rows: dict[float, list[float]]) -> pd.DataFrame:
+    return pd.DataFrame([{"A": a, "Seed": s, "m": v} for a, values in rows.items() for s, v in enumerate(values)])
+
+
+def test_an_effect_larger_than_the_seeds_and_one_within_them() -> None:
+    clear = effect(_table({1: [0.0, 0.1, 0.2, 0.3], 5: [1.0, 1.2, 1.1, 1.4]}), "A", "m")
+    assert clear is not None and not clear.within_seed_noise and clear.change == pytest.approx(1.025)
+    assert clear.low < 1.025 < clear.high and "more than the seeds differ" in clear.sentence("Fit", "Guidance")
+    unclear = effect(_table({1: [0.0, 1.0, 0.5], 5: [0.9, 0.1, 0.6]}), "A", "m")
+    assert unclear is not None and unclear.within_seed_noise and "within seed noise" in unclear.sentence("Fit", "A")
+    assert effect(_table({1: [0.0, 1.0], 5: [0.9, 0.1]}), "A", "m") is None
+    assert effect(_table({1: [0.0, 1.0, 2.0]}), "A", "m") is None
+
+
+@given(st.lists(st.floats(-1, 1), min_size=3, max_size=8), st.floats(-3, 3))
+def test_a_constant_shift_is_found_exactly(noise: list[float], shift: float) -> None:
+    found = effect(_table({1: noise, 2: [n + shift for n in noise]}), "A", "m")
+    assert found is not None and found.change == pytest.approx(shift, abs=1e-9)
+    assert found.low == pytest.approx(shift, abs=1e-9) and found.high == pytest.approx(shift, abs=1e-9)

@@ -15,8 +15,9 @@ from typing import Any
 from PIL import Image
 
 from playground.engine import Done, Event, Failed, Result, Step, Waiting
+from playground.export.bundle import file_name
+from playground.export.png import cell_png
 from playground.recipe import Recipe
-from playground.store import to_png
 from playground.sweep import Sweep
 from playground.ui.compare.caption import alt_of, axis_name, caption, place_label, value_label
 from playground.ui.shared.files import FILES
@@ -111,11 +112,6 @@ def payload(grid: Grid) -> dict[str, Any]:
     return {**grid.head, "cells": [_cell(cell) for cell in grid.cells]}
 
 
-def file_name(recipe: Recipe) -> str:
-    """What a downloaded picture is called; the same recipe always has the same name."""
-    return f"{recipe.model}-{recipe.seed}-{recipe.digest()[:8]}.png"
-
-
 def data_url(picture: Image.Image) -> str:
     """A preview is small and lives for one step, so it travels inside the page's update."""
     buffer = io.BytesIO()
@@ -135,7 +131,7 @@ def _finished(result: Result, stored: bool) -> dict[str, Any]:
         "state": "done",
         "stored": stored,
         "progress": 1.0,
-        "picture": FILES.url(to_png(result), file_name(result.recipe)),
+        "picture": FILES.url(cell_png(result), file_name(result.recipe)),
         "note": f"{result.seconds:.2f} s · {result.evaluations} evaluation{plural}" + (" · kept" if stored else ""),
         "facts": {
             "seconds": round(result.seconds, 3),

@@ -20,6 +20,7 @@ from playground.render import missing, render
 from playground.samplers import SAMPLERS
 from playground.store import Store
 from playground.sweep import Sweep
+from playground.ui.compare import effects, takeaway
 from playground.ui.compare.caption import say
 from playground.ui.compare.film import GRID, Asked, GridFilm
 from playground.ui.compare.form import Form, Given
@@ -64,7 +65,8 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             total = gr.HTML(_first(says(engine.facts, first)), elem_classes="dp-total", elem_id="total")
             film = GridFilm()
             shown_sweep = gr.State(start.flat.to_dict())  # of the grid above; several seeds per cell are an axis here
-            # what is to be taken away of the grid, and its curves, are built here, from `shown_sweep`
+            effects.build(engine, store, shown_sweep, start.flat)
+            takeaway.build(engine, store, shown_sweep, start.flat, form.fill, form.filled)
     films, latest = Films(engine), Latest()
     film.wire(engine, store, films, shown_sweep, latest)
 

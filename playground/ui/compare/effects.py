@@ -1,0 +1,93 @@
+"""Effect curves: what the axis of the grid above changes, in numbers, and whether it is the setting or the seed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+
+from playground.engine import Engine
+from playground.export.finished import FinishedGrid, finished
+from playground.labels import Axis
+from playground.measure.seed_noise import effect
+from playground.measure.table import MEASURES, measured
+from playground.refusal import Refusal
+from playground.store import Store
+from playground.sweep import Sweep
+from playground.ui.compare.takeaway import QUIET, finder
+from playground.ui.shared.files import FILES
+from playground.ui.shared.html import error, escaped
+
+NEVER = pd.DataFrame({"x": [], "y": []})
+DIGITS = 4
+NAMES = {measure.key: measure.name for measure in MEASURES}
+ASK_SEEDS = "To tell the setting from the seed, draw each value with three seeds or more."
+
+
+def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> None:
+    """`shown_sweep` as in `takeaway.build`."""
+    find = finder(engine, store, start)
+    lines: dict[str, gr.LinePlot] = {}
+    bars: dict[str, gr.BarPlot] = {}
+    columns: dict[str, gr.Column] = {}
+    with gr.Accordion("Effect curves", open=False, elem_id="effects"):
+        ask = gr.Button("Measure this grid", size="sm", elem_id="measure")
+        verdict = gr.HTML("", elem_id="verdict")
+        with gr.Row(elem_classes="dp-curves"):
+            for measure in MEASURES:
+                with gr.Column(min_width=300, visible=False, elem_id=f"curve-{measure.key}") as columns[measure.key]:
+                    shape: dict[str, Any] = {"x": "x", "y": "y", "title": measure.name, "height": 200, "visible": False}
+                    lines[measure.key] = gr.LinePlot(NEVER, elem_id=f"line-{measure.key}", **shape)
+                    bars[measure.key] = gr.BarPlot(NEVER, elem_id=f"bar-{measure.key}", **shape)
+                    gr.HTML(f'<p class="dp-quiet">{escaped(measure.says)}</p>')
+        numbers = gr.Dataframe(visible=False, interactive=False, elem_id="numbers", label="All numbers")
+        file = gr.File(visible=False, interactive=False, label="Table (CSV)", elem_id="numbers-file")
+    outputs = [verdict, numbers, file, *lines.values(), *bars.values(), *columns.values()]
+
+    def hidden() -> dict[Any, Any]:
+        plots = [*lines.values(), *bars.values()]
+        return dict.fromkeys([*plots, *columns.values(), numbers, file], gr.update(visible=False)) | {verdict: ""}
+
+    def show(data: dict[str, Any] | None) -> dict[Any, Any]:
+        try:
+            grid = finished(start if data is None else Sweep.from_dict(data), find)
+        except Refusal as refusal:
+            return hidden() | {verdict: error(str(refusal))}
+        table, axis = measured(grid), main_axis(grid)
+        shown = hidden() | {verdict: said(table, axis)}
+        for measure in MEASURES:
+            if measure.key in table:
+                plots = lines if axis.is_number else bars
+                shown[columns[measure.key]] = gr.update(visible=True)
+                shown[plots[measure.key]] = gr.update(visible=True, **curve(table, axis, measure.key))
+        path = FILES.path(table.to_csv(index=False).encode(), "measures.csv")
+        return shown | {
+            numbers: gr.update(value=table.round(DIGITS).rename(columns=NAMES), visible=True),
+            file: gr.update(value=path, visible=True),
+        }
+
+    ask.click(show, shown_sweep, outputs, **QUIET)
+    shown_sweep.change(hidden, None, outputs, queue=False, **QUIET)
+
+
+def main_axis(grid: FinishedGrid) -> Axis:
+    """What the curves are drawn along: the last axis that is not the seed; the seed where there is no other."""
+    return next((axis for axis in reversed(grid.axes) if axis.key != "seed"), grid.axes[-1])
+
+
+def curve(table: pd.DataFrame, axis: Axis, measure: str) -> dict[str, Any]:
+    """One plot's properties: the mean over everything else at each value of the axis."""
+    means = table.groupby(axis.name, sort=False, as_index=False)[measure].mean()
+    return {"value": means, "x": axis.name, "y": measure, "x_title": axis.name, "y_title": " "}
+
+
+def said(table: pd.DataFrame, axis: Axis) -> str:
+    """HTML: setting or seed, one sentence for each measure that depends on the picture."""
+    judged: Sequence[str] = [
+        m.key for m in MEASURES if m.key not in ("seconds", "evaluations", "diversity", "distance")
+    ]
+    found = [(key, effect(table, axis.name, key)) for key in judged]
+    sentences = [e.sentence(NAMES[key], axis.name) for key, e in found if e is not None]
+    if not sentences:
+        return f"<p>{ASK_SEEDS}</p>"
+    return "<h4>Setting or seed?</h4><ul>" + "".join(f"<li>{escaped(s)}</li>" for s in sentences) + "</ul>"

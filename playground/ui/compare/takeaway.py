@@ -1,0 +1,201 @@
+"""Below the grid: the whole grid as a file, one picture as a program, made again and compared; and the way back, from a
+picture or a JSON into the form."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from playground.engine import Engine, Result
+from playground.export import axis_film
+from playground.export.bundle import file_name, table, to_zip
+from playground.export.comfy import NOT_THE_SAME, to_workflow
+from playground.export.document import read_json, to_json
+from playground.export.finished import FinishedGrid, finished
+from playground.export.png import SIGNATURE, cell_png, sheet_png
+from playground.export.reading import Restored, read_picture
+from playground.export.receipt import verify
+from playground.export.script import to_script
+from playground.export.sheet import pages
+from playground.export.viewer import to_html
+from playground.models import Facts
+from playground.pictures import MAX_BYTES, TOO_LARGE
+from playground.recipe import SEED_RANGE, Recipe
+from playground.refusal import Refusal
+from playground.store import Store, from_png
+from playground.sweep import Sweep
+from playground.ui.shared.endpoint import ENGINE
+from playground.ui.shared.files import FILES
+from playground.ui.shared.html import error, escaped
+from playground.ui.shared.shipped import SHIPPED, first_view_files
+
+QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+Find = Callable[[Recipe], Result | None]
+
+# what a grid is made into: file names and contents
+GRID_KINDS: dict[str, Callable[[FinishedGrid], dict[str, bytes]]] = {
+    "Picture with labels (PNG)": lambda grid: _numbered([sheet_png(page, grid.sweep) for page in pages(grid)]),
+    "Page that needs no network (HTML)": lambda grid: {"grid.html": to_html(grid).encode()},
+    "Everything (ZIP)": lambda grid: {"grid.zip": to_zip(grid)},
+    "Film along the columns (MP4)": lambda grid: {"grid.mp4": axis_film.to_film(grid, "mp4")},
+    "Film (WebP)": lambda grid: {"grid.webp": axis_film.to_film(grid, "webp")},
+    "Film (GIF)": lambda grid: {"grid.gif": axis_film.to_film(grid, "gif")},
+    "Table (CSV)": lambda grid: {"cells.csv": table(grid).to_csv(index=False).encode()},
+    "Recipe (JSON)": lambda grid: {"recipe.json": to_json(grid.sweep).encode()},
+}
+CELL_KINDS: dict[str, Callable[[Result, Facts], tuple[str, bytes]]] = {
+    "PNG, read by AUTOMATIC1111": lambda r, facts: (file_name(r.recipe), cell_png(r, facts)),
+    "Python with diffusers": lambda r, _: ("picture.py", to_script(r.recipe).encode()),
+    "ComfyUI workflow": lambda r, _: ("workflow.json", json.dumps(to_workflow(r.recipe), indent=2).encode()),
+}
+COMFY = (
+    "ComfyUI takes the model's name for a checkpoint file, which must be there; it draws its noise and steps in its "
+    "own way, so expect a relative of this picture. Nobody has run it with Pocket, whose sizes are its own."
+)
+
+
+def build(
+    engine: Engine,
+    store: Store,
+    shown_sweep: gr.State,
+    start: Sweep,
+    fill: Callable[[Sweep], Any],
+    inputs: Sequence[gr.components.Component],
+) -> None:
+    """`shown_sweep` holds the grid that stands above, as a dict, or None for `start`. `fill` gives the values of the
+    form's `inputs` for a sweep. Raises Refusal for a sweep that the form cannot show."""
+    find = finder(engine, store, start)
+    labels = FinishedGrid(start, ()).labels
+    with gr.Accordion("Take away, or bring back", open=False, elem_id="take-away"):
+        with gr.Row():
+            with gr.Column():
+                kind = gr.Radio(
+                    list(GRID_KINDS), value=next(iter(GRID_KINDS)), label="The whole grid as", elem_id="grid-kind"
+                )
+                make = gr.Button("Make the file", size="sm", elem_id="make-grid")
+            with gr.Column():
+                which = gr.Dropdown(
+                    list(zip(labels, range(len(labels)), strict=True)), value=0, label="One picture", elem_id="which"
+                )
+                cell_kind = gr.Radio(list(CELL_KINDS), value=next(iter(CELL_KINDS)), label="as", elem_id="cell-kind")
+                with gr.Row():
+                    make_cell = gr.Button("Make its file", size="sm", elem_id="make-cell")
+                    again = gr.Button("Make it again and compare", size="sm", elem_id="make-again")
+            with gr.Column():
+                dropped = gr.File(
+                    label="Fill the form from a PNG or JSON",
+                    file_types=[".png", ".json"],
+                    height=120,
+                    elem_id="restore",
+                )
+        said = gr.HTML("", elem_id="taken", elem_classes="dp-quiet")
+        files = gr.File(label="Files", visible=False, interactive=False, file_count="multiple", elem_id="files")
+
+    def shown(data: dict[str, Any] | None) -> Sweep:
+        return start if data is None else Sweep.from_dict(data)
+
+    def whole(data: dict[str, Any] | None, kind: str) -> dict[Any, Any]:
+        def made() -> dict[str, bytes]:
+            if kind not in GRID_KINDS:
+                raise Refusal("Choose what the grid should be made into.")
+            return GRID_KINDS[kind](finished(shown(data), find, engine.facts))
+
+        return answer(made, "")
+
+    def one(data: dict[str, Any] | None, place: Any, kind: str) -> dict[Any, Any]:
+        def made() -> dict[str, bytes]:
+            if kind not in CELL_KINDS:
+                raise Refusal("Choose what the picture should be made into.")
+            return dict([CELL_KINDS[kind](picked(data, place), engine.facts)])
+
+        notes = COMFY if kind == "ComfyUI workflow" else ""
+        try:
+            notes += " " + NOT_THE_SAME.get(picked(data, place).recipe.sampler, "") if notes else ""
+        except Refusal:
+            notes = ""
+        return answer(made, notes)
+
+    def picked(data: dict[str, Any] | None, place: Any) -> Result:
+        grid = finished(shown(data), find, engine.facts)
+        if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(grid.results):
+            raise Refusal("Choose one of the pictures.")
+        if (result := grid.results[place]) is None:
+            raise Refusal("This picture is not drawn yet; press Run first.")
+        return result
+
+    def answer(made: Callable[[], dict[str, bytes]], notes: str) -> dict[Any, Any]:
+        try:
+            paths = [FILES.path(content, name) for name, content in made().items()]
+        except Refusal as refusal:
+            return {said: error(str(refusal)), files: gr.update(visible=False)}
+        return {
+            said: f"<p>{escaped(notes.strip())}</p>" if notes.strip() else "",
+            files: gr.update(value=paths, visible=True),
+        }
+
+    def check(data: dict[str, Any] | None, place: Any) -> str:
+        try:
+            return f"<p>{escaped(verify(engine, cell_png(picked(data, place), engine.facts)).sentence())}</p>"
+        except Refusal as refusal:
+            return error(str(refusal))
+
+    def restore(path: str | None) -> dict[Any, Any]:
+        if path is None:
+            return {said: ""}
+        try:
+            restored = read_file(Path(path), engine)
+            sweep = comparable(restored)
+            for recipe in sweep.recipes():
+                engine.check(recipe)
+            filled = fill(sweep)
+        except Refusal as refusal:
+            return {said: error(str(refusal))}
+        told = " ".join(["The form is filled; press Run to draw it.", *restored.sentences])
+        values = filled if isinstance(filled, dict) else dict(zip(inputs, filled, strict=True))
+        return values | {said: f"<p>{escaped(told)}</p>"}
+
+    def choices(data: dict[str, Any] | None) -> Any:
+        names = FinishedGrid(shown(data), ()).labels
+        return gr.update(choices=list(zip(names, range(len(names)), strict=True)), value=0)
+
+    make.click(whole, [shown_sweep, kind], [said, files], **QUIET)
+    make_cell.click(one, [shown_sweep, which, cell_kind], [said, files], **QUIET)
+    again.click(check, [shown_sweep, which], said, **QUIET, **ENGINE)
+    dropped.upload(restore, dropped, [*inputs, said], queue=False, **QUIET)
+    shown_sweep.change(choices, shown_sweep, which, queue=False, **QUIET)
+
+
+def finder(engine: Engine, store: Store, start: Sweep) -> Find:
+    """What gives the finished picture of a recipe: the store, or the pictures that ship with the first grid."""
+    paths = first_view_files(start) if engine.facts.name == SHIPPED else []
+    shipped = {result.recipe: result for path in paths if (result := from_png(path.read_bytes()))}
+    return lambda recipe: store.get(recipe, engine.facts.fingerprint_for(recipe)) or shipped.get(recipe)
+
+
+def read_file(path: Path, engine: Engine) -> Restored:
+    """An uploaded file -> what it restores. Raises Refusal with one sentence for anything else."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise Refusal(TOO_LARGE)
+        data = path.read_bytes()
+    except OSError:
+        raise Refusal("The file did not arrive; drop it once more.") from None
+    if data.startswith(SIGNATURE) or path.suffix.lower() == ".png":
+        return read_picture(data, engine.facts)
+    return Restored(read_json(data.decode("utf-8", "replace"), engine.facts.recipe))
+
+
+def comparable(restored: Restored) -> Sweep:
+    """A grid needs two pictures: beside a single one stands the next seed, which is said."""
+    sweep, recipes = restored.sweep, restored.sweep.recipes()
+    if len(recipes) > 1:
+        return sweep
+    restored.sentences.append("A grid needs two pictures, so the next seed stands beside the one of this file.")
+    (recipe,) = recipes
+    return Sweep(recipe, {"seed": [recipe.seed, recipe.seed + 1 if recipe.seed < SEED_RANGE[1] else 0]})
+
+
+def _numbered(sheets: list[bytes]) -> dict[str, bytes]:
+    return {f"grid-{i + 1}.png" if len(sheets) > 1 else "grid.png": sheet for i, sheet in enumerate(sheets)}
