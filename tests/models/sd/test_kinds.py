@@ -123,7 +123,10 @@ def test_recipes_as_json_may_leave_out_what_the_model_decides(engines: dict[str,
 def test_sampler_table_and_folders_of_other_kinds(tmp_path: Path) -> None:
     assert set(SAMPLERS) >= {"ddim", "euler"}
     for index, words in (
-        ('{"_class_name": "StableDiffusionControlNetPipeline"}', "is a StableDiffusionControlNetPipeline, which cannot be run here"),
+        (
+            '{"_class_name": "StableDiffusionControlNetPipeline"}',
+            "is a StableDiffusionControlNetPipeline, which cannot be run here",
+        ),
         ("[1]", "is not an object"),
         ("{", "cannot be read"),
         ('{"_class_name": "StableDiffusionPipeline"}', "cannot be loaded"),
