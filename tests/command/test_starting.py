@@ -66,9 +66,12 @@ def test_an_unreadable_folder_says_so(tmp_path: Path) -> None:
     tmp_path.chmod(0)
     code = (
         "import os, sys\n"
-        "from playground.command.line import main\n"
+        "from playground.command.checks import Refusal, check_model\n"
         "os.getuid() or os.setuid(65534)\n"
-        f"sys.exit(main(['serve', '--model', {str(tmp_path)!r}]))"
+        "try:\n"
+        f"    check_model({str(tmp_path)!r})\n"
+        "except Refusal as problem:\n"
+        "    sys.exit(print(problem, file=sys.stderr) or 2)\n"
     )
     done = started("-c", code)
     tmp_path.chmod(0o700)
