@@ -186,6 +186,16 @@ class Family:
     def preview(self, latents: Tensor) -> list[Image.Image]:
         return self.decode(latents)
 
+    @property
+    def runtime(self) -> str:
+        return "PyTorch"
+
+    def convert(self) -> None:
+        """Nothing: only U-Nets of Stable Diffusion's shape are converted."""
+
+    def wait_until_converted(self) -> None:
+        """There is nothing to wait for."""
+
     def compile(self, backend: str | Callable = "inductor") -> None:
         raise Refusal(f"{self.title} is not compiled here; start without --compile.")
 

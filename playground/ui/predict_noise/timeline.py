@@ -72,7 +72,8 @@ def arrived(subject: Subject, result: Result, plan: Plan, seconds: float, facts:
         + f"<p>Started at t = {plan.start:.0f}, the nearest timestep at or below yours that this run visits, and took "
         f"{plan.steps} of {recipe.num_inference_steps} {SAMPLERS[recipe.sampler].label} steps: strength "
         f"{plan.strength:.3g} for diffusers' image-to-image pipeline, which makes the same picture when it is given "
-        "these latents; given the picture, it first draws the VAE's latents at random with the seed, and makes another one. "
+        "these latents; given the picture, it first draws the VAE's latents at random with the seed, and makes "
+        "another one. "
         f"{evaluations} {facts.network} evaluations, {seconds:.1f} s. Mean squared difference to x<sub>0</sub> in the "
         f"latents: {apart:.3f}. {drawn}</p></div>"
     )
