@@ -64,7 +64,7 @@ function listPast() {
 
 // on a phone the grid is far below what was pressed
 document.querySelector("#run")?.addEventListener("click", () => {
-  if (matchMedia("(max-width: 800px)").matches) document.querySelector(".dp-say")?.scrollIntoView({ block: "start" });
+  if (matchMedia("(max-width: 800px)").matches) board.closest(".dp-stage")?.scrollIntoView({ block: "start" });
 });
 
 listPast();
