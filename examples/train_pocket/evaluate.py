@@ -1,7 +1,7 @@
 """Measure the shipped weights: PocketEval, what each control does to the scores, and the model card's pictures.
 
     python -m examples.train_pocket.evaluate            # about half an hour on two cores
-    python -m examples.train_pocket.evaluate --quick    # few prompts, to try it out; the card then says so
+    python -m examples.train_pocket.evaluate --quick    # a quarter of the prompts; the card then says so
 
 It needs training/judge.pt. Every picture is kept in training/eval as it comes, by its recipe and the weights, so a run
 that was stopped goes on. At the end it writes evaluation.json, the card's pictures and the part of the card between its

@@ -47,7 +47,7 @@ class Size:
 
 
 FULL = Size(MOST_PROMPTS, SEEDS, 16, 3, 100, 96)
-QUICK = Size(4, 2, 4, 2, 4, 16)
+QUICK = Size(25, 2, 12, 2, 25, 32)
 
 
 def recipe(asked: Asked, i: int, k: int, **changes) -> Recipe:  # noqa: ANN003  (fields of a recipe)
