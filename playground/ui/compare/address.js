@@ -63,8 +63,8 @@ function listPast() {
 }
 
 // on a phone the grid is far below what was pressed
-document.querySelector("#run")?.addEventListener("click", () => {
-  if (matchMedia("(max-width: 800px)").matches) document.querySelector(".dp-say")?.scrollIntoView({ block: "start" });
+document.addEventListener("click", (event) => { // the button may come onto the page after this script
+  if (event.target.closest?.("#run") && matchMedia("(max-width: 800px)").matches) board.closest(".dp-stage")?.scrollIntoView({ block: "start" });
 });
 
 listPast();
