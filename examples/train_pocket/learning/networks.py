@@ -7,7 +7,6 @@ from diffusers import AutoencoderKL, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
-from .. import compact
 from ..text import POCKET, new_text_encoder
 from .attention import PlainAttention
 from .train import Average, load_checkpoint
@@ -59,26 +58,15 @@ def shipped() -> tuple[TextToNoise, int]:
     return model, json.loads((POCKET / "evaluation.json").read_text())["samples_seen"] or 0
 
 
-def resumed() -> tuple[TextToNoise, dict] | None:
-    """The committed weights that training goes on from, and what is noted of them; None where there are none."""
-    if (kept := compact.read()) is None:
-        return None
-    model = TextToNoise(tokenizer())
-    model.load_state_dict(kept[0])
-    return model, kept[1]
-
-
 def started() -> tuple[TextToNoise, dict | None, int]:
     """The networks as far as they are trained: -> model, checkpoint if there is one, samples seen so far.
 
-    From training/unet.pt, else from resume/, else from the shipped weights, else from scratch.
+    From training/unet.pt, else from the shipped weights, else from scratch.
     """
     if state := load_checkpoint("unet"):
         model = TextToNoise(tokenizer())
         model.load_state_dict(state["model"])
         return model, state, state["samples"]
-    if kept := resumed():
-        return kept[0], None, kept[1]["samples"]
     if (POCKET / "unet").exists():
         model, samples = shipped()
         return model, None, samples

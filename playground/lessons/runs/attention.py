@@ -37,8 +37,8 @@ class Looks:
         return [*(f"“{word}”" for word in self.words), "the picture"]
 
     def recipe(self, facts: Facts) -> Recipe:
-        if not facts.attention:
-            raise Refusal("This model has no cross-attention that can be looked into.")
+        if facts.no_attention:
+            raise Refusal(facts.no_attention)
         ((recipe,),) = Pictures(self.base, (("", {"seed": self.base.get("seed", 0)}),), model=self.model).recipes(facts)
         return recipe
 
