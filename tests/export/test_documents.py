@@ -28,7 +28,8 @@ def test_recipe_json_picture_and_sheet_give_each_other_back(recipe: Recipe, scal
     sweep = Sweep(recipe, {"guidance_scale": scales})
     assert read_json(to_json(sweep)) == sweep
     assert read_json(recipe.to_json()) == alone(recipe) == read_json(json.dumps({"recipe": recipe.to_dict()}))
-    cell = cell_png(Result(GREY, recipe, 1.0, recipe.evaluations))
+    plain = Image.new("RGB", (recipe.width, recipe.height), "grey")
+    cell = cell_png(Result(plain, recipe, 1.0, recipe.evaluations))
     assert from_png(cell).recipe == recipe  # the store and a page read the same file
     assert read_json(texts_of(cell)[0]["diffusion-playground"]) == alone(recipe)
     assert read_json(texts_of(sheet_png(GREY, sweep))[0]["diffusion-playground"]) == sweep

@@ -34,7 +34,7 @@ def test_frames_are_what_the_network_saw_and_the_x0_that_followed(engine: LocalE
         assert film.timesteps[i] == pytest.approx(float(own.timestep))
         seen = own.model_input()
         t = own.timestep.to(torch.float32).expand(1)
-        own.advance([model.predict(seen, t, [model.encode(text)]) for text in own.texts()])
+        own.advance([model.predict(seen, t, [model.condition(text)]) for text in own.texts()])
         assert torch.allclose(film.seen[i].float(), seen[0], atol=5e-3)
         assert torch.allclose(film.x0[i].float(), own.x0[0], atol=3e-2)  # fp16, and batch-mates' rounding
     assert film.calls == [1, 2, 3, 4, 5]

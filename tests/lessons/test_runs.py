@@ -80,7 +80,9 @@ def test_another_model_runs_in_its_own_settings_or_says_that_it_cannot(engine: L
     with pytest.raises(Refusal, match="without guidance"):
         run.labels(dataclasses.replace(other, guidance="none"))
     with pytest.raises(Refusal, match="cross-attention"):
-        KINDS["attention"](SMALL["attention"], "pocket").labels(dataclasses.replace(other, attention=False))
+        KINDS["attention"](SMALL["attention"], "pocket").labels(
+            dataclasses.replace(other, no_attention="It has no cross-attention.")
+        )
 
 
 def test_what_is_shown_before_a_run_is_there_small_and_by_these_weights(engine: LocalEngine) -> None:

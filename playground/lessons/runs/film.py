@@ -76,8 +76,8 @@ class Film:
         pictures = [cells[i] for i in range(last + 1)]
         values: dict[str, tuple[float | None, ...]] = dict(measured([[picture] for picture in pictures]))
         values["distance_to_last"] = (*values["distance_to_last"][:-1], None)  # of the last one there is nothing to ask
-        paid = [whole.evaluations * k / whole.num_inference_steps for k in self.at]
-        paid += [float(recipe.evaluations) for recipe in reversed(recipes)]
+        paid = [engine.facts.evaluations(whole) * k / whole.num_inference_steps for k in self.at]
+        paid += [float(engine.facts.evaluations(recipe)) for recipe in reversed(recipes)]
         values["evaluations"] = tuple(paid)
         yield Outcome(tuple(pictures), {n: values[n] for n in self.measures}, time.perf_counter() - begun)
 

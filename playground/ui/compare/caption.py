@@ -72,7 +72,7 @@ def value_label(axis: str, value: Any) -> str:
     if (name := lora_of(axis)) is not None:
         return lora_label(name, value)
     if axis == "loras":
-        return " + ".join(lora_label(*pair) for pair in value) or "no LoRA"
+        return " + ".join(lora_label(*pair) for pair in sorted(dict(value).items())) or "no LoRA"
     if axis == SIZE:
         return f"{value} × {value}"
     if isinstance(value, float):

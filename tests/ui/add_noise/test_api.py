@@ -35,7 +35,7 @@ def test_only_the_endpoint_is_public(address: str) -> None:
         (1000, "linear", 0, "t must be a whole number from 0 to 999."),
         (2.5, "linear", 0, "t must be a whole number from 0 to 999."),
         (True, "linear", 0, "t must be a whole number from 0 to 999."),
-        (5, "sigmoid", 0, "schedule must be one of scaled_linear, linear, cosine."),
+        (5, "sigmoid", 0, "schedule must be one of scaled_linear, linear, cosine, flow."),
         (5, "linear", -1, "seed must be a whole number from 0 to 4294967295."),
     ],
 )
