@@ -43,6 +43,8 @@ def main() -> None:
         for old in (POCKET / name).glob("*.safetensors*"):
             old.unlink()
         part.half().save_pretrained(POCKET / name, max_shard_size="9MB")
+    path = POCKET / "vae" / "config.json"  # says from which folder it was loaded
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if "_name_or_path" not in line))
     # The files are fp16 to be small; the config asks transformers for fp32, which is what runs on every CPU.
     config = POCKET / "text_encoder" / "config.json"
     config.write_text(config.read_text().replace('"dtype": "float16"', '"dtype": "float32"'))

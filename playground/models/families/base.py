@@ -21,8 +21,7 @@ from playground.models.anatomy import Anatomy, Cost
 from playground.models.contract import Condition, Facts, Look, Text, Weights
 from playground.models.folder import fingerprint, licence
 from playground.models.lora.rows import Loras
-from playground.models.running.device import offload_for
-from playground.models.running.offload import layer_by_layer, one_part_at_a_time
+from playground.models.running.offload import place
 from playground.models.running.skeleton import NetworkSkeleton
 from playground.models.running.threads import use_the_cores_present
 from playground.models.words import Cutter, Words
@@ -59,7 +58,7 @@ class Family:
         self.text_encoders = [part for key, part in modules.items() if key.startswith("text_encoder")]
         for part in (self.network, *self.text_encoders):
             part.to(dtype).eval()
-        self._place([*self.text_encoders, self.network, self.vae])
+        place([*self.text_encoders, self.network, self.vae], device)
         self.scale = self._scale()
         self.loras = Loras(self.network, folder / "loras" if self.denoiser == "unet" else None, device, dtype)
         self._cut = Cutter(getattr(pipeline, self.token_mark), self.tokens)
@@ -200,21 +199,6 @@ class Family:
         raise Refusal(f"{self.title} is not compiled here; start without --compile.")
 
     # --- inside -------------------------------------------------------------------------------------------------------
-
-    def _place(self, parts: Sequence[nn.Module]) -> None:
-        """Weights onto the device, all at once or, on a small accelerator, as they are needed."""
-        offload = None
-        if self.device.type == "cuda":
-            sizes = [sum(p.nbytes for p in part.parameters()) for part in parts]
-            memory = torch.cuda.get_device_properties(self.device).total_memory
-            offload = offload_for(sum(sizes), max(sizes), memory)
-        if offload == "model":
-            one_part_at_a_time(parts, self.device)
-        elif offload == "sequential":
-            layer_by_layer(parts, self.device)
-        else:
-            for part in parts:
-                part.to(self.device)
 
     def _scale(self) -> int:
         return self.pipeline.vae_scale_factor

@@ -25,9 +25,9 @@ from playground.models.contract import Condition, Facts, Look, Text, Weights, us
 from playground.models.folder import fingerprint, licence, load_pipeline
 from playground.models.lora.rows import Loras
 from playground.models.running.attention import capturing, cross_attention_layers, looks
-from playground.models.running.device import default_dtype, offload_for
+from playground.models.running.device import default_dtype
 from playground.models.running.network import Network
-from playground.models.running.offload import layer_by_layer, one_part_at_a_time
+from playground.models.running.offload import place
 from playground.models.running.preview import PreviewDecoder
 from playground.models.running.skeleton import Skeletons, anatomy_of
 from playground.models.running.threads import use_the_cores_present
@@ -58,7 +58,7 @@ class StableDiffusion:
         early = copy.deepcopy(pipeline.unet) if dtype is torch.bfloat16 and device.type == "cpu" else None
         self.unet = pipeline.unet.to(dtype, memory_format=torch.channels_last).eval()
         self.vae = pipeline.vae.to(torch.float32, memory_format=torch.channels_last).eval()
-        self._place()
+        place((self.text_encoder, self.unet, self.vae), device)
         self.preview_decoder = PreviewDecoder.load(folder, device)
         self._network = Network(self.unet, device, dtype, folder / "loras")
         self.loras: Loras = self._network.loras
@@ -95,21 +95,6 @@ class StableDiffusion:
             tokens=self.tokenizer.model_max_length,
             licence=licence(folder),
         )
-
-    def _place(self) -> None:
-        """Weights onto the device, all at once or, on a small accelerator, as they are needed."""
-        parts, offload = (self.text_encoder, self.unet, self.vae), None
-        if self.device.type == "cuda":
-            sizes = [sum(p.nbytes for p in part.parameters()) for part in parts]
-            memory = torch.cuda.get_device_properties(self.device).total_memory
-            offload = offload_for(sum(sizes), max(sizes), memory)
-        if offload == "model":
-            one_part_at_a_time(parts, self.device)
-        elif offload == "sequential":
-            layer_by_layer(parts, self.device)
-        else:
-            for part in parts:
-                part.to(self.device)
 
     def check(self, recipe: Recipe) -> None:
         self.facts.check(recipe)

@@ -8,6 +8,8 @@ from accelerate import cpu_offload
 from accelerate.hooks import ModelHook, add_hook_to_module
 from torch import nn
 
+from playground.models.running.device import offload_for
+
 
 class OneAtATime(ModelHook):
     """A part comes to the GPU when it is called, and the one that was there leaves.
@@ -42,3 +44,19 @@ def layer_by_layer(parts: Sequence[nn.Module], device: torch.device) -> None:
     """Every layer's weights come to `device` for its own call only: little memory, and slow."""
     for part in parts:
         cpu_offload(part, device, offload_buffers=len(part._parameters) > 0)
+
+
+def place(parts: Sequence[nn.Module], device: torch.device) -> None:
+    """Weights onto the device, all at once or, on a small accelerator, as they are needed."""
+    offload = None
+    if device.type == "cuda":
+        sizes = [sum(p.nbytes for p in part.parameters()) for part in parts]
+        memory = torch.cuda.get_device_properties(device).total_memory
+        offload = offload_for(sum(sizes), max(sizes), memory)
+    if offload == "model":
+        one_part_at_a_time(parts, device)
+    elif offload == "sequential":
+        layer_by_layer(parts, device)
+    else:
+        for part in parts:
+            part.to(device)
