@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 
@@ -68,7 +68,7 @@ class Form:
         self.fields.slot("rows")
         with gr.Row(elem_classes="dp-small"):
             self.add = gr.Button("Add an axis", size="sm", elem_id="add-axis")
-            self.swap = gr.Button("Swap axes", size="sm", visible=slots["rows"] is not None, elem_id="swap-axes")
+            self.swap = gr.Button("Swap axes", size="sm", visible=_seen(slots["rows"] is not None), elem_id="swap-axes")
         self._lora = None
         if self._loras:
             varied = lora_varied(start)
@@ -76,7 +76,7 @@ class Form:
                 list(self._loras),
                 value=varied or self._loras[0],
                 label="LoRA",
-                visible=varied is not None,
+                visible=_seen(varied is not None),
                 elem_id="vary-lora",
             )
         self.editors: dict[str, gr.components.Component] = {}
@@ -116,10 +116,15 @@ class Form:
     def _add_axis(self, slot: str, label: str, named: list[tuple[str, str]], value: str | None) -> None:
         with gr.Row(elem_classes="dp-axis"):
             self.axes[slot] = gr.Dropdown(
-                named, value=value, label=label, visible=value is not None, elem_id=f"vary-{slot}", scale=4
+                named, value=value, label=label, visible=_seen(value is not None), elem_id=f"vary-{slot}", scale=4
             )
             self.remove[slot] = gr.Button(
-                "Remove", size="sm", visible=value is not None, elem_id=f"remove-{slot}", scale=1, min_width=80
+                "Remove",
+                size="sm",
+                visible=_seen(value is not None),
+                elem_id=f"remove-{slot}",
+                scale=1,
+                min_width=80,
             )
 
     def _add_editor(self, key: str, values: list[Any], shown: bool) -> None:
@@ -127,7 +132,7 @@ class Form:
             "value": typed_values(key, values),
             "label": _label(key),
             "info": AXES[key].help,
-            "visible": shown,
+            "visible": _seen(shown),
             "elem_id": f"{VALUES}-{key.replace('_', '-')}",
         }
         if key in NUMBERS:
@@ -138,7 +143,7 @@ class Form:
             editor = gr.CheckboxGroup(choices(self._samplers), **shared)
         self.editors[key] = editor
         slot = f"error-{VALUES}-{key.replace('_', '-')}"
-        self.says[key] = gr.HTML("", visible=shown, elem_classes="dp-error dp-parsed dp-flush", elem_id=slot)
+        self.says[key] = gr.HTML("", visible=_seen(shown), elem_classes="dp-error dp-parsed dp-flush", elem_id=slot)
 
     def _add_everything_else(self, start: Sweep) -> None:
         for name in ("sampler", "num_inference_steps", "guidance_scale", "guidance_rescale"):
@@ -158,8 +163,14 @@ class Form:
         self.new_seed = gr.Button("Draw a new seed", size="sm")
 
     def show(self, given: Given) -> Updates:
-        """What is chosen in the slots -> updates of `shown`: the editors of what is varied, and no other way to it."""
-        return self._arranged(self._slots(given))
+        """What is chosen in the slots -> updates of `shown`: the editors of what is varied, and no other way to it.
+
+        The slots keep the values that they have by then: the next choice may have been made before this is answered.
+        """
+        updates = self._arranged(self._slots(given))
+        for component in self.axes.values():
+            updates[component].pop("value")
+        return updates
 
     def added(self, given: Given) -> Updates:
         """One more axis, over something that is not varied yet."""
@@ -183,23 +194,20 @@ class Form:
         return {slot: given[component] for slot, component in self.axes.items()}
 
     def _arranged(self, slots: Mapping[str, Any], values: Updates | None = None) -> Updates:
-        """Updates of `shown` for what lies in the slots; `values` are those of components that get a new one.
-
-        One update for each component, because a hidden one is not on the page and would not hear of two.
-        """
+        """Updates of `shown` for what lies in the slots; `values` are those of components that get a new one."""
         varied = [slots[slot] for slot in SLOTS if isinstance(slots[slot], str)]
         options: dict[gr.components.Component, dict[str, Any]] = {self.axes["columns"]: {"value": slots["columns"]}}
         for slot, button in self.remove.items():
-            there = {"visible": slots[slot] is not None}
+            there = {"visible": _seen(slots[slot] is not None)}
             options |= {self.axes[slot]: {"value": slots[slot]} | there, button: there}
-        options[self.add] = {"visible": slots["tabs"] is None}
-        options[self.swap] = {"visible": slots["rows"] is not None}
+        options[self.add] = {"visible": _seen(slots["tabs"] is None)}
+        options[self.swap] = {"visible": _seen(slots["rows"] is not None)}
         if self._lora:
-            options[self._lora] = {"visible": LORA_WEIGHT in varied}
+            options[self._lora] = {"visible": _seen(LORA_WEIGHT in varied)}
         for key, editor in self.editors.items():
             where = next((f", {WHERE[slot]}" for slot in SLOTS if slots[slot] == key and len(varied) > 1), "")
-            options[editor] = {"visible": key in varied, "label": _label(key) + where}
-            options[self.says[key]] = {"visible": key in varied}
+            options[editor] = {"visible": _seen(key in varied), "label": _label(key) + where}
+            options[self.says[key]] = {"visible": _seen(key in varied)}
         for name, component in self.fields.components.items():
             free = name not in varied and not (SIZE in varied and name in ("width", "height"))
             options[component] = {"interactive": free}
@@ -246,6 +254,11 @@ class Form:
         if self._lora and lora is not None:
             values[self._lora] = lora
         return self._arranged(slots, values)
+
+
+def _seen(now: bool) -> Literal[True, "hidden"]:
+    """What is not seen stays on the page, because an update to what is not there can be lost."""
+    return True if now else "hidden"
 
 
 def _label(key: str) -> str:

@@ -225,7 +225,8 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     page.load(arrived, None, shown, queue=False, **PRIVATE).then(**recheck)
     cells.address(asked_for, None, shown, **PRIVATE).then(**recheck)
 
-    gr.on([c.change for c in form.axes.values()], form.show, given, form.shown, queue=False, **PRIVATE)
+    chosen = [c.change for c in form.axes.values()]
+    gr.on(chosen, form.show, given, form.shown, queue=False, trigger_mode="always_last", **PRIVATE)
     arranging = [(form.add, form.added), (form.swap, form.swapped)]
     arranging += [(button, partial(form.removed, slot)) for slot, button in form.remove.items()]
     for button, arranged in arranging:
