@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from playground.samplers import SAMPLERS
-from playground.sweep import Sweep, lora_of
+from playground.sweep import SIZE, Sweep, lora_of
 
 FIELD_NAMES = {
     "prompt": "Prompt",
@@ -52,12 +52,19 @@ def value_label(axis: str, value: Any) -> str:
     if axis == "sampler":
         return SAMPLERS[value].label
     if (name := lora_of(axis)) is not None:
-        return f"{name} {_number(value)}"
+        return lora_label(name, value)
     if axis == "loras":
-        return " + ".join(f"{name} {_number(weight)}" for name, weight in dict(value).items()) or "no LoRA"
+        return " + ".join(lora_label(*pair) for pair in sorted(dict(value).items())) or "no LoRA"
+    if axis == SIZE:
+        return f"{value} × {value}"
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _number(value)
     return str(value) if value != "" else "none"
+
+
+def lora_label(name: str, weight: float) -> str:
+    """ "ink 0.5" """
+    return f"{name} {_number(weight)}"
 
 
 def axes_of(sweep: Sweep) -> list[Axis]:

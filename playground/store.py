@@ -192,45 +192,51 @@ def to_png(result: Result) -> bytes:
     """A PNG whose text chunk holds recipe, seconds, evaluations and final latents; encoded once."""
     if result.png is not None:
         return result.png
-    receipt = {
+    info = PngInfo()
+    info.add_itxt(TEXT_KEY, json.dumps(receipt(result), sort_keys=True))
+    buffer = io.BytesIO()
+    result.image.save(buffer, "PNG", pnginfo=info)
+    return buffer.getvalue()
+
+
+def receipt(result: Result) -> dict[str, Any]:
+    """What the text chunk of its PNG says, as JSON."""
+    told: dict[str, Any] = {
         "recipe": result.recipe.to_dict(),
         "seconds": result.seconds,
         "evaluations": result.evaluations,
         "shared": result.shared,
     }
     if result.x0 is not None:
-        receipt["x0"] = base64.b64encode(result.x0.numpy().astype("<f4").tobytes()).decode()
-        receipt["x0_shape"] = list(result.x0.shape)
-    info = PngInfo()
-    info.add_itxt(TEXT_KEY, json.dumps(receipt, sort_keys=True))
-    buffer = io.BytesIO()
-    result.image.save(buffer, "PNG", pnginfo=info)
-    return buffer.getvalue()
+        told["x0"] = base64.b64encode(result.x0.numpy().astype("<f4").tobytes()).decode()
+        told["x0_shape"] = list(result.x0.shape)
+    return told
 
 
 def from_png(data: bytes, recipe: Recipe | None = None) -> Result:
     """The inverse of `to_png`. Raises for anything else, ValueError where it is not of that `recipe`, if one is given.
 
-    Nothing is decoded before it is known to have the size that its recipe says.
+    Nothing is decoded before it is known to have the size that its recipe says. A file that was taken away does not say
+    what its run measured, which is then 0.
     """
     image = Image.open(io.BytesIO(data), formats=["PNG"])
-    receipt = json.loads(image.info[TEXT_KEY])
-    found = Recipe.from_dict(receipt["recipe"])
+    told = json.loads(image.info[TEXT_KEY])
+    found = Recipe.from_dict(told["recipe"])
     if recipe is not None and found != recipe:
         raise ValueError("The picture is of another recipe.")
     if image.size != (found.width, found.height):
         raise ValueError("The picture has another size than its recipe.")
     image.load()
     x0 = None
-    if "x0" in receipt:
-        values = np.frombuffer(base64.b64decode(receipt["x0"]), "<f4").reshape(receipt["x0_shape"])
+    if "x0" in told:
+        values = np.frombuffer(base64.b64decode(told["x0"]), "<f4").reshape(told["x0_shape"])
         x0 = torch.from_numpy(values.copy())
     return Result(
         Image.frombytes(image.mode, image.size, image.tobytes()),
         found,
-        receipt["seconds"],
-        receipt["evaluations"],
-        receipt["shared"],
+        told.get("seconds", 0.0),
+        told["evaluations"],
+        told.get("shared", 0),
         x0,
         png=data,
     )

@@ -17,7 +17,7 @@ from playground.export.parameters import to_parameters
 from playground.models import Facts
 from playground.pictures import DAMAGED, MAX_BYTES, MAX_PIXELS, TOO_LARGE, TOO_MANY_PIXELS
 from playground.refusal import Refusal
-from playground.store import TEXT_KEY, to_png
+from playground.store import TEXT_KEY, receipt, to_png
 from playground.sweep import Sweep
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -25,15 +25,19 @@ HEADER_END = len(SIGNATURE) + 25  # where the first chunk, IHDR, ends
 ENGINE_KEY = f"{TEXT_KEY}-engine"  # what drew it
 PARAMETERS = "parameters"  # AUTOMATIC1111's key
 NOT_A_PNG = "Only a PNG carries a recipe; this file is none."
+MEASURED = ("seconds", "shared")  # of a receipt: what belongs to a run, and not to the picture
 MOST_SIDE = 16_384  # pixels; a very long picture costs more to decode than its pixels
 
 
 def cell_png(result: Result, facts: Facts | None = None) -> bytes:
     """The picture with our JSON and, beside it, the text that AUTOMATIC1111 and Civitai read.
 
-    `facts`, those of the engine that drew it, are noted for whoever checks the picture elsewhere.
+    The same recipe gives the same file, byte for byte, whoever else was drawing and however long it took: what a run
+    measures is not in it. `facts`, those of the engine that drew it, are noted for whoever checks the picture elsewhere.
     """
-    data = with_text(to_png(result), PARAMETERS, to_parameters(result.recipe))
+    told = {key: value for key, value in receipt(result).items() if key not in MEASURED}
+    data = with_text(_without_text(to_png(result), TEXT_KEY), TEXT_KEY, json.dumps(told, sort_keys=True))
+    data = with_text(data, PARAMETERS, to_parameters(result.recipe))
     if facts is None:
         return data
     drawn_by = {"weights": facts.fingerprint_for(result.recipe), "precision": facts.precision, "device": facts.device}
@@ -57,6 +61,18 @@ def with_text(png: bytes, key: str, text: str) -> bytes:
         kind, body = b"iTXt", key.encode("latin-1") + b"\0\0\0\0\0" + text.encode("utf-8", "replace")
     chunk = struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
     return png[:HEADER_END] + chunk + png[HEADER_END:]
+
+
+def _without_text(png: bytes, key: str) -> bytes:
+    """One of our own files without its text chunks of that key."""
+    kept, at = [png[: len(SIGNATURE)]], len(SIGNATURE)
+    while at < len(png):
+        end = at + 12 + struct.unpack_from(">I", png, at)[0]  # length, type and checksum are four bytes each
+        text = png[at + 4 : at + 8] in (b"tEXt", b"iTXt", b"zTXt")
+        if not (text and png[at + 8 : end].startswith(key.encode("latin-1") + b"\0")):
+            kept.append(png[at:end])
+        at = end
+    return b"".join(kept)
 
 
 def texts_of(data: bytes) -> tuple[dict[str, str], Image.Image]:

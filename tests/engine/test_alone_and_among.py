@@ -9,6 +9,7 @@ import torch
 
 from playground import Recipe
 from playground.engine import Done, LocalEngine, Result
+from playground.export.png import cell_png
 from playground.render import render
 from playground.samplers import SAMPLERS
 from playground.store import Store
@@ -57,7 +58,7 @@ def test_with_loras_as_well(engine: LocalEngine, among: dict[str, Result]) -> No
 
 
 def test_what_is_kept_is_what_would_be_drawn_now(engine: LocalEngine, store: Store, tmp_path: Path) -> None:
-    """The same grid beside another visitor's, and again with an empty store."""
+    """The same grid beside another visitor's, and again with an empty store; its files as well."""
     cells = [BASE.replace(guidance_scale=g) for g in (1.0, 5.0, 15.0)]
 
     def grid(kept: Store) -> list[Result]:
@@ -71,4 +72,6 @@ def test_what_is_kept_is_what_would_be_drawn_now(engine: LocalEngine, store: Sto
     empty = Store(tmp_path / "empty")
     for found in (grid(store), grid(empty)):
         assert [same(a, b) for a, b in zip(found, beside, strict=True)] == [True] * 3
+        files = [[cell_png(result, engine.facts) for result in results] for results in (found, beside)]
+        assert files[0] == files[1]
     empty.close()

@@ -57,6 +57,18 @@ def test_the_card_states_what_was_measured() -> None:
             assert f"{scores[key]:.0%}".replace("%", " %") in card, (guidance, key)
 
 
+def test_the_card_says_what_its_judge_is_and_what_an_eye_saw() -> None:
+    card, report, looked = (
+        (POCKET / "README.md").read_text(),
+        *(json.loads((POCKET / f"{name}.json").read_text()) for name in ("evaluation", "looked")),
+    )
+    assert "as a closed-set judge trained on real renders names it" in card
+    by_eye = f"**{looked['right'] / (looked['prompts'] * looked['seeds']):.0%}**".replace("%", " %")
+    row = next((line for line in card.splitlines() if "judged by looking" in line), None)
+    assert (row is not None) == (looked["samples_seen"] == report["samples_seen"])
+    assert row is None or (by_eye in row and looked["method"] in card)
+
+
 def test_guidance_measurably_matters() -> None:
     scores = json.loads((POCKET / "evaluation.json").read_text())["guidance"]
     assert scores["5"]["top5"] > scores["1"]["top5"]

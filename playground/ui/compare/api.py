@@ -7,9 +7,10 @@ from typing import Any
 import gradio as gr
 
 from playground.engine import Done, Engine, Failed
+from playground.export.png import cell_png
 from playground.recipe import Recipe
 from playground.render import check_cost, render
-from playground.store import Store, to_png
+from playground.store import Store
 from playground.sweep import Sweep
 from playground.ui.shared.endpoint import ENGINE, register
 from playground.ui.shared.files import FILES
@@ -40,7 +41,7 @@ def build(engine: Engine, store: Store) -> None:
             if isinstance(event, Done):
                 result = event.result
                 name = f"{event.cell:02d}-{result.recipe.digest()[:12]}.png"
-                files[event.cell] = FILES.path(to_png(result), name)
+                files[event.cell] = FILES.path(cell_png(result, engine.facts), name)
                 rows[event.cell] = {
                     "recipe": result.recipe.to_dict(),
                     "digest": result.recipe.digest(),

@@ -3,6 +3,7 @@
 from html import escape
 from typing import Any
 
+from playground.labels import lora_label, value_label
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 from playground.sweep import SIZE, Sweep, lora_of, words_exchanged
@@ -63,26 +64,6 @@ def axis_name(axis: str) -> str:
     if (text := words_exchanged(axis)) is not None:
         return f"“{text}” exchanged"
     return AXES[axis].label if axis in AXES else axis
-
-
-def value_label(axis: str, value: Any) -> str:
-    """A value as it stands above its cell."""
-    if axis == "sampler":
-        return SAMPLERS[value].label
-    if (name := lora_of(axis)) is not None:
-        return lora_label(name, value)
-    if axis == "loras":
-        return " + ".join(lora_label(*pair) for pair in sorted(dict(value).items())) or "no LoRA"
-    if axis == SIZE:
-        return f"{value} × {value}"
-    if isinstance(value, float):
-        return f"{value:.15g}"
-    return str(value) if value != "" else "none"
-
-
-def lora_label(name: str, weight: float) -> str:
-    """ "ink 0.5" """
-    return f"{name} " + f"{weight:.15g}".replace("-", "−")
 
 
 def place_label(place: dict[str, Any]) -> str:

@@ -6,10 +6,10 @@ from typing import Any
 import gradio as gr
 
 from playground.engine import Engine
+from playground.export.png import cell_png
 from playground.inside.film import Ending, check, film
 from playground.inside.guidance import numbers, taken_apart
 from playground.recipe import Recipe
-from playground.store import to_png
 from playground.ui.shared.endpoint import ENGINE, register
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import png
@@ -47,7 +47,7 @@ def _shots(engine: Engine, recipe: Recipe) -> Iterator[tuple[list[str], dict[str
     for shot in film(engine, recipe):
         if isinstance(shot, Ending):
             name = f"picture-{recipe.digest()[:12]}.png"
-            files.append(FILES.path(to_png(shot.result), name))
+            files.append(FILES.path(cell_png(shot.result, engine.facts), name))
             told["end"] = {"k": shot.of, "sigma": shot.level.sigma, "file": name}
         elif shot.pictures:
             name = f"x0-{shot.k:04d}.png"

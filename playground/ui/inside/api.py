@@ -7,10 +7,11 @@ import gradio as gr
 from PIL import Image
 
 from playground.engine import Engine, Result
+from playground.export.png import cell_png
 from playground.inside.drawings import channel_pictures, heat_map
 from playground.inside.walk import Walk, parts, walk
+from playground.models import Facts
 from playground.models.anatomy import Anatomy
-from playground.store import to_png
 from playground.ui.shared.endpoint import ENGINE, register
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import png
@@ -31,7 +32,7 @@ def build(engine: Engine) -> None:
         *_, last = walk(engine, engine.facts.recipe(recipe))
         anatomy = engine.anatomy(last.recipe.width, last.recipe.height)
         evaluations = engine.facts.evaluations(last.recipe)
-        return _report(anatomy, last, evaluations), _files(last, evaluations)
+        return _report(anatomy, last, evaluations), _files(last, engine.facts, evaluations)
 
     outputs = [gr.JSON(label="report", render=False), gr.Files(label="pictures", render=False)]
     register(inspect_prompt, "inspect_prompt", [gr.JSON(label="recipe", render=False)], outputs, **ENGINE)
@@ -56,14 +57,14 @@ def _report(anatomy: Anatomy, done: Walk, evaluations: int) -> dict[str, Any]:
     }
 
 
-def _files(done: Walk, evaluations: int) -> list[str]:
+def _files(done: Walk, facts: Facts, evaluations: int) -> list[str]:
     seconds = (done.milliseconds["unet"] + done.milliseconds["decoder"]) / 1000
     result = Result(done.picture, done.recipe, seconds, evaluations, x0=done.latents[None])
     return [
         FILES.path(png(heat_map(done.embeddings)[0]), "embeddings.png"),
         FILES.path(png(_strip(channel_pictures(done.noise)[0])), "noise.png"),
         FILES.path(png(_strip(channel_pictures(done.latents)[0])), "latents.png"),
-        FILES.path(to_png(result), "picture.png"),
+        FILES.path(cell_png(result, facts), "picture.png"),
     ]
 
 
