@@ -87,8 +87,8 @@ def introduction(report: dict) -> str:
         f"and never used in training the generator. Of {judge['all']['things']:,} things in unseen real renders its "
         f"top-1 is {percent(judge['all']['top1'])} and its top-5 {percent(judge['all']['top5'])}; of single common "
         f"ones in 3D {percent(judge['common']['top1'])} and {percent(judge['common']['top5'])}; by style: {styles}. "
-        "The last column is what real renders of the same prompts score: what it lacks are the judge's own mistakes. So "
-        "“right” reads: as a closed-set judge trained on real renders names it, which may be kinder than an eye."
+        "The last column is what real renders of the same prompts score: what it lacks are the judge's own mistakes. "
+        "So “right” reads: as a closed-set judge trained on real renders names it, which may be kinder than an eye."
     )
     by_eye = f" {seen['method']}" if (seen := looked(report)) is not None else ""
     return f"{measured}\n\n{judged}{by_eye and ' The last row is by eye:' + by_eye}"
