@@ -29,6 +29,8 @@ SCHEDULES: dict[str, dict[str, object]] = {
     "linear": {"beta_schedule": "linear", "beta_start": 1e-4, "beta_end": 0.02},  # DDPM, Ho et al. 2020, section 4
     "cosine": {"beta_schedule": "squaredcos_cap_v2"},  # Nichol & Dhariwal 2021, arxiv.org/abs/2102.09672
 }
+# Lin et al. 2023, algorithm 1, https://arxiv.org/abs/2305.08891: shifted and stretched until √ᾱ_T is 0
+SCHEDULES["zero_snr"] = {**SCHEDULES["scaled_linear"], "rescale_betas_zero_snr": True}
 FLOW = "flow"
 NAMES = (*SCHEDULES, FLOW)
 
@@ -92,7 +94,8 @@ def coefficients(schedule: str, t: int) -> Coefficients:
         return Coefficients(t, signal**2, signal, amount, snr, math.log(snr) if snr else -math.inf)
     alpha_bar = alphas_cumprod(schedule)[t].item()
     snr = alpha_bar / (1 - alpha_bar)
-    return Coefficients(t, alpha_bar, math.sqrt(alpha_bar), math.sqrt(1 - alpha_bar), snr, math.log(snr))
+    log_snr = math.log(snr) if snr else -math.inf
+    return Coefficients(t, alpha_bar, math.sqrt(alpha_bar), math.sqrt(1 - alpha_bar), snr, log_snr)
 
 
 def parts(schedule: str) -> tuple[torch.Tensor, torch.Tensor]:
@@ -227,15 +230,6 @@ class Curve:
 def compared() -> tuple[Curve, ...]:
     """Five schedules people use, on the same axis t = 0 … 999."""
 
-    def kept(label: str, alpha_bar: torch.Tensor) -> Curve:  # variance preserving: signal² + noise² = 1
-        return Curve(label, alpha_bar.sqrt(), (1 - alpha_bar).sqrt())
-
-    # Lin et al. 2023, algorithm 1, https://arxiv.org/abs/2305.08891: shifted and stretched until √ᾱ_T is 0
-    zero = DDPMScheduler(num_train_timesteps=TIMESTEPS, rescale_betas_zero_snr=True, **SCHEDULES["scaled_linear"])
-    return (
-        kept("Scaled linear", alphas_cumprod("scaled_linear")),
-        kept("Linear", alphas_cumprod("linear")),
-        kept("Cosine", alphas_cumprod("cosine")),
-        kept("Zero terminal SNR", zero.alphas_cumprod),
-        Curve("Flow matching", *parts(FLOW)),
-    )
+    names = ("scaled_linear", "Scaled linear"), ("linear", "Linear"), ("cosine", "Cosine")
+    names += ("zero_snr", "Zero terminal SNR"), (FLOW, "Flow matching")
+    return tuple(Curve(label, *parts(name)) for name, label in names)

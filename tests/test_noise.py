@@ -134,7 +134,7 @@ def test_a_bad_timestep_is_refused(t: object) -> None:
 @pytest.mark.parametrize("schedule", ["", "Linear", None, 3, ["linear"], "squaredcos_cap_v2"])
 def test_an_unknown_schedule_is_refused(schedule: object) -> None:
     for call in (noise.alphas_cumprod, noise.half_signal_power, lambda name: noise.coefficients(name, 0)):
-        with pytest.raises(Refusal, match=r"^schedule must be one of scaled_linear, linear, cosine, flow\.$"):
+        with pytest.raises(Refusal, match=r"^schedule must be one of scaled_linear, linear, cosine, zero_snr, flow\.$"):
             call(schedule)
 
 

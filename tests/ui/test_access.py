@@ -6,6 +6,7 @@ from playwright.sync_api import Browser, Page, expect
 
 PATIENCE = 90_000
 READY = {
+    "Compare": ".dp-cell[data-state=done]",
     "Add noise": ".dpn-strip button",
     "Predict noise": ".dpp-found b",
     "Denoise": '.dpd[data-state="done"]',

@@ -9,7 +9,7 @@ from PIL import Image
 from playground import noise, pictures
 from playground.refusal import Refusal
 from playground.ui.add_noise.payload import SHAPE
-from playground.ui.shared.endpoint import register
+from playground.ui.shared.endpoint import A_PICTURE, exemplary, register
 
 
 def build() -> None:
@@ -18,7 +18,7 @@ def build() -> None:
     Plain fields without bounds of their own: playground.noise says what is wrong.
     """
     inputs = [
-        gr.File(label="picture", type="filepath", render=False),
+        exemplary(gr.File(label="picture", type="filepath", render=False), A_PICTURE),
         gr.Number(400, label="t", render=False),
         gr.Textbox("scaled_linear", label="schedule", render=False),
         gr.Number(0, label="seed", render=False),
@@ -31,8 +31,8 @@ def add_noise(picture: str | None, t: int, schedule: str, seed: int) -> tuple[Im
     """Adds the noise of timestep t to a picture, on the server and at full precision.
 
     picture: PNG, JPEG, WebP, GIF, BMP or TIFF, at most 8 MB; its centre is used, at 256 × 256. t: 0 to 999.
-    schedule: scaled_linear, linear, cosine or flow. seed: 0 to 4294967295. Returns x_t and the coefficients at t;
-    an infinite one is null.
+    schedule: scaled_linear, linear, cosine, zero_snr or flow. seed: 0 to 4294967295. Returns x_t and the coefficients
+    at t; an infinite one is null.
     """
     if picture is None:
         raise Refusal("picture is missing.")

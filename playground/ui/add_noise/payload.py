@@ -73,6 +73,8 @@ def last_step(schedule: str) -> str:
     if schedule == noise.FLOW:
         return "Here s = (t+1)/1000: at t = 999 nothing of the picture is left. It is pure noise."
     last = noise.coefficients(schedule, noise.TIMESTEPS - 1)
+    if last.alpha_bar == 0:
+        return "At t = 999 ᾱ = 0: nothing of the picture is left. It is pure noise."
     percent = f"{100 * last.sqrt_alpha_bar:.2g} %"
     if last.alpha_bar > 1e-3:
         return (

@@ -30,6 +30,7 @@ SCHEDULES = (
     ("Scaled linear (Stable Diffusion)", "scaled_linear"),
     ("Linear (DDPM)", "linear"),
     ("Cosine (improved DDPM)", "cosine"),
+    ("Zero terminal SNR (scaled linear, rescaled)", "zero_snr"),
     ("Flow matching (SD 3, Flux)", noise.FLOW),
 )
 SPACES = (("Pixels", "pixels"), ("Latents", "latents"))

@@ -12,7 +12,7 @@ from playground.recipe import Recipe
 from playground.render import check_cost, render
 from playground.store import Store
 from playground.sweep import Sweep
-from playground.ui.shared.endpoint import ENGINE, register
+from playground.ui.shared.endpoint import A_SWEEP, ENGINE, exemplary, register
 from playground.ui.shared.files import FILES
 
 REPEAT = 1.0  # seconds between two answers, also where nothing is new: a caller who has left is noticed only at one
@@ -59,4 +59,5 @@ def build(engine: Engine, store: Store) -> None:
             yield [files[i] for i in sorted(files)], [rows[i] for i in sorted(rows)]
 
     outputs = [gr.Files(label="pictures", render=False), gr.JSON(label="cells", render=False)]
-    register(render_grid, "render_grid", [gr.JSON(label="sweep", render=False)], outputs, **ENGINE)
+    asked = exemplary(gr.JSON(label="sweep", render=False), A_SWEEP)
+    register(render_grid, "render_grid", [asked], outputs, **ENGINE)

@@ -10,7 +10,7 @@ from playground.export.png import cell_png
 from playground.inside.film import Ending, check, film
 from playground.inside.guidance import numbers, taken_apart
 from playground.recipe import Recipe
-from playground.ui.shared.endpoint import ENGINE, register
+from playground.ui.shared.endpoint import A_RECIPE, ENGINE, exemplary, register
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import png
 
@@ -32,7 +32,8 @@ def build(engine: Engine) -> None:
         yield from _shots(engine, checked)
 
     outputs = [gr.Files(label="pictures", render=False), gr.JSON(label="steps", render=False)]
-    register(denoise, "denoise", [gr.JSON(label="recipe", render=False)], outputs, **ENGINE)
+    asked = exemplary(gr.JSON(label="recipe", render=False), A_RECIPE)
+    register(denoise, "denoise", [asked], outputs, **ENGINE)
 
 
 def _shots(engine: Engine, recipe: Recipe) -> Iterator[tuple[list[str], dict[str, Any]]]:

@@ -12,7 +12,7 @@ from playground.inside.drawings import channel_pictures, heat_map
 from playground.inside.walk import Walk, parts, walk
 from playground.models import Facts
 from playground.models.anatomy import Anatomy
-from playground.ui.shared.endpoint import ENGINE, register
+from playground.ui.shared.endpoint import A_RECIPE, ENGINE, exemplary, register
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import png
 
@@ -35,7 +35,8 @@ def build(engine: Engine) -> None:
         return _report(anatomy, last, evaluations), _files(last, engine.facts, evaluations)
 
     outputs = [gr.JSON(label="report", render=False), gr.Files(label="pictures", render=False)]
-    register(inspect_prompt, "inspect_prompt", [gr.JSON(label="recipe", render=False)], outputs, **ENGINE)
+    asked = exemplary(gr.JSON(label="recipe", render=False), A_RECIPE)
+    register(inspect_prompt, "inspect_prompt", [asked], outputs, **ENGINE)
 
 
 def _report(anatomy: Anatomy, done: Walk, evaluations: int) -> dict[str, Any]:

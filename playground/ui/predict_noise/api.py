@@ -13,7 +13,7 @@ from playground.models import Facts
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.schedule import Plan, plan
-from playground.ui.shared.endpoint import ENGINE, register
+from playground.ui.shared.endpoint import A_PICTURE, ENGINE, exemplary, register
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import png
 
@@ -63,7 +63,7 @@ def build(engine: Engine) -> None:
         last=facts.total_timesteps - 1, guidance=f"{usual.guidance_scale:g}"
     )
     inputs = [
-        gr.File(label="picture", type="filepath", render=False),
+        exemplary(gr.File(label="picture", type="filepath", render=False), A_PICTURE),
         gr.Textbox(label="prompt", render=False),
         gr.Number(facts.total_timesteps // 2, label="t", render=False),
         gr.Number(0, label="seed", render=False),

@@ -4,9 +4,10 @@ import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
+from gradio_client import handle_file
 
 from playground.refusal import Refusal
 
@@ -14,6 +15,17 @@ VISITORS = 40  # whose runs go on at once, a class with its teacher; each keeps 
 THREADS = VISITORS + 24  # of the server; the rest is for what is answered at once
 # of every event that asks the model; the engine shares fairly, so nobody waits here for somebody else's whole grid
 ENGINE: dict[str, Any] = {"concurrency_limit": VISITORS, "concurrency_id": "engine"}
+# what the API page's snippets send: they can be run as they stand
+A_PICTURE = handle_file("https://raw.githubusercontent.com/gradio-app/gradio/main/test/test_files/bus.png")
+A_RECIPE = {"prompt": "red apple, blue background", "num_inference_steps": 10, "seed": 7}
+A_SWEEP = {"base": {"prompt": "cat, yellow background"}, "axes": {"seed": [1, 2, 3]}}
+C = TypeVar("C", bound=gr.components.Component)
+
+
+def exemplary(component: C, example: Any) -> C:
+    """The component with this example on the API page; Gradio's own for its kind would be refused here."""
+    component.example_payload = lambda: example  # of the instance, because a subclass would be another component
+    return component
 
 
 def register(

@@ -35,7 +35,7 @@ def test_only_the_endpoint_is_public(address: str) -> None:
         (1000, "linear", 0, "t must be a whole number from 0 to 999."),
         (2.5, "linear", 0, "t must be a whole number from 0 to 999."),
         (True, "linear", 0, "t must be a whole number from 0 to 999."),
-        (5, "sigmoid", 0, "schedule must be one of scaled_linear, linear, cosine, flow."),
+        (5, "sigmoid", 0, "schedule must be one of scaled_linear, linear, cosine, zero_snr, flow."),
         (5, "linear", -1, "seed must be a whole number from 0 to 4294967295."),
     ],
 )
@@ -50,3 +50,12 @@ def test_the_endpoint_refuses_what_is_not_a_picture(address: str, tmp_path: Path
         Client(address, verbose=False).predict(
             handle_file(str(tmp_path / "notes.png")), 5, "linear", 0, api_name="/add_noise"
         )
+
+
+def test_zero_terminal_snr_ends_in_pure_noise(address: str) -> None:
+    """The schedule of which the page compares the curve; at its end nothing of the picture is left."""
+    client = Client(address, verbose=False)
+    path, numbers = client.predict(handle_file(str(DUSK)), 999, "zero_snr", 7, api_name="/add_noise")
+    assert numbers["alpha_bar"] == 0 and numbers["snr"] == 0 and numbers["log_snr"] is None
+    expected = pictures.from_x0(noise.noise_like(pictures.to_x0(pictures.open_picture(DUSK)).shape, 7))
+    assert np.array_equal(np.asarray(Image.open(path).convert("RGB")), np.asarray(expected))

@@ -148,3 +148,11 @@ def test_a_phone_does_not_scroll_sideways(browser: Browser, address: str, theme:
         box = phone.locator(part).bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= 390, part
     phone.close()
+
+
+def test_zero_terminal_snr_is_a_schedule_like_the_others(page: Page) -> None:
+    page.get_by_role("radio", name="Zero terminal SNR").check()
+    page.locator('[data-ready="zero_snr 0"]').wait_for()
+    set_t(page, 999)
+    expect(page.get_by_text("At t = 999 ᾱ = 0: nothing of the picture is left.")).to_be_visible()
+    expect(page.locator('[data-show="logsnr"]')).to_have_text("−∞")

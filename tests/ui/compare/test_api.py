@@ -24,6 +24,18 @@ def test_the_public_endpoints_are_these(client: Client) -> None:
     assert sorted(client.view_api(return_format="dict")["named_endpoints"]) == sorted(ENDPOINTS)
 
 
+@pytest.mark.parametrize("name", ["/render_grid", "/denoise", "/inspect_prompt"])
+def test_the_api_pages_example_can_be_run_as_it_stands(client: Client, name: str) -> None:
+    (asked,) = client.view_api(return_format="dict")["named_endpoints"][name]["parameters"]
+    assert client.predict(asked["example_input"], api_name=name)
+
+
+@pytest.mark.parametrize("name", ["/add_noise", "/predict_noise"])
+def test_the_api_pages_example_picture_is_one(client: Client, name: str) -> None:
+    picture, *_ = client.view_api(return_format="dict")["named_endpoints"][name]["parameters"]
+    assert picture["example_input"]["path"].endswith(".png")  # Gradio's is a PDF
+
+
 def test_render_grid_gives_the_pictures_and_their_numbers(client: Client, engine: Engine) -> None:
     base = Recipe(prompt="red apple, blue background", num_inference_steps=4, seed=3)
     sweep = {"base": base.to_dict(), "axes": {"guidance_scale": [1, 5]}}
