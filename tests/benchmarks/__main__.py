@@ -4,24 +4,28 @@ python -m tests.benchmarks [--repeats 3] [--write]     # --write puts it into RE
 """
 
 import argparse
+import multiprocessing
 import re
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from tests.benchmarks import compiled, grid_vs_pipeline, large_model, memory, overheads, visitors
+from tests.benchmarks import compiled, grid_vs_pipeline, in_browser, large_model, memory, overheads, visitors
 from tests.benchmarks.measure import machine
 
+Row = tuple[str, str, str]  # work, against, measured
 README = Path(__file__).parents[2] / "README.md"
 
 
+def alone(rows: Callable[[int], list[Row]], repeats: int) -> list[Row]:
+    """In a process of its own, so that what one benchmark leaves in memory is no part of another."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(rows, repeats).result()
+
+
 def table(repeats: int) -> str:
-    found = [
-        *grid_vs_pipeline.rows(repeats),
-        *compiled.rows(repeats),
-        *visitors.rows(repeats),
-        *overheads.rows(repeats),
-        *memory.rows(repeats),
-        *large_model.rows(repeats),
-    ]
+    parts = (grid_vs_pipeline, compiled, visitors, overheads, in_browser, memory, large_model)
+    found = [row for part in parts for row in alone(part.rows, repeats)]
     lines = [f"| {work} | {against} | {measured} |" for work, against, measured in found]
     head = "| work | against | measured |\n|---|---|---|\n"
     return f"{machine()}; medians of {repeats}, interleaved:\n\n{head}" + "\n".join(lines)

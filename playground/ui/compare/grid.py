@@ -6,13 +6,9 @@ since the last update; board.js sets all text as text, so nothing that a person 
 files in Gradio's cache, written once each.
 """
 
-import base64
-import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
-
-from PIL import Image
 
 from playground.engine import Done, Event, Failed, Result, Step, Waiting
 from playground.export.bundle import file_name
@@ -22,6 +18,7 @@ from playground.recipe import Recipe
 from playground.sweep import Sweep
 from playground.ui.compare.caption import alt_of, axis_name, caption, place_label
 from playground.ui.shared.files import FILES
+from playground.ui.shared.html import data_url
 
 MOST_COLUMNS = 6  # of a grid with one axis, which is laid out in rows
 
@@ -89,7 +86,7 @@ def folded(grid: Grid, event: Event) -> Grid:
         changes: dict[str, Any] = {"state": "running", "progress": event.k / event.of}
         changes["note"] = f"step {event.k} of {event.of}"
         if event.preview is not None:
-            changes["picture"] = data_url(event.preview)
+            changes["picture"] = data_url(event.preview, exact=False)  # small, and lives for one step
         return _with_cell(grid, event.cell, **changes)
     if isinstance(event, Done):
         grid = _with_cell(grid, event.cell, **_finished(event.result, event.stored))
@@ -111,13 +108,6 @@ def stopped(grid: Grid) -> Grid:
 def payload(grid: Grid) -> dict[str, Any]:
     """The grid as JSON for board.js."""
     return {**grid.head, "cells": [_cell(cell) for cell in grid.cells]}
-
-
-def data_url(picture: Image.Image) -> str:
-    """A preview is small and lives for one step, so it travels inside the page's update."""
-    buffer = io.BytesIO()
-    picture.save(buffer, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
 def _with_cell(grid: Grid, i: int, **changes: Any) -> Grid:
