@@ -37,7 +37,7 @@ def test_each_event_is_told_in_its_own_cell() -> None:
     half, whole = after(*events[:2]), after(*events)
     assert half.others == 2 and [c.state for c in half.cells] == ["running", "waiting", "waiting"]
     assert half.cells[0].progress == 0.5 and half.cells[0].note == "step 1 of 2"
-    assert half.cells[0].picture.startswith("data:image/jpeg")
+    assert half.cells[0].picture.startswith("data:image/webp")
     assert [c.state for c in whole.cells] == ["done", "done", "failed"] and whole.finished == 2
     assert [c.note for c in whole.cells] == ["1.50 s · 4 evaluations · kept", "1.50 s · 4 evaluations", "No memory."]
     assert (whole.computed, whole.shared) == (3, 1)  # what was kept took nothing now
