@@ -97,6 +97,8 @@ def introduction(report: dict) -> str:
 def controls(report: dict) -> str:
     """What each control changes, as tables."""
     n = next(iter(report["guidance"].values()))["pictures"]
+    swept_over = (report["guidance"], report["steps"], report["wording"])
+    sizes = sorted({next(iter(one.values()))["pictures"] for one in swept_over})
     real, frechet, negative = report["real"], report["frechet"], report["negative"]
     seen = {"top1": "named first", "top5": "among the first five", "confidence": "judge's confidence"}
     guidance = seen | {"background": "background right", "diversity": "diversity", "saturation": "saturation"}
@@ -111,6 +113,9 @@ def controls(report: dict) -> str:
     ]
     parts = [
         "![Curves](card/curves.png)",
+        "Standard errors of the shares below, at most: "
+        + ", ".join(f"± {50 / of**0.5:.0f} points of {of} pictures" for of in sizes)
+        + ".",
         f"Guidance, {n} pictures at each value. Diversity is the mean distance between the seeds of one prompt in the "
         "judge's features, as a share of that between real renders of different things; for real renders of one "
         f"prompt, which differ by place and size only, it is {percent(real['diversity'])}. The saturation of real "
