@@ -92,8 +92,9 @@ def shown(lessons: Sequence[Lesson], facts: Facts, data: Any) -> str:
         else ("It began before you had run a step yourself, so it asks about runs drawn beforehand, marked so.")
     )
     return (
-        f'<section class="dpq" data-answered="{at}" data-of="{count}" aria-label="Closing quiz"><div class="dpq-head">'
-        f'<h2>Closing quiz</h2><button type="button" class="dp-button" data-act="close">Back to the lessons</button>'
+        f'<section class="dpq dpl-open" data-answered="{at}" data-of="{count}" aria-label="Closing quiz">'
+        f'<div class="dpq-head"><h2>Closing quiz</h2>'
+        '<button type="button" class="dp-button" data-act="close">Back to the lessons</button>'
         f'</div><p class="dp-quiet">{says}</p>{inside}</section>'
     )
 
@@ -172,9 +173,11 @@ class _Page:
 
     def _help(self) -> str:
         measure = MEASURES[self.question.measure]
+        labels = self._case.labels
+        away = {"distance": f" The first is “{labels[0]}”.", "distance_to_last": f" The last is “{labels[-1]}”."}
         order = " Press them from the lowest to the highest; press again to take one back."
         more = order if self.question.kind == "order" else ""
-        return f'<p class="dp-quiet">{escaped(measure.label)}: {escaped(measure.meaning)}{more}</p>'
+        return f'<p class="dp-quiet">{escaped(measure.label)}: {escaped(measure.meaning + away.get(self.question.measure, ""))}{more}</p>'
 
     def _choices(self) -> str:
         question, labels = self.question, self._case.labels

@@ -32,7 +32,7 @@ def sheet(lessons: Sequence[Lesson], facts: Facts, data: Any) -> str:
     result = _quiz(lessons, facts, asked) if isinstance(asked, dict) else ""
     nothing = "" if parts or result else "<p>Nothing is done yet: answer a step of a lesson first.</p>"
     return (
-        f'<style>{PRINT}</style><section class="dpp" aria-label="What I did"><div class="dpp-tools">'
+        f'<style>{PRINT}</style><section class="dpp dpl-open" aria-label="What I did"><div class="dpp-tools">'
         '<label>Name, if you like; it stays in this browser <input type="text" maxlength="80" autocomplete="name">'
         '</label><div class="dpl-actions"><button type="button" class="dpl-run" data-act="print">Print or save as PDF'
         '</button><button type="button" class="dp-button" data-act="close">Back to the lessons</button></div></div>'
