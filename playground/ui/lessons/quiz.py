@@ -175,9 +175,10 @@ class _Page:
         measure = MEASURES[self.question.measure]
         labels = self._case.labels
         away = {"distance": f" The first is “{labels[0]}”.", "distance_to_last": f" The last is “{labels[-1]}”."}
+        first = away.get(self.question.measure, "")
         order = " Press them from the lowest to the highest; press again to take one back."
         more = order if self.question.kind == "order" else ""
-        return f'<p class="dp-quiet">{escaped(measure.label)}: {escaped(measure.meaning + away.get(self.question.measure, ""))}{more}</p>'
+        return f'<p class="dp-quiet">{escaped(measure.label)}: {escaped(measure.meaning)}{escaped(first)}{more}</p>'
 
     def _choices(self) -> str:
         question, labels = self.question, self._case.labels
