@@ -55,18 +55,27 @@ def keep(lesson: Lesson, step: int, outcome: Outcome, folder: Path = FOLDER) -> 
 
 def shown_earlier(lesson: Lesson, step: int, facts: Facts, folder: Path = FOLDER) -> Outcome | None:
     """None where this model drew nothing earlier, or where lesson or weights have changed since."""
+    values = measured_earlier(lesson, step, facts, folder)
+    if values is None:
+        return None
+    with Image.open(folder / f"{name_of(lesson, step)}.webp") as strip:
+        strip.load()
+    side = strip.height
+    cells = [strip.crop((i * side, 0, (i + 1) * side, side)) for i in range(strip.width // side)]
+    return Outcome(tuple(cells), values)
+
+
+def measured_earlier(
+    lesson: Lesson, step: int, facts: Facts, folder: Path = FOLDER
+) -> dict[str, tuple[float | None, ...]] | None:
+    """The numbers of `shown_earlier` by measure, without its pictures."""
     kept = _measured(folder).get(name_of(lesson, step))
     run = lesson.steps[step].run
     if facts.name != SHIPPED or run is None or kept is None:
         return None
     if kept["weights"] != weights() or kept["run"] != digest(run):
         return None
-    values = {name: tuple(found) for name, found in kept["values"].items()}
-    with Image.open(folder / f"{name_of(lesson, step)}.webp") as strip:
-        strip.load()
-    side = strip.height
-    cells = [strip.crop((i * side, 0, (i + 1) * side, side)) for i in range(strip.width // side)]
-    return Outcome(tuple(cells), values)
+    return {name: tuple(found) for name, found in kept["values"].items()}
 
 
 @lru_cache

@@ -57,6 +57,6 @@ def head() -> str:
 
 
 def css() -> str:
-    """What all tabs share, then each tab's own."""
-    files = [HERE / "page.css", *sorted(HERE.glob("*/tab.css"))]
+    """What all tabs share, then each tab's own, and the quiz's."""
+    files = [HERE / "page.css", *sorted(HERE.glob("*/tab.css")), *sorted(HERE.glob("*/quiz.css"))]
     return "".join(path.read_text(encoding="utf-8") for path in files)

@@ -15,6 +15,12 @@ from playground.lessons.measures import MEASURES
 from playground.ui.shared.html import escaped
 
 PARSER = MarkdownIt("commonmark", {"html": False})
+# how many steps were run, only the browser knows: the page's script says it there
+CLOSING = (
+    '<div class="dpl-closing"><p class="dp-quiet" data-runs></p><div class="dpl-actions">'
+    '<button type="button" class="dp-button" data-act="quiz">Closing quiz</button>'
+    '<button type="button" class="dp-button" data-act="sheet">Print what I did</button></div></div>'
+)
 START_HEIGHT = 0  # of every bar of a curve that is still to be drawn
 
 
@@ -47,7 +53,7 @@ def rail(
         f"{_chooser(lessons, at[0])}{_onward(lessons, at, done)}"
         f'<h2 tabindex="-1">{escaped(step.title)}</h2>'
         f'<div class="dp-words">{markdown(step.before, facts)}</div>'
-        f'<form class="dpl-ask">{question}{_buttons(step, bool(labels), earlier)}</form></div>'
+        f'<form class="dpl-ask">{question}{_buttons(step, bool(labels), earlier)}</form>{CLOSING}</div>'
     )
 
 
@@ -162,5 +168,7 @@ def _onward(lessons: Sequence[Lesson], at: tuple[int, int], done: Set[str]) -> s
     last = step + 1 == len(lessons[lesson].steps)
     onward = (lesson, step + 1) if not last else (lesson + 1, 0) if lesson + 1 < len(lessons) else None
     label = "Next lesson" if last and onward else "Next step"
+    quiz = '<button type="button" class="dp-button" data-act="quiz">To the quiz</button>'
+    forth = button(label, onward) if onward else quiz
     progress = _progress(lessons[lesson], step, done)
-    return f'<nav class="dpl-onward" aria-label="Steps">{button("Back", back)}{progress}{button(label, onward)}</nav>'
+    return f'<nav class="dpl-onward" aria-label="Steps">{button("Back", back)}{progress}{forth}</nav>'

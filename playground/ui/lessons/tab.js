@@ -96,6 +96,9 @@ element.addEventListener("click", (event) => {
   if (button.dataset.to !== undefined) go(button.dataset.lesson ?? root().dataset.lesson, Number(button.dataset.to));
   if (button.dataset.act === "show") reveal("lesson_show");
   if (button.dataset.act === "stop") trigger("lesson_stop");
+  if (["quiz", "sheet"].includes(button.dataset.act)) {
+    document.dispatchEvent(new CustomEvent("dp-desk", { detail: button.dataset.act }));
+  }
   if (button.dataset.cell !== undefined) {
     const cell = Number(button.dataset.cell);
     const at = order.indexOf(cell);
@@ -111,7 +114,25 @@ element.addEventListener("change", (event) => {
   if (event.target.matches(".dpl-lesson select")) go(event.target.value, 0);
 });
 
+/** How many steps were run in this browser, beside the way to the quiz about them. */
+function count() {
+  let runs = 0;
+  try {
+    runs = Object.keys(JSON.parse(localStorage.getItem("dp-runs") ?? "{}")).length;
+  } catch {
+    // no storage, or not ours
+  }
+  const steps = runs === 1 ? "1 step" : `${runs} steps`;
+  const some = `You have run ${steps} so far. The quiz asks about those, and fills up with runs drawn beforehand, marked so.`;
+  const none = "You have run no step yet. Until you do, the quiz asks about runs drawn beforehand, marked so.";
+  element.querySelector("[data-runs]").textContent = runs ? some : none;
+}
+
+document.addEventListener("dp-run-kept", count);
+document.addEventListener("dp-lesson-go", (event) => go(event.detail.lesson, event.detail.step));
+
 function drawn() {
+  count();
   restore(memory.answers[root().dataset.name]);
   if (moved) element.querySelector("h2").focus();
   moved = false;

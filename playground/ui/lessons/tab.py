@@ -16,7 +16,8 @@ from playground.lessons.lesson import Lesson
 from playground.lessons.runs.contract import Outcome
 from playground.refusal import Refusal
 from playground.store import Store
-from playground.ui.lessons import stage
+from playground.ui.lessons import desk, stage
+from playground.ui.lessons.kept import as_attribute
 from playground.ui.lessons.rail import rail
 from playground.ui.lessons.visit import Visit, read
 from playground.ui.shared.endpoint import ENGINE
@@ -34,7 +35,8 @@ def build(engine: Engine, store: Store, lessons: Sequence[Lesson]) -> None:
     """Lays out the tab and wires it, inside a `gr.Tab` of the page."""
     room = Room(engine, store, lessons)
     first = Visit(0, 0)
-    with gr.Row(elem_classes="dp-columns"):
+    desk.build(engine, lessons)
+    with gr.Row(elem_classes=["dp-columns", "dpl-columns"]):
         with gr.Column(elem_classes="dp-rail"):
             left = gr.HTML(
                 room.left(first),
@@ -45,7 +47,13 @@ def build(engine: Engine, store: Store, lessons: Sequence[Lesson]) -> None:
             )
             fault = slot("lesson-error")
         with gr.Column(elem_classes="dp-stage"):
-            right = gr.HTML(room.right(first), elem_classes="dp-flush", apply_default_css=False, elem_id="lesson-stage")
+            right = gr.HTML(
+                room.right(first),
+                js_on_load=(HERE / "keep.js").read_text("utf-8"),
+                elem_classes="dp-flush",
+                apply_default_css=False,
+                elem_id="lesson-stage",
+            )
     latest = Latest()
     nothing: Update = {right: gr.skip()}
 
@@ -153,7 +161,9 @@ class Room:
         with closing(step.run.perform(self._engine, self._store, page)) as events:
             for event in events:
                 if isinstance(event, Outcome):
-                    yield self._revealed(visit, event, _ran(event))
+                    lesson, _ = visit.of(self._lessons)
+                    kept = as_attribute(lesson, visit.step, event, self._engine.facts)
+                    yield f"<div{kept}>{self._revealed(visit, event, _ran(event))}</div>"
                     return
                 shares[event.cell] = event.share
                 if event.picture is not None:
