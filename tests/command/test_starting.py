@@ -78,6 +78,25 @@ def test_an_unreadable_folder_says_so(tmp_path: Path) -> None:
     assert "cannot be read: Permission denied." in refused(done)
 
 
+@pytest.mark.parametrize("start", [("app.py",), ("-m", "playground", "serve")], ids=["app", "serve"])
+def test_tools_without_their_package_end_at_once(start: tuple[str, ...], tmp_path: Path) -> None:
+    """A finder that comes first and knows no mcp: what a Python without the package finds."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.machinery, sys\n"
+        "class Without(importlib.machinery.PathFinder):\n"
+        "    @classmethod\n"
+        "    def find_spec(cls, name, path=None, target=None):\n"
+        "        return None if name == 'mcp' else super().find_spec(name, path, target)\n"
+        "at = sys.meta_path.index(importlib.machinery.PathFinder)\n"
+        "sys.meta_path[at] = Without\n"
+    )
+    without = {"PYTHONPATH": str(tmp_path)}
+    says = '--mcp needs the package mcp, which is not installed: pip install "gradio[mcp]"'
+    assert says in refused(started(*start, "--mcp", env=without))
+    assert says in refused(started(*start, env=without | {"PLAYGROUND_MCP": "1"}))
+    assert "PLAYGROUND_MCP must be 1 or 0, not 'maybe'." in refused(started(*start, env={"PLAYGROUND_MCP": "maybe"}))
+
+
 def test_help_has_examples_and_the_environment() -> None:
     for arguments in (["--help"], ["serve", "--help"], ["grid", "--help"], ["verify", "--help"]):
         done = started("-m", "playground", *arguments)
