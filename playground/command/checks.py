@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import stat
+import sys
 from pathlib import Path
 
 from playground.refusal import Refusal
@@ -39,6 +40,12 @@ def check_mcp(asked: bool) -> bool:
     if wanted and importlib.util.find_spec("mcp") is None:
         raise Refusal('--mcp needs the package mcp, which is not installed: pip install "gradio[mcp]"')
     return wanted
+
+
+def leave_mcp_out() -> None:
+    """Gradio imports the package wherever it is installed, which takes 0.2 s; from now on this process finds none."""
+    if "mcp" not in sys.modules:
+        sys.modules["mcp"] = None  # type: ignore[assignment]  # how Python is told that there is no such module
 
 
 def check_model(name: str) -> None:

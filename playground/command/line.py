@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from playground.command.checks import check_mcp, check_model, check_port, default_model, default_port
+from playground.command.checks import check_mcp, check_model, check_port, default_model, default_port, leave_mcp_out
 from playground.refusal import Refusal
 
 DONE, DIFFERENT, ASKED_WRONGLY = 0, 1, 2  # exit codes
@@ -88,7 +88,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_model(asked.model)
         if asked.command == "serve":
             port = check_port(asked.host, default_port() if asked.port is None else asked.port)
-            mcp = check_mcp(asked.mcp)
+            if not (mcp := check_mcp(asked.mcp)):
+                leave_mcp_out()
             gc.disable()  # until the page stands: hardly any of a million new objects is garbage, and looking is slow
             from playground.command.serve import serve
 

@@ -136,7 +136,7 @@ def test_a_served_page_answers_and_names_its_address_in_the_network(tmp_path: Pa
     from playground.command.checks import address_from_outside
 
     served = subprocess.Popen(
-        [sys.executable, "-u", "app.py", "--host", "0.0.0.0", "--port", str(port)],
+        [sys.executable, "-u", "-X", "importtime", "app.py", "--host", "0.0.0.0", "--port", str(port)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -150,9 +150,38 @@ def test_a_served_page_answers_and_names_its_address_in_the_network(tmp_path: Pa
             if line.startswith("* From another machine") or line.startswith("* This machine is in no network"):
                 break
         address = address_from_outside()
+        modules = [line.split("|")[-1].strip() for line in said if line.startswith("import time:")]
+        assert "gradio" in modules and not [
+            name for name in modules if name.startswith("mcp.")
+        ]  # looked for, not there
         assert (f"http://{address}:{port}" if address else "in no network") in said[-1], said
         with urlopen(f"http://{address or '127.0.0.1'}:{port}/", timeout=60) as page:
             assert page.status == 200
+    finally:
+        served.terminate()
+        served.wait(60)
+
+
+def test_a_page_with_tools_says_their_address(tmp_path: Path) -> None:
+    from urllib.request import urlopen
+
+    served = subprocess.Popen(
+        [sys.executable, "-u", "app.py"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ
+        | {
+            "PLAYGROUND_MCP": "1",
+            "PLAYGROUND_CELLS": str(tmp_path / "cells"),
+            "GRADIO_TEMP_DIR": str(tmp_path / "gradio"),
+        },
+    )
+    try:
+        address = next(line.split()[-1] for line in served.stdout if line.endswith("/gradio_api/mcp/\n"))
+        with urlopen(f"{address}schema", timeout=60) as tools:
+            assert b"render_grid" in tools.read()
     finally:
         served.terminate()
         served.wait(60)
