@@ -81,14 +81,15 @@ def server_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
 
 
 @contextmanager
-def whole_page(engine: LocalEngine, store: Store, folder: Path) -> Iterator[str]:
-    """The address of the whole page with this engine, served as app.py serves it; `folder` is for Gradio's files."""
+def whole_page(engine: LocalEngine, store: Store, folder: Path, mcp: bool = False) -> Iterator[str]:
+    """The address of the whole page with this engine, served as app.py serves it; `folder` is for Gradio's files, and
+    with `mcp` the endpoints are tools as well."""
     from playground.ui.page import build_page, launch_options  # every tab, which the tests of one tab do not need
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(folder))
         page = build_page(engine, store)
-        _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
+        _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options(mcp))
         yield url
         page.close()
 

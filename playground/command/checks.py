@@ -1,10 +1,12 @@
 """What can be found wrong before anything heavy is imported: the model's folder and the port."""
 
 import errno
+import importlib.util
 import json
 import os
 import socket
 import stat
+import sys
 from pathlib import Path
 
 from playground.refusal import Refusal
@@ -13,6 +15,7 @@ EMBEDDED = Path(__file__).parents[1] / "models"  # each registered model is a fo
 INDEX = "model_index.json"
 PORTS = (1, 65_535)
 THIS_MACHINE = "127.0.0.1"
+YES, NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")  # of a variable that switches something
 
 
 def default_model() -> str:
@@ -23,6 +26,26 @@ def default_model() -> str:
 def default_port() -> str | None:
     """PORT, else GRADIO_SERVER_PORT; None where neither is set, which takes the first free one."""
     return os.environ.get("PORT") or os.environ.get("GRADIO_SERVER_PORT") or None
+
+
+def check_mcp(asked: bool) -> bool:
+    """Whether tools for agents are served: asked for, or PLAYGROUND_MCP says so. Nothing is imported.
+
+    Raises Refusal for a value that is neither yes nor no, and where the package is missing.
+    """
+    said = os.environ.get("PLAYGROUND_MCP", "").strip().lower()
+    if said not in YES + NO:
+        raise Refusal(f"PLAYGROUND_MCP must be 1 or 0, not {said[:20]!r}.")
+    wanted = asked or said in YES
+    if wanted and importlib.util.find_spec("mcp") is None:
+        raise Refusal('--mcp needs the package mcp, which is not installed: pip install "gradio[mcp]"')
+    return wanted
+
+
+def leave_mcp_out() -> None:
+    """Gradio imports the package wherever it is installed, which takes 0.2 s; from now on this process finds none."""
+    if "mcp" not in sys.modules:
+        sys.modules["mcp"] = None  # type: ignore[assignment]  # how Python is told that there is no such module
 
 
 def check_model(name: str) -> None:

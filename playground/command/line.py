@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from playground.command.checks import check_model, check_port, default_model, default_port
+from playground.command.checks import check_mcp, check_model, check_port, default_model, default_port, leave_mcp_out
 from playground.refusal import Refusal
 
 DONE, DIFFERENT, ASKED_WRONGLY = 0, 1, 2  # exit codes
@@ -29,7 +29,7 @@ exit codes: 0 done · 1 a picture failed, or is not the same as before · 2 aske
 """
 ENVIRONMENT = """\
 environment: PLAYGROUND_MODEL is the default of --model; PLAYGROUND_HOST of --host; PORT, or GRADIO_SERVER_PORT, of
---port; PLAYGROUND_CELLS the folder that keeps finished cells (cells/ unless set)
+--port; PLAYGROUND_MCP=1 is --mcp; PLAYGROUND_CELLS the folder that keeps finished cells (cells/ unless set)
 """
 
 
@@ -54,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     )
     serve.add_argument("--runtime", choices=RUNTIMES, default=RUNTIMES[0], help="what runs the network on a CPU")
     serve.add_argument("--compile", action="store_true", help="compile the U-Net first: minutes, then faster")
+    serve.add_argument("--mcp", action="store_true", help="also tools for agents (MCP); needs gradio[mcp]")
     serve.add_argument("--lessons", type=Path, default=None, help="a folder with more lessons as Markdown files")
 
     grid = commands.add_parser("grid", help="draw a recipe's grid into a folder", **shape)
@@ -87,10 +88,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         check_model(asked.model)
         if asked.command == "serve":
             port = check_port(asked.host, default_port() if asked.port is None else asked.port)
+            if not (mcp := check_mcp(asked.mcp)):
+                leave_mcp_out()
             gc.disable()  # until the page stands: hardly any of a million new objects is garbage, and looking is slow
             from playground.command.serve import serve
 
-            return serve(asked.model, asked.host, port, asked.runtime, asked.compile, asked.lessons)
+            return serve(asked.model, asked.host, port, asked.runtime, asked.compile, asked.lessons, mcp)
         if asked.command == "grid":
             from playground.command.grid import draw, read
 

@@ -13,7 +13,9 @@ from playground.ui.page import build_page, launch_options
 EVERYWHERE = ("0.0.0.0", "::")
 
 
-def serve(model: str, host: str | None, port: int | None, runtime: str, compiled: bool, lessons: Path | None) -> int:
+def serve(
+    model: str, host: str | None, port: int | None, runtime: str, compiled: bool, lessons: Path | None, mcp: bool
+) -> int:
     """Serve until it is ended. Raises Refusal where the model, the port or a lesson cannot be used."""
     taught = shelf(lessons)
     engine = opened(model, "torch" if compiled else runtime)
@@ -24,7 +26,7 @@ def serve(model: str, host: str | None, port: int | None, runtime: str, compiled
     gc.freeze()
     gc.enable()  # `main` switched it off
     threading.Thread(target=engine.warm_up, name="warm-up", daemon=True).start()  # the page need not wait for it
-    page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **launch_options())
+    page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **launch_options(mcp))
     if host in EVERYWHERE:
         if address := address_from_outside():
             print(f"* From another machine in this network: http://{address}:{page.server_port}", flush=True)

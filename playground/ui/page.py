@@ -23,6 +23,7 @@ from playground.ui.shared.endpoint import THREADS
 from playground.ui.shared.events import Refusals, check_events
 from playground.ui.shared.html import escaped
 from playground.ui.shared.shipped import SHIPPED
+from playground.ui.shared.tools import checked_tools
 
 LARGEST_UPLOAD = "8mb"
 SESSIONS = 256  # pages whose values the server remembers, about a megabyte each; the latest used stay
@@ -55,14 +56,16 @@ def build_page(engine: Engine, store: Store, lessons: Sequence[Lesson] | None = 
     return page.queue(max_size=QUEUE, default_concurrency_limit=8, api_open=False)
 
 
-def launch_options() -> dict[str, Any]:
-    """What every start of the page shares, also in tests."""
+def launch_options(mcp: bool = False) -> dict[str, Any]:
+    """What every start of the page shares, also in tests. `mcp`: whether the endpoints are tools for agents as well,
+    which needs the package mcp; said either way, so that Gradio's own variable does not decide it."""
     return {
         "theme": theme.theme(),
         "css": theme.css(),
         "head": theme.head(),
         "footer_links": ["api", "settings"],
-        "app_kwargs": {"middleware": [Middleware(Refusals)]},
+        "app_kwargs": {"middleware": [Middleware(Refusals)], "lifespan": checked_tools},
+        "mcp_server": mcp,
         "max_threads": THREADS,
         "state_session_capacity": SESSIONS,
         "max_file_size": LARGEST_UPLOAD,

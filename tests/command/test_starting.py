@@ -78,6 +78,25 @@ def test_an_unreadable_folder_says_so(tmp_path: Path) -> None:
     assert "cannot be read: Permission denied." in refused(done)
 
 
+@pytest.mark.parametrize("start", [("app.py",), ("-m", "playground", "serve")], ids=["app", "serve"])
+def test_tools_without_their_package_end_at_once(start: tuple[str, ...], tmp_path: Path) -> None:
+    """A finder that comes first and knows no mcp: what a Python without the package finds."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import importlib.machinery, sys\n"
+        "class Without(importlib.machinery.PathFinder):\n"
+        "    @classmethod\n"
+        "    def find_spec(cls, name, path=None, target=None):\n"
+        "        return None if name == 'mcp' else super().find_spec(name, path, target)\n"
+        "at = sys.meta_path.index(importlib.machinery.PathFinder)\n"
+        "sys.meta_path[at] = Without\n"
+    )
+    without = {"PYTHONPATH": str(tmp_path)}
+    says = '--mcp needs the package mcp, which is not installed: pip install "gradio[mcp]"'
+    assert says in refused(started(*start, "--mcp", env=without))
+    assert says in refused(started(*start, env=without | {"PLAYGROUND_MCP": "1"}))
+    assert "PLAYGROUND_MCP must be 1 or 0, not 'maybe'." in refused(started(*start, env={"PLAYGROUND_MCP": "maybe"}))
+
+
 def test_help_has_examples_and_the_environment() -> None:
     for arguments in (["--help"], ["serve", "--help"], ["grid", "--help"], ["verify", "--help"]):
         done = started("-m", "playground", *arguments)
@@ -117,7 +136,7 @@ def test_a_served_page_answers_and_names_its_address_in_the_network(tmp_path: Pa
     from playground.command.checks import address_from_outside
 
     served = subprocess.Popen(
-        [sys.executable, "-u", "app.py", "--host", "0.0.0.0", "--port", str(port)],
+        [sys.executable, "-u", "-X", "importtime", "app.py", "--host", "0.0.0.0", "--port", str(port)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -131,9 +150,38 @@ def test_a_served_page_answers_and_names_its_address_in_the_network(tmp_path: Pa
             if line.startswith("* From another machine") or line.startswith("* This machine is in no network"):
                 break
         address = address_from_outside()
+        modules = [line.split("|")[-1].strip() for line in said if line.startswith("import time:")]
+        assert "gradio" in modules and not [
+            name for name in modules if name.startswith("mcp.")
+        ]  # looked for, not there
         assert (f"http://{address}:{port}" if address else "in no network") in said[-1], said
         with urlopen(f"http://{address or '127.0.0.1'}:{port}/", timeout=60) as page:
             assert page.status == 200
+    finally:
+        served.terminate()
+        served.wait(60)
+
+
+def test_a_page_with_tools_says_their_address(tmp_path: Path) -> None:
+    from urllib.request import urlopen
+
+    served = subprocess.Popen(
+        [sys.executable, "-u", "app.py"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ
+        | {
+            "PLAYGROUND_MCP": "1",
+            "PLAYGROUND_CELLS": str(tmp_path / "cells"),
+            "GRADIO_TEMP_DIR": str(tmp_path / "gradio"),
+        },
+    )
+    try:
+        address = next(line.split()[-1] for line in served.stdout if line.endswith("/gradio_api/mcp/\n"))
+        with urlopen(f"{address}schema", timeout=60) as tools:
+            assert b"render_grid" in tools.read()
     finally:
         served.terminate()
         served.wait(60)

@@ -9,6 +9,7 @@ from PIL import Image
 from playground import noise, pictures
 from playground.refusal import Refusal
 from playground.ui.add_noise.payload import SHAPE
+from playground.ui.shared.described import PICTURE, describe
 from playground.ui.shared.endpoint import A_PICTURE, exemplary, register
 
 
@@ -24,15 +25,22 @@ def build() -> None:
         gr.Number(0, label="seed", render=False),
     ]
     outputs = [gr.Image(label="x_t", format="png", render=False), gr.JSON(label="coefficients", render=False)]
+    describe(add_noise, picture=PICTURE)
     register(add_noise, "add_noise", inputs, outputs)
 
 
 def add_noise(picture: str | None, t: int, schedule: str, seed: int) -> tuple[Image.Image, dict[str, Any]]:
-    """Adds the noise of timestep t to a picture, on the server and at full precision.
+    """Adds the noise of timestep t to a picture, in one jump by the closed form of the forward process.
 
-    picture: PNG, JPEG, WebP, GIF, BMP or TIFF, at most 8 MB; its centre is used, at 256 × 256. t: 0 to 999.
-    schedule: scaled_linear, linear, cosine, zero_snr or flow. seed: 0 to 4294967295. Returns x_t and the coefficients
-    at t; an infinite one is null.
+    Parameters:
+        picture: {picture}; its centre is used, at 256 × 256
+        t: the timestep, a whole number from 0 (hardly any noise) to 999 (hardly any picture), for example 400
+        schedule: scaled_linear (Stable Diffusion's), linear (DDPM's), cosine, zero_snr (Stable Diffusion's,
+            rescaled to end in pure noise) or flow
+        seed: of the noise, a whole number from 0 to 4294967295
+    Returns:
+        x_t as a PNG
+        t, alpha_bar, sqrt_alpha_bar, sqrt_one_minus_alpha_bar, snr and log_snr at t; an infinite one is null
     """
     if picture is None:
         raise Refusal("picture is missing.")

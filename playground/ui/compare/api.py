@@ -12,6 +12,7 @@ from playground.recipe import Recipe
 from playground.render import check_cost, render
 from playground.store import Store
 from playground.sweep import Sweep
+from playground.ui.shared.described import describe, sweep_in_words
 from playground.ui.shared.endpoint import A_SWEEP, ENGINE, exemplary, register
 from playground.ui.shared.files import FILES
 
@@ -22,12 +23,16 @@ def build(engine: Engine, store: Store) -> None:
     """Register `/render_grid`; it has no visible part."""
 
     def render_grid(sweep: dict[str, Any]) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:
-        """Render a sweep: {"base": {…recipe…}, "axes": {"field": [values]}} -> PNG files and one row per cell.
+        """Draw a grid of pictures with a diffusion model: one recipe, with one to three of its settings varied.
 
-        One to three axes, the last varying fastest: fields of a recipe, "loras.NAME", "words.TEXT" (its values take the
-        place of TEXT in the prompt) or "size". "seeds": k beside them draws every cell with k seeds.
+        All else stays the same, the noise included, so what differs between two pictures is that setting's doing. A
+        recipe always gives the same picture. To draw a single one, give an axis a single value.
 
-        Model, width and height may be left out of the base: they are this playground's own.
+        Parameters:
+            sweep: {sweep}
+        Returns:
+            the pictures as PNG files that carry their recipes
+            a list with one object per cell: recipe, digest, file, seconds, evaluations of the network, or error
         """
         cells = Sweep.from_dict(sweep, engine.facts.recipe).recipes()
         check_cost(engine, store, cells)
@@ -58,6 +63,7 @@ def build(engine: Engine, store: Store) -> None:
             told = time.perf_counter()
             yield [files[i] for i in sorted(files)], [rows[i] for i in sorted(rows)]
 
+    describe(render_grid, sweep=sweep_in_words(engine.facts))
     outputs = [gr.Files(label="pictures", render=False), gr.JSON(label="cells", render=False)]
     asked = exemplary(gr.JSON(label="sweep", render=False), A_SWEEP)
     register(render_grid, "render_grid", [asked], outputs, **ENGINE)

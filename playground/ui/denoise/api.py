@@ -10,6 +10,7 @@ from playground.export.png import cell_png
 from playground.inside.film import Ending, check, film
 from playground.inside.guidance import numbers, taken_apart
 from playground.recipe import Recipe
+from playground.ui.shared.described import describe, recipe_in_words
 from playground.ui.shared.endpoint import A_RECIPE, ENGINE, exemplary, register
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import png
@@ -19,18 +20,24 @@ def build(engine: Engine) -> None:
     """Register `/denoise`; it has no visible part."""
 
     def denoise(recipe: dict[str, Any]) -> Iterator[tuple[list[str], dict[str, Any]]]:
-        """One run, step by step: {"prompt": …, "sampler": …, …} -> PNG files and {"recipe", "steps", "end"}.
+        """Draw one picture and show how it comes out of the noise, step by step.
 
-        Files: x̂₀ before each step (a quick preview), then the finished picture. Of runs with more than 60 network
-        calls every n-th is kept. Each step has k (calls made before it), t, sigma, log_snr, step_sigma, norm_cond,
-        norm_uncond, norm_difference, norm_eps, cosine and file; null for what is infinite. "unconditional": "used", or
-        "shown only" where the run has no guidance and the unconditional pass was made for its numbers alone. Model and
-        size may be left out.
+        Of runs with more than 60 network calls every n-th is kept. Each step has k (calls made before it), t, sigma,
+        log_snr, step_sigma, norm_cond, norm_uncond, norm_difference, norm_eps, cosine and file; null for what is
+        infinite. "unconditional" is "used", or "shown only" where the run has no guidance and the unconditional pass
+        was made for its numbers alone.
+
+        Parameters:
+            recipe: {recipe}
+        Returns:
+            PNG files: x̂₀, the picture that the model expects, before each step, then the finished picture
+            an object with recipe, digest, unconditional, steps and end
         """
         checked = engine.facts.recipe(recipe)
         check(engine, [checked])
         yield from _shots(engine, checked)
 
+    describe(denoise, recipe=recipe_in_words(engine.facts))
     outputs = [gr.Files(label="pictures", render=False), gr.JSON(label="steps", render=False)]
     asked = exemplary(gr.JSON(label="recipe", render=False), A_RECIPE)
     register(denoise, "denoise", [asked], outputs, **ENGINE)

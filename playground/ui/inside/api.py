@@ -12,6 +12,7 @@ from playground.inside.drawings import channel_pictures, heat_map
 from playground.inside.walk import Walk, parts, walk
 from playground.models import Facts
 from playground.models.anatomy import Anatomy
+from playground.ui.shared.described import describe, recipe_in_words
 from playground.ui.shared.endpoint import A_RECIPE, ENGINE, exemplary, register
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import png
@@ -21,19 +22,23 @@ def build(engine: Engine) -> None:
     """Registers the endpoint; it has no visible part."""
 
     def inspect_prompt(recipe: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        """Walk one recipe from its words to its picture.
+        """Draw one picture and report every stage between its words and it: tokens, shapes, sizes and times.
 
-        recipe: a JSON object with fields such as prompt, seed, num_inference_steps; without model and size it is for
-        the one that runs here, at its own size. Returns tokens (ids, pieces, words,
-        what was cut off, the limit), stages (shapes, parameters, bytes, dtype), U-Net blocks and milliseconds of this
-        run; and the files embeddings.png, noise.png, latents.png (channels side by side) and picture.png, which
-        carries the recipe.
+        The report has words (ids, pieces, words, what was cut off, the limit), stages (shapes, parameters, bytes,
+        dtype), U-Net blocks, calls and milliseconds of this run.
+
+        Parameters:
+            recipe: {recipe}
+        Returns:
+            the report
+            the PNG files embeddings, noise, latents (channels side by side) and picture, which carries the recipe
         """
         *_, last = walk(engine, engine.facts.recipe(recipe))
         anatomy = engine.anatomy(last.recipe.width, last.recipe.height)
         evaluations = engine.facts.evaluations(last.recipe)
         return _report(anatomy, last, evaluations), _files(last, engine.facts, evaluations)
 
+    describe(inspect_prompt, recipe=recipe_in_words(engine.facts))
     outputs = [gr.JSON(label="report", render=False), gr.Files(label="pictures", render=False)]
     asked = exemplary(gr.JSON(label="recipe", render=False), A_RECIPE)
     register(inspect_prompt, "inspect_prompt", [asked], outputs, **ENGINE)

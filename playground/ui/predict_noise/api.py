@@ -13,6 +13,7 @@ from playground.models import Facts
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.schedule import Plan, plan
+from playground.ui.shared.described import PICTURE, describe
 from playground.ui.shared.endpoint import A_PICTURE, ENGINE, exemplary, register
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import png
@@ -39,15 +40,22 @@ def build(engine: Engine) -> None:
         num_inference_steps: int | None = None,
         sampler: str = usual.sampler,
     ) -> tuple[list[str], dict[str, Any]]:
-        """Adds the noise of timestep t to a picture's latents and lets the model name it.
+        """Adds the noise of timestep t to a picture's latents and lets the model predict it.
 
-        picture: PNG, JPEG, WebP, GIF, BMP or TIFF, at most 8 MB; its centre is used, at the model's size. prompt: what
-        is in it. To do the same elsewhere: crop the centre, reduce it by Lanczos to the model's size, encode it by the
-        VAE, take the posterior's mean times the scaling factor as x₀, and torch.randn of its shape from a CPU generator
-        with the seed as ε. t: 0 to {last}. seed: 0 to 4294967295. num_inference_steps: when given, the picture is also
-        guessed from x_t, 1 to 100 steps for the whole way, guidance_scale {guidance}. sampler: of that guess, such as
-        ddim or euler. Returns the files x_t, epsilon, predicted and x0 (and guess), pictures decoded by the VAE and
-        noise as its channels, and the numbers.
+        To do the same elsewhere: crop the centre, reduce it by Lanczos to the model's size, encode it by the VAE, take
+        the posterior's mean times the scaling factor as x₀, and torch.randn of its shape from a CPU generator with the
+        seed as ε.
+
+        Parameters:
+            picture: {picture}; its centre is used, at the model's size
+            prompt: what is in the picture, such as "red apple, blue background"; "" for no words
+            t: the timestep, a whole number from 0 (hardly any noise) to {last} (hardly any picture)
+            seed: of the noise, a whole number from 0 to 4294967295
+            num_inference_steps: 1 to 100; when given, the picture is also guessed from x_t at guidance_scale {guidance}
+            sampler: of that guess: {samplers}
+        Returns:
+            the PNG files x_t, epsilon, predicted and x0 (and guess): pictures by the VAE, noise as its channels
+            t, prompt, seed, alpha_bar, the amplitudes of picture and noise, loss, loss_without_prompt (and guess)
         """
         if picture is None:
             raise Refusal("picture is missing.")
@@ -59,9 +67,8 @@ def build(engine: Engine) -> None:
         (encoded,) = engine.ask([Encode(pictures.open_picture(picture, facts.side))])
         return _answered(engine, encoded.value, recipe, t, planned)
 
-    predict_noise.__doc__ = predict_noise.__doc__.format(
-        last=facts.total_timesteps - 1, guidance=f"{usual.guidance_scale:g}"
-    )
+    numbers = {"last": f"{facts.total_timesteps - 1}", "guidance": f"{usual.guidance_scale:g}"}
+    describe(predict_noise, picture=PICTURE, samplers=", ".join(facts.samplers), **numbers)
     inputs = [
         exemplary(gr.File(label="picture", type="filepath", render=False), A_PICTURE),
         gr.Textbox(label="prompt", render=False),

@@ -1,0 +1,70 @@
+"""The endpoints' documentation, with the limits of this model in it: it is all that an agent knows of a tool.
+
+Gradio reads a function's docstring: text until "Parameters:", then one line "name: what it is" for each.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from playground.models import Facts
+from playground.recipe import (
+    GUIDANCE_RANGE,
+    LORA_RANGE,
+    MOST_LORAS,
+    PROMPT_LIMIT,
+    RESCALE_RANGE,
+    SEED_RANGE,
+    SIDE_RANGE,
+    STEPS_RANGE,
+    TRUE_CFG_RANGE,
+    Recipe,
+)
+from playground.sweep import LORA_PREFIX, MOST_AXES, MOST_CELLS, SIZE, WORDS_PREFIX
+
+PICTURE = (
+    "PNG, JPEG, WebP, GIF, BMP or TIFF of at most 8 MB; a tool takes it as data:image/png;base64,… (then of at most "
+    "3 MB) or as the address of a file of this playground, such as one that another tool gave"
+)
+RECIPE = '{"prompt": "red apple, blue background", "seed": 7}'
+SWEEP = '{"base": {"prompt": "red apple, blue background", "num_inference_steps": 20}, "axes": {"seed": [1, 2, 3]}}'
+
+
+def describe(function: Callable[..., Any], **parts: str) -> None:
+    """Puts each text where the function's docstring has its name in braces."""
+    for name, text in parts.items():
+        function.__doc__ = (function.__doc__ or "").replace("{" + name + "}", text)
+
+
+def recipe_in_words(facts: Facts) -> str:
+    """What a recipe for this model may have, as sentences on one line, with an example."""
+    unless = Recipe()  # what is taken for a field that is left out
+    fields = [
+        f"prompt (text, at most {PROMPT_LIMIT:,} characters)",
+        f"negative_prompt (the same; what to steer away from, used only where {facts.cfg} is above 1)",
+        f"sampler ({', '.join(facts.samplers)}; {unless.sampler} unless given)",
+        f"num_inference_steps (whole number, {_range(STEPS_RANGE)}; {unless.num_inference_steps} unless given)",
+        f"guidance_scale (number, {_range(GUIDANCE_RANGE)}; {unless.guidance_scale:g} unless given)",
+        f"guidance_rescale (number, {_range(RESCALE_RANGE)}; {unless.guidance_rescale:g} unless given)",
+        f"seed (whole number, {_range(SEED_RANGE)}; {unless.seed} unless given)",
+        f"width and height (pixels, {_range(SIDE_RANGE)}, multiples of {facts.multiple}; {facts.side} unless given)",
+    ]
+    if facts.cfg == "true_cfg_scale":
+        fields.append(f"true_cfg_scale (number, {_range(TRUE_CFG_RANGE)}; {unless.true_cfg_scale:g} unless given)")
+    if facts.loras:
+        known = f"{_range(LORA_RANGE)}, at most {MOST_LORAS}; known: {', '.join(facts.loras)}"
+        fields.append(f'loras (an object such as {{"{next(iter(facts.loras))}": 0.8}}: names and weights {known})')
+    return f"A recipe is a JSON object, for example {RECIPE}. Its fields, all optional: {'; '.join(fields)}."
+
+
+def sweep_in_words(facts: Facts) -> str:
+    """What a sweep for this model may have, in the same way."""
+    return (
+        f'A JSON object {{"base": recipe, "axes": {{field: [values]}}}}, for example {SWEEP}. One to {MOST_AXES} axes, '
+        f'the last varying fastest, at most {MOST_CELLS} pictures: any field of a recipe, "{LORA_PREFIX}NAME" (a '
+        f'LoRA\'s weight), "{WORDS_PREFIX}TEXT" (its values take the place of TEXT in the prompt) or "{SIZE}" (pixels '
+        f'per side). "seeds": k beside base and axes draws every cell with k seeds. {recipe_in_words(facts)}'
+    )
+
+
+def _range(limits: tuple[float, float]) -> str:
+    return f"{limits[0]:.15g} to {limits[1]:.15g}"
