@@ -35,8 +35,7 @@ def add_noise(picture: str | None, t: int, schedule: str, seed: int) -> tuple[Im
     Parameters:
         picture: {picture}; its centre is used, at 256 × 256
         t: the timestep, a whole number from 0 (hardly any noise) to 999 (hardly any picture), for example 400
-        schedule: scaled_linear (Stable Diffusion's), linear (DDPM's), cosine, zero_snr (Stable Diffusion's,
-            rescaled to end in pure noise) or flow
+        schedule: scaled_linear (Stable Diffusion's), linear (DDPM's), cosine, zero_snr (ends in pure noise) or flow
         seed: of the noise, a whole number from 0 to 4294967295
     Returns:
         x_t as a PNG
