@@ -223,7 +223,7 @@ def measured() -> str:
 
 
 def test_the_cards_task_table_says_what_was_measured(report: dict, measured: str) -> None:
-    lines = [line for line in measured.splitlines() if "<br>" in line]
+    lines = [line for line in measured.splitlines() if "<br>" in line and "judged by looking" not in line]
     assert len(lines) == len(report["tasks"]) and report["tasks"].keys() <= TASKS.keys()
     for line, (task, found) in zip(lines, report["tasks"].items(), strict=True):
         assert TASKS[task].label in line
