@@ -86,6 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             return check_lessons(asked.paths)
         check_model(asked.model)
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it hints at packages that nothing here uses
         if asked.command == "serve":
             port = check_port(asked.host, default_port() if asked.port is None else asked.port)
             if not (mcp := check_mcp(asked.mcp)):
