@@ -4,7 +4,7 @@ import gc
 import threading
 from pathlib import Path
 
-from playground.command.checks import address_from_outside
+from playground.classroom.address import address_from_outside
 from playground.command.quiet import opened
 from playground.lessons.shelf import shelf
 from playground.store import Store

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from playground.lessons.answers import TREND_WORDS, check_answer, judge
+from playground.lessons.answers import check_answer, judge, said
 from playground.lessons.earlier import name_of
 from playground.lessons.lesson import Ask, Lesson, Step
 from playground.lessons.measures import MEASURES, written
@@ -80,19 +80,6 @@ def _answer(ask: Ask, answer: Any, case: Case) -> str:
         head = "As predicted." if found.right else "Not as predicted."
         verdict = f"<p><b>Measured:</b> {head} {escaped(found.sentence)}</p>"
     return f"{asked}<p><b>Answer:</b> {escaped(said(ask, answer, case.labels))}</p>{verdict}"
-
-
-def said(ask: Ask, answer: Any, labels: Sequence[str]) -> str:
-    """A checked answer in words."""
-    if ask.kind == "pick":
-        return f"{labels[answer]}"
-    if ask.kind == "trend":
-        return f"It {TREND_WORDS[answer]}."
-    if ask.kind == "number":
-        return f"{ask.options[answer]:,g}"
-    if ask.kind == "order":
-        return "from the lowest to the highest: " + ", ".join(labels[cell] for cell in answer)
-    return "heights " + ", ".join(f"{label}: {height:g}" for label, height in zip(labels, answer, strict=True))
 
 
 def _quiz(lessons: Sequence[Lesson], facts: Facts, data: Any) -> str:
