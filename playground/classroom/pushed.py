@@ -132,8 +132,13 @@ def _grid(what: Mapping[str, Any], engine: Engine) -> Pushed:
 
 
 def _label(place: Mapping[str, Any]) -> str:
-    named = (value_label(a, v) if lora_of(a) else f"{axis_name(a)} {value_label(a, v)}" for a, v in place.items())
-    return ", ".join(named) if len(place) > 1 else value_label(*next(iter(place.items())))
+    """ "Guidance 5, Steps 20"; texts and LoRAs say themselves what they are."""
+
+    def said(axis: str, value: Any) -> str:
+        alone = lora_of(axis) is not None or isinstance(value, str)
+        return value_label(axis, value) if alone else f"{axis_name(axis)} {value_label(axis, value)}"
+
+    return ", ".join(said(axis, value) for axis, value in place.items())
 
 
 def _question(question: object) -> str:

@@ -37,7 +37,6 @@ def build_page(engine: Engine, store: Store, lessons: Sequence[Lesson] | None = 
     """`lessons`: those on the shelf, unless others are given. Beside the page itself there are /teach and /join."""
     lessons = shelf() if lessons is None else lessons
     with gr.Blocks(title="Diffusion playground", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
-        gr.Navbar(visible=False)
         head = gr.HTML(_head(engine))
         page.load(lambda: _head(engine), None, head, queue=False, show_progress="hidden", api_visibility="private")
         notice = gr.HTML(elem_classes=["dp-notice", "dp-flush"], elem_id="notice")

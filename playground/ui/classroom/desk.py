@@ -109,6 +109,13 @@ class Desk:
             return Told(error(str(refusal)), f"? {refusal}", problem=str(refusal))
         return Told(view, seen, class_, sight.now.round)
 
+    def round_of(self, has: Any) -> Round | None:
+        """What the browser's class is at; None of no class."""
+        try:
+            return self._room.register.now(self._class(has)).round
+        except Refusal:
+            return None
+
     def _address(self, class_: Class, request: gr.Request) -> str:
         headers = request.headers
         scheme = headers.get("x-forwarded-proto", "").split(",")[0].strip() or request.request.url.scheme

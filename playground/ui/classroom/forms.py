@@ -11,7 +11,7 @@ from playground.ui.classroom.board import until
 from playground.ui.shared.html import escaped
 
 KEYS = (
-    "<p>Keys: <kbd>Space</kbd> reveals, then shows the next step. <kbd>F</kbd> freezes answers or takes them again. "
+    "<p>Keys: <kbd>Space</kbd> reveals, then shows the next step. <kbd>F</kbd> freezes answers, or takes them again. "
     "<kbd>H</kbd> hides the bars. <kbd>P</kbd> leaves this screen to the class, in large type, and comes back.</p>"
 )
 KEPT = (
@@ -57,7 +57,7 @@ class Control:
             self.show_step = gr.Button("Show this step", variant="primary", elem_id="class-show-step")
             with gr.Row(elem_classes="dpc-press"):
                 self.reveal = gr.Button("Reveal", elem_id="class-reveal")
-                self.freeze = gr.Button("Freeze answers", elem_id="class-freeze")
+                self.freeze = gr.Button("Freeze", elem_id="class-freeze")
                 self.onward = gr.Button("Next step", elem_id="class-next")
             with gr.Accordion("Show a grid", open=False):
                 self.grid = gr.Dropdown(
@@ -94,14 +94,19 @@ class Control:
     @property
     def outputs(self) -> list[gr.blocks.Block]:
         """Everything that an event may change."""
-        return [self.column, self.reveal, self.freeze, self.onward, self.about, self.results, self.sure]
+        return [self.column, self.step, self.reveal, self.freeze, self.onward, self.about, self.results, self.sure]
+
+    def stands_at(self, round_: Round | None) -> dict[gr.blocks.Block, Any]:
+        """The list of steps shows the step that the class is at."""
+        lesson = round_ is not None and "lesson" in round_.what
+        return {self.step: f"{round_.what['lesson']}/{round_.what['step']}"} if lesson else {}
 
     def says(self, class_: Class | None, round_: Round | None) -> dict[gr.blocks.Block, Any]:
         """Buttons and text for a class at this round."""
         if class_ is None:
             return {self.about: ""}
         asked = round_ is not None and not round_.revealed
-        label = "Take answers again" if asked and round_.frozen else "Freeze answers"
+        label = "Unfreeze" if asked and round_.frozen else "Freeze"
         return {
             self.reveal: gr.update(interactive=asked, variant="primary" if asked else "secondary"),
             self.freeze: gr.update(value=label, interactive=asked),

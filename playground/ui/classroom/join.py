@@ -27,7 +27,6 @@ HEAD = '<header class="dp-head"><h1>Join a class</h1><p>{}</p></header>'
 def build(page: gr.Blocks, room: Room) -> None:
     """Lays out the page and wires it, inside `page.route`."""
     visitor = Visitor(room)
-    gr.Navbar(visible=False)
     kept = gr.BrowserState({}, **STORAGE)
     seen = gr.State("")
     head = gr.HTML(HEAD.format(""))

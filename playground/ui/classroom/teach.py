@@ -24,7 +24,6 @@ HEAD = '<header class="dp-head"><h1>Teach a class</h1><p><a href="./">To the pla
 def build(page: gr.Blocks, room: Room, grids: list[Offer]) -> None:
     """Lays out the page and wires it, inside `page.route`. `grids`: those to choose from."""
     desk = Desk(page, room, numbers.facts_of(room.engine.facts))
-    gr.Navbar(visible=False)
     kept = gr.BrowserState({}, **STORAGE)
     seen = gr.State("")
     gr.HTML(HEAD)
@@ -85,7 +84,7 @@ def build(page: gr.Blocks, room: Room, grids: list[Offer]) -> None:
         return does(desk.freeze, has, request)
 
     def onward(has: Any, request: gr.Request) -> Update:
-        return does(desk.onward, has, request)
+        return does(desk.onward, has, request) | control.stands_at(desk.round_of(has))
 
     def again(has: Any, request: gr.Request) -> Update:
         return does(desk.again, has, request)

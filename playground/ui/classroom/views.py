@@ -128,8 +128,9 @@ def tally(sight: Sight, answers: Sequence[Any]) -> str:
     if pushed.kind == "show":
         return ""
     known = sight.drawing.values if round_.revealed and sight.drawing.finished else {}
-    found = bars(pushed, answers, known, sight.order if pushed.kind == "vote" else ())
-    if pushed.kind == "vote" and not round_.revealed:
+    hidden = pushed.kind == "vote" and not round_.revealed
+    found = bars(pushed, answers, known, sight.order if hidden else ())
+    if hidden:
         found = [Bar(f"Picture {letter}", bar.share, bar.written) for letter, bar in zip(LETTERS, found, strict=False)]
     count = "1 answer" if len(answers) == 1 else f"{len(answers)} answers"
     foretold = came_true(pushed, answers, known) if known else None
