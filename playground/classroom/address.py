@@ -5,7 +5,7 @@ import socket
 
 import segno
 
-EVERYWHERE = ("0.0.0.0", "::", "")  # a server that listens there can be reached from outside
+EVERYWHERE = ("0.0.0.0", "::")  # a server that listens there can be reached from outside
 THIS_MACHINE = ("127.0.0.1", "localhost", "[::1]", "0.0.0.0")
 LONGEST = 300  # letters of an address that becomes a picture
 
