@@ -44,6 +44,13 @@ class File:
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
 
+    def exists(self) -> bool:
+        """Whether anything was ever kept."""
+        try:
+            return self._path.exists()
+        except OSError:
+            return False
+
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """The connection, for one thread at a time. Raises Refusal where the file cannot be used now."""

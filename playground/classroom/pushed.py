@@ -65,6 +65,14 @@ class Pushed:
             raise Refusal("Choose one of the pictures first.")
         raise Refusal("Nothing is asked here.")
 
+    def fits(self, answer: Any) -> bool:
+        """Whether an answer that is kept is one still; a lesson may have been edited since."""
+        try:
+            self.check(answer)
+        except Refusal:
+            return False
+        return True
+
     def words(self, answer: Any) -> str:
         """A checked answer in words."""
         return self.labels[answer] if self.kind == "vote" else said(self.ask, answer, self.labels)

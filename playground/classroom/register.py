@@ -165,7 +165,7 @@ class Register:
 
     def find(self, code: object) -> Class:
         """The class with this code. Raises Refusal where there is none, or its time is over."""
-        self._purge()
+        self.purge()
         code = read_code(code)
         with self._file.reading() as sql:
             row = sql.execute(
@@ -214,10 +214,10 @@ class Register:
 
     # --- what is over -------------------------------------------------------------------------------------------------
 
-    def _purge(self) -> None:
-        """Deletes what is over, at most once in a while."""
+    def purge(self) -> None:
+        """Deletes what is over, at most once in a while; no file is made for that."""
         now = self._clock()
-        if now - self._purged < PURGE:
+        if now - self._purged < PURGE or not self._file.exists():
             return
         self._purged = now
         with self._file.reading() as sql:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -28,8 +29,9 @@ def to_csv(
         title, question = (shown.title, shown.question) if shown else ("not here any more", "")
         measured = _measured(shown, round_) if shown else ""
         for member, answer in answers(round_):
-            words = shown.words(answer) if shown else str(answer)
-            right = shown.is_right(answer, values) if shown else None
+            known = shown is not None and shown.fits(answer)
+            words = shown.words(answer) if known else json.dumps(answer)
+            right = shown.is_right(answer, values) if known else None
             verdict = "" if right is None else "yes" if right else "no"
             row = (round_.number, title, question, member.number, member.name, words, verdict, measured)
             writer.writerow([plain(cell) if isinstance(cell, str) else cell for cell in row])

@@ -31,6 +31,11 @@ class Sight:
     order: Sequence[int] = ()  # of the cells, see `Pushed.order`
     problem: str = ""  # why what is shown cannot be shown here
 
+    @property
+    def revealed(self) -> bool:
+        """The pictures may be seen with their settings."""
+        return self.now.round is not None and (self.now.round.revealed or self.pushed.kind == "show")
+
     def stamp(self, all_of_it: bool = False) -> str:
         """Another one whenever a visitor has something new to look at; counts are not part of it. `all_of_it`: also how
         far pictures are that visitors do not see yet, because they are still to predict."""
@@ -38,7 +43,7 @@ class Sight:
         parts = [self.now.class_.id, self.now.class_.closed]
         if round_:
             parts += [round_.id, round_.frozen, round_.revealed]
-        if self.drawing and (all_of_it or round_.revealed or self.pushed.kind == "vote"):
+        if self.drawing and (all_of_it or self.revealed or self.pushed.kind == "vote"):
             parts.append(self.drawing.stamp)
         return " ".join(map(str, parts))
 
@@ -53,6 +58,14 @@ class Room:
         self._read: dict[int, Pushed] = {}  # by round
         self._seen: dict[tuple[int, int], float] = {}  # class and member -> when they last looked; kept nowhere else
         self._lock = threading.Lock()
+        self.arrived()
+
+    def arrived(self) -> None:
+        """Somebody opens a page, or the server starts: what is over goes."""
+        try:
+            self.register.purge()
+        except Refusal:
+            pass  # it is said to whoever asks for a class
 
     def sight(self, class_: Class) -> Sight:
         """What the class is shown now. The first who looks begins its pictures."""
@@ -105,6 +118,16 @@ class Room:
         answer = self.pushed(now.round).check(answer)
         self.register.answer(class_, member, now.round, answer)
         return answer
+
+    def answers(self, sight: Sight) -> list[Any]:
+        """Everybody's, as far as they still fit what is shown: a lesson may have been edited since."""
+        found = self.register.answers(sight.now.round) if sight.pushed else []
+        return [answer for _, answer in found if sight.pushed.fits(answer)]
+
+    def answer_of(self, sight: Sight, member: Member) -> Any:
+        """None where there is none, or none that fits."""
+        found = self.register.answer_of(sight.now.round, member) if sight.pushed else None
+        return found if found is not None and sight.pushed.fits(found) else None
 
     def looked(self, class_: Class, member: Member) -> None:
         self._seen[class_.id, member.id] = time.monotonic()

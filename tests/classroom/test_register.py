@@ -25,6 +25,11 @@ def register(path: Path) -> Iterator[Register]:
     register.close()
 
 
+def test_looking_for_what_is_over_makes_no_file(register: Register, path: Path) -> None:
+    register.purge()
+    assert not path.exists()
+
+
 def test_a_class_is_opened_joined_asked_and_answered(register: Register) -> None:
     code, token = register.open("Friday", days=3)
     class_ = register.taught(code, token)
@@ -145,11 +150,12 @@ def test_what_is_over_or_deleted_is_gone_from_the_file(path: Path) -> None:
         codes.append((code, token))
     register.delete(register.taught(*codes[0]))
     time[0] += 2 * DAY
+    register.purge()
+    left = b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
+    assert b"Example" not in left and b"Friday" not in left
     for code, token in codes:
         with pytest.raises(Refusal, match="no class with this code"):
             register.taught(code, token)
-    left = b"".join(file.read_bytes() for file in path.parent.glob(f"{path.name}*"))
-    assert b"Example" not in left and b"Friday" not in left
     register.close()
 
 

@@ -22,7 +22,7 @@ def state(sight: Sight) -> str:
     """Where the lesson stands: what the space bar does next."""
     if sight.pushed is None:
         return "empty"
-    return "revealed" if sight.now.round.revealed else "asked"
+    return "revealed" if sight.revealed else "asked"
 
 
 def _door(sight: Sight, address: str) -> str:
@@ -62,7 +62,7 @@ def _shown(sight: Sight, facts: Mapping[str, str], answers: Sequence[Any]) -> st
     if sight.pushed is None:
         return views.status("Nothing is shown yet. Choose a step or a grid, and it appears on every screen.")
     heading, tally = views.head(sight), views.tally(sight, answers)
-    if sight.now.round.revealed:
+    if sight.revealed:
         return f"{heading}{views.pictures(sight)}{tally}{views.text_after(sight, facts)}"
     waiting = views.lettered(sight) if sight.pushed.kind == "vote" else views.progress(sight)
     ready = "" if waiting else views.status("The pictures are drawn and wait for the reveal.")

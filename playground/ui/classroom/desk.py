@@ -100,7 +100,7 @@ class Desk:
         try:
             class_ = self._class(has)
             sight = self._room.sight(class_)
-            answers = [answer for _, answer in self._room.register.answers(sight.now.round)] if sight.pushed else []
+            answers = self._room.answers(sight)
             here = self._room.here(class_)
             address = self._address(class_, request)
             seen = f"{sight.stamp(all_of_it=True)} {sight.now.joined} {here} {address} {hash(repr(answers))}"

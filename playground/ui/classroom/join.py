@@ -59,6 +59,7 @@ def build(page: gr.Blocks, room: Room) -> None:
 
     def arrive(has: Any, request: gr.Request) -> Update:
         """The page is opened: back in the class of this browser, unless the address names another one."""
+        room.arrived()
         asked = str(request.query_params.get("code", ""))[:20].upper()
         told = visitor.resumed(has, asked)
         return shown(told) | {code: asked}
@@ -132,7 +133,7 @@ class Visitor:
             class_, member = self._who(has)
             self._room.looked(class_, member)
             sight = self._room.sight(class_)
-            given = self._room.register.answer_of(sight.now.round, member) if sight.now.round else None
+            given = self._room.answer_of(sight, member)
             seen = f"{sight.stamp()} {given}"
             if seen == before:
                 return {"seen": seen}
@@ -159,10 +160,10 @@ class Visitor:
         if sight.pushed is None:
             return closed or views.status("You are in. What your teacher shows appears here by itself.")
         text = views.text_before(sight, self._facts)
-        if not sight.now.round.revealed:
+        if not sight.revealed:
             heading = f'<h2 tabindex="-1">{escaped(sight.pushed.title)}</h2>'
             return f"{closed}{heading}{text}{views.form(sight, given)}"
-        answers = [answer for _, answer in self._room.register.answers(sight.now.round)]
+        answers = self._room.answers(sight)
         return (
             f"{closed}{views.head(sight)}{views.pictures(sight)}{views.verdict(sight, given)}"
             f"{views.tally(sight, answers)}{views.text_after(sight, self._facts) or text}"
@@ -171,7 +172,7 @@ class Visitor:
 
 def _kind(sight: Sight) -> str:
     """Of the form that stands there; empty without one."""
-    if sight.pushed is None or sight.now.round.revealed or sight.pushed.kind == "show":
+    if sight.pushed is None or sight.revealed:
         return ""
     return "vote" if sight.pushed.kind == "vote" else sight.pushed.ask.kind
 

@@ -112,6 +112,7 @@ def build(page: gr.Blocks, room: Room, grids: list[Offer]) -> None:
         return shown(has, request, before)
 
     def arrive(has: Any, request: gr.Request) -> Update:
+        room.arrived()
         return shown(has, request)
 
     outputs = [kept, seen, view, fault, door.column, door.password, door.again, *control.outputs]

@@ -124,11 +124,11 @@ def verdict(sight: Sight, given: Any) -> str:
 
 def tally(sight: Sight, answers: Sequence[Any]) -> str:
     """Everybody's answers as bars; of a revealed question with what was measured."""
-    pushed, round_ = sight.pushed, sight.now.round
+    pushed = sight.pushed
     if pushed.kind == "show":
         return ""
-    known = sight.drawing.values if round_.revealed and sight.drawing.finished else {}
-    hidden = pushed.kind == "vote" and not round_.revealed
+    known = sight.drawing.values if sight.revealed and sight.drawing.finished else {}
+    hidden = pushed.kind == "vote" and not sight.revealed
     found = bars(pushed, answers, known, sight.order if hidden else ())
     if hidden:
         found = [Bar(f"Picture {letter}", bar.share, bar.written) for letter, bar in zip(LETTERS, found, strict=False)]
