@@ -178,7 +178,8 @@ class _Page:
         first = away.get(self.question.measure, "")
         order = " Press them from the lowest to the highest; press again to take one back."
         more = order if self.question.kind == "order" else ""
-        return f'<p class="dp-quiet">{escaped(measure.label)}: {escaped(measure.meaning)}{escaped(first)}{more}</p>'
+        about = f"{_opened(measure.spoken)}: {measure.meaning}{first}{more}"
+        return f'<p class="dp-quiet">{escaped(about)}</p>'
 
     def _choices(self) -> str:
         question, labels = self.question, self._case.labels
@@ -214,6 +215,10 @@ class _Page:
     def _image(self, cell: int, alt: str = "") -> str:
         lesson, step = self.where[self.question.name]
         return image(self._case, lesson, step, cell, alt, self.facts)
+
+
+def _opened(words: str) -> str:
+    return words[0].upper() + words[1:]
 
 
 def said(question: Question, answer: Any, labels: Sequence[str]) -> str:
