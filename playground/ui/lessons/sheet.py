@@ -8,7 +8,7 @@ from playground.lessons.answers import check_answer, judge, said
 from playground.lessons.earlier import name_of
 from playground.lessons.lesson import Ask, Lesson, Step
 from playground.lessons.measures import MEASURES, written
-from playground.lessons.quiz import Case, right, text, told
+from playground.lessons.quiz import Case, text, told
 from playground.models import Facts
 from playground.refusal import Refusal
 from playground.ui.lessons import quiz
@@ -91,7 +91,7 @@ def _quiz(lessons: Sequence[Lesson], facts: Facts, data: Any) -> str:
     for question, answer in zip(sitting.questions, sitting.answers, strict=False):
         labels, values = sitting.cases[question.name].labels, sitting.values(question)
         good = sitting.is_right(question, answer)
-        verdict = "right" if good else f"not right; it was {quiz.said(question, right(question, values), labels)}"
+        verdict = "right" if good else f"not right; {quiz.corrected(question, values, labels)}"
         source = "" if question.own else f" {EARLIER}"
         rows += (
             f"<li><p>{escaped(text(question, labels))}</p><p><b>Answer:</b> "
