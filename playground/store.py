@@ -83,6 +83,11 @@ class Store:
         self._cache = self._opened()
 
     @property
+    def folder(self) -> Path:
+        """Where the cells are; what else is kept stands beside it."""
+        return self._folder
+
+    @property
     def notice(self) -> str:
         """What visitors should know about the store, as one or two sentences; empty where all is well."""
         return " ".join(filter(None, (self._set_aside, self._not_kept)))

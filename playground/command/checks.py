@@ -104,14 +104,3 @@ def check_port(host: str | None, port: str | int | None) -> int | None:
             )
             raise Refusal(f"Port {number} {busy}.") from None
     return number
-
-
-def address_from_outside() -> str | None:
-    """This machine's address in its network; None where it is in none. No packet is sent: a UDP socket that is
-    connected only picks the interface (192.0.2.1 is RFC 5737's address for documentation)."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-            return str(probe.getsockname()[0])
-        except OSError:
-            return None

@@ -20,6 +20,7 @@ EXAMPLES = """\
 examples:
   python -m playground serve                              the page, on the first free port from 7860
   python -m playground serve --host 0.0.0.0 --port 8000   for a workshop's network
+  python -m playground class                              the same for a room: a teacher and everybody's phones
   python -m playground grid examples/recipes/guidance.json -o out/
   python -m playground grid recipe.json -o out/ --film mp4 --json | jq .event
   python -m playground verify out/cells/000-pocket-0-1a2b3c4d.png
@@ -45,17 +46,9 @@ def parser() -> argparse.ArgumentParser:
     shape = {"formatter_class": argparse.RawDescriptionHelpFormatter, "epilog": EXAMPLES + "\n" + ENVIRONMENT}
 
     serve = commands.add_parser("serve", help="open the page in a browser's reach", **shape)
-    _model(serve)
-    serve.add_argument("--port", default=None, help="the first free one from 7860 on unless given")
-    serve.add_argument(
-        "--host",
-        default=os.environ.get("PLAYGROUND_HOST"),
-        help="127.0.0.1 unless given; 0.0.0.0 for a workshop's network",
-    )
-    serve.add_argument("--runtime", choices=RUNTIMES, default=RUNTIMES[0], help="what runs the network on a CPU")
-    serve.add_argument("--compile", action="store_true", help="compile the U-Net first: minutes, then faster")
-    serve.add_argument("--mcp", action="store_true", help="also tools for agents (MCP); needs gradio[mcp]")
-    serve.add_argument("--lessons", type=Path, default=None, help="a folder with more lessons as Markdown files")
+    _served(serve, os.environ.get("PLAYGROUND_HOST"), "127.0.0.1 unless given; 0.0.0.0 for a workshop's network")
+    teach = commands.add_parser("class", help="serve the network of a room, for a class and its teacher", **shape)
+    _served(teach, os.environ.get("PLAYGROUND_HOST") or "0.0.0.0", "0.0.0.0, the whole network, unless given")
 
     grid = commands.add_parser("grid", help="draw a recipe's grid into a folder", **shape)
     grid.add_argument("recipe", help="a JSON file, a PNG of this playground, or - for JSON on standard input")
@@ -87,14 +80,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return check_lessons(asked.paths)
         check_model(asked.model)
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it hints at packages that nothing here uses
-        if asked.command == "serve":
+        if asked.command in ("serve", "class"):
             port = check_port(asked.host, default_port() if asked.port is None else asked.port)
             if not (mcp := check_mcp(asked.mcp)):
                 leave_mcp_out()
             gc.disable()  # until the page stands: hardly any of a million new objects is garbage, and looking is slow
             from playground.command.serve import serve
 
-            return serve(asked.model, asked.host, port, asked.runtime, asked.compile, asked.lessons, mcp)
+            how = (asked.runtime, asked.compile, asked.lessons, mcp, asked.command == "class")
+            return serve(asked.model, asked.host, port, *how)
         if asked.command == "grid":
             from playground.command.grid import draw, read
 
@@ -109,6 +103,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("\nplayground: stopped; finished pictures are kept.", file=sys.stderr)
         return 128 + 2  # as shells say it
+
+
+def _served(command: argparse.ArgumentParser, host: str | None, says: str) -> None:
+    _model(command)
+    command.add_argument("--port", default=None, help="the first free one from 7860 on unless given")
+    command.add_argument("--host", default=host, help=says)
+    command.add_argument("--runtime", choices=RUNTIMES, default=RUNTIMES[0], help="what runs the network on a CPU")
+    command.add_argument("--compile", action="store_true", help="compile the U-Net first: minutes, then faster")
+    command.add_argument("--mcp", action="store_true", help="also tools for agents (MCP); needs gradio[mcp]")
+    command.add_argument("--lessons", type=Path, default=None, help="a folder with more lessons as Markdown files")
 
 
 def _model(command: argparse.ArgumentParser) -> None:

@@ -225,16 +225,18 @@ class Engine(Protocol):
         start: Start | None = None,
         unread: Unread | None = None,
         visitor: str = "",
+        weight: float = 1.0,
     ) -> Iterator[Event]:
         """Step events for every cell as it advances, and one Done or Failed for each. Closing stops within a step.
 
         The first event is Waiting where other requests are under way. `previews`: steps carry pictures of x̂₀, as often
         as a twentieth of the time allows. `unread` is told the cells that were finished but not yet read when the run
-        was closed, so that none is lost. `visitor` names whoever asks, see `outlook`.
+        was closed, so that none is lost. `visitor` names whoever asks, see `outlook`. `weight`: how many visitors'
+        shares of the network this run gets while others are served; on ZeroGPU, where each run has a device, nothing.
         """
 
-    def ask(self, asks: Sequence[Ask], visitor: str = "") -> Iterator[Answer]:
-        """An Answer for each, as they come. Raises Refusal with its reason for the first that fails."""
+    def ask(self, asks: Sequence[Ask], visitor: str = "", weight: float = 1.0) -> Iterator[Answer]:
+        """An Answer for each, as they come; `weight` as in `run`. Raises Refusal for the first that fails."""
 
     def render(self, recipe: Recipe) -> Result:
         """One picture. Raises Refusal with the reason when it cannot be made."""

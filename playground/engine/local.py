@@ -131,6 +131,7 @@ class LocalEngine:
         start: Start | None = None,
         unread: Unread | None = None,
         visitor: str = "",
+        weight: float = 1.0,
     ) -> Iterator[Event]:
         if not cells:
             return
@@ -140,13 +141,13 @@ class LocalEngine:
         outlook = self.outlook(cells, visitor)
         if outlook.others:
             yield Waiting(outlook.others, outlook.seconds)
-        yield from self._events(Request(cells, previews, 1.0, keep, start, visitor), unread)
+        yield from self._events(Request(cells, previews, weight, keep, start, visitor), unread)
 
-    def ask(self, asks: Sequence[Ask], visitor: str = "") -> Iterator[Answer]:
+    def ask(self, asks: Sequence[Ask], visitor: str = "", weight: float = 1.0) -> Iterator[Answer]:
         if zero_gpu.ACTIVE:
             events = zero_gpu.run(self, asks)
         else:
-            events = self._events(Request(asks, previews=False, visitor=visitor))
+            events = self._events(Request(asks, previews=False, weight=weight, visitor=visitor))
         for event in events if asks else ():
             if isinstance(event, Failed):
                 raise Refusal(event.reason)

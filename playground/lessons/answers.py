@@ -59,6 +59,19 @@ def judge(ask: Ask, answer: Any, labels: Sequence[str], values: Sequence[float |
     return _pairs(answer, values, ENOUGH, "curve")
 
 
+def said(ask: Ask, answer: Any, labels: Sequence[str]) -> str:
+    """A checked answer in words."""
+    if ask.kind == "pick":
+        return f"{labels[answer]}"
+    if ask.kind == "trend":
+        return f"It {TREND_WORDS[answer]}."
+    if ask.kind == "number":
+        return f"{ask.options[answer]:,g}"
+    if ask.kind == "order":
+        return "from the lowest to the highest: " + ", ".join(labels[cell] for cell in answer)
+    return "heights " + ", ".join(f"{label}: {height:g}" for label, height in zip(labels, answer, strict=True))
+
+
 def trend(values: Sequence[float | None]) -> str:
     """From the first to the last cell: rises, falls or stays, by a tenth of the larger one."""
     there = [value for value in values if value is not None]

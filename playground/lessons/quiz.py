@@ -71,15 +71,15 @@ def build(cases: Sequence[Case], seed: int) -> tuple[Question, ...]:
 
 def text(question: Question, labels: Sequence[str]) -> str:
     """The question as a sentence."""
-    name = f"“{MEASURES[question.measure].label}”"
+    noun = MEASURES[question.measure].spoken
     if question.kind == "larger":
-        return f"Which of these had the larger number for {name}?"
+        return f"Which of these had the larger {noun}?"
     if question.kind == "order":
-        return f"Put these in order by {name}, from the lowest to the highest."
+        return f"Put these in order by their {noun}, from the lowest to the highest."
     if question.kind == "picture":
-        return f"In one of these pictures {name} was measured as {written(question.measure, question.asked)}. In which?"
+        return f"In which of these pictures was the {noun} measured as {written(question.measure, question.asked)}?"
     first, last = (labels[cell] for cell in question.cells)
-    return f"From “{first}” to “{last}”: does {name} rise, fall or stay about the same?"
+    return f"From {quoted(first)} to {quoted(last)}: does the {noun} rise, fall or stay about the same?"
 
 
 def right(question: Question, values: Sequence[float | None]) -> Any:
@@ -111,9 +111,14 @@ def check(question: Question, answer: Any) -> Any:
 
 def told(question: Question, labels: Sequence[str], values: Sequence[float | None]) -> str:
     """What was measured, as a sentence."""
-    numbers = [f"{labels[cell]}: {written(question.measure, values[cell])}" for cell in question.cells]
+    numbers = [f"{quoted(labels[cell])}: {written(question.measure, values[cell])}" for cell in question.cells]
     said = f" So it {TREND_WORDS[right(question, values)]}." if question.kind == "trend" else ""
-    return f"Measured for “{MEASURES[question.measure].label}”: {'; '.join(numbers)}.{said}"
+    return f"Measured {MEASURES[question.measure].spoken}: {'; '.join(numbers)}.{said}"
+
+
+def quoted(label: str) -> str:
+    """In quotation marks, unless it has them."""
+    return label if label.startswith("“") else f"“{label}”"
 
 
 def unit(measure: str) -> float:

@@ -6,12 +6,15 @@ from typing import Any
 import gradio as gr
 from starlette.middleware import Middleware
 
+from playground.classroom.room import Room
 from playground.engine import Engine
 from playground.lessons.lesson import Lesson
 from playground.lessons.shelf import shelf
 from playground.store import Store
 from playground.ui import theme
 from playground.ui.add_noise import tab as add_noise
+from playground.ui.classroom import join, teach
+from playground.ui.classroom.offers import grids
 from playground.ui.compare import api
 from playground.ui.compare import tab as compare
 from playground.ui.denoise import tab as denoise
@@ -31,7 +34,8 @@ QUEUE = 64  # visitors' requests waiting at once, over all events
 
 
 def build_page(engine: Engine, store: Store, lessons: Sequence[Lesson] | None = None) -> gr.Blocks:
-    """`lessons`: those on the shelf, unless others are given."""
+    """`lessons`: those on the shelf, unless others are given. Beside the page itself there are /teach and /join."""
+    lessons = shelf() if lessons is None else lessons
     with gr.Blocks(title="Diffusion playground", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         head = gr.HTML(_head(engine))
         page.load(lambda: _head(engine), None, head, queue=False, show_progress="hidden", api_visibility="private")
@@ -48,10 +52,15 @@ def build_page(engine: Engine, store: Store, lessons: Sequence[Lesson] | None = 
         with gr.Tab("Inside"):
             inside.build(engine)
         with gr.Tab("Lessons"):
-            lessons_tab.build(engine, store, shelf() if lessons is None else lessons)
+            lessons_tab.build(engine, store, lessons)
         api.build(engine, store)
         quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
         gr.on([page.load, ran.change], lambda: _notice(store), None, notice, **quiet)
+    room = Room(engine, store, lessons)
+    with page.route("Teach a class", "/teach", show_in_navbar=False):
+        teach.build(page, room, grids(engine))
+    with page.route("Join a class", "/join", show_in_navbar=False):
+        join.build(page, room)
     check_events(page)
     return page.queue(max_size=QUEUE, default_concurrency_limit=8, api_open=False)
 

@@ -7,6 +7,7 @@ from gradio.themes.utils import colors, sizes
 
 HERE = Path(__file__).parent
 SYSTEM_FONT = ("ui-sans-serif", "system-ui", "sans-serif")
+NO_BAR = ".nav-holder { display: none; }"
 SYSTEM_MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "monospace")
 
 
@@ -43,7 +44,7 @@ def theme() -> gr.themes.Base:
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_600",
-        button_primary_background_fill_hover_dark="*primary_500",
+        button_primary_background_fill_hover_dark="*primary_700",
         button_primary_text_color="#ffffff",
         panel_background_fill="transparent",
         panel_border_width="0px",
@@ -52,8 +53,12 @@ def theme() -> gr.themes.Base:
 
 
 def head() -> str:
-    """What the page's <head> has of its own."""
-    return f"<script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>"
+    """What the page's <head> has of its own.
+
+    Gradio puts a bar with links over an app of several pages, whatever `gr.Navbar(visible=False)` says; its own rules
+    for `css` do not reach it.
+    """
+    return f"<style>{NO_BAR}</style><script>{(HERE / 'page.js').read_text(encoding='utf-8')}</script>"
 
 
 def css() -> str:

@@ -133,7 +133,7 @@ def test_a_served_page_answers_and_names_its_address_in_the_network(tmp_path: Pa
         port = free.getsockname()[1]
     from urllib.request import urlopen
 
-    from playground.command.checks import address_from_outside
+    from playground.classroom.address import address_from_outside
 
     served = subprocess.Popen(
         [sys.executable, "-u", "-X", "importtime", "app.py", "--host", "0.0.0.0", "--port", str(port)],

@@ -144,7 +144,8 @@ class _Page:
         yours = said(question, answer, labels)
         state = "right" if good else "wrong"
         head = f"Right: {yours}." if good else f"Not right: you said {yours}."
-        should = "" if good else f" It was {said(question, quiz.right(question, values), labels)}."
+        was = corrected(question, values, labels)
+        should = "" if good else f" {was[0].upper()}{was[1:]}."
         last = self.at + 1 == len(self.sitting.questions)
         return (
             f'{self._head()}<p class="dpq-was">{escaped(self._text())}</p><div class="dpq-feedback" role="status" '
@@ -174,11 +175,14 @@ class _Page:
     def _help(self) -> str:
         measure = MEASURES[self.question.measure]
         labels = self._case.labels
-        away = {"distance": f" The first is “{labels[0]}”.", "distance_to_last": f" The last is “{labels[-1]}”."}
+        away = {
+            "distance": f" The first is {quiz.quoted(labels[0])}.",
+            "distance_to_last": f" The last is {quiz.quoted(labels[-1])}.",
+        }
         first = away.get(self.question.measure, "")
         order = " Press them from the lowest to the highest; press again to take one back."
         more = order if self.question.kind == "order" else ""
-        return f'<p class="dp-quiet">{escaped(measure.label)}: {escaped(measure.meaning)}{escaped(first)}{more}</p>'
+        return f'<p class="dp-quiet">{escaped(measure.meaning)}{escaped(first)}{more}</p>'
 
     def _choices(self) -> str:
         question, labels = self.question, self._case.labels
@@ -221,8 +225,14 @@ def said(question: Question, answer: Any, labels: Sequence[str]) -> str:
     if question.kind == "trend":
         return f"it {TREND_WORDS[answer]}"
     if question.kind == "order":
-        return ", ".join(f"“{labels[cell]}”" for cell in answer)
-    return f"the one of “{labels[answer]}”" if question.kind == "picture" else f"“{labels[answer]}”"
+        return ", ".join(quiz.quoted(labels[cell]) for cell in answer)
+    return quiz.quoted(labels[answer])
+
+
+def corrected(question: Question, values: Sequence[float | None], labels: Sequence[str]) -> str:
+    """What the right answer was, as the rest of a sentence: "it falls", "it was “guidance 9”"."""
+    words = said(question, quiz.right(question, values), labels)
+    return words if question.kind == "trend" else f"it was {words}"
 
 
 def image(case: Case, lesson: Lesson, step: int, cell: int, alt: str, facts: Facts) -> str:

@@ -19,7 +19,9 @@ PARSER = MarkdownIt("commonmark", {"html": False})
 CLOSING = (
     '<div class="dpl-closing"><p class="dp-quiet" data-runs></p><div class="dpl-actions">'
     '<button type="button" class="dp-button" data-act="quiz">Closing quiz</button>'
-    '<button type="button" class="dp-button" data-act="sheet">Print what I did</button></div></div>'
+    '<button type="button" class="dp-button" data-act="sheet">Print what I did</button></div>'
+    '<p class="dp-quiet dpl-class">With others in the room: <a href="./join">join a class</a> or '
+    '<a href="./teach">teach one</a>.</p></div>'
 )
 START_HEIGHT = 0  # of every bar of a curve that is still to be drawn
 
@@ -46,7 +48,7 @@ def rail(
     drawn earlier can be shown; `done`: names of the steps that were looked at."""
     lesson = lessons[at[0]]
     step = lesson.steps[at[1]]
-    question = _question(step.ask, labels) if step.ask and labels else ""
+    question = question_form(step.ask, labels) if step.ask and labels else ""
     return (
         f'<div class="dpl" data-lesson="{escaped(lesson.key)}" data-step="{at[1]}" '
         f'data-name="{escaped(name_of(lesson, at[1]))}" data-kind="{step.ask.kind if question else ""}">'
@@ -93,7 +95,8 @@ def _progress(lesson: Lesson, now: int, done: Set[str]) -> str:
     return f'<ol class="dpl-progress" aria-label="Steps of this lesson">{items}</ol>'
 
 
-def _question(ask: Ask, labels: Sequence[str]) -> str:
+def question_form(ask: Ask, labels: Sequence[str]) -> str:
+    """The question with its fields; form.js reads them."""
     kinds = {"pick": _pick, "order": _order, "curve": _curve, "trend": _trend, "number": _number}
     measure = MEASURES[ask.measure]
     decided = escaped(f"Decided by: {measure.label}. {measure.meaning}")

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from playground.lessons.answers import TREND_WORDS, check_answer, judge
+from playground.lessons.answers import check_answer, judge, said
 from playground.lessons.earlier import name_of
 from playground.lessons.lesson import Ask, Lesson, Step
 from playground.lessons.measures import MEASURES, written
-from playground.lessons.quiz import Case, right, text, told
+from playground.lessons.quiz import Case, text, told
 from playground.models import Facts
 from playground.refusal import Refusal
 from playground.ui.lessons import quiz
@@ -82,19 +82,6 @@ def _answer(ask: Ask, answer: Any, case: Case) -> str:
     return f"{asked}<p><b>Answer:</b> {escaped(said(ask, answer, case.labels))}</p>{verdict}"
 
 
-def said(ask: Ask, answer: Any, labels: Sequence[str]) -> str:
-    """A checked answer in words."""
-    if ask.kind == "pick":
-        return f"{labels[answer]}"
-    if ask.kind == "trend":
-        return f"It {TREND_WORDS[answer]}."
-    if ask.kind == "number":
-        return f"{ask.options[answer]:,g}"
-    if ask.kind == "order":
-        return "from the lowest to the highest: " + ", ".join(labels[cell] for cell in answer)
-    return "heights " + ", ".join(f"{label}: {height:g}" for label, height in zip(labels, answer, strict=True))
-
-
 def _quiz(lessons: Sequence[Lesson], facts: Facts, data: Any) -> str:
     sitting, _ = quiz.sit(lessons, facts, data)
     count, total = len(sitting.answers), len(sitting.questions)
@@ -104,7 +91,7 @@ def _quiz(lessons: Sequence[Lesson], facts: Facts, data: Any) -> str:
     for question, answer in zip(sitting.questions, sitting.answers, strict=False):
         labels, values = sitting.cases[question.name].labels, sitting.values(question)
         good = sitting.is_right(question, answer)
-        verdict = "right" if good else f"not right; it was {quiz.said(question, right(question, values), labels)}"
+        verdict = "right" if good else f"not right; {quiz.corrected(question, values, labels)}"
         source = "" if question.own else f" {EARLIER}"
         rows += (
             f"<li><p>{escaped(text(question, labels))}</p><p><b>Answer:</b> "

@@ -20,13 +20,13 @@ CHART = (360, 110)  # units of a drawn curve
 def waiting(labels: Sequence[str], asks: bool) -> str:
     """Empty frames."""
     says = "Answer first. Then the pictures are shown." if asks else "The pictures are shown when you run it."
-    return f'{_grid(labels, [""] * len(labels), [""] * len(labels), "waiting")}<p class="dp-quiet">{says}</p>'
+    return f'{grid(labels, [""] * len(labels), [""] * len(labels), "waiting")}<p class="dp-quiet">{says}</p>'
 
 
 def running(labels: Sequence[str], pictures: Mapping[int, Image.Image], shares: Mapping[int, float]) -> str:
     cells = range(len(labels))
     drawn = [data_url(pictures[i], exact=False) if i in pictures else "" for i in cells]
-    return f'{_grid(labels, drawn, [""] * len(labels), "running", shares)}<p class="dp-quiet">Running …</p>'
+    return f'{grid(labels, drawn, [""] * len(labels), "running", shares)}<p class="dp-quiet">Running …</p>'
 
 
 def cannot(sentence: str) -> str:
@@ -48,14 +48,15 @@ def revealed(
     measure = step.ask.measure if step.ask else ""
     values = outcome.values.get(measure, (None,) * len(labels))
     notes = [f"{MEASURES[measure].label} {written(measure, v)}" if v is not None else "" for v in values]
-    feedback = _feedback(step.ask, answer, labels, values) if step.ask else ""
+    told = feedback(step.ask, answer, labels, values) if step.ask else ""
     return (
-        f'{_grid(labels, pictures, notes, "done")}<p class="dp-quiet dpl-source">{escaped(source)}</p>{feedback}'
+        f'{grid(labels, pictures, notes, "done")}<p class="dp-quiet dpl-source">{escaped(source)}</p>{told}'
         f'<div class="dp-words dpl-after">{markdown(step.after, facts, labels, outcome.values)}</div>{sources(lesson)}'
     )
 
 
-def _feedback(ask: Ask, answer: Any, labels: Sequence[str], values: Sequence[float | None]) -> str:
+def feedback(ask: Ask, answer: Any, labels: Sequence[str], values: Sequence[float | None]) -> str:
+    """What the run says to a checked answer."""
     verdict: Verdict = judge(ask, answer, labels, values)
     head = "As you predicted." if verdict.right else "Not as you predicted."
     look = "" if verdict.right else f"<p>What to look at: {escaped(ask.look)}</p>"
@@ -91,13 +92,14 @@ def _chart(drawn: Sequence[float], labels: Sequence[str], values: Sequence[float
     )
 
 
-def _grid(
+def grid(
     labels: Sequence[str],
     pictures: Sequence[str],
     notes: Sequence[str],
     state: str,
     shares: Mapping[int, float] | None = None,
 ) -> str:
+    """Frames with a label above and a note under each; `state` is that of all of them."""
     cells = ""
     for i, (label, picture, note) in enumerate(zip(labels, pictures, notes, strict=True)):
         alt = f"{label}: {note}" if note else label

@@ -11,7 +11,6 @@ function remembered() {
 }
 
 const memory = remembered();
-let order = []; // the cells of an order question as they were pressed
 let moved = false; // a button led to another step: the keyboard goes on from its heading
 
 function remember() {
@@ -22,46 +21,8 @@ function remember() {
   }
 }
 
-const root = () => element.querySelector(".dpl");
-
 function place(lesson = root().dataset.lesson, step = Number(root().dataset.step)) {
   return { lesson, step, done: Object.keys(memory.answers) };
-}
-
-/** What is in the form, in the shape of its kind; null where nothing was said. */
-function answer() {
-  const kind = root().dataset.kind;
-  if (kind === "curve") {
-    const heights = [...element.querySelectorAll(".dpl-curve input")].map((bar) => Number(bar.value));
-    return heights.some((height) => height !== heights[0]) ? heights : null;
-  }
-  if (kind === "order") return order.length === element.querySelectorAll(".dpl-order button").length ? [...order] : null;
-  const chosen = element.querySelector('input[name="dpl-answer"]:checked');
-  if (!chosen) return null;
-  return kind === "trend" ? chosen.value : Number(chosen.value);
-}
-
-/** Puts a remembered answer back into the form. */
-function restore(value) {
-  const kind = root().dataset.kind;
-  order = kind === "order" && Array.isArray(value) ? [...value] : [];
-  if (kind === "curve" && Array.isArray(value)) {
-    element.querySelectorAll(".dpl-curve input").forEach((bar, i) => { bar.value = value[i] ?? 0; });
-  } else if (kind === "order") {
-    number();
-  } else if (value !== null && value !== undefined) {
-    const chosen = element.querySelector(`input[name="dpl-answer"][value="${CSS.escape(String(value))}"]`);
-    if (chosen) chosen.checked = true;
-  }
-}
-
-/** Shows the places in an order. */
-function number() {
-  for (const button of element.querySelectorAll(".dpl-order button")) {
-    const at = order.indexOf(Number(button.dataset.cell));
-    button.setAttribute("aria-pressed", String(at >= 0));
-    button.querySelector("b").textContent = at < 0 ? "" : `${at + 1}.`;
-  }
 }
 
 /** An empty answer is asked for by the server, which says what is missing. */
@@ -99,12 +60,7 @@ element.addEventListener("click", (event) => {
   if (["quiz", "sheet"].includes(button.dataset.act)) {
     document.dispatchEvent(new CustomEvent("dp-desk", { detail: button.dataset.act }));
   }
-  if (button.dataset.cell !== undefined) {
-    const cell = Number(button.dataset.cell);
-    const at = order.indexOf(cell);
-    if (at < 0) order.push(cell); else order.splice(at, 1);
-    number();
-  }
+  if (button.dataset.cell !== undefined) press(Number(button.dataset.cell));
 });
 element.addEventListener("submit", (event) => {
   event.preventDefault();

@@ -26,6 +26,7 @@ from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest, Update
 
 HERE = Path(__file__).parent
+FORM = (HERE / "form.js").read_text("utf-8")
 REDRAW = 0.25  # seconds between two updates of growing pictures, at least
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 EARLIER = "Drawn earlier by this model, and measured then."
@@ -40,7 +41,7 @@ def build(engine: Engine, store: Store, lessons: Sequence[Lesson]) -> None:
         with gr.Column(elem_classes="dp-rail"):
             left = gr.HTML(
                 room.left(first),
-                js_on_load=(HERE / "tab.js").read_text("utf-8"),
+                js_on_load=FORM + (HERE / "tab.js").read_text("utf-8"),
                 elem_classes="dp-flush",
                 apply_default_css=False,
                 elem_id="lesson-rail",

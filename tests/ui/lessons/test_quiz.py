@@ -40,7 +40,7 @@ def answer_by_keyboard(page: Page) -> bool:
         page.keyboard.press("Space")
     page.keyboard.press("Enter")
     feedback = page.locator('.dpq-feedback[role="status"]')
-    expect(feedback).to_contain_text("Measured for", timeout=PATIENCE)
+    expect(feedback).to_contain_text("Measured ", timeout=PATIENCE)
     expect(feedback).to_contain_text("Look again at")
     expect(page.locator('.dpq [data-act="next"]')).to_be_focused()
     return feedback.get_attribute("data-verdict") == "right"

@@ -1,0 +1,1 @@
+"""A class: what a teacher shows to everybody, what the visitors answer, and what is kept of it."""

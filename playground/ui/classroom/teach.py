@@ -1,0 +1,131 @@
+"""The page /teach: open a class, show steps and grids to everybody, freeze, reveal, go on, take the results away."""
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from playground.classroom.room import Room
+from playground.lessons import numbers
+from playground.refusal import Refusal
+from playground.ui.classroom.desk import Desk, Offer
+from playground.ui.classroom.forms import Control, Door
+from playground.ui.shared.fields import slot
+from playground.ui.shared.html import error
+from playground.ui.shared.latest import Update
+
+SCRIPT = (Path(__file__).parent / "teach.js").read_text("utf-8")
+EVERY = 1.5  # seconds between two looks
+QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+STORAGE = {"storage_key": "dp-teach", "secret": "not secret: it only has to be the same after a restart"}
+HEAD = '<header class="dp-head"><h1>Teach a class</h1><p><a href="./">To the playground</a></p></header>'
+
+
+def build(page: gr.Blocks, room: Room, grids: list[Offer]) -> None:
+    """Lays out the page and wires it, inside `page.route`. `grids`: those to choose from."""
+    desk = Desk(page, room, numbers.facts_of(room.engine.facts))
+    kept = gr.BrowserState({}, **STORAGE)
+    seen = gr.State("")
+    gr.HTML(HEAD)
+    with gr.Row(elem_classes=["dp-columns", "dpc-columns"]):
+        with gr.Column(elem_classes="dp-rail"):
+            fault = slot("teach-error")
+            door = Door()
+            control = Control(desk.steps(), grids)
+        with gr.Column(elem_classes="dp-stage"):
+            view = gr.HTML("", js_on_load=SCRIPT, elem_classes="dp-flush", apply_default_css=False, elem_id="board")
+
+    def shown(has: Any, request: gr.Request, before: Any = None) -> Update:
+        told = desk.looks(has, request, before)
+        if before is not None and told.seen == before:
+            return {seen: gr.skip()}
+        inside = told.class_ is not None
+        return {
+            view: told.view,
+            seen: told.seen,
+            fault: error(told.problem),
+            door.column: gr.update(visible=not inside),
+            control.column: gr.update(visible=inside),
+            **control.says(told.class_, told.round),
+        }
+
+    def does(act: Any, has: Any, request: gr.Request, *given: Any) -> Update:
+        """An act of the desk, then everything as it stands after it; or the sentence that it was refused with."""
+        try:
+            act(has, *given)
+        except Refusal as refusal:
+            return {fault: error(str(refusal))}
+        return shown(has, request)
+
+    def opened(name: Any, password: Any, days: Any, request: gr.Request) -> Update:
+        try:
+            has = desk.open(name, password, days)
+        except Refusal as refusal:
+            return {fault: error(str(refusal))}
+        return shown(has, request) | {kept: has, door.password: ""}
+
+    def came_back(code: Any, password: Any, request: gr.Request) -> Update:
+        try:
+            has = desk.come_back(code, password)
+        except Refusal as refusal:
+            return {fault: error(str(refusal))}
+        return shown(has, request) | {kept: has, door.again: ""}
+
+    def step(has: Any, which: Any, request: gr.Request) -> Update:
+        return does(desk.show_step, has, request, which)
+
+    def grid(has: Any, which: Any, link: Any, question: Any, vote: Any, request: gr.Request) -> Update:
+        return does(desk.show_grid, has, request, which or link, question, vote)
+
+    def reveal(has: Any, request: gr.Request) -> Update:
+        return does(desk.reveal, has, request)
+
+    def freeze(has: Any, request: gr.Request) -> Update:
+        return does(desk.freeze, has, request)
+
+    def onward(has: Any, request: gr.Request) -> Update:
+        return does(desk.onward, has, request) | control.stands_at(desk.round_of(has))
+
+    def again(has: Any, request: gr.Request) -> Update:
+        return does(desk.again, has, request)
+
+    def closed(has: Any, request: gr.Request) -> Update:
+        return does(desk.close, has, request)
+
+    def deleted(has: Any, sure: Any, request: gr.Request) -> Update:
+        try:
+            desk.delete(has, sure)
+        except Refusal as refusal:
+            return {fault: error(str(refusal))}
+        return shown({}, request) | {kept: {}, control.sure: False, control.results: ""}
+
+    def left(request: gr.Request) -> Update:
+        return shown({}, request) | {kept: {}, control.results: ""}
+
+    def results(has: Any) -> Update:
+        try:
+            return {control.results: desk.results(has), fault: error()}
+        except Refusal as refusal:
+            return {fault: error(str(refusal))}
+
+    def look(has: Any, before: Any, request: gr.Request) -> Update:
+        return shown(has, request, before)
+
+    def arrive(has: Any, request: gr.Request) -> Update:
+        room.arrived()
+        return shown(has, request)
+
+    outputs = [kept, seen, view, fault, door.column, door.password, door.again, *control.outputs]
+    page.load(arrive, kept, outputs, **QUIET)
+    gr.Timer(EVERY).tick(look, [kept, seen], outputs, **QUIET)
+    gr.on([door.open.click, door.name.submit], opened, [door.name, door.password, door.days], outputs, **QUIET)
+    gr.on([door.back.click, door.again.submit], came_back, [door.code, door.again], outputs, **QUIET)
+    control.show_step.click(step, [kept, control.step], outputs, **QUIET)
+    asked = [kept, control.grid, control.link, control.question, control.vote]
+    control.show_grid.click(grid, asked, outputs, **QUIET)
+    acts = ((control.reveal, reveal), (control.freeze, freeze), (control.onward, onward), (control.redraw, again))
+    for button, act in (*acts, (control.close, closed)):
+        button.click(act, kept, outputs, **QUIET)
+    control.delete.click(deleted, [kept, control.sure], outputs, **QUIET)
+    control.leave.click(left, None, outputs, **QUIET)
+    control.csv.click(results, kept, outputs, **QUIET)

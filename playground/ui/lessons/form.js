@@ -1,0 +1,48 @@
+// The form of a lesson's question: what is in it, and how an answer is put back. Whoever uses it has it before its own
+// script; the form stands in `.dpl`, whose data-kind is the kind of the question.
+const root = () => element.querySelector(".dpl");
+let order = []; // the cells of an order question as they were pressed
+
+/** What is in the form, in the shape of its kind; null where nothing was said. */
+function answer() {
+  const kind = root().dataset.kind;
+  if (kind === "curve") {
+    const heights = [...element.querySelectorAll(".dpl-curve input")].map((bar) => Number(bar.value));
+    return heights.some((height) => height !== heights[0]) ? heights : null;
+  }
+  if (kind === "order") return order.length === element.querySelectorAll(".dpl-order button").length ? [...order] : null;
+  const chosen = element.querySelector('input[name="dpl-answer"]:checked');
+  if (!chosen) return null;
+  return kind === "trend" ? chosen.value : Number(chosen.value);
+}
+
+/** Puts a remembered answer back into the form. */
+function restore(value) {
+  const kind = root().dataset.kind;
+  order = kind === "order" && Array.isArray(value) ? [...value] : [];
+  if (kind === "curve" && Array.isArray(value)) {
+    element.querySelectorAll(".dpl-curve input").forEach((bar, i) => { bar.value = value[i] ?? 0; });
+  } else if (kind === "order") {
+    number();
+  } else if (value !== null && value !== undefined) {
+    const chosen = element.querySelector(`input[name="dpl-answer"][value="${CSS.escape(String(value))}"]`);
+    if (chosen) chosen.checked = true;
+  }
+}
+
+/** Shows the places in an order. */
+function number() {
+  for (const button of element.querySelectorAll(".dpl-order button")) {
+    const at = order.indexOf(Number(button.dataset.cell));
+    button.setAttribute("aria-pressed", String(at >= 0));
+    button.querySelector("b").textContent = at < 0 ? "" : `${at + 1}.`;
+  }
+}
+
+/** A cell of an order takes the next place, or gives its own back. */
+function press(cell) {
+  const at = order.indexOf(cell);
+  if (at < 0) order.push(cell); else order.splice(at, 1);
+  number();
+}
+
