@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from playground.refusal import Refusal
+from playground.sources import single_file
 
 EMBEDDED = Path(__file__).parents[1] / "models"  # each registered model is a folder in here
 INDEX = "model_index.json"
@@ -51,7 +52,7 @@ def leave_mcp_out() -> None:
 def check_model(name: str) -> None:
     """Raises Refusal for a model that cannot be there. Which kinds can be run is for `load_model` to say.
 
-    A single weights file passes: whether it can be read is for the family that reads it.
+    Of a single file the header is read: whether it is whole, and a model at all.
     """
     registered = sorted(path.parent.name for path in EMBEDDED.glob(f"*/{INDEX}"))
     folder = EMBEDDED / name if name in registered else Path(name)
@@ -64,6 +65,7 @@ def check_model(name: str) -> None:
     except (OSError, ValueError) as error:
         raise Refusal(f"The folder {shown[:60]} cannot be read: {getattr(error, 'strerror', 'not a path')}.") from None
     if stat.S_ISREG(kind):
+        single_file.layout(folder)
         return
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))

@@ -7,6 +7,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from playground.models import folder as folders
+from playground.models import single_file
 from playground.models.contract import Model
 from playground.models.families import sd
 from playground.models.families.base import Family
@@ -14,7 +15,7 @@ from playground.models.families.flux import Flux
 from playground.models.families.pixart import PixArt
 from playground.models.families.sd3 import StableDiffusion3
 from playground.models.families.sdxl import StableDiffusionXL
-from playground.models.running.device import default_device
+from playground.models.running.device import default_device, default_dtype
 from playground.refusal import Refusal
 
 REGISTERED: dict[str, Path] = {"pocket": Path(__file__).parent / "pocket"}
@@ -32,22 +33,37 @@ KNOWN = ("StableDiffusionPipeline", *FAMILIES)
 def load_model(
     name_or_folder: str | Path, device: torch.device | None = None, dtype: torch.dtype | None = None
 ) -> Model:
-    """A registered name, or a local folder in diffusers layout with safetensors weights.
+    """A registered name, a local folder in diffusers layout with safetensors weights, or a `.safetensors` file with all
+    of Stable Diffusion 1.x, 2.x or SDXL in it.
 
     Raises Refusal with one sentence when there is no such model, or none that can be run. Nothing is ever downloaded.
     """
     name = str(name_or_folder)
-    folder = REGISTERED.get(name, Path(name_or_folder))
+    folder, device = REGISTERED.get(name, Path(name_or_folder)), device or default_device()
+    if folder.is_file():
+        return _of_one_file(folder, device, dtype)
     if not (folder / folders.INDEX).is_file():
         raise Refusal(f"There is no model named {Path(name).name!r}; known: {', '.join(REGISTERED)}.")
     kind = folders.index(folder).get("_class_name")
     if kind not in KNOWN:
         raise Refusal(f"{folder.name} is a {kind}, which cannot be run here; known: {', '.join(KNOWN)}.")
-    named, device = name if name in REGISTERED else folder.name, device or default_device()
+    named = name if name in REGISTERED else folder.name
     if kind not in FAMILIES:
         return sd.load(named, folder, device, dtype)
     pipeline = folders.load_pipeline(getattr(diffusers, kind), folder)
     return FAMILIES[kind](named, pipeline, device, dtype or _precision(pipeline, device), folder)
+
+
+def _of_one_file(path: Path, device: torch.device, dtype: torch.dtype | None) -> Model:
+    pipeline = single_file.load(path)
+    kind = type(pipeline).__name__
+    if kind not in KNOWN:
+        raise Refusal(
+            f"The folder beside {path.name} says that it is a {kind}, which cannot be run from one file here."
+        )
+    if kind not in FAMILIES:
+        return sd.StableDiffusion(path.stem, pipeline, device, dtype or default_dtype(device), path)
+    return FAMILIES[kind](path.stem, pipeline, device, dtype or _precision(pipeline, device), path)
 
 
 def _precision(pipeline: DiffusionPipeline, device: torch.device) -> torch.dtype:
