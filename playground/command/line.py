@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from playground.command.checks import check_mcp, check_model, check_port, default_model, default_port, leave_mcp_out
+from playground.command.checks import check_mcp, check_port, default_model, default_port, leave_mcp_out
 from playground.refusal import Refusal
+from playground.sources.given import source
 
 DONE, DIFFERENT, ASKED_WRONGLY = 0, 1, 2  # exit codes
 FILMS = ("gif", "webp", "mp4")
@@ -20,6 +21,8 @@ EXAMPLES = """\
 examples:
   python -m playground serve                              the page, on the first free port from 7860
   python -m playground serve --host 0.0.0.0 --port 8000   for a workshop's network
+  python -m playground serve --model v1-5-pruned.safetensors
+  python -m playground serve --model stabilityai/sd-turbo@main
   python -m playground grid examples/recipes/guidance.json -o out/
   python -m playground grid recipe.json -o out/ --film mp4 --json | jq .event
   python -m playground verify out/cells/000-pocket-0-1a2b3c4d.png
@@ -29,7 +32,8 @@ exit codes: 0 done · 1 a picture failed, or is not the same as before · 2 aske
 """
 ENVIRONMENT = """\
 environment: PLAYGROUND_MODEL is the default of --model; PLAYGROUND_HOST of --host; PORT, or GRADIO_SERVER_PORT, of
---port; PLAYGROUND_MCP=1 is --mcp; PLAYGROUND_CELLS the folder that keeps finished cells (cells/ unless set)
+--port; PLAYGROUND_MCP=1 is --mcp; PLAYGROUND_CELLS the folder that keeps finished cells (cells/ unless set); HF_TOKEN,
+HF_HOME and HF_HUB_OFFLINE are the hub's own
 """
 
 
@@ -85,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from playground.lessons.command import check as check_lessons
 
             return check_lessons(asked.paths)
-        check_model(asked.model)
+        model = source(asked.model, lambda line: print(line, file=sys.stderr, flush=True))
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it hints at packages that nothing here uses
         if asked.command == "serve":
             port = check_port(asked.host, default_port() if asked.port is None else asked.port)
@@ -94,15 +98,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             gc.disable()  # until the page stands: hardly any of a million new objects is garbage, and looking is slow
             from playground.command.serve import serve
 
-            return serve(asked.model, asked.host, port, asked.runtime, asked.compile, asked.lessons, mcp)
+            return serve(model, asked.host, port, asked.runtime, asked.compile, asked.lessons, mcp)
         if asked.command == "grid":
             from playground.command.grid import draw, read
 
             sweep = read(asked.recipe, asked.out)
-            return draw(asked.model, sweep, asked.out, asked.film, asked.zip, asked.json)
+            return draw(model, sweep, asked.out, asked.film, asked.zip, asked.json)
         from playground.command.verify import check
 
-        return check(asked.model, asked.picture, asked.json)
+        return check(model, asked.picture, asked.json)
     except Refusal as problem:
         print(f"playground: {problem}", file=sys.stderr)
         return ASKED_WRONGLY
@@ -113,5 +117,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _model(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--model", default=default_model(), help="a registered name, or a local folder in diffusers layout"
+        "--model",
+        default=default_model(),
+        help="a registered name, a folder in diffusers layout, a .safetensors file of Stable Diffusion 1.x, 2.x or "
+        "SDXL, or an id of the hub: owner/name or owner/name@revision",
     )

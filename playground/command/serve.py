@@ -7,6 +7,7 @@ from pathlib import Path
 from playground.command.checks import address_from_outside
 from playground.command.quiet import opened
 from playground.lessons.shelf import shelf
+from playground.sources.given import Source
 from playground.store import Store
 from playground.ui.page import build_page, launch_options
 
@@ -14,7 +15,7 @@ EVERYWHERE = ("0.0.0.0", "::")
 
 
 def serve(
-    model: str, host: str | None, port: int | None, runtime: str, compiled: bool, lessons: Path | None, mcp: bool
+    model: Source, host: str | None, port: int | None, runtime: str, compiled: bool, lessons: Path | None, mcp: bool
 ) -> int:
     """Serve until it is ended. Raises Refusal where the model, the port or a lesson cannot be used."""
     taught = shelf(lessons)

@@ -34,6 +34,7 @@ from playground.models.running.threads import dismiss_team
 from playground.models.words import Words
 from playground.recipe import Recipe
 from playground.refusal import Refusal
+from playground.sources.given import Source
 
 RUNTIMES = ("openvino", "torch")
 LONGEST_TICK = 60.0  # seconds that the end of the process waits for one
@@ -229,12 +230,13 @@ def _waiting(engine: "weakref.ref[LocalEngine]"):  # noqa: ANN202  (a function f
 
 
 def open_engine(
-    model: str | Path = "pocket",
+    model: str | Path | Source = "pocket",
     device: torch.device | None = None,
     dtype: torch.dtype | None = None,
     runtime: str = "openvino",
 ) -> LocalEngine:
-    """A registered model name, or a local folder in diffusers layout. Raises Refusal when there is none.
+    """A registered model name, a folder in diffusers layout, a single file, or an id of the hub. Raises Refusal when
+    there is none.
 
     `runtime`: "openvino" computes the network by OpenVINO on a CPU, as soon as that is ready; "torch" never does.
     """

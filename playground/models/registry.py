@@ -17,8 +17,9 @@ from playground.models.families.sd3 import StableDiffusion3
 from playground.models.families.sdxl import StableDiffusionXL
 from playground.models.running.device import default_device, default_dtype
 from playground.refusal import Refusal
+from playground.sources.given import REGISTERED, Source, source
+from playground.sources.parts import PIPELINES as KNOWN
 
-REGISTERED: dict[str, Path] = {"pocket": Path(__file__).parent / "pocket"}
 # by the class that a folder's model_index.json names
 FAMILIES: dict[str, type[Family]] = {
     "StableDiffusionXLPipeline": StableDiffusionXL,
@@ -27,31 +28,30 @@ FAMILIES: dict[str, type[Family]] = {
     "PixArtAlphaPipeline": PixArt,
     "PixArtSigmaPipeline": PixArt,
 }
-KNOWN = ("StableDiffusionPipeline", *FAMILIES)
+
+__all__ = ["FAMILIES", "KNOWN", "REGISTERED", "load_model"]
 
 
 def load_model(
-    name_or_folder: str | Path, device: torch.device | None = None, dtype: torch.dtype | None = None
+    given: str | Path | Source, device: torch.device | None = None, dtype: torch.dtype | None = None
 ) -> Model:
-    """A registered name, a local folder in diffusers layout with safetensors weights, or a `.safetensors` file with all
-    of Stable Diffusion 1.x, 2.x or SDXL in it.
+    """A registered name, a local folder in diffusers layout with safetensors weights, a `.safetensors` file with all of
+    Stable Diffusion 1.x, 2.x or SDXL in it, or an id of the hub, `owner/name` or `owner/name@revision`.
 
-    Raises Refusal with one sentence when there is no such model, or none that can be run. Nothing is ever downloaded.
+    Raises Refusal with one sentence when there is no such model, or none that can be run. Only an id of the hub that is
+    not here yet is downloaded.
     """
-    name = str(name_or_folder)
-    folder, device = REGISTERED.get(name, Path(name_or_folder)), device or default_device()
+    found = source(given)
+    folder, device = found.path, device or default_device()
     if folder.is_file():
         return _of_one_file(folder, device, dtype)
-    if not (folder / folders.INDEX).is_file():
-        raise Refusal(f"There is no model named {Path(name).name!r}; known: {', '.join(REGISTERED)}.")
     kind = folders.index(folder).get("_class_name")
     if kind not in KNOWN:
-        raise Refusal(f"{folder.name} is a {kind}, which cannot be run here; known: {', '.join(KNOWN)}.")
-    named = name if name in REGISTERED else folder.name
+        raise Refusal(f"{found.name} is a {kind}, which cannot be run here; known: {', '.join(KNOWN)}.")
     if kind not in FAMILIES:
-        return sd.load(named, folder, device, dtype)
+        return sd.load(found.name, folder, device, dtype)
     pipeline = folders.load_pipeline(getattr(diffusers, kind), folder)
-    return FAMILIES[kind](named, pipeline, device, dtype or _precision(pipeline, device), folder)
+    return FAMILIES[kind](found.name, pipeline, device, dtype or _precision(pipeline, device), folder)
 
 
 def _of_one_file(path: Path, device: torch.device, dtype: torch.dtype | None) -> Model:

@@ -86,10 +86,10 @@ def test_an_unreadable_folder_says_so(tmp_path: Path) -> None:
     tmp_path.chmod(0)
     code = (
         "import os, sys\n"
-        "from playground.command.checks import Refusal, check_model\n"
+        "from playground.sources.given import Refusal, source\n"
         "os.getuid() or os.setuid(65534)\n"
         "try:\n"
-        f"    check_model({str(tmp_path)!r})\n"
+        f"    source({str(tmp_path)!r})\n"
         "except Refusal as problem:\n"
         "    sys.exit(print(problem, file=sys.stderr) or 2)\n"
     )
