@@ -12,7 +12,7 @@ from pathlib import Path
 
 from playground.command.checks import check_mcp, check_port, default_model, default_port, leave_mcp_out
 from playground.refusal import Refusal
-from playground.sources.given import source
+from playground.sources.given import Source, source
 
 DONE, DIFFERENT, ASKED_WRONGLY = 0, 1, 2  # exit codes
 FILMS = ("gif", "webp", "mp4")
@@ -22,6 +22,7 @@ examples:
   python -m playground serve                              the page, on the first free port from 7860
   python -m playground serve --host 0.0.0.0 --port 8000   for a workshop's network
   python -m playground serve --model v1-5-pruned.safetensors
+  python -m playground serve --model pocket --model models/sdxl-turbo
   python -m playground serve --model stabilityai/sd-turbo@main
   python -m playground grid examples/recipes/guidance.json -o out/
   python -m playground grid recipe.json -o out/ --film mp4 --json | jq .event
@@ -37,6 +38,13 @@ HF_HOME and HF_HUB_OFFLINE are the hub's own
 """
 
 
+class _One(argparse.Action):
+    """The last one that was given, as a list, like an option that may be given several times."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:  # noqa: ANN001
+        setattr(namespace, self.dest, [values])
+
+
 def parser() -> argparse.ArgumentParser:
     """All commands and their options."""
     whole = argparse.ArgumentParser(
@@ -49,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     shape = {"formatter_class": argparse.RawDescriptionHelpFormatter, "epilog": EXAMPLES + "\n" + ENVIRONMENT}
 
     serve = commands.add_parser("serve", help="open the page in a browser's reach", **shape)
-    _model(serve)
+    _model(serve, several=True)
     serve.add_argument("--port", default=None, help="the first free one from 7860 on unless given")
     serve.add_argument(
         "--host",
@@ -89,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from playground.lessons.command import check as check_lessons
 
             return check_lessons(asked.paths)
-        model = source(asked.model, lambda line: print(line, file=sys.stderr, flush=True))
+        models = _sources(asked.model or [default_model()])
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it hints at packages that nothing here uses
         if asked.command == "serve":
             port = check_port(asked.host, default_port() if asked.port is None else asked.port)
@@ -98,15 +106,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             gc.disable()  # until the page stands: hardly any of a million new objects is garbage, and looking is slow
             from playground.command.serve import serve
 
-            return serve(model, asked.host, port, asked.runtime, asked.compile, asked.lessons, mcp)
+            return serve(models, asked.host, port, asked.runtime, asked.compile, asked.lessons, mcp)
         if asked.command == "grid":
             from playground.command.grid import draw, read
 
             sweep = read(asked.recipe, asked.out)
-            return draw(model, sweep, asked.out, asked.film, asked.zip, asked.json)
+            return draw(models[0], sweep, asked.out, asked.film, asked.zip, asked.json)
         from playground.command.verify import check
 
-        return check(model, asked.picture, asked.json)
+        return check(models[0], asked.picture, asked.json)
     except Refusal as problem:
         print(f"playground: {problem}", file=sys.stderr)
         return ASKED_WRONGLY
@@ -115,10 +123,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 128 + 2  # as shells say it
 
 
-def _model(command: argparse.ArgumentParser) -> None:
+def _sources(asked: Sequence[str]) -> list[Source]:
+    """Raises Refusal where there is no such model, or two that recipes could not tell apart."""
+    found = [source(given, lambda line: print(line, file=sys.stderr, flush=True)) for given in asked]
+    names = [each.name for each in found]
+    if again := next((name for name in names if names.count(name) > 1), None):
+        raise Refusal(f"Two models are named {again}, so recipes could not tell them apart; rename one.")
+    return found
+
+
+def _model(command: argparse.ArgumentParser, several: bool = False) -> None:
     command.add_argument(
         "--model",
-        default=default_model(),
+        action="append" if several else _One,
         help="a registered name, a folder in diffusers layout, a .safetensors file of Stable Diffusion 1.x, 2.x or "
-        "SDXL, or an id of the hub: owner/name or owner/name@revision",
+        "SDXL, or an id of the hub: owner/name or owner/name@revision"
+        + ("; several times for several models, each with a page of its own and one in memory at a time" * several),
     )

@@ -1,25 +1,40 @@
-"""`serve`: the page, as a Space and as `app.py` open it."""
+"""`serve`: the page, as a Space and as `app.py` open it; with several models a page for each."""
 
 import gc
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+
+from gradio.http_server import start_server
 
 from playground.command.checks import address_from_outside
 from playground.command.quiet import opened
+from playground.engine import House
+from playground.lessons.lesson import Lesson
 from playground.lessons.shelf import shelf
+from playground.refusal import Refusal
 from playground.sources.given import Source
 from playground.store import Store
 from playground.ui.page import build_page, launch_options
+from playground.ui.site import build_site
 
 EVERYWHERE = ("0.0.0.0", "::")
 
 
 def serve(
-    model: Source, host: str | None, port: int | None, runtime: str, compiled: bool, lessons: Path | None, mcp: bool
+    models: Sequence[Source],
+    host: str | None,
+    port: int | None,
+    runtime: str,
+    compiled: bool,
+    lessons: Path | None,
+    mcp: bool,
 ) -> int:
-    """Serve until it is ended. Raises Refusal where the model, the port or a lesson cannot be used."""
+    """Serve until it is ended. Raises Refusal where a model, the port or a lesson cannot be used."""
     taught = shelf(lessons)
-    engine = opened(model, "torch" if compiled else runtime)
+    if len(models) > 1:
+        return _serve_several(models, host, port, "torch" if compiled else runtime, compiled, taught, mcp)
+    engine = opened(models[0], "torch" if compiled else runtime)
     if compiled:
         print("Compiling the network. The first time this takes minutes …", flush=True)
         engine.model.compile()
@@ -28,10 +43,45 @@ def serve(
     gc.enable()  # `main` switched it off
     threading.Thread(target=engine.warm_up, name="warm-up", daemon=True).start()  # the page need not wait for it
     page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **launch_options(mcp))
-    if host in EVERYWHERE:
-        if address := address_from_outside():
-            print(f"* From another machine in this network: http://{address}:{page.server_port}", flush=True)
-        else:
-            print("* This machine is in no network, so no other machine can open the page.", flush=True)
+    _say_outside(host, page.server_port)
     page.block_thread()
     return 0
+
+
+def _serve_several(
+    models: Sequence[Source],
+    host: str | None,
+    port: int | None,
+    runtime: str,
+    compiled: bool,
+    taught: Sequence[Lesson],
+    mcp: bool,
+) -> int:
+    """Nothing is frozen for the garbage collector here, because a model that makes room must go."""
+    if compiled:
+        raise Refusal("--compile is for one model, which then stays in memory.")
+    gc.enable()
+
+    def open_model(source: Source):  # noqa: ANN202
+        print(f"Reading {source.name} …", flush=True)
+        return opened(source, runtime)
+
+    site = build_site(House(open_model), models, Store(), taught, mcp)
+    _, port, url, server = start_server(site, host, port)
+    print(f"* Running on local URL:  {url.rstrip('/')}", flush=True)
+    _say_outside(host, port)
+    try:
+        server.thread.join()
+    except KeyboardInterrupt:
+        server.close()
+        raise
+    return 0
+
+
+def _say_outside(host: str | None, port: int) -> None:
+    if host not in EVERYWHERE:
+        return
+    if address := address_from_outside():
+        print(f"* From another machine in this network: http://{address}:{port}", flush=True)
+    else:
+        print("* This machine is in no network, so no other machine can open the page.", flush=True)

@@ -18,6 +18,7 @@ from playground.engine.contract import (
     Step,
     Waiting,
 )
+from playground.engine.house import Guest, House
 from playground.engine.local import LocalEngine, open_engine
 
 __all__ = [
@@ -30,6 +31,8 @@ __all__ = [
     "Engine",
     "Event",
     "Failed",
+    "Guest",
+    "House",
     "Keep",
     "Kept",
     "LocalEngine",

@@ -25,6 +25,7 @@ from playground.engine.contract import (
     Unread,
     Waiting,
     evaluations,
+    seconds_of,
 )
 from playground.engine.loop import Loop
 from playground.engine.request import Request
@@ -98,10 +99,7 @@ class LocalEngine:
         return self.model.cost(width, height)
 
     def estimate(self, recipes: Sequence[Recipe], keep: Keep = NOTHING) -> float | None:
-        if not self.loop.seconds_per_evaluation:
-            return None
-        asked = sum(evaluations(recipe, self.facts, keep) for recipe in recipes)
-        return asked * self.loop.seconds_per_evaluation + len(recipes) * self.loop.seconds_per_decode
+        return seconds_of(recipes, self.facts, self.loop.measured, keep)
 
     def outlook(self, recipes: Sequence[Recipe], visitor: str = "") -> Outlook:
         under_way = [r for r in [*self.loop.requests, *self._arrived] if r.open and not r.cancelled]

@@ -61,7 +61,7 @@ class Family:
         place([*self.text_encoders, self.network, self.vae], device)
         self.scale = self._scale()
         self.loras = Loras(self.network, folder / "loras" if self.denoiser == "unet" else None, device, dtype)
-        self._cut = Cutter(getattr(pipeline, self.token_mark), self.tokens)
+        self.words: Callable[[str], Words] = Cutter(getattr(pipeline, self.token_mark), self.tokens)
         self.encode = lru_cache(self._texts_kept())(self.encode_now)
         self._shapes = threading.Lock()
         self._skeleton = NetworkSkeleton(self.network, self.vae, self.inputs)
@@ -134,9 +134,6 @@ class Family:
     def check(self, recipe: Recipe) -> None:
         self.facts.check(recipe)
         self.loras.check(recipe.loras)
-
-    def words(self, text: str) -> Words:
-        return self._cut(text)
 
     def condition(self, text: Text) -> Condition:
         told = {} if text.guidance is None else {"guidance": torch.tensor([text.guidance], device=self.device)}

@@ -1,0 +1,40 @@
+"""One server with a page for every model."""
+
+from collections.abc import Sequence
+
+import gradio as gr
+from fastapi import FastAPI
+
+from playground.engine import Guest, House
+from playground.lessons.lesson import Lesson
+from playground.sources.given import Source
+from playground.store import Store
+from playground.ui.models import ModelList
+from playground.ui.page import SESSIONS, build_page, launch_options
+from playground.ui.shared.endpoint import THREADS
+
+OF_A_LAUNCH = ("max_threads", "state_session_capacity", "strict_cors")  # which a mounted page has as attributes, or not
+
+
+def build_site(
+    house: House, sources: Sequence[Source], store: Store, lessons: Sequence[Lesson] | None = None, mcp: bool = False
+) -> FastAPI:
+    """The first model's page at "/", the others' at "/m/NAME". Raises Refusal where a model cannot be read.
+
+    Each is read once, so that its facts are known and its page can be built; the first one last, so that it is there.
+    """
+    models = ModelList([source.name for source in sources])
+    pages: dict[str, gr.Blocks] = {}
+    guests: dict[str, Guest] = {}
+    for source in reversed(sources):
+        guest = house.guest(source)
+        guest.say_others(models.others(source.name))
+        pages[source.name], guests[source.name] = build_page(guest, store, lessons, models), guest
+    models.fill({name: guest.facts for name, guest in guests.items()})
+    site = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    options = {name: value for name, value in launch_options(mcp).items() if name not in OF_A_LAUNCH}
+    for name, page in pages.items():  # "/" comes last, because it would answer for every path
+        page.max_threads = page._queue.max_thread_count = THREADS
+        page.state_session_capacity = SESSIONS
+        gr.mount_gradio_app(site, page, models.address(name), show_error=False, **options)
+    return site
