@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import gradio as gr
 from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import RedirectResponse
 
 from playground.engine import Guest, House
 from playground.lessons.lesson import Lesson
@@ -33,8 +35,17 @@ def build_site(
     models.fill({name: guest.facts for name, guest in guests.items()})
     site = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     options = {name: value for name, value in launch_options(mcp).items() if name not in OF_A_LAUNCH}
+    for name in pages:
+        if (path := models.address(name)) != "/":
+            site.add_api_route(path, _with_slash, include_in_schema=False)
     for name, page in pages.items():  # "/" comes last, because it would answer for every path
         page.max_threads = page._queue.max_thread_count = THREADS
         page.state_session_capacity = SESSIONS
         gr.mount_gradio_app(site, page, models.address(name), show_error=False, **options)
     return site
+
+
+def _with_slash(request: Request) -> RedirectResponse:
+    """The page of "/m/NAME" is at "/m/NAME/", with whatever was asked of it."""
+    asked = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"{request.url.path.rsplit('/', 1)[-1]}/{asked}")
