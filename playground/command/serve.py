@@ -9,7 +9,7 @@ from gradio.http_server import start_server
 
 from playground.command.checks import address_from_outside
 from playground.command.quiet import opened
-from playground.engine import House
+from playground.engine import House, zero_gpu
 from playground.lessons.lesson import Lesson
 from playground.lessons.shelf import shelf
 from playground.refusal import Refusal
@@ -60,6 +60,8 @@ def _serve_several(
     """Nothing is frozen for the garbage collector here, because a model that makes room must go."""
     if compiled:
         raise Refusal("--compile is for one model, which then stays in memory.")
+    if zero_gpu.ACTIVE:
+        raise Refusal("ZeroGPU's workers keep the model that they began with, so start one model there.")
     gc.enable()
 
     def open_model(source: Source):  # noqa: ANN202

@@ -30,7 +30,7 @@ class ModelList:
 
     def others(self, name: str) -> dict[str, str]:
         """Of all but this model: name -> address."""
-        return {other: self.address(other) for other in self.names if other != name}
+        return {other: self.address(other).rstrip("/") + "/" for other in self.names if other != name}
 
     def build(self, name: str) -> None:
         """The list on the page of this model."""

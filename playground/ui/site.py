@@ -34,13 +34,13 @@ def build_site(
         pages[source.name], guests[source.name] = build_page(guest, store, lessons, models), guest
     models.fill({name: guest.facts for name, guest in guests.items()})
     site = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    options = {name: value for name, value in launch_options(mcp).items() if name not in OF_A_LAUNCH}
     for name in pages:
         if (path := models.address(name)) != "/":
             site.add_api_route(path, _with_slash, include_in_schema=False)
     for name, page in pages.items():  # "/" comes last, because it would answer for every path
         page.max_threads = page._queue.max_thread_count = THREADS
         page.state_session_capacity = SESSIONS
+        options = {key: value for key, value in launch_options(mcp).items() if key not in OF_A_LAUNCH}
         gr.mount_gradio_app(site, page, models.address(name), show_error=False, **options)
     return site
 

@@ -59,6 +59,11 @@ def test_a_file_that_is_no_whole_model_ends_at_once(tmp_path: Path) -> None:
     ):
         save_file({tensor: np.zeros(1, np.float32)}, tmp_path / f"{name}.safetensors")
         assert says in refused(started("app.py", "--model", str(tmp_path / f"{name}.safetensors")))
+    again = tmp_path / "again" / "flux"
+    again.mkdir(parents=True)
+    (again / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
+    twice = ("--model", str(again), "--model", str(again))
+    assert "Two models are named flux, so recipes could not tell them apart" in refused(started("app.py", *twice))
     (tmp_path / "old.ckpt").write_bytes(b"\x80\x02}q\x00.")
     assert "is a pickled file" in refused(started("app.py", "--model", str(tmp_path / "old.ckpt")))
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "vae.safetensors").read_bytes()[:-2])
