@@ -29,6 +29,7 @@ from huggingface_hub.errors import (
 from playground.refusal import Refusal
 from playground.sources import pins
 from playground.sources.parts import INDEX, needed, read_index
+from playground.sources.progress import said, telling
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
 Tell = Callable[[str], None]  # takes one line for whoever starts the app
@@ -104,9 +105,11 @@ def _fetched(given: str, repo: str, found: Found, tell: Tell) -> Path:
         pin = pins.Pin(found.commit, files)
         if missing := _missing(repo, pin):
             _check_room(repo, sum(missing.values()))
-            whole = f", {_said(sum(files.values()))} in all" if len(missing) < len(files) else ""
-            tell(f"{repo} at {found.commit[:7]}: {_said(sum(missing.values()))} to download{whole} …")
-            snapshot_download(repo, revision=found.commit, allow_patterns=sorted(files))
+            size, whole = sum(missing.values()), sum(files.values())
+            rest = f" of {said(whole)}, the rest is here already" if said(size) != said(whole) else ""
+            tell(f"{repo} at {found.commit[:7]}: {said(size)} to download{rest} …")
+            bars = telling(lambda line: tell(f"{repo}: {line}"), size)
+            snapshot_download(repo, revision=found.commit, allow_patterns=sorted(missing), tqdm_class=bars)
         if _missing(repo, pin):
             raise Refusal(f"The download of {repo} is not whole; start again, and only what is missing is fetched.")
     except GatedRepoError:
@@ -149,12 +152,4 @@ def _check_room(repo: str, size: int) -> None:
     cache = Path(constants.HF_HUB_CACHE)
     room = shutil.disk_usage(next(path for path in (cache, *cache.parents) if path.is_dir())).free
     if size > room:
-        raise Refusal(f"{repo} needs {_said(size)} to download, and its disk has {_said(room)} left.")
-
-
-def _said(size: int) -> str:
-    """Bytes as people say them, in powers of a thousand as the hub does."""
-    for unit, of in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if size >= of:
-            return f"{size / of:.3g} {unit}"
-    return f"{size} bytes"
+        raise Refusal(f"{repo} needs {said(size)} to download, and its disk has {said(room)} left.")

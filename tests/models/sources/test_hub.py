@@ -125,7 +125,9 @@ def test_a_cut_connection_is_taken_up_where_it_broke_off(hub: Hub, folder: Path,
     whole.write_bytes(random.Random(0).randbytes(24 * 2**20))
     hub.add("else/tiny", large)
     hub.cut = "unet/diffusion_pytorch_model.safetensors"
-    path, _ = found(hub, tmp_path, "else/tiny")
+    path, said = found(hub, tmp_path, "else/tiny")
+    size = sum(p.stat().st_size for p in path.rglob("*") if p.is_file())
+    assert f"else/tiny: {size / 1e6:.3g} MB of {size / 1e6:.3g} MB" in said and said.count("MB of") > 2
     assert (path / "unet" / whole.name).read_bytes() == whole.read_bytes()
     ranges = [asked for _, name, asked in hub.asked if name.endswith(whole.name) and "/unet/" in name and asked]
     assert ranges == [f"bytes={10 * 2**20}-"]
