@@ -289,8 +289,3 @@ class Guest:
     def ask(self, asks: Sequence[Ask], visitor: str = "") -> Iterator[Answer]:
         with self._house.model(self) as engine:
             yield from engine.ask(asks, visitor)
-
-    def warm_up(self) -> None:
-        """A small grid, where the model is in memory."""
-        if (engine := self._house.is_there(self)) is not None:
-            engine.warm_up()

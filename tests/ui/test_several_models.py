@@ -1,20 +1,26 @@
 """Two models behind one server: both are listed, each has its page, and pictures of both are kept."""
 
 import re
+import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from gradio.http_server import start_server
 from gradio_client import Client
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from playground import open_engine
-from playground.engine import House
+from playground import Recipe, Sweep, open_engine
+from playground.engine import House, LocalEngine, Result, Step, Waiting
+from playground.export.reading import read_picture
 from playground.sources.given import source
-from playground.store import Store
+from playground.store import Store, to_png
+from playground.ui.compare.grid import empty, folded
+from playground.ui.compare.telling import progress
 from playground.ui.models import ModelList
 from playground.ui.site import build_site
 from tests.models.tiny import build
@@ -86,6 +92,20 @@ def test_a_recipe_of_another_listed_model_says_where_it_is(server: str, tmp_path
     assert {cell["recipe"]["model"] for cell in cells} == {SECOND} and len(files) == 2
     with pytest.raises(Exception, match=f"model must be {FIRST} on this page; {SECOND} has its own: /m/{SECOND}/"):
         first.predict(sweep | {"base": {"model": SECOND}}, api_name="/render_grid")
+
+
+def test_a_grid_that_waits_for_its_model_says_how_far_that_is() -> None:
+    waiting = empty(Sweep(Recipe(), {"seed": [1, 2]}))
+    told = folded(waiting, Waiting(0, None, "turbo-tiny is being read into memory: 3 of about 8 s."))
+    assert progress(told, time.perf_counter()) == "turbo-tiny is being read into memory: 3 of about 8 s."
+    assert progress(folded(told, Step(0, 1, 20, None)), time.perf_counter()).startswith("0 of 2 finished")
+
+
+def test_a_picture_of_another_listed_model_names_its_page(engine: LocalEngine) -> None:
+    facts = replace(engine.facts, others={SECOND: f"/m/{SECOND}/"})
+    drawn = Result(Image.new("RGB", (64, 64)), Recipe(model=SECOND, width=64, height=64), 1.0, 20)
+    restored = read_picture(to_png(drawn), facts)
+    assert f"It was drawn by {SECOND}, whose page is /m/{SECOND}/; here pocket draws" in " ".join(restored.sentences)
 
 
 def test_addresses_are_plain_and_differ() -> None:
