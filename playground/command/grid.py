@@ -52,6 +52,7 @@ def read(source: str, out: Path) -> str:
 def draw(model: Source, text: str, out: Path, films: Sequence[str], zipped: bool, events: bool) -> int:
     """Draw what the store does not have yet, and write everything -> exit code: 1 where a picture failed."""
     engine = opened(model)
+    engine.model.wait_until_converted()  # torch may round the last bit differently, and files are compared
     sweep = read_json(text, engine.facts.recipe)
     recipes, begun = sweep.recipes(), time.perf_counter()
     for recipe in recipes:

@@ -55,15 +55,15 @@ def load_model(
 
 
 def _of_one_file(path: Path, device: torch.device, dtype: torch.dtype | None) -> Model:
-    pipeline = single_file.load(path)
+    pipeline, loras = single_file.load(path), [path.parent / "loras"]
     kind = type(pipeline).__name__
     if kind not in KNOWN:
         raise Refusal(
             f"The folder beside {path.name} says that it is a {kind}, which cannot be run from one file here."
         )
     if kind not in FAMILIES:
-        return sd.StableDiffusion(path.stem, pipeline, device, dtype or default_dtype(device), path)
-    return FAMILIES[kind](path.stem, pipeline, device, dtype or _precision(pipeline, device), path)
+        return sd.StableDiffusion(path.stem, pipeline, device, dtype or default_dtype(device), path, loras)
+    return FAMILIES[kind](path.stem, pipeline, device, dtype or _precision(pipeline, device), path, loras)
 
 
 def _precision(pipeline: DiffusionPipeline, device: torch.device) -> torch.dtype:

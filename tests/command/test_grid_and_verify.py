@@ -1,7 +1,9 @@
-"""The same grids and receipts without a page. In this process, because each new one would load torch again."""
+"""The same grids and receipts without a page: in this process, and once in another, which has to load torch again."""
 
 import io
 import json
+import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from playground.engine import LocalEngine, Result
 from playground.export.png import cell_png, texts_of
 from playground.store import from_png
 
+ROOT = Path(__file__).parents[2]
 SWEEP = {"base": {"prompt": "cat, red background", "num_inference_steps": 2}, "axes": {"seed": [1, 2]}}
 
 
@@ -55,6 +58,19 @@ def test_a_grid_from_standard_input_its_events_and_its_receipts(
     spoilt.write_bytes(cell_png(Result(Image.new("RGB", (128, 128)), Sweep.from_dict(SWEEP).recipes()[0], 1.0, 4)))
     assert main(["verify", str(spoilt)]) == 1
     assert "not the same picture" in capsys.readouterr().out
+
+
+def test_another_process_with_an_empty_store_writes_equal_files(tmp_path: Path) -> None:
+    asked = tmp_path / "sweep.json"
+    base = {"prompt": "guitar, green background", "num_inference_steps": 6}
+    asked.write_text(json.dumps({"base": base, "axes": {"guidance_scale": [1, 5, 15]}}))
+    command = [sys.executable, "-m", "playground", "grid", str(asked), "-o", str(tmp_path / "there")]
+    elsewhere = os.environ | {"PLAYGROUND_CELLS": str(tmp_path / "empty")}
+    subprocess.run(command, check=True, env=elsewhere, cwd=ROOT, capture_output=True, timeout=300)
+    assert main(["grid", str(asked), "-o", str(tmp_path / "here")]) == 0
+    here, there = (sorted((tmp_path / place / "cells").glob("*.png")) for place in ("here", "there"))
+    assert len(here) == 3
+    assert [path.read_bytes() for path in here] == [path.read_bytes() for path in there]
 
 
 def test_a_picture_says_what_drew_it(engine: LocalEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
