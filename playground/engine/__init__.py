@@ -18,7 +18,8 @@ from playground.engine.contract import (
     Step,
     Waiting,
 )
-from playground.engine.house import Guest, House
+from playground.engine.guest import Guest
+from playground.engine.house import House
 from playground.engine.local import LocalEngine, open_engine
 
 __all__ = [

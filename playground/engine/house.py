@@ -1,8 +1,8 @@
 """Several models in one process, of which one at a time is in memory.
 
-Every model has a `Guest`, which is an `Engine` like any other: pages and endpoints of that model hold it from the start
-and know nothing of the others. What can be said without the network (facts, tokens, estimates) a guest says by itself.
-For everything else it asks the `House` for the model, and gives it back when its run has ended.
+Every model has a `Guest` (`guest.py`), which is an `Engine` like any other: pages and endpoints of that model hold it
+from the start and know nothing of the others. What can be said without the network (facts, tokens, estimates) a guest
+says by itself. For everything else it asks the `House` for the model, and gives it back when its run has ended.
 
 The house lets in by turn. Whoever asks for the model that is there goes in at once, beside the runs under way, unless
 somebody who came earlier waits for another model; that one comes as soon as the last run has ended. So nobody's run is
@@ -17,31 +17,15 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 
-from playground.engine.contract import (
-    NOTHING,
-    Answer,
-    Ask,
-    Event,
-    Keep,
-    Measured,
-    Outlook,
-    Result,
-    Start,
-    Unread,
-    Waiting,
-    seconds_of,
-)
+from playground.engine.contract import Measured
 from playground.engine.local import LocalEngine
-from playground.models import Facts
-from playground.models.anatomy import Anatomy, Cost
-from playground.models.words import Words
-from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.sources.given import Source
 
@@ -50,11 +34,20 @@ TOLD_EVERY = 0.5  # seconds between two sentences to whoever waits
 log = logging.getLogger(__name__)
 
 
+class Tenant(Protocol):
+    """What the house knows of each model, and notes of it."""
+
+    name: str
+    source: Source
+    measured: Measured  # of its speed, while it is away
+    seconds_to_read: float  # as measured the last time; 0 before
+
+
 @dataclass(eq=False)
 class Turn:
     """One request's place in the line."""
 
-    guest: "Guest"
+    guest: Tenant
     since: float = field(default_factory=time.monotonic)
     inside: bool = False
     fault: str = ""  # why its model could not be read
@@ -68,20 +61,13 @@ class House:
         self._door = threading.Condition()
         self._line: list[Turn] = []
         self._inside = 0
-        self._there: Guest | None = None
+        self._there: Tenant | None = None
         self._engine: LocalEngine | None = None
-        self._coming: Guest | None = None
+        self._coming: Tenant | None = None
         self._coming_since = 0.0
 
-    def guest(self, source: Source) -> "Guest":
-        """The engine of a model, which is read now, so that its facts are known. Raises Refusal where it cannot be."""
-        guest = Guest(self, source)
-        with self.model(guest) as engine:
-            guest.learn(engine)
-        return guest
-
     @contextmanager
-    def model(self, guest: "Guest") -> Iterator[LocalEngine]:
+    def model(self, guest: Tenant) -> Iterator[LocalEngine]:
         """The engine of that model, once it is this one's turn. Raises Refusal where it cannot be read."""
         turn = self.turn(guest)
         try:
@@ -91,7 +77,7 @@ class House:
         finally:
             self.leave(turn)
 
-    def turn(self, guest: "Guest") -> Turn:
+    def turn(self, guest: Tenant) -> Turn:
         """A place at the end of the line; to be given back by `leave`, however it ends."""
         with self._door:
             turn = Turn(guest)
@@ -128,17 +114,17 @@ class House:
                 self._line.remove(turn)
             self._door.notify_all()
 
-    def is_there(self, guest: "Guest") -> LocalEngine | None:
+    def is_there(self, guest: Tenant) -> LocalEngine | None:
         """Its engine where its model is in memory at the moment, for what needs no turn."""
         with self._door:
             return self._engine if self._there is guest and self._coming is None else None
 
-    def others(self, guest: "Guest") -> int:
+    def others(self, guest: Tenant) -> int:
         """Requests of anybody, under way or waiting, before a new one of this guest."""
         with self._door:
             return self._inside + len(self._line)
 
-    def said(self, guest: "Guest") -> str:
+    def said(self, guest: Tenant) -> str:
         """To whoever waits for it: why, and how far it is."""
         with self._door:
             if self._coming is not None:
@@ -162,7 +148,7 @@ class House:
         patient = time.monotonic() - turn.since < LONGEST_TURN
         return not (patient and any(other.guest is not turn.guest for other in earlier))
 
-    def _switch(self, guest: "Guest") -> None:
+    def _switch(self, guest: Tenant) -> None:
         """In a thread of its own, while nobody is inside."""
         begun, fault = time.monotonic(), ""
         try:
@@ -203,89 +189,3 @@ def give_back() -> None:
         ctypes.CDLL(None).malloc_trim(0)
     except AttributeError:  # another C library
         pass
-
-
-class Guest:
-    """The `Engine` of one model of a house. What its methods do is said in the contract."""
-
-    facts: Facts
-
-    def __init__(self, house: House, source: Source) -> None:
-        self.source, self.name = source, source.name
-        self.measured = Measured()
-        self.seconds_to_read = 0.0  # as measured the last time
-        self._house = house
-        self._anatomy: dict[tuple[int, int], Anatomy] = {}
-        self._cost: dict[tuple[int, int], Cost] = {}
-        self.words: Callable[[str], Words]
-
-    def learn(self, engine: LocalEngine) -> None:
-        """What can be said later without the model."""
-        self.facts, self.words = engine.facts, engine.model.words
-        size = engine.facts.usual.width, engine.facts.usual.height
-        self._anatomy[size], self._cost[size] = engine.anatomy(*size), engine.cost(*size)
-
-    def say_others(self, others: dict[str, str]) -> None:
-        """Names and addresses of the models beside it, for recipes that name one of them."""
-        self.facts = replace(self.facts, others=others)
-
-    @property
-    def runtime(self) -> str:
-        engine = self._house.is_there(self)
-        return "not in memory now" if engine is None else engine.runtime
-
-    def check(self, recipe: Recipe) -> None:
-        """LoRA files are read where the model is in memory; else its runs find what is wrong with them."""
-        self.facts.check(recipe)
-        if (engine := self._house.is_there(self)) is not None:
-            engine.check(recipe)
-
-    def anatomy(self, width: int, height: int) -> Anatomy:
-        if (width, height) not in self._anatomy:
-            with self._house.model(self) as engine:
-                self._anatomy[width, height] = engine.anatomy(width, height)
-        return self._anatomy[width, height]
-
-    def cost(self, width: int, height: int) -> Cost:
-        if (width, height) not in self._cost:
-            with self._house.model(self) as engine:
-                self._cost[width, height] = engine.cost(width, height)
-        return self._cost[width, height]
-
-    def estimate(self, recipes: Sequence[Recipe], keep: Keep = NOTHING) -> float | None:
-        engine = self._house.is_there(self)
-        measured = self.measured if engine is None else engine.loop.measured
-        return seconds_of(recipes, self.facts, measured, keep)
-
-    def outlook(self, recipes: Sequence[Recipe], visitor: str = "") -> Outlook:
-        if (engine := self._house.is_there(self)) is not None:
-            return engine.outlook(recipes, visitor)
-        alone = self.estimate(recipes)
-        return Outlook(self._house.others(self), None if alone is None else alone + self.seconds_to_read)
-
-    def render(self, recipe: Recipe) -> Result:
-        with self._house.model(self) as engine:
-            return engine.render(recipe)
-
-    def run(
-        self,
-        cells: Sequence[Recipe],
-        previews: bool = True,
-        keep: Keep = NOTHING,
-        start: Start | None = None,
-        unread: Unread | None = None,
-        visitor: str = "",
-    ) -> Iterator[Event]:
-        if not cells:
-            return
-        turn = self._house.turn(self)
-        try:
-            while (engine := self._house.enter(turn, TOLD_EVERY)) is None:
-                yield Waiting(self._house.others(self) - 1, None, self._house.said(self))
-            yield from engine.run(cells, previews, keep, start, unread, visitor)
-        finally:
-            self._house.leave(turn)
-
-    def ask(self, asks: Sequence[Ask], visitor: str = "") -> Iterator[Answer]:
-        with self._house.model(self) as engine:
-            yield from engine.ask(asks, visitor)

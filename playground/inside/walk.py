@@ -74,8 +74,8 @@ def check_time(seconds: float) -> None:
 
 
 def begin(engine: Engine, recipe: Recipe, visitor: str = "") -> Walk:
-    """What is there before the U-Net runs: tokens, embeddings, noise. Raises Refusal for what the model cannot draw; how
-    long a run would take says nothing against its beginning, with which the page opens also on a slow machine."""
+    """What is there before the U-Net runs: tokens, embeddings, noise. Raises Refusal for what the model cannot draw,
+    and not for a run that would take long: with its beginning the page opens, also on a slow machine."""
     engine.check(recipe)
     (answer,) = engine.ask([Begin(recipe)], visitor)
     begun = answer.value

@@ -29,7 +29,7 @@ def build_site(
     pages: dict[str, gr.Blocks] = {}
     guests: dict[str, Guest] = {}
     for source in reversed(sources):
-        guest = house.guest(source)
+        guest = Guest(house, source)
         guest.say_others(models.others(source.name))
         pages[source.name], guests[source.name] = build_page(guest, store, lessons, models), guest
     models.fill({name: guest.facts for name, guest in guests.items()})

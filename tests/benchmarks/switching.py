@@ -8,7 +8,7 @@ from pathlib import Path
 from shutil import copytree
 
 from playground import open_engine
-from playground.engine import House
+from playground.engine import Guest, House
 from playground.models import REGISTERED
 from playground.sources.given import source
 from tests.benchmarks.measure import main
@@ -23,7 +23,7 @@ def rows(repeats: int) -> list[tuple[str, str, str]]:
         other = Path(folder) / "other"
         copytree(REGISTERED["pocket"], other)
         house = House(open_engine)
-        guests = [house.guest(source(given)) for given in ("pocket", other)]
+        guests = [Guest(house, source(given)) for given in ("pocket", other)]
         held_after = []
         for i in range(SWITCHES):
             guest = guests[i % 2]

@@ -36,7 +36,7 @@ def house() -> Iterator[House]:
 
 @pytest.fixture(scope="module")
 def guests(house: House, folders: dict[str, Path]) -> list[Guest]:
-    return [house.guest(source(folders[name])) for name in NAMES]
+    return [Guest(house, source(folders[name])) for name in NAMES]
 
 
 def recipe(guest: Guest, **changes: object) -> Recipe:
@@ -75,15 +75,16 @@ def test_a_switch_waits_for_the_run_under_way_and_is_told_of(guests: list[Guest]
     assert isinstance(next(event for event in runs if isinstance(event, Step)), Step)
     told: list[Waiting] = []
     drawn: list[Done] = []
+    heard = threading.Event()
 
     def visit() -> None:
         for event in second.run([recipe(second)]):
             (told if isinstance(event, Waiting) else drawn).append(event)
+            heard.set()
 
     other = threading.Thread(target=visit)
     other.start()
-    while not told:
-        pass
+    heard.wait(60)
     waits = "turbo-tiny is read into memory when the pictures under way with sd15-tiny are done."
     assert told[0].model == waits and first.runtime == "PyTorch"
     assert isinstance(list(runs)[-1], Done)  # it was not broken off

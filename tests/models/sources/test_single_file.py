@@ -43,10 +43,12 @@ def folder_of(kind: str, to: Path) -> Path:
 def test_it_draws_what_the_pipeline_of_the_same_weights_draws(kind: str, tmp_path: Path) -> None:
     folder = folder_of(kind, tmp_path / "folders")
     path = original_layout.write(folder, tmp_path, KINDS[kind], **{"modelspec.license": "OpenRAIL-M"})
+    (tmp_path / "loras").mkdir()
+    save_file({"any": torch.zeros(1)}, tmp_path / "loras" / "ink.safetensors")
     engine = open_engine(path, *CPU)
     try:
         facts = engine.facts
-        assert (facts.name, facts.licence) == (kind, "OpenRAIL-M")
+        assert (facts.name, facts.licence, list(facts.loras)) == (kind, "OpenRAIL-M", ["ink"])
         pipeline = DiffusionPipeline.from_pretrained(folder)
         pipeline.set_progress_bar_config(disable=True)
         recipe = facts.usual.replace(
