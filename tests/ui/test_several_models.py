@@ -66,8 +66,11 @@ def test_one_model_after_the_other_draws_and_both_grids_are_kept(browser: Browse
     expect(models.nth(0)).to_have_attribute("aria-current", "page")
     run(page)
 
+    expect(page.get_by_text("Your grids (1)")).to_be_visible()
+
     models.nth(1).click()
     expect(page.locator(".dp-head")).to_contain_text(f"{SECOND} ·", timeout=PATIENCE)
+    expect(page.locator(".dp-past")).to_be_hidden()  # those of the first would mean something else here
     expect(page.locator(".dp-head")).to_contain_text("not in memory now")
     expect(models.nth(1)).to_have_attribute("aria-current", "page")
     run(page)
