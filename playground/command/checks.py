@@ -1,18 +1,13 @@
-"""What can be found wrong before anything heavy is imported: the model's folder and the port."""
+"""What can be found wrong before anything heavy is imported: the port, and packages that are not there."""
 
 import errno
 import importlib.util
-import json
 import os
 import socket
-import stat
 import sys
-from pathlib import Path
 
 from playground.refusal import Refusal
 
-EMBEDDED = Path(__file__).parents[1] / "models"  # each registered model is a folder in here
-INDEX = "model_index.json"
 PORTS = (1, 65_535)
 THIS_MACHINE = "127.0.0.1"
 YES, NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")  # of a variable that switches something
@@ -46,35 +41,6 @@ def leave_mcp_out() -> None:
     """Gradio imports the package wherever it is installed, which takes 0.2 s; from now on this process finds none."""
     if "mcp" not in sys.modules:
         sys.modules["mcp"] = None  # type: ignore[assignment]  # how Python is told that there is no such module
-
-
-def check_model(name: str) -> None:
-    """Raises Refusal for a model that cannot be there. Which kinds can be run is for `load_model` to say.
-
-    A single weights file passes: whether it can be read is for the family that reads it.
-    """
-    registered = sorted(path.parent.name for path in EMBEDDED.glob(f"*/{INDEX}"))
-    folder = EMBEDDED / name if name in registered else Path(name)
-    shown = folder.name or str(folder)
-    try:
-        kind = folder.stat().st_mode
-    except (FileNotFoundError, NotADirectoryError):
-        known = ", ".join(registered)
-        raise Refusal(f"There is no model named {shown!r}, and no such folder; known: {known}.") from None
-    except (OSError, ValueError) as error:
-        raise Refusal(f"The folder {shown[:60]} cannot be read: {getattr(error, 'strerror', 'not a path')}.") from None
-    if stat.S_ISREG(kind):
-        return
-    try:
-        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise Refusal(f"The folder {shown} is no model in diffusers layout: it has no {INDEX}.") from None
-    except OSError as error:
-        raise Refusal(f"The folder {shown} cannot be read: {error.strerror or error}.") from None
-    except (ValueError, RecursionError):
-        raise Refusal(f"The folder {shown} is no model in diffusers layout: its {INDEX} is not valid JSON.") from None
-    if not isinstance(index, dict) or not isinstance(index.get("_class_name"), str):
-        raise Refusal(f"The folder {shown} is no model in diffusers layout: its {INDEX} names no pipeline.")
 
 
 def check_port(host: str | None, port: str | int | None) -> int | None:

@@ -19,6 +19,7 @@ from playground.export.finished import FinishedGrid
 from playground.export.png import SIGNATURE, texts_of
 from playground.refusal import Refusal
 from playground.render import render
+from playground.sources.given import Source
 from playground.store import TEXT_KEY, Store
 
 STANDARD_INPUT = "-"
@@ -48,7 +49,7 @@ def read(source: str, out: Path) -> str:
     return text
 
 
-def draw(model: str, text: str, out: Path, films: Sequence[str], zipped: bool, events: bool) -> int:
+def draw(model: Source, text: str, out: Path, films: Sequence[str], zipped: bool, events: bool) -> int:
     """Draw what the store does not have yet, and write everything -> exit code: 1 where a picture failed."""
     engine = opened(model)
     engine.model.wait_until_converted()  # torch may round the last bit differently, and files are compared

@@ -10,8 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from playground.command.checks import check_mcp, check_model, check_port, default_model, default_port, leave_mcp_out
+from playground.command.checks import check_mcp, check_port, default_model, default_port, leave_mcp_out
 from playground.refusal import Refusal
+from playground.sources.given import Source, source
 
 DONE, DIFFERENT, ASKED_WRONGLY = 0, 1, 2  # exit codes
 FILMS = ("gif", "webp", "mp4")
@@ -20,6 +21,9 @@ EXAMPLES = """\
 examples:
   python -m playground serve                              the page, on the first free port from 7860
   python -m playground serve --host 0.0.0.0 --port 8000   for a workshop's network
+  python -m playground serve --model v1-5-pruned.safetensors
+  python -m playground serve --model pocket --model models/sdxl-turbo
+  python -m playground serve --model stabilityai/sd-turbo@main
   python -m playground class                              the same for a room: a teacher and everybody's phones
   python -m playground grid examples/recipes/guidance.json -o out/
   python -m playground grid recipe.json -o out/ --film mp4 --json | jq .event
@@ -30,8 +34,16 @@ exit codes: 0 done · 1 a picture failed, or is not the same as before · 2 aske
 """
 ENVIRONMENT = """\
 environment: PLAYGROUND_MODEL is the default of --model; PLAYGROUND_HOST of --host; PORT, or GRADIO_SERVER_PORT, of
---port; PLAYGROUND_MCP=1 is --mcp; PLAYGROUND_CELLS the folder that keeps finished cells (cells/ unless set)
+--port; PLAYGROUND_MCP=1 is --mcp; PLAYGROUND_CELLS the folder that keeps finished cells (cells/ unless set); HF_TOKEN,
+HF_HOME and HF_HUB_OFFLINE are the hub's own
 """
+
+
+class _One(argparse.Action):
+    """The last one that was given, as a list, like an option that may be given several times."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:  # noqa: ANN001
+        setattr(namespace, self.dest, [values])
 
 
 def parser() -> argparse.ArgumentParser:
@@ -78,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from playground.lessons.command import check as check_lessons
 
             return check_lessons(asked.paths)
-        check_model(asked.model)
+        models = _sources(asked.model or [default_model()])
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it hints at packages that nothing here uses
         if asked.command in ("serve", "class"):
             port = check_port(asked.host, default_port() if asked.port is None else asked.port)
@@ -88,15 +100,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from playground.command.serve import serve
 
             how = (asked.runtime, asked.compile, asked.lessons, mcp, asked.command == "class")
-            return serve(asked.model, asked.host, port, *how)
+            return serve(models, asked.host, port, *how)
         if asked.command == "grid":
             from playground.command.grid import draw, read
 
             sweep = read(asked.recipe, asked.out)
-            return draw(asked.model, sweep, asked.out, asked.film, asked.zip, asked.json)
+            return draw(models[0], sweep, asked.out, asked.film, asked.zip, asked.json)
         from playground.command.verify import check
 
-        return check(asked.model, asked.picture, asked.json)
+        return check(models[0], asked.picture, asked.json)
     except Refusal as problem:
         print(f"playground: {problem}", file=sys.stderr)
         return ASKED_WRONGLY
@@ -106,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _served(command: argparse.ArgumentParser, host: str | None, says: str) -> None:
-    _model(command)
+    _model(command, several=True)
     command.add_argument("--port", default=None, help="the first free one from 7860 on unless given")
     command.add_argument("--host", default=host, help=says)
     command.add_argument("--runtime", choices=RUNTIMES, default=RUNTIMES[0], help="what runs the network on a CPU")
@@ -115,7 +127,20 @@ def _served(command: argparse.ArgumentParser, host: str | None, says: str) -> No
     command.add_argument("--lessons", type=Path, default=None, help="a folder with more lessons as Markdown files")
 
 
-def _model(command: argparse.ArgumentParser) -> None:
+def _sources(asked: Sequence[str]) -> list[Source]:
+    """Raises Refusal where there is no such model, or two that recipes could not tell apart."""
+    found = [source(given, lambda line: print(line, file=sys.stderr, flush=True)) for given in asked]
+    names = [each.name for each in found]
+    if again := next((name for name in names if names.count(name) > 1), None):
+        raise Refusal(f"Two models are named {again}, so recipes could not tell them apart; rename one.")
+    return found
+
+
+def _model(command: argparse.ArgumentParser, several: bool = False) -> None:
     command.add_argument(
-        "--model", default=default_model(), help="a registered name, or a local folder in diffusers layout"
+        "--model",
+        action="append" if several else _One,
+        help="a registered name, a folder in diffusers layout, a .safetensors file of Stable Diffusion 1.x, 2.x or "
+        "SDXL, or an id of the hub: owner/name or owner/name@revision"
+        + ("; several times for several models, each with a page of its own and one in memory at a time" * several),
     )

@@ -6,9 +6,10 @@ import diffusers
 import transformers
 
 from playground.engine import LocalEngine, open_engine
+from playground.sources.given import Source
 
 
-def opened(model: str, runtime: str = "openvino") -> LocalEngine:
+def opened(model: str | Source, runtime: str = "openvino") -> LocalEngine:
     """Raises Refusal where the model cannot be run."""
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no other host is contacted
     for library in (diffusers, transformers):

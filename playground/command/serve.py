@@ -1,19 +1,27 @@
-"""`serve`: the page, as a Space and as `app.py` open it."""
+"""`serve`: the page, as a Space and as `app.py` open it; with several models a page for each."""
 
 import gc
 import threading
+from collections.abc import Sequence
 from pathlib import Path
+
+from gradio.http_server import start_server
 
 from playground.classroom.address import EVERYWHERE, address_from_outside, qr_text
 from playground.command.checks import THIS_MACHINE
 from playground.command.quiet import opened
+from playground.engine import House, zero_gpu
+from playground.lessons.lesson import Lesson
 from playground.lessons.shelf import shelf
+from playground.refusal import Refusal
+from playground.sources.given import Source
 from playground.store import Store
 from playground.ui.page import build_page, launch_options
+from playground.ui.site import build_site
 
 
 def serve(
-    model: str,
+    models: Sequence[Source],
     host: str | None,
     port: int | None,
     runtime: str,
@@ -22,10 +30,12 @@ def serve(
     mcp: bool,
     classroom: bool = False,
 ) -> int:
-    """Serve until it is ended; `classroom`: the log says how to teach a class. Raises Refusal where the model, the
-    port or a lesson cannot be used."""
+    """Serve until it is ended; `classroom`: the log says how to teach a class. Raises Refusal where a model, the port
+    or a lesson cannot be used."""
     taught = shelf(lessons)
-    engine = opened(model, "torch" if compiled else runtime)
+    if len(models) > 1:
+        return _serve_several(models, host, port, "torch" if compiled else runtime, compiled, taught, mcp, classroom)
+    engine = opened(models[0], "torch" if compiled else runtime)
     if compiled:
         print("Compiling the network. The first time this takes minutes …", flush=True)
         engine.model.compile()
@@ -34,15 +44,7 @@ def serve(
     gc.enable()  # `main` switched it off
     threading.Thread(target=engine.warm_up, name="warm-up", daemon=True).start()  # the page need not wait for it
     page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **launch_options(mcp))
-    outside = address_from_outside() if host in EVERYWHERE else None
-    if classroom:
-        print(
-            for_a_class(f"http://{outside or host or THIS_MACHINE}:{page.server_port}", outside is not None), flush=True
-        )
-    elif outside:
-        print(f"* From another machine in this network: http://{outside}:{page.server_port}", flush=True)
-    elif host in EVERYWHERE:
-        print("* This machine is in no network, so no other machine can open the page.", flush=True)
+    _say_where(host, page.server_port, classroom)
     page.block_thread()
     return 0
 
@@ -57,3 +59,47 @@ def for_a_class(address: str, in_a_network: bool) -> str:
     if in_a_network:
         return "\n".join([*lines, "", qr_text(f"{address}/join").rstrip(), ""])
     return "\n".join([*lines, "* This machine is in no network, so no other machine can open these pages."])
+
+
+def _serve_several(
+    models: Sequence[Source],
+    host: str | None,
+    port: int | None,
+    runtime: str,
+    compiled: bool,
+    taught: Sequence[Lesson],
+    mcp: bool,
+    classroom: bool,
+) -> int:
+    """Nothing is frozen for the garbage collector here, because a model that makes room must go."""
+    if compiled:
+        raise Refusal("--compile is for one model, which then stays in memory.")
+    if zero_gpu.ACTIVE:
+        raise Refusal("ZeroGPU's workers keep the model that they began with, so start one model there.")
+    gc.enable()
+
+    def open_model(source: Source):  # noqa: ANN202
+        print(f"Reading {source.name} …", flush=True)
+        return opened(source, runtime)
+
+    site = build_site(House(open_model), models, Store(), taught, mcp)
+    _, port, url, server = start_server(site, host, port)
+    print(f"* Running on local URL:  {url.rstrip('/')}", flush=True)
+    _say_where(host, port, classroom)
+    try:
+        server.thread.join()
+    except KeyboardInterrupt:
+        server.close()
+        raise
+    return 0
+
+
+def _say_where(host: str | None, port: int, classroom: bool) -> None:
+    """Where other machines find the page."""
+    outside = address_from_outside() if host in EVERYWHERE else None
+    if classroom:
+        print(for_a_class(f"http://{outside or host or THIS_MACHINE}:{port}", outside is not None), flush=True)
+    elif outside:
+        print(f"* From another machine in this network: http://{outside}:{port}", flush=True)
+    elif host in EVERYWHERE:
+        print("* This machine is in no network, so no other machine can open the page.", flush=True)

@@ -6,9 +6,10 @@ from pathlib import Path
 from playground.command.quiet import opened
 from playground.export.receipt import own_recipe, verify
 from playground.refusal import Refusal
+from playground.sources.given import Source
 
 
-def check(model: str, picture: Path, as_json: bool) -> int:
+def check(model: Source, picture: Path, as_json: bool) -> int:
     """-> exit code: 0 the same up to rounding, 1 different. Raises Refusal where there is nothing to check."""
     try:
         data = picture.read_bytes()

@@ -18,6 +18,8 @@ from playground.engine.contract import (
     Step,
     Waiting,
 )
+from playground.engine.guest import Guest
+from playground.engine.house import House
 from playground.engine.local import LocalEngine, open_engine
 
 __all__ = [
@@ -30,6 +32,8 @@ __all__ = [
     "Engine",
     "Event",
     "Failed",
+    "Guest",
+    "House",
     "Keep",
     "Kept",
     "LocalEngine",

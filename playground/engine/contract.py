@@ -178,10 +178,12 @@ class Failed:
 
 @dataclass(frozen=True)
 class Waiting:
-    """Others are being served as well; said once, before the first step."""
+    """Others are being served as well; said once, before the first step. Or the model is not in memory yet, which is
+    said again and again until it is."""
 
     others: int  # requests under way
     seconds: float | None  # until the last of the asked pictures, by what was measured so far; None before any
+    model: str = ""  # how far its model is, as a sentence; empty where it is there
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,14 @@ class Measured:
     rows: dict[tuple[int, ...], int] = field(default_factory=dict)  # of a network call, by latent shape (1, C, h, w)
     seconds_per_evaluation: float = 0.0  # 0 before any
     seconds_per_decode: float = 0.0
+
+
+def seconds_of(recipes: Sequence[Recipe], facts: Facts, measured: Measured, keep: Keep | None = None) -> float | None:
+    """What these recipes would take alone, by the speeds measured so far; None before any."""
+    if not measured.seconds_per_evaluation:
+        return None
+    asked = sum(evaluations(recipe, facts, keep) for recipe in recipes)
+    return asked * measured.seconds_per_evaluation + len(recipes) * measured.seconds_per_decode
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from playground.engine.contract import (
     Unread,
     Waiting,
     evaluations,
+    seconds_of,
 )
 from playground.engine.loop import Loop
 from playground.engine.request import Request
@@ -34,6 +35,7 @@ from playground.models.running.threads import dismiss_team
 from playground.models.words import Words
 from playground.recipe import Recipe
 from playground.refusal import Refusal
+from playground.sources.given import Source
 
 RUNTIMES = ("openvino", "torch")
 LONGEST_TICK = 60.0  # seconds that the end of the process waits for one
@@ -100,10 +102,7 @@ class LocalEngine:
         return self.model.cost(width, height)
 
     def estimate(self, recipes: Sequence[Recipe], keep: Keep = NOTHING) -> float | None:
-        if not self.loop.seconds_per_evaluation:
-            return None
-        asked = sum(evaluations(recipe, self.facts, keep) for recipe in recipes)
-        return asked * self.loop.seconds_per_evaluation + len(recipes) * self.loop.seconds_per_decode
+        return seconds_of(recipes, self.facts, self.loop.measured, keep)
 
     def outlook(self, recipes: Sequence[Recipe], visitor: str = "") -> Outlook:
         under_way = [r for r in [*self.loop.requests, *self._arrived] if r.open and not r.cancelled]
@@ -234,12 +233,13 @@ def _waiting(engine: "weakref.ref[LocalEngine]"):  # noqa: ANN202  (a function f
 
 
 def open_engine(
-    model: str | Path = "pocket",
+    model: str | Path | Source = "pocket",
     device: torch.device | None = None,
     dtype: torch.dtype | None = None,
     runtime: str = "openvino",
 ) -> LocalEngine:
-    """A registered model name, or a local folder in diffusers layout. Raises Refusal when there is none.
+    """A registered model name, a folder in diffusers layout, a single file, or an id of the hub. Raises Refusal when
+    there is none.
 
     `runtime`: "openvino" computes the network by OpenVINO on a CPU, as soon as that is ready; "torch" never does.
     """

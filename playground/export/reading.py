@@ -189,7 +189,8 @@ class _Taken:
 
     def model(self, name: str) -> None:
         if name and name != self._facts.name:
-            self.say(f"It was drawn by {_short(name)}; here {self._facts.name} draws, so the picture will differ.")
+            drew = f"{name}, whose page is {self._facts.others[name]}" if name in self._facts.others else _short(name)
+            self.say(f"It was drawn by {drew}; here {self._facts.name} draws, so the picture will differ.")
 
     def loras(self, loras: dict[str, float]) -> None:
         known = {name: weight for name, weight in loras.items() if name in self._facts.loras}

@@ -74,8 +74,9 @@ def check_time(seconds: float) -> None:
 
 
 def begin(engine: Engine, recipe: Recipe, visitor: str = "") -> Walk:
-    """What is there before the U-Net runs: tokens, embeddings, noise. Raises Refusal as `check` does."""
-    check(engine, recipe)
+    """What is there before the U-Net runs: tokens, embeddings, noise. Raises Refusal for what the model cannot draw,
+    and not for a run that would take long: with its beginning the page opens, also on a slow machine."""
+    engine.check(recipe)
     (answer,) = engine.ask([Begin(recipe)], visitor)
     begun = answer.value
     return Walk(recipe, begun.words, begun.embeddings, begun.noise, begun.milliseconds, of=begun.calls)
@@ -87,6 +88,7 @@ def walk(engine: Engine, recipe: Recipe, visitor: str = "") -> Iterator[Walk]:
     A run like everybody's, so the picture is that of `engine.render(recipe)`. Raises Refusal before it or after a call
     where it would take too long, and where it fails.
     """
+    check(engine, recipe)
     now = begin(engine, recipe, visitor)
     yield now
     calls: list[float] = []  # milliseconds

@@ -62,6 +62,7 @@ class Facts:
     no_attention: str = ""  # why its attention cannot be looked into, as a sentence; empty where it can
     tokens: int = 77  # that the text encoder reads, marks included
     licence: str = ""  # as its card names it; empty where it names none
+    others: Mapping[str, str] = field(default_factory=dict)  # models beside it, which have pages of their own: address
 
     @property
     def side(self) -> int:
@@ -100,6 +101,10 @@ class Facts:
 
     def check(self, recipe: Recipe) -> None:
         """Raises Refusal for a recipe that this model cannot draw; what needs no file to be read is checked here."""
+        if recipe.model in self.others:
+            raise Refusal(
+                f"model must be {self.name} on this page; {recipe.model} has its own: {self.others[recipe.model]}"
+            )
         if recipe.model != self.name:
             raise Refusal(f"model must be {self.name}, which is what this playground runs, not {recipe.model[:40]!r}.")
         if recipe.sampler not in self.samplers:

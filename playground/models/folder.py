@@ -1,4 +1,5 @@
-"""What a model's folder says without being loaded: what it is, its licence, and the fingerprint of its weights."""
+"""What a model's folder, or its single file, says without being loaded: what it is, its licence, and the fingerprint of
+its weights."""
 
 import hashlib
 import json
@@ -10,8 +11,10 @@ from diffusers import DiffusionPipeline
 from safetensors import SafetensorError
 
 from playground.refusal import Refusal
+from playground.sources import header, single_file
 
 INDEX = "model_index.json"
+LONGEST_LICENCE = 80  # characters of it that are shown
 CHUNK = 2**20  # bytes of a weight file in memory at a time
 
 
@@ -39,7 +42,9 @@ def load_pipeline(pipeline: type[DiffusionPipeline], folder: Path, **parts: Any)
 
 
 def licence(folder: Path) -> str:
-    """As the front matter of its card names it; empty where it names none."""
+    """As the front matter of its card, or the header of its file, names it; empty where neither does."""
+    if folder.is_file():
+        return header.read(folder).notes.get("modelspec.license", "")[:LONGEST_LICENCE]
     card = folder / "README.md"
     text = card.read_text(encoding="utf-8", errors="replace")[:4000] if card.is_file() else ""
     head = re.match(r"---\n(.*?)\n---", text, re.S)
@@ -49,8 +54,15 @@ def licence(folder: Path) -> str:
 
 def fingerprint(folder: Path, precision: Any) -> str:
     """16 digits over the weights and settings of the parts that the index names, and the precision: pictures without
-    LoRAs are kept under it. What else lies in the folder (figures, previews) changes no picture."""
+    LoRAs are kept under it. What else lies in the folder (figures, previews) changes no picture. Of a single file: over
+    it and the settings that it is read by."""
     digest = hashlib.sha256(json.dumps(precision).encode())
+    if folder.is_file():
+        settings = single_file.settings(folder, single_file.layout(folder))
+        for path in sorted(path for path in settings.rglob("*") if path.suffix in (".json", ".txt")):
+            digest.update(path.relative_to(settings).as_posix().encode() + path.read_bytes())
+        digest.update(bytes.fromhex(file_digest(folder)))
+        return digest.hexdigest()[:16]
     parts = [part for part in index(folder) if (folder / part).is_dir()]
     for path in [folder / INDEX, *sorted(path for part in parts for path in (folder / part).rglob("*"))]:
         if path.suffix in (".safetensors", ".json", ".txt"):

@@ -7,6 +7,7 @@ import torch
 from diffusers import DiffusionPipeline
 
 from playground.models import folder as folders
+from playground.models import single_file
 from playground.models.contract import Model
 from playground.models.families import sd
 from playground.models.families.base import Family
@@ -14,10 +15,11 @@ from playground.models.families.flux import Flux
 from playground.models.families.pixart import PixArt
 from playground.models.families.sd3 import StableDiffusion3
 from playground.models.families.sdxl import StableDiffusionXL
-from playground.models.running.device import default_device
+from playground.models.running.device import default_device, default_dtype
 from playground.refusal import Refusal
+from playground.sources.given import REGISTERED, Source, source
+from playground.sources.parts import PIPELINES as KNOWN
 
-REGISTERED: dict[str, Path] = {"pocket": Path(__file__).parent / "pocket"}
 # by the class that a folder's model_index.json names
 FAMILIES: dict[str, type[Family]] = {
     "StableDiffusionXLPipeline": StableDiffusionXL,
@@ -26,28 +28,42 @@ FAMILIES: dict[str, type[Family]] = {
     "PixArtAlphaPipeline": PixArt,
     "PixArtSigmaPipeline": PixArt,
 }
-KNOWN = ("StableDiffusionPipeline", *FAMILIES)
+
+__all__ = ["FAMILIES", "KNOWN", "REGISTERED", "load_model"]
 
 
 def load_model(
-    name_or_folder: str | Path, device: torch.device | None = None, dtype: torch.dtype | None = None
+    given: str | Path | Source, device: torch.device | None = None, dtype: torch.dtype | None = None
 ) -> Model:
-    """A registered name, or a local folder in diffusers layout with safetensors weights.
+    """A registered name, a local folder in diffusers layout with safetensors weights, a `.safetensors` file with all of
+    Stable Diffusion 1.x, 2.x or SDXL in it, or an id of the hub, `owner/name` or `owner/name@revision`.
 
-    Raises Refusal with one sentence when there is no such model, or none that can be run. Nothing is ever downloaded.
+    Raises Refusal with one sentence when there is no such model, or none that can be run. Only an id of the hub that is
+    not here yet is downloaded.
     """
-    name = str(name_or_folder)
-    folder = REGISTERED.get(name, Path(name_or_folder))
-    if not (folder / folders.INDEX).is_file():
-        raise Refusal(f"There is no model named {Path(name).name!r}; known: {', '.join(REGISTERED)}.")
+    found = source(given)
+    folder, device = found.path, device or default_device()
+    if folder.is_file():
+        return _of_one_file(folder, device, dtype)
     kind = folders.index(folder).get("_class_name")
     if kind not in KNOWN:
-        raise Refusal(f"{folder.name} is a {kind}, which cannot be run here; known: {', '.join(KNOWN)}.")
-    named, device = name if name in REGISTERED else folder.name, device or default_device()
+        raise Refusal(f"{found.name} is a {kind}, which cannot be run here; known: {', '.join(KNOWN)}.")
     if kind not in FAMILIES:
-        return sd.load(named, folder, device, dtype)
+        return sd.load(found.name, folder, device, dtype)
     pipeline = folders.load_pipeline(getattr(diffusers, kind), folder)
-    return FAMILIES[kind](named, pipeline, device, dtype or _precision(pipeline, device), folder)
+    return FAMILIES[kind](found.name, pipeline, device, dtype or _precision(pipeline, device), folder)
+
+
+def _of_one_file(path: Path, device: torch.device, dtype: torch.dtype | None) -> Model:
+    pipeline, loras = single_file.load(path), [path.parent / "loras"]
+    kind = type(pipeline).__name__
+    if kind not in KNOWN:
+        raise Refusal(
+            f"The folder beside {path.name} says that it is a {kind}, which cannot be run from one file here."
+        )
+    if kind not in FAMILIES:
+        return sd.StableDiffusion(path.stem, pipeline, device, dtype or default_dtype(device), path, loras)
+    return FAMILIES[kind](path.stem, pipeline, device, dtype or _precision(pipeline, device), path, loras)
 
 
 def _precision(pipeline: DiffusionPipeline, device: torch.device) -> torch.dtype:

@@ -20,6 +20,7 @@ from playground.ui.compare import tab as compare
 from playground.ui.denoise import tab as denoise
 from playground.ui.inside import tab as inside
 from playground.ui.lessons import tab as lessons_tab
+from playground.ui.models import ModelList
 from playground.ui.predict_noise import tab as predict_noise
 from playground.ui.shared import glossary
 from playground.ui.shared.endpoint import THREADS
@@ -33,12 +34,16 @@ SESSIONS = 256  # pages whose values the server remembers, about a megabyte each
 QUEUE = 64  # visitors' requests waiting at once, over all events
 
 
-def build_page(engine: Engine, store: Store, lessons: Sequence[Lesson] | None = None) -> gr.Blocks:
-    """`lessons`: those on the shelf, unless others are given. Beside the page itself there are /teach and /join."""
+def build_page(
+    engine: Engine, store: Store, lessons: Sequence[Lesson] | None = None, models: ModelList | None = None
+) -> gr.Blocks:
+    """`lessons`: those on the shelf, unless others are given. `models`: the list of all, where there are several.
+    Beside the page itself there are /teach and /join."""
     lessons = shelf() if lessons is None else lessons
     with gr.Blocks(title="Diffusion playground", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         head = gr.HTML(_head(engine))
-        page.load(lambda: _head(engine), None, head, queue=False, show_progress="hidden", api_visibility="private")
+        if models is not None:
+            models.build(engine.facts.name)
         notice = gr.HTML(elem_classes=["dp-notice", "dp-flush"], elem_id="notice")
         glossary.build()
         with gr.Tab("Compare"):
@@ -55,7 +60,7 @@ def build_page(engine: Engine, store: Store, lessons: Sequence[Lesson] | None = 
             lessons_tab.build(engine, store, lessons)
         api.build(engine, store)
         quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
-        gr.on([page.load, ran.change], lambda: _notice(store), None, notice, **quiet)
+        gr.on([page.load, ran.change], lambda: (_head(engine), _notice(store)), None, [head, notice], **quiet)
     room = Room(engine, store, lessons)
     with page.route("Teach a class", "/teach", show_in_navbar=False):
         teach.build(page, room, grids(engine))

@@ -47,6 +47,31 @@ def test_a_wrong_model_or_port_ends_at_once(start: tuple[str, ...], tmp_path: Pa
     assert "no model named 'elsewhere'" in refused(started(*start, env={"PLAYGROUND_MODEL": "elsewhere"}))
 
 
+def test_a_file_that_is_no_whole_model_ends_at_once(tmp_path: Path) -> None:
+    """From the header alone, of which some tensor names are enough to say what it is."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    for name, tensor, says in (
+        ("style", "lora_unet_mid_block.lora_down.weight", "style.safetensors is a LoRA, not a model"),
+        ("vae", "first_stage_model.decoder.conv_in.weight", "vae.safetensors holds a VAE only"),
+        ("flux", "double_blocks.0.img_attn.norm.key_norm.scale", "is of Flux, which is not read from one file here"),
+    ):
+        save_file({tensor: np.zeros(1, np.float32)}, tmp_path / f"{name}.safetensors")
+        assert says in refused(started("app.py", "--model", str(tmp_path / f"{name}.safetensors")))
+    again = tmp_path / "again" / "flux"
+    again.mkdir(parents=True)
+    (again / "model_index.json").write_text('{"_class_name": "FluxPipeline"}')
+    twice = ("--model", str(again), "--model", str(again))
+    assert "Two models are named flux, so recipes could not tell them apart" in refused(started("app.py", *twice))
+    (tmp_path / "old.ckpt").write_bytes(b"\x80\x02}q\x00.")
+    assert "is a pickled file" in refused(started("app.py", "--model", str(tmp_path / "old.ckpt")))
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "vae.safetensors").read_bytes()[:-2])
+    assert "is not a whole .safetensors file" in refused(
+        started("app.py", "--model", str(tmp_path / "cut.safetensors"))
+    )
+
+
 @pytest.mark.parametrize(
     ("index", "says"),
     [("{", "not valid JSON"), ("[]", "names no pipeline"), ('{"_class_name": 1}', "names no pipeline"), (None, "")],
@@ -66,10 +91,10 @@ def test_an_unreadable_folder_says_so(tmp_path: Path) -> None:
     tmp_path.chmod(0)
     code = (
         "import os, sys\n"
-        "from playground.command.checks import Refusal, check_model\n"
+        "from playground.sources.given import Refusal, source\n"
         "os.getuid() or os.setuid(65534)\n"
         "try:\n"
-        f"    check_model({str(tmp_path)!r})\n"
+        f"    source({str(tmp_path)!r})\n"
         "except Refusal as problem:\n"
         "    sys.exit(print(problem, file=sys.stderr) or 2)\n"
     )

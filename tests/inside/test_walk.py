@@ -68,6 +68,12 @@ def test_a_run_that_is_known_to_take_too_long_is_refused_before_it(engine: Local
         next(walk.walk(engine, Recipe()))
 
 
+def test_where_a_run_takes_too_long_its_beginning_is_still_shown(engine: LocalEngine, monkeypatch) -> None:  # noqa: ANN001
+    """With it the page opens, also with a large model on a slow machine."""
+    monkeypatch.setattr(engine, "estimate", lambda recipes: 601.0)
+    assert walk.begin(engine, Recipe(prompt="a cat")).of == 20
+
+
 def test_a_long_walk_keeps_evenly_spaced_glimpses(engine: LocalEngine) -> None:
     *_, last = walk.walk(engine, Recipe(prompt="a cat", num_inference_steps=20, guidance_scale=1.0))
     assert [glimpse.k for glimpse in last.film] == [2, 5, 8, 10, 12, 15, 18, 20]

@@ -77,7 +77,7 @@ class Family:
         files = LoraFiles([folder / "loras", *loras], {self.denoiser: self.network} | clips, type(pipeline))
         self.lora_files, self._loras = files, Loras(files, self.denoiser, self.network, device, dtype)
         self._text_loras = TextLoras(files, device, dtype)
-        self._cut = Cutter(getattr(pipeline, self.token_mark), self.tokens)
+        self.words: Callable[[str], Words] = Cutter(getattr(pipeline, self.token_mark), self.tokens)
         self.encode = lru_cache(self._texts_kept())(self.encode_now)
         self._shapes = threading.Lock()
         self._skeleton = NetworkSkeleton(self.network, self.vae, self.inputs)
@@ -151,9 +151,6 @@ class Family:
     def check(self, recipe: Recipe) -> None:
         self.facts.check(recipe)
         self.lora_files.check(recipe.loras)
-
-    def words(self, text: str) -> Words:
-        return self._cut(text)
 
     def condition(self, text: Text) -> Condition:
         told = {} if text.guidance is None else {"guidance": torch.tensor([text.guidance], device=self.device)}

@@ -1,5 +1,7 @@
 // The address carries the grid that is shown, and this browser remembers its own grids; nobody else sees them.
-const KEPT = "diffusion-playground-grids";
+// Beside other models a page has the address /m/NAME/ and its own list: what a token leaves out is the model's own.
+const MODEL = /\/m\/([^/]+)\/?$/.exec(location.pathname)?.[1];
+const KEPT = `diffusion-playground-grids${MODEL ? `-${MODEL}` : ""}`;
 const MOST = 40;
 
 function history() {

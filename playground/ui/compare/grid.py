@@ -52,6 +52,7 @@ class Grid:
     computed: int = 0  # evaluations
     shared: int = 0  # evaluations computed once for several cells
     others: int = 0  # visitors who were being served when this run began
+    model: str = ""  # how far the model is, as a sentence, while the run waits for it
 
     @property
     def finished(self) -> int:
@@ -81,8 +82,9 @@ def empty(sweep: Sweep, note: str = "", token: str = "", own: bool = False) -> G
 def folded(grid: Grid, event: Event) -> Grid:
     """The grid after this event."""
     if isinstance(event, Waiting):
-        return replace(grid, others=event.others)
+        return replace(grid, others=event.others, model=event.model)
     if isinstance(event, Step):
+        grid = replace(grid, model="")
         changes: dict[str, Any] = {"state": "running", "progress": event.k / event.of}
         changes["note"] = f"step {event.k} of {event.of}"
         if event.preview is not None:

@@ -71,6 +71,8 @@ def roughly(seconds: float) -> str:
 
 def progress(grid: Grid, begun: float) -> str:
     """How far a run is that began at that `time.perf_counter()`, and how long it may still take."""
+    if grid.model:
+        return grid.model
     passed = time.perf_counter() - begun
     text = f"{grid.finished} of {len(grid.cells)} finished · {passed:.1f} s"
     work = [cell.recipe.evaluations for cell in grid.cells if not cell.stored]

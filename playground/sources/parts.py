@@ -1,0 +1,66 @@
+"""Which files of a repository in diffusers layout a picture needs."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from playground.refusal import Refusal
+
+INDEX = "model_index.json"
+CARD = "README.md"  # for its licence
+# the classes that can be run here, as an index names them; `models.registry` says by which family
+PIPELINES = (
+    "StableDiffusionPipeline",
+    "StableDiffusionXLPipeline",
+    "StableDiffusion3Pipeline",
+    "FluxPipeline",
+    "PixArtAlphaPipeline",
+    "PixArtSigmaPipeline",
+)
+UNUSED = ("safety_checker", "feature_extractor", "image_encoder")  # parts that draw nothing from words
+LIBRARIES = ("diffusers", "transformers")  # whose classes may be parts; others would be code of the repository
+WEIGHTS = re.compile(r"(?:diffusion_pytorch_model|model)(-\d{5}-of-\d{5})?\.safetensors")
+SETTINGS = re.compile(r"[\w.-]+\.(?:json|txt|model)")  # of networks, schedules and tokenizers
+OF_OTHER_WEIGHTS = re.compile(r"\.bin\.|\.fp16\.|\.bf16\.|\.non_ema\.|\.ema\.|openvino|flax|onnx", re.I)
+
+
+def read_index(path: Path, repo: str) -> dict[str, Any]:
+    """The parts that it lists. Raises Refusal for a kind that cannot be run here."""
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        index = None
+    if not isinstance(index, dict):
+        raise Refusal(f"{repo} is no model in diffusers layout: its {INDEX} is not valid JSON.")
+    kind = index.get("_class_name")
+    if kind not in PIPELINES:
+        said = f"is a {kind}" if isinstance(kind, str) else "needs code of its own"
+        raise Refusal(f"{repo} {said[:80]}, which cannot be run here; known: {', '.join(PIPELINES)}.")
+    return index
+
+
+def needed(index: dict[str, Any], files: Iterable[str], repo: str) -> list[str]:
+    """Names of the files: settings, and each network's weights once, as safetensors in the usual precision.
+
+    Raises Refusal where a network has none such, or where a part is code of the repository.
+    """
+    files = set(files)
+    chosen = [name for name in (INDEX, CARD) if name in files]
+    for part, value in index.items():
+        if part in UNUSED or not isinstance(value, list) or len(value) != 2 or None in value:
+            continue
+        if value[0] not in LIBRARIES:
+            raise Refusal(f"{repo} needs code of its own for its {part}, which is not run here.")
+        inside = sorted(name for name in files if name.startswith(f"{part}/") and name.count("/") == 1)
+        names = {name: name.partition("/")[2] for name in inside}
+        weights = [name for name, short in names.items() if WEIGHTS.fullmatch(short)]
+        whole = [name for name in weights if "-of-" not in name]
+        if any(short.endswith((".safetensors", ".bin")) for short in names.values()) and not weights:
+            variants = [short for short in names.values() if short.endswith(".safetensors")]
+            reason = f"only as {variants[0]}" if variants else "only pickled, which can run code when they are read"
+            raise Refusal(f"{repo} has the weights of its {part} {reason}; that is not read here.")
+        chosen += whole[:1] or weights
+        chosen += [n for n, short in names.items() if SETTINGS.fullmatch(short) and not OF_OTHER_WEIGHTS.search(short)]
+    return chosen
