@@ -7,6 +7,7 @@ from typing import Any
 from playground.samplers import SAMPLERS
 from playground.sweep import SIZE, Sweep, lora_of
 
+SHORT = 12  # digits of a picture's digest that are shown
 FIELD_NAMES = {
     "prompt": "Prompt",
     "negative_prompt": "Negative prompt",
@@ -16,6 +17,8 @@ FIELD_NAMES = {
     "guidance_rescale": "Guidance rescale",
     "seed": "Seed",
     "loras": "LoRAs",
+    "image": "Start picture",
+    "strength": "Strength",
     "width": "Width",
     "height": "Height",
     "model": "Model",
@@ -55,6 +58,8 @@ def value_label(axis: str, value: Any) -> str:
         return lora_label(name, value)
     if axis == "loras":
         return " + ".join(lora_label(*pair) for pair in sorted(dict(value).items())) or "no LoRA"
+    if axis == "image":
+        return value[:SHORT] if value else "from noise"
     if axis == SIZE:
         return f"{value} × {value}"
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -85,6 +90,8 @@ def fixed_of(sweep: Sweep) -> str:
     recipes = sweep.recipes()
     parts = []
     for name, label in FIELD_NAMES.items():
+        if name == "strength" and not any(recipe.image for recipe in recipes):
+            continue
         found = {str(getattr(recipe, name)) for recipe in recipes}
         if len(found) == 1 and (value := getattr(recipes[0], name)) not in ("", (), 0.0):
             parts.append(f"{label}: {value_label(name, value)}")

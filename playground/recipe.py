@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from dataclasses import replace as dataclass_replace
@@ -18,6 +19,7 @@ SEED_RANGE = (0, 2**32 - 1)
 SIDE_RANGE = (64, 1024)  # pixels
 LORA_RANGE = (-2.0, 2.0)  # weight; 1 is as trained, 0 is without
 RESCALE_RANGE = (0.0, 1.0)
+STRENGTH_RANGE = (0.0, 1.0)
 TRUE_CFG_RANGE = (1.0, 20.0)
 MOST_LORAS = 4  # in one picture
 LORA_NAME_LIMIT = 64  # characters
@@ -50,6 +52,10 @@ class Recipe:
     guidance_rescale: float = _late(0.0)
     # 1 … 20: classifier-free guidance of a model that is told guidance_scale as an input; 1 is without
     true_cfg_scale: float = _late(1.0)
+    # 64 digits of `pictures.digest`, of the picture that the run starts from instead of noise; "" is none. Image to
+    # image: SDEdit, Meng et al. 2021, arxiv.org/abs/2108.01073
+    image: str = _late("")
+    strength: float = _late(0.8)  # 0 … 1, the share of the steps that are run from there; used only with an image
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative_prompt"):
@@ -71,6 +77,13 @@ class Recipe:
         object.__setattr__(self, "guidance_rescale", float(self.guidance_rescale))
         _check_number("true_cfg_scale", self.true_cfg_scale, *TRUE_CFG_RANGE)
         object.__setattr__(self, "true_cfg_scale", float(self.true_cfg_scale))
+        _check_picture("image", self.image)
+        _check_number("strength", self.strength, *STRENGTH_RANGE)
+        object.__setattr__(self, "strength", float(self.strength))
+        if self.steps_run < 1:
+            n = self.num_inference_steps
+            least = math.ceil(1e4 / n) / 1e4
+            raise Refusal(f"strength must be at least {least:.15g} with {n} steps, so that one runs.")
         for name in ("width", "height"):
             side = getattr(self, name)
             _check_whole(name, side, *SIDE_RANGE)
@@ -87,6 +100,18 @@ class Recipe:
         return self.guidance_scale > 1
 
     @property
+    def steps_run(self) -> int:
+        """Of num_inference_steps those that are run: all, or, from a picture, the last ones, as many as
+        StableDiffusionImg2ImgPipeline takes at this strength."""
+        n = self.num_inference_steps
+        return min(int(n * self.strength), n) if self.image else n
+
+    @property
+    def calls(self) -> int:
+        """Of the network, before guidance doubles them."""
+        return SAMPLERS[self.sampler].calls(self.steps_run)
+
+    @property
     def active_loras(self) -> tuple[tuple[str, float], ...]:
         """The LoRAs that change the network: weight 0 is the same as none."""
         return tuple((name, weight) for name, weight in self.loras if weight)
@@ -94,8 +119,7 @@ class Recipe:
     @property
     def evaluations(self) -> int:
         """Passes of such a network for this picture: calls of the sampler, twice that when guided."""
-        calls = SAMPLERS[self.sampler].calls(self.num_inference_steps)
-        return calls * (2 if self.guided else 1)
+        return self.calls * (2 if self.guided else 1)
 
     def replace(self, **changes: Any) -> "Recipe":
         """A checked copy with some fields changed."""
@@ -173,6 +197,11 @@ def _check_number(name: str, value: Any, low: float, high: float) -> None:
         raise Refusal(f"{name} must be a number from {low:g} to {high:g}, not {_shown(value)}.")
     if not low <= value <= high:
         raise Refusal(f"{name} must be from {low:g} to {high:g}, not {value:g}.")
+
+
+def _check_picture(name: str, value: Any) -> None:
+    if not isinstance(value, str) or not re.fullmatch(r"([0-9a-f]{64})?", value):
+        raise Refusal(f"{name} must be the 64 hexadecimal digits of a picture that is kept here, not {_shown(value)}.")
 
 
 def _checked_loras(value: Any) -> tuple[tuple[str, float], ...]:

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
+from PIL import Image
+
 from playground.engine import Done, Engine, Event, Keep, Waiting
-from playground.engine.contract import NOTHING
+from playground.engine.contract import NO_PICTURE, NOTHING
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.store import Store
@@ -23,7 +25,8 @@ def render(
 ) -> Iterator[Event]:
     """Events as `engine.run` gives them; cells that the store has come first. Every finished cell is kept at once.
 
-    Raises Refusal, before anything runs, for a recipe that the engine's model cannot draw.
+    Raises Refusal, before anything runs, for a recipe that the engine's model cannot draw, and where the store lacks
+    the picture that a cell starts from; cells that are kept need none.
     """
     for recipe in cells:
         engine.facts.check(recipe)
@@ -37,12 +40,23 @@ def render(
     def kept(event: Done) -> Done:
         return replace(event, result=store.put(event.result, engine.facts.fingerprint_for(event.result.recipe)))
 
-    with closing(engine.run([cells[cell] for cell in missing], previews, keep, None, kept, visitor)) as events:
+    asked = [cells[cell] for cell in missing]
+    starts = pictures_of(store, asked)
+    with closing(engine.run(asked, previews, keep, None, kept, visitor, starts)) as events:
         for event in events:
             if isinstance(event, Waiting):
                 yield event
                 continue
             yield replace(kept(event) if isinstance(event, Done) else event, cell=missing[event.cell])
+
+
+def pictures_of(store: Store, recipes: Sequence[Recipe]) -> dict[str, Image.Image]:
+    """What `Engine.run` needs of the store: the pictures that these recipes start from. Raises Refusal for one that is
+    not there."""
+    found = {name: store.picture(name) for name in {recipe.image for recipe in recipes} if name}
+    if None in found.values():
+        raise Refusal(NO_PICTURE)
+    return found
 
 
 def check_cost(engine: Engine, store: Store, cells: Sequence[Recipe]) -> None:

@@ -15,7 +15,6 @@ from playground.models.anatomy import Anatomy, Cost
 from playground.models.contract import Facts, Look
 from playground.models.words import Words
 from playground.recipe import Recipe
-from playground.samplers import SAMPLERS
 
 # --- what may be asked ------------------------------------------------------------------------------------------------
 
@@ -37,6 +36,11 @@ class Keep:
 
 
 NOTHING = Keep()
+Pictures = Mapping[str, Image.Image]  # by `pictures.digest`, the ones that recipes name
+NO_PICTURE = (
+    "The picture that this run starts from is not on this machine, so nothing was drawn; choose it again under “Start "
+    "from a picture”."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +97,7 @@ def evaluations(ask: Recipe | Ask, facts: Facts, keep: Keep | None = None) -> in
     if not isinstance(ask, Recipe):
         return 0
     if keep is not None and keep.predictions:
-        return 2 * SAMPLERS[ask.sampler].calls(ask.num_inference_steps)
+        return 2 * ask.calls
     return facts.evaluations(ask)
 
 
@@ -225,18 +229,20 @@ class Engine(Protocol):
         start: Start | None = None,
         unread: Unread | None = None,
         visitor: str = "",
+        pictures: Pictures | None = None,
     ) -> Iterator[Event]:
         """Step events for every cell as it advances, and one Done or Failed for each. Closing stops within a step.
 
         The first event is Waiting where other requests are under way. `previews`: steps carry pictures of x̂₀, as often
         as a twentieth of the time allows. `unread` is told the cells that were finished but not yet read when the run
-        was closed, so that none is lost. `visitor` names whoever asks, see `outlook`.
+        was closed, so that none is lost. `visitor` names whoever asks, see `outlook`. `pictures` are those that the
+        recipes name; a cell whose picture is missing fails alone.
         """
 
     def ask(self, asks: Sequence[Ask], visitor: str = "") -> Iterator[Answer]:
         """An Answer for each, as they come. Raises Refusal with its reason for the first that fails."""
 
-    def render(self, recipe: Recipe) -> Result:
+    def render(self, recipe: Recipe, pictures: Pictures | None = None) -> Result:
         """One picture. Raises Refusal with the reason when it cannot be made."""
 
     def estimate(self, recipes: Sequence[Recipe], keep: Keep = NOTHING) -> float | None:

@@ -23,6 +23,7 @@ from playground.samplers import SAMPLERS
 Condition = dict[str, Tensor]  # one encoded text, each (1, …), by the name of the network's argument
 Weights = Sequence[tuple[str, float]]  # one row's LoRAs: (name, weight)
 Size = tuple[int, int]  # rows, columns
+NO_RESCALE = "The image-to-image pipeline of this model's family does not have it."
 MOST_SIDE = 1024  # pixels; larger ones are refused by `Recipe` already
 
 
@@ -56,6 +57,8 @@ class Facts:
     network: str = "U-Net"  # what denoises, as people call it: or "transformer"
     cfg: str = "guidance_scale"  # the field of a recipe that is the scale of classifier-free guidance
     own_negative: bool = False  # a negative prompt is encoded in another way than the same words as a prompt
+    no_start: str = ""  # why its runs cannot start from a picture, as a sentence; empty where they can
+    rescales_starts: bool = False  # its pipeline knows guidance_rescale also where a run starts from a picture
     quick_previews: bool = False  # a small decoder of its own draws x̂₀; else the VAE does
     no_attention: str = ""  # why its attention cannot be looked into, as a sentence; empty where it can
     tokens: int = 77  # that the text encoder reads, marks included
@@ -77,8 +80,7 @@ class Facts:
 
     def evaluations(self, recipe: Recipe) -> int:
         """Passes of the network for this picture: calls of the sampler, twice that when guided."""
-        calls = SAMPLERS[recipe.sampler].calls(recipe.num_inference_steps)
-        return calls * (2 if self.guided(recipe) else 1)
+        return recipe.calls * (2 if self.guided(recipe) else 1)
 
     def text(self, words: str, recipe: Recipe, negative: bool = False) -> Text:
         """Words as a row of this recipe is told them."""
@@ -109,6 +111,10 @@ class Facts:
                 )
         if recipe.true_cfg_scale != 1 and self.cfg != "true_cfg_scale":
             raise Refusal("true_cfg_scale must be 1 for this model: its guidance scale is guidance_scale.")
+        if recipe.image and self.no_start:
+            raise Refusal(f"image must be empty for this model. {self.no_start}")
+        if recipe.image and recipe.guidance_rescale and not self.rescales_starts:
+            raise Refusal(f"guidance_rescale must be 0 where a run starts from a picture. {NO_RESCALE}")
         check_known_loras((name for name, _ in recipe.loras), tuple(self.loras))
 
     def fingerprint_for(self, recipe: Recipe) -> str:
@@ -164,6 +170,10 @@ class Model(Protocol):
 
     def encode_picture(self, picture: Image.Image) -> Tensor:
         """RGB picture -> x₀ (1, C, h, w), the mean of the posterior, so the same picture gives the same latents."""
+
+    def sample_picture(self, picture: Image.Image, noise: Tensor) -> Tensor:
+        """RGB picture, (1, C, h, w) of N(0, 1) -> x₀ (1, C, h, w), a sample of the posterior, as image-to-image
+        pipelines draw it: mean + std · noise. What the encoder says of a picture is kept for the next time."""
 
     def preview(self, latents: Tensor) -> list[Image.Image]:
         """(B, C, h, w) -> B quick, approximate pictures"""

@@ -22,6 +22,7 @@ from playground.models.contract import Condition, Facts, Look, Text, Weights
 from playground.models.folder import fingerprint, licence
 from playground.models.lora.rows import Loras
 from playground.models.running.offload import place
+from playground.models.running.posterior import Posteriors
 from playground.models.running.skeleton import NetworkSkeleton
 from playground.models.running.threads import use_the_cores_present
 from playground.models.words import Cutter, Words
@@ -63,6 +64,7 @@ class Family:
         self.loras = Loras(self.network, folder / "loras" if self.denoiser == "unet" else None, device, dtype)
         self._cut = Cutter(getattr(pipeline, self.token_mark), self.tokens)
         self.encode = lru_cache(self._texts_kept())(self.encode_now)
+        self._posteriors = Posteriors(self.vae, device)
         self._shapes = threading.Lock()
         self._skeleton = NetworkSkeleton(self.network, self.vae, self.inputs)
         self.anatomy = lru_cache(16)(self._anatomy)
@@ -89,6 +91,8 @@ class Family:
             cfg=self.cfg,
             own_negative=self.own_negative,
             no_attention=self.no_attention,
+            no_start=self.no_start,
+            rescales_starts=not self.no_start,
             tokens=self.tokens,
             licence=licence(folder),
         )
@@ -99,6 +103,8 @@ class Family:
         "This transformer looks at words and picture in one attention, in which no map of a single word can be shown "
         "here."
     )
+
+    no_start: ClassVar[str] = "Runs of this family start from noise only here."
 
     @property
     def tokens(self) -> int:
@@ -172,6 +178,10 @@ class Family:
     def encode_picture(self, picture: Image.Image) -> Tensor:
         pixels = pictures.to_x0(picture)[None].to(self.device)
         return self.scaled(self.vae.encode(pixels, return_dict=False)[0].mode())
+
+    @torch.inference_mode()
+    def sample_picture(self, picture: Image.Image, noise: Tensor) -> Tensor:
+        return self.scaled(self._posteriors.sample(picture, noise))
 
     def unscaled(self, latents: Tensor) -> Tensor:
         """The denoiser's scale -> the VAE's, by the factors in the VAE's config."""

@@ -28,6 +28,7 @@ from playground.models.running.attention import capturing, cross_attention_layer
 from playground.models.running.device import default_dtype
 from playground.models.running.network import Network
 from playground.models.running.offload import place
+from playground.models.running.posterior import Posteriors
 from playground.models.running.preview import PreviewDecoder
 from playground.models.running.skeleton import Skeletons, anatomy_of
 from playground.models.running.threads import use_the_cores_present
@@ -71,6 +72,7 @@ class StableDiffusion:
         self._image_processor = pipeline.image_processor
         self.words: Callable[[str], Words] = Cutter(self.tokenizer)
         self.encode = lru_cache(TEXT_CACHE)(self.encode_now)
+        self._posteriors = Posteriors(self.vae, device)
         self._shapes = threading.Lock()
         self._skeletons = Skeletons(self.unet, self.vae, self.tokenizer.model_max_length)
         self.anatomy = lru_cache(16)(self._anatomy)
@@ -164,10 +166,14 @@ class StableDiffusion:
 
     @torch.inference_mode()
     def encode_picture(self, picture: Image.Image) -> Tensor:
-        """RGB picture -> x₀ (1, C, h, w). diffusers' img2img draws a sample from the posterior instead of its mean,
-        which differs by the posterior's small variance."""
+        """RGB picture -> x₀ (1, C, h, w), the mean of the posterior; image-to-image draws a sample of it instead, see
+        `sample_picture`."""
         pixels = pictures.to_x0(picture)[None].to(self.device)
         return self.vae.encode(pixels, return_dict=False)[0].mean * self.vae.config.scaling_factor
+
+    @torch.inference_mode()
+    def sample_picture(self, picture: Image.Image, noise: Tensor) -> Tensor:
+        return self._posteriors.sample(picture, noise) * self.vae.config.scaling_factor
 
     @torch.inference_mode()
     def preview(self, latents: Tensor) -> list[Image.Image]:
