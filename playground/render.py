@@ -3,14 +3,18 @@
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 from PIL import Image
 
 from playground.engine import Done, Engine, Event, Keep, Waiting
 from playground.engine.contract import NO_PICTURE, NOTHING
+from playground.models import Facts
+from playground.pictures import open_whole
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.store import Store
+from playground.sweep import Sweep
 
 LONGEST = 600  # seconds of one grid, so that one visitor cannot hold the machine
 
@@ -57,6 +61,23 @@ def pictures_of(store: Store, recipes: Sequence[Recipe]) -> dict[str, Image.Imag
     if None in found.values():
         raise Refusal(NO_PICTURE)
     return found
+
+
+def kept_starts(store: Store, recipes: Sequence[Recipe]) -> dict[str, Image.Image]:
+    """The same, as far as they are there."""
+    names = {recipe.image for recipe in recipes} - {""}
+    return {name: picture for name in sorted(names) if (picture := store.picture(name)) is not None}
+
+
+def begun(sweep: Sweep, path: str | Path, facts: Facts, store: Store) -> Sweep:
+    """The sweep with its runs starting from the picture in an untrusted file, which is kept.
+
+    Raises Refusal where the file is no picture that can be read, or the model cannot start from one.
+    """
+    if facts.no_start:
+        raise Refusal(f"image must be empty for this model. {facts.no_start}")
+    name = store.put_picture(open_whole(path))
+    return Sweep(sweep.base.replace(image=name), sweep.axes, sweep.seeds)
 
 
 def check_cost(engine: Engine, store: Store, cells: Sequence[Recipe]) -> None:

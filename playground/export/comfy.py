@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from playground.export.script import START
 from playground.recipe import Recipe
 
 Node = dict[str, Any]
@@ -39,6 +40,7 @@ WIDGETS = {
         "scheduler",
     ),
     "CLIPTextEncode": ("text",),
+    "LoadImage": ("image",),
     "EmptyLatentImage": ("width", "height", "batch_size"),
     "CheckpointLoaderSimple": ("ckpt_name",),
     "LoraLoader": ("lora_name", "strength_model", "strength_clip"),
@@ -54,6 +56,7 @@ class Graph:
 
     prompt: str = ""
     negative_prompt: str = ""
+    starts: str = ""  # the file of the picture that it starts from
     values: dict[str, Any] = field(default_factory=dict)  # steps, cfg, seed, sampler_name, scheduler, width, height
     loras: dict[str, float] = field(default_factory=dict)
     model: str = ""
@@ -63,7 +66,8 @@ class Graph:
 def to_workflow(recipe: Recipe) -> dict[str, Node]:
     """A recipe -> the workflow of text to picture that ComfyUI's "Open" and its POST /prompt take.
 
-    `ckpt_name` is this model's name: ComfyUI must have a checkpoint file of it, which Pocket does not come with.
+    `ckpt_name` is this model's name: ComfyUI must have a checkpoint file of it, which Pocket does not come with. From a
+    picture ComfyUI runs all its steps, of a schedule longer by 1/denoise; so it is told those that are run here.
     """
     sampler, scheduler = NAMES[recipe.sampler]
     nodes: dict[str, Node] = {"4": _node("CheckpointLoaderSimple", ckpt_name=f"{recipe.model}.safetensors")}
@@ -81,7 +85,11 @@ def to_workflow(recipe: Recipe) -> dict[str, Node]:
         model, clip = [key, 0], [key, 1]
     nodes["6"] = _node("CLIPTextEncode", clip=clip, text=recipe.prompt)
     nodes["7"] = _node("CLIPTextEncode", clip=clip, text=recipe.negative_prompt)
-    nodes["5"] = _node("EmptyLatentImage", width=recipe.width, height=recipe.height, batch_size=1)
+    if recipe.image:
+        nodes["40"] = _node("LoadImage", image=START)
+        nodes["5"] = _node("VAEEncode", pixels=["40", 0], vae=["4", 2])
+    else:
+        nodes["5"] = _node("EmptyLatentImage", width=recipe.width, height=recipe.height, batch_size=1)
     if recipe.guidance_rescale:
         nodes["30"] = _node("RescaleCFG", model=model, multiplier=recipe.guidance_rescale)
         model = ["30", 0]
@@ -92,11 +100,11 @@ def to_workflow(recipe: Recipe) -> dict[str, Node]:
         negative=["7", 0],
         latent_image=["5", 0],
         seed=recipe.seed,
-        steps=recipe.num_inference_steps,
+        steps=recipe.steps_run,
         cfg=recipe.guidance_scale,
         sampler_name=sampler,
         scheduler=scheduler,
-        denoise=1.0,
+        denoise=_denoise(recipe),
     )
     nodes["8"] = _node("VAEDecode", samples=["3", 0], vae=["4", 2])
     nodes["9"] = _node("SaveImage", images=["8", 0], filename_prefix=recipe.model)
@@ -117,6 +125,8 @@ def read_workflow(prompt: str | None, workflow: str | None) -> Graph | None:
     graph.values["seed"] = _value(nodes, given.get("seed", given.get("noise_seed")))
     if (latent := _find(nodes, given.get("latent_image"), "width")) is not None:
         graph.values |= {"width": latent["inputs"]["width"], "height": latent["inputs"].get("height")}
+    if (loaded := _find(nodes, given.get("latent_image"), "image")) is not None:
+        graph.starts = str(loaded["inputs"]["image"])
     link = given.get("model")
     for _ in range(FARTHEST):
         node = _linked(nodes, link)
@@ -128,11 +138,18 @@ def read_workflow(prompt: str | None, workflow: str | None) -> Graph | None:
         if isinstance(inputs.get("ckpt_name"), str):
             graph.model = _stem(inputs["ckpt_name"])
         link = inputs.get("model")
-    known = {*WIDGETS, "VAEDecode", "SaveImage", "PreviewImage", "RescaleCFG"}
+    known = {*WIDGETS, "VAEDecode", "SaveImage", "PreviewImage", "RescaleCFG", "VAEEncode"}
     graph.other = sorted({str(n["class_type"]) for n in nodes.values()} - known)
     if len(samplers) > 1:
         graph.other.append(f"{len(samplers) - 1} more sampler")
     return graph
+
+
+def _denoise(recipe: Recipe) -> float:
+    """That makes ComfyUI's schedule, which has int(steps / denoise) steps, one of num_inference_steps."""
+    steps, whole = recipe.steps_run, recipe.num_inference_steps
+    share = steps / whole
+    return share if int(steps / share) == whole else steps / (whole + 0.5)
 
 
 def _node(kind: str, **inputs: Any) -> Node:

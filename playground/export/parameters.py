@@ -45,6 +45,8 @@ def to_parameters(recipe: Recipe) -> str:
         "Model": _quoted(recipe.model),
         "RNG": "CPU",
     }
+    if recipe.image:
+        settings["Denoising strength"] = f"{recipe.strength:g}"
     if recipe.guidance_rescale:
         settings["CFG Rescale"] = f"{recipe.guidance_rescale:g}"
     return "\n".join([*lines, ", ".join(f"{name}: {value}" for name, value in settings.items())])

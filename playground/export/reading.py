@@ -74,6 +74,11 @@ def _own(text: str, facts: Facts) -> Restored:
     taken.size(base.width, base.height)
     taken.change("guidance_rescale", base.guidance_rescale, "Guidance rescale")
     taken.loras(dict(base.loras))
+    if base.image and facts.no_start:
+        taken.say(f"It started from a picture. {facts.no_start}")
+    elif base.image:
+        taken.change("image", base.image, "The start picture")
+        taken.change("strength", base.strength, "Strength")
     return taken.restored()
 
 
@@ -121,6 +126,8 @@ def _comfy(graph: comfy.Graph, facts: Facts) -> Restored:
         taken.size(width, height)
     taken.model(graph.model)
     taken.loras(graph.loras)
+    if graph.starts:
+        taken.say(f"It started from the picture {_short(graph.starts)}, which the file does not carry.")
     taken.left_out(graph.other)
     return taken.restored()
 

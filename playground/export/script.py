@@ -8,29 +8,29 @@ from playground.samplers import SAMPLERS
 
 EMBEDDED = Path(__file__).parents[1] / "models"  # where the models stand that come with the playground
 
+START = "start.png"  # what the program calls the picture that it starts from, which must lie beside it
 TEMPLATE = '''"""One picture of the diffusion playground, made by diffusers alone.
 
 pip install {packages}
 python {file} [MODEL FOLDER]
-
+{needs}
 The same seed gives the same picture: the noise is drawn on the CPU. Another device or precision changes it slightly.
 """
 
 import sys
 
 import torch
-from diffusers import DiffusionPipeline, {scheduler}
-
+from diffusers import {pipeline}, {scheduler}
+{imports}
 folder = sys.argv[1] if len(sys.argv) > 1 else {folder!r}
-pipe = DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
+pipe = {pipeline}.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
 pipe.scheduler = {scheduler}.from_config(pipe.scheduler.config{config})
 {loras}image = pipe(
     prompt={prompt!r},
     negative_prompt={negative_prompt!r},
     num_inference_steps={num_inference_steps},
     guidance_scale={guidance_scale!r},{rescale}
-    width={width},
-    height={height},
+{begins}
     generator=torch.Generator("cpu").manual_seed({seed}),
 ).images[0]
 image.save("picture.png")
@@ -64,10 +64,23 @@ def to_script(recipe: Recipe, file: str = "picture.py") -> str:
         num_inference_steps=recipe.num_inference_steps,
         guidance_scale=recipe.guidance_scale,
         rescale=f"\n    guidance_rescale={recipe.guidance_rescale!r}," if recipe.guidance_rescale else "",
-        width=recipe.width,
-        height=recipe.height,
+        **_begins(recipe),
         seed=recipe.seed,
     )
+
+
+def _begins(recipe: Recipe) -> dict[str, str]:
+    """What differs between a program that starts from noise and one that starts from a picture."""
+    if not recipe.image:
+        begins = f"    width={recipe.width},\n    height={recipe.height},"
+        return {"pipeline": "DiffusionPipeline", "imports": "", "begins": begins, "needs": ""}
+    runs = f"int({recipe.num_inference_steps} * {recipe.strength!r}) = {recipe.steps_run} steps are run"
+    return {
+        "pipeline": "AutoPipelineForImage2Image",
+        "imports": "from PIL import Image\n",
+        "begins": f'    image=Image.open("{START}").convert("RGB"),\n    strength={recipe.strength!r},  # {runs}',
+        "needs": f"\nIt starts from the picture {START}, which must lie beside it.\n",
+    }
 
 
 def _loras(recipe: Recipe) -> str:

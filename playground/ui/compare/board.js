@@ -47,9 +47,17 @@ function build() {
     panel.append(laid);
     return panel;
   });
-  board.replaceChildren(tools(), stale, title, ...(axes.length === 3 ? [tabList(axes[0], panels)] : []), ...panels);
+  board.replaceChildren(tools(), stale, title, ...begins(), ...(axes.length === 3 ? [tabList(axes[0], panels)] : []), ...panels);
   reset();
   rove(pictures()[0]);
+}
+
+/** The picture that all runs start from, beside what became of it. */
+function begins() {
+  if (!value.begins) return [];
+  const figure = make("figure", "dp-began");
+  figure.append(make("img", "", "", { src: value.begins, alt: "The start picture" }), make("figcaption", "", "Start picture"));
+  return [figure];
 }
 
 function flow() {

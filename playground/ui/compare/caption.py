@@ -51,6 +51,8 @@ def fixed(sweep: Sweep) -> list[str]:
         "num_inference_steps": f"{base.num_inference_steps} step" + "s" * (base.num_inference_steps != 1),
         "guidance_scale": f"guidance {base.guidance_scale:.15g}",
         "guidance_rescale": f"guidance rescale {base.guidance_rescale:.15g}" if base.guidance_rescale else "",
+        "image": "from a picture" if base.image else "",
+        "strength": _strength(sweep) if base.image or "image" in keys else "",
         SIZE: f"{base.width} × {base.height}",
         "loras": ", ".join(lora_label(*pair) for pair in base.active_loras if f"loras.{pair[0]}" not in sweep.axes),
     }
@@ -76,8 +78,18 @@ def place_label(place: dict[str, Any]) -> str:
 
 def alt_of(recipe: Recipe, label: str) -> str:
     """What a picture shows to those who do not see it: where it stands, and its recipe in short."""
-    parts = f"{SAMPLERS[recipe.sampler].label}, {recipe.num_inference_steps} steps, guidance {recipe.guidance_scale:g}"
+    steps = f"{recipe.num_inference_steps} steps"
+    if recipe.image:
+        steps = f"from a picture at strength {recipe.strength:g}, {recipe.steps_run} of {steps}"
+    parts = f"{SAMPLERS[recipe.sampler].label}, {steps}, guidance {recipe.guidance_scale:g}"
     return f"{label}. Prompt: {recipe.prompt or 'none'}. {parts}, seed {recipe.seed}"
+
+
+def _strength(sweep: Sweep) -> str:
+    """With the steps that are run, where that is one number."""
+    base, text = sweep.base, f"strength {sweep.base.strength:.15g}"
+    runs = {(recipe.steps_run, recipe.num_inference_steps) for recipe in sweep.recipes() if recipe.image}
+    return f"{text} ({base.steps_run} of {base.num_inference_steps} steps)" if len(runs) == 1 and base.image else text
 
 
 def _listed(axis: str, values: list[Any]) -> str:

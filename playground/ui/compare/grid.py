@@ -58,11 +58,11 @@ class Grid:
         return sum(cell.state == "done" for cell in self.cells)
 
 
-def empty(sweep: Sweep, note: str = "", token: str = "", own: bool = False) -> Grid:
+def empty(sweep: Sweep, note: str = "", token: str = "", own: bool = False, begins: str = "") -> Grid:
     """Frames that wait for their pictures, with a note under each.
 
     `token`: the sweep as `link` writes it. `own`: the visitor asked for it, so that it goes into the address and into
-    the history of the browser.
+    the history of the browser. `begins`: URL of the picture that its runs start from.
     """
     cells = []
     for recipe, place in zip(sweep.recipes(), sweep.places(), strict=True):
@@ -74,7 +74,7 @@ def empty(sweep: Sweep, note: str = "", token: str = "", own: bool = False) -> G
         for name, values in sweep.axes.items()
     ]
     head = {"asked": sweep.digest(), "token": token, "own": own, "caption": caption(sweep), "axes": axes}
-    head |= {"seeds": sweep.seeds, "columns": _columns(len(axes[-1]["labels"]))}
+    head |= {"begins": begins, "seeds": sweep.seeds, "columns": _columns(len(axes[-1]["labels"]))}
     return Grid(sweep, head, tuple(cells))
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from playground.recipe import FIELDS, Recipe
+from playground.recipe import FIELDS, LATE, Recipe
 from playground.refusal import Refusal
 from playground.sweep import LORA_PREFIX, SIZE, WORDS_PREFIX, Sweep, lora_of, parse_lines, parse_numbers, varied
 from playground.ui.shared.fields import TEXTS, checked, plain
@@ -12,12 +12,13 @@ from playground.ui.shared.spoken import spoken
 from playground.ui.shared.words import AXES, LORA_WEIGHT, WORDS, key_of
 
 # axes whose values are typed as a list of numbers
-NUMBERS = ("guidance_scale", "num_inference_steps", "seed", "guidance_rescale", SIZE, LORA_WEIGHT)
+NUMBERS = ("guidance_scale", "num_inference_steps", "seed", "guidance_rescale", "strength", SIZE, LORA_WEIGHT)
 LINES = (*TEXTS, WORDS)  # and those of which each value is a line
 SLOTS = ("tabs", "rows", "columns")  # where an axis can lie, outermost first, as in a sweep
 VALUES = "values"  # by axis, what its editor holds; with a key behind it, the error slot of that editor
 LORAS = "loras"  # the error slot of the LoRAs' weights
 SEEDS = "seeds"  # pictures per cell
+NO_START = "Choose a picture under “Start from a picture” first; from noise, strength changes nothing."
 FEWEST = 2  # values that make a comparison
 MOST_SEEDS = 16  # per cell: four by four pictures in the place of one
 
@@ -49,9 +50,11 @@ def read_form(values: Mapping[str, Any], base: Recipe) -> Reading:
     errors: dict[str, str] = {}
     if len(set(keys)) < len(keys):
         errors["rows"] = "Each axis needs something of its own to vary."
-    given = {name: value for name, value in values.items() if name in FIELDS - {LORAS} and not _covered(name, keys)}
+    alone = FIELDS - {LORAS, "image", "strength"}
+    given = {name: value for name, value in values.items() if name in alone and not _covered(name, keys)}
     base, wrong = checked(base, given)
     errors |= wrong
+    base = _begun(base, values, keys, errors)
     try:
         weights = values.get(LORAS) or {}
         varies = values.get("lora") if LORA_WEIGHT in keys else None
@@ -72,6 +75,24 @@ def read_form(values: Mapping[str, Any], base: Recipe) -> Reading:
     return Reading(None, {name: spoken(sentence) for name, sentence in errors.items()}, parsed)
 
 
+def _begun(base: Recipe, values: Mapping[str, Any], keys: list[str], errors: dict[str, str]) -> Recipe:
+    """The base with the picture that it starts from; without one the strength is not used, so it is not told.
+
+    What is wrong goes into `errors`.
+    """
+    image = values.get("image") or ""
+    if not image:
+        if "strength" in keys:
+            errors[values_slot("strength")] = NO_START
+        return base.replace(image="", strength=LATE["strength"])
+    strength = {} if "strength" in keys else {"strength": plain("strength", values.get("strength"))}
+    try:
+        return base.replace(image=image, **strength)
+    except Refusal as refusal:
+        errors["image" if str(refusal).startswith("image") else "strength"] = str(refusal)
+        return base
+
+
 def _axes(
     keys: list[str], values: Mapping[str, Any], base: Recipe, errors: dict[str, str]
 ) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
@@ -87,7 +108,7 @@ def _axes(
                 varied(base, {axis: value})  # where it will stand, so that the sentence can name its own problem
             axes[axis] = parsed[key] = found
         except Refusal as refusal:
-            errors[values_slot(key)] = str(refusal)
+            errors.setdefault(values_slot(key), str(refusal))
     return axes, parsed
 
 

@@ -16,6 +16,7 @@ from playground.recipe import (
     SEED_RANGE,
     SIDE_RANGE,
     STEPS_RANGE,
+    STRENGTH_RANGE,
     TRUE_CFG_RANGE,
     Recipe,
 )
@@ -50,6 +51,12 @@ def recipe_in_words(facts: Facts) -> str:
     ]
     if facts.cfg == "true_cfg_scale":
         fields.append(f"true_cfg_scale (number, {_range(TRUE_CFG_RANGE)}; {unless.true_cfg_scale:g} unless given)")
+    if not facts.no_start:
+        fields += [
+            "image (the digest of a picture that this playground keeps, to start from it instead of noise)",
+            f"strength (number, {_range(STRENGTH_RANGE)}; used only with an image: of n steps the last "
+            f"int(n × strength) are run; {unless.strength:g} unless given)",
+        ]
     if facts.loras:
         known = f"{_range(LORA_RANGE)}, at most {MOST_LORAS}; known: {', '.join(facts.loras)}"
         fields.append(f'loras (an object such as {{"{next(iter(facts.loras))}": 0.8}}: names and weights {known})')

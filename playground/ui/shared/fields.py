@@ -22,6 +22,8 @@ LABELS = {
     "guidance_scale": "Guidance scale",
     "seed": "Seed",
     "guidance_rescale": "Guidance rescale",
+    "image": "Start picture",
+    "strength": "Strength",
     "width": "Width",
     "height": "Height",
 }
@@ -33,10 +35,13 @@ HELP = {
     "sampler": "The rule that turns each prediction into a step.",
     "seed": "Fixes the starting noise.",
     "guidance_rescale": "How much of guidance's change of contrast is taken back, from 0 to 1.",
+    "image": "",
+    "strength": "The share of the steps that are run. 1 drowns the picture in noise; a little changes little.",
     "width": "Pixels, a multiple of 8.",
     "height": "Pixels, a multiple of 8.",
 }
 TEXTS = ("prompt", "negative_prompt")
+SLIDERS = {"strength": {"minimum": 0, "maximum": 1, "step": 0.01}}
 WHOLE = ("num_inference_steps", "seed", "width", "height")
 
 
@@ -108,6 +113,10 @@ class Fields:
         }
         if name in TEXTS:
             component: gr.components.Component = gr.Textbox(value, **{"lines": 1, "max_lines": 4} | words | options)
+        elif name in SLIDERS:
+            component = gr.Slider(value=value, **SLIDERS[name] | words | options)
+        elif name == "image":  # filled by those who choose a picture
+            component = gr.Textbox(value, **words | {"visible": "hidden"} | options)
         elif name == "sampler":
             component = gr.Dropdown(choices(self._facts.samplers), value=value, **words | options)
         else:

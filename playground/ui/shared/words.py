@@ -81,6 +81,13 @@ AXES: dict[str, AxisWords] = {
         "it does nothing.",
         "Numbers from 0 to 1. Ranges work: 0, 0.25, .., 1.",
     ),
+    "strength": AxisWords(
+        LABELS["strength"],
+        "Same picture, same noise, same words. Only how much of the run is done changes.",
+        "What to look for: at low strength the start picture's layout and colours stay and the words show in details; "
+        "towards 1 the words take over, and at 1 hardly anything of the start picture is left.",
+        "Numbers from 0 to 1. Ranges work: 0.2, 0.4, .., 1.",
+    ),
     LORA_WEIGHT: AxisWords(
         "LoRA weight",
         "Same noise, same words. Only the weight of one LoRA changes.",
