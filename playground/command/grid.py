@@ -12,13 +12,14 @@ from tqdm import tqdm
 
 from playground.command.quiet import opened
 from playground.engine import Done, Event, Failed, Result, Step
+from playground.engine.contract import Pictures
 from playground.export.axis_film import to_film
 from playground.export.bundle import files, to_zip
 from playground.export.document import LONGEST, read_json
 from playground.export.finished import FinishedGrid
 from playground.export.png import SIGNATURE, texts_of
 from playground.refusal import Refusal
-from playground.render import render
+from playground.render import begun, kept_starts, render
 from playground.store import TEXT_KEY, Store
 
 STANDARD_INPUT = "-"
@@ -48,14 +49,22 @@ def read(source: str, out: Path) -> str:
     return text
 
 
-def draw(model: str, text: str, out: Path, films: Sequence[str], zipped: bool, events: bool) -> int:
-    """Draw what the store does not have yet, and write everything -> exit code: 1 where a picture failed."""
-    engine = opened(model)
+def draw(
+    model: str, text: str, out: Path, films: Sequence[str], zipped: bool, events: bool, image: Path | None = None
+) -> int:
+    """Draw what the store does not have yet, and write everything -> exit code: 1 where a picture failed.
+
+    `image`: a file with the picture that the runs start from. Raises Refusal where it cannot be used, and where the
+    recipes name one that is not kept here.
+    """
+    engine, store = opened(model), Store()
     sweep = read_json(text, engine.facts.recipe)
-    recipes, begun = sweep.recipes(), time.perf_counter()
+    if image is not None:
+        sweep = begun(sweep, image, engine.facts, store)
+    recipes, started = sweep.recipes(), time.perf_counter()
     for recipe in recipes:
         engine.check(recipe)
-    store, results, failed = Store(), dict[int, Result](), dict[int, str]()
+    results, failed = dict[int, Result](), dict[int, str]()
     bar = tqdm(total=sum(recipe.evaluations for recipe in recipes), unit=" evaluations", disable=events)
     with bar, closing(render(engine, store, recipes, previews=False)) as told:
         for event in told:
@@ -71,8 +80,8 @@ def draw(model: str, text: str, out: Path, films: Sequence[str], zipped: bool, e
     if not results:
         raise Refusal(f"No picture could be drawn. {next(iter(failed.values()), '')}".strip())
     grid = FinishedGrid(sweep, tuple(results.get(i) for i in range(len(recipes))), engine.facts)
-    written = _write(grid, out, films, zipped)
-    seconds = time.perf_counter() - begun
+    written = _write(grid, out, films, zipped, kept_starts(store, recipes))
+    seconds = time.perf_counter() - started
     if events:
         _tell({"event": "finished", "pictures": len(results), "failed": len(failed), "files": written})
     else:
@@ -82,11 +91,11 @@ def draw(model: str, text: str, out: Path, films: Sequence[str], zipped: bool, e
     return 1 if failed else 0
 
 
-def _write(grid: FinishedGrid, out: Path, films: Sequence[str], zipped: bool) -> list[str]:
-    found = files(grid)
+def _write(grid: FinishedGrid, out: Path, films: Sequence[str], zipped: bool, starts: Pictures) -> list[str]:
+    found = files(grid, starts)
     found |= {f"grid.{kind}": to_film(grid, kind) for kind in films}
     if zipped:
-        found["grid.zip"] = to_zip(grid)
+        found["grid.zip"] = to_zip(grid, starts)
     try:
         for name, data in found.items():
             (out / name).parent.mkdir(exist_ok=True)

@@ -60,6 +60,7 @@ def parser() -> argparse.ArgumentParser:
     grid = commands.add_parser("grid", help="draw a recipe's grid into a folder", **shape)
     grid.add_argument("recipe", help="a JSON file, a PNG of this playground, or - for JSON on standard input")
     grid.add_argument("-o", "--out", type=Path, required=True, help="folder for the pictures, made where there is none")
+    grid.add_argument("--image", type=Path, default=None, help="a picture that the runs start from (image to image)")
     grid.add_argument("--film", choices=FILMS, action="append", default=[], help="also a film along the columns")
     grid.add_argument("--zip", action="store_true", help="also everything as one ZIP")
     grid.add_argument("--json", action="store_true", help="one JSON event a line on standard output, no progress bar")
@@ -67,6 +68,7 @@ def parser() -> argparse.ArgumentParser:
 
     verify = commands.add_parser("verify", help="draw a picture's recipe again and compare", **shape)
     verify.add_argument("picture", type=Path, help="a PNG that this playground made")
+    verify.add_argument("--image", type=Path, default=None, help="the picture that it started from, if not kept here")
     verify.add_argument("--json", action="store_true", help="the result as JSON")
     _model(verify)
 
@@ -99,10 +101,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from playground.command.grid import draw, read
 
             sweep = read(asked.recipe, asked.out)
-            return draw(asked.model, sweep, asked.out, asked.film, asked.zip, asked.json)
+            return draw(asked.model, sweep, asked.out, asked.film, asked.zip, asked.json, asked.image)
         from playground.command.verify import check
 
-        return check(asked.model, asked.picture, asked.json)
+        return check(asked.model, asked.picture, asked.json, asked.image)
     except Refusal as problem:
         print(f"playground: {problem}", file=sys.stderr)
         return ASKED_WRONGLY

@@ -5,17 +5,25 @@ from pathlib import Path
 
 from playground.command.quiet import opened
 from playground.export.receipt import own_recipe, verify
+from playground.pictures import open_whole
 from playground.refusal import Refusal
+from playground.store import Store
 
 
-def check(model: str, picture: Path, as_json: bool) -> int:
-    """-> exit code: 0 the same up to rounding, 1 different. Raises Refusal where there is nothing to check."""
+def check(model: str, picture: Path, as_json: bool, image: Path | None = None) -> int:
+    """-> exit code: 0 the same up to rounding, 1 different. Raises Refusal where there is nothing to check.
+
+    `image`: a file with the picture that it started from, where that is not kept here.
+    """
     try:
         data = picture.read_bytes()
     except OSError as error:
         raise Refusal(f"{picture.name} cannot be read: {error.strerror}.") from None
     own_recipe(data)  # what is none of ours is said before the model is loaded
-    receipt = verify(opened(model), data)
+    engine, store = opened(model), Store()
+    if image is not None:
+        store.put_picture(open_whole(image))
+    receipt = verify(engine, data, store)
     if as_json:
         numbers = {"largest": receipt.largest, "mean": receipt.mean, "changed": receipt.changed}
         print(json.dumps({"same": receipt.same, **numbers, "digest": receipt.recipe.digest()}))

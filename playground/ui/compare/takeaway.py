@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+
 from playground import pictures
 from playground.engine import Engine, Result
 from playground.export import axis_film
