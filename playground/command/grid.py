@@ -58,6 +58,7 @@ def draw(
     recipes name one that is not kept here.
     """
     engine, store = opened(model), Store()
+    engine.model.wait_until_converted()  # torch may round the last bit differently, and files are compared
     sweep = read_json(text, engine.facts.recipe)
     if image is not None:
         sweep = begun(sweep, image, engine.facts, store)

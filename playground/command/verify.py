@@ -21,6 +21,7 @@ def check(model: str, picture: Path, as_json: bool, image: Path | None = None) -
         raise Refusal(f"{picture.name} cannot be read: {error.strerror}.") from None
     own_recipe(data)  # what is none of ours is said before the model is loaded
     engine, store = opened(model), Store()
+    engine.model.wait_until_converted()  # torch may round the last bit differently
     if image is not None:
         store.put_picture(open_whole(image))
     receipt = verify(engine, data, store)

@@ -38,6 +38,9 @@ from playground.refusal import Refusal
 
 RUNTIMES = ("openvino", "torch")
 LONGEST_TICK = 60.0  # seconds that the end of the process waits for one
+# Seconds that the first run waits for the converted network, so that its pictures are those of every later run to the
+# last bit. Pocket needs less the first time on a machine and about one later; a larger network is not waited for.
+PATIENCE = 20.0
 RESTARTED = "The engine stopped unexpectedly and was started again. Finished pictures are kept; Run draws the rest."
 log = logging.getLogger(__name__)
 
@@ -200,6 +203,7 @@ class LocalEngine:
 
     def _work(self) -> None:
         """Tick as long as there is something to do; an error that no cell owns ends the requests, not the thread."""
+        self.model.wait_until_converted(PATIENCE)
         while True:
             if not self.loop.busy:
                 dismiss_team()  # others compute meanwhile: whoever imported this, or a page's own arithmetic

@@ -192,8 +192,8 @@ class Model(Protocol):
         """Begin to prepare the network for OpenVINO, in the background; torch answers until that is done. Does nothing
         where torch is the faster or the only way: on an accelerator, in a reduced precision."""
 
-    def wait_until_converted(self) -> None:
-        """Until what `convert` began is done or has failed."""
+    def wait_until_converted(self, seconds: float | None = None) -> None:
+        """Until what `convert` began is done or has failed, or `seconds` have passed."""
 
     def compile(self, backend: str | Callable = "inductor") -> None:
         """Specialise the network for pictures of the usual size. Raises Refusal where that cannot be done."""

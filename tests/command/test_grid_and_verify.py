@@ -1,7 +1,9 @@
-"""The same grids and receipts without a page. In this process, because each new one would load torch again."""
+"""The same grids and receipts without a page: in this process, and once in another, which has to load torch again."""
 
 import io
 import json
+import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from playground.engine import LocalEngine, Result
 from playground.export.png import cell_png, texts_of
 from playground.store import from_png
 
+ROOT = Path(__file__).parents[2]
 SWEEP = {"base": {"prompt": "cat, red background", "num_inference_steps": 2}, "axes": {"seed": [1, 2]}}
 
 
@@ -57,6 +60,19 @@ def test_a_grid_from_standard_input_its_events_and_its_receipts(
     assert "not the same picture" in capsys.readouterr().out
 
 
+def test_another_process_with_an_empty_store_writes_equal_files(tmp_path: Path) -> None:
+    asked = tmp_path / "sweep.json"
+    base = {"prompt": "guitar, green background", "num_inference_steps": 6}
+    asked.write_text(json.dumps({"base": base, "axes": {"guidance_scale": [1, 5, 15]}}))
+    command = [sys.executable, "-m", "playground", "grid", str(asked), "-o", str(tmp_path / "there")]
+    elsewhere = os.environ | {"PLAYGROUND_CELLS": str(tmp_path / "empty")}
+    subprocess.run(command, check=True, env=elsewhere, cwd=ROOT, capture_output=True, timeout=300)
+    assert main(["grid", str(asked), "-o", str(tmp_path / "here")]) == 0
+    here, there = (sorted((tmp_path / place / "cells").glob("*.png")) for place in ("here", "there"))
+    assert len(here) == 3
+    assert [path.read_bytes() for path in here] == [path.read_bytes() for path in there]
+
+
 def test_a_picture_says_what_drew_it(engine: LocalEngine, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     recipe = Sweep.from_dict(SWEEP).recipes()[0]
     black = Result(Image.new("RGB", (128, 128)), recipe, 1.0, 4)
@@ -66,3 +82,22 @@ def test_a_picture_says_what_drew_it(engine: LocalEngine, tmp_path: Path, capsys
     other.write_bytes(cell_png(black, replace(facts, fingerprint="0" * 16, precision="bf16")))
     assert main(["verify", str(other)]) == 1
     assert "drawn with bf16, where fp32 draws now" in capsys.readouterr().out
+
+
+def test_a_grid_that_starts_from_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo, out = tmp_path / "photo.png", tmp_path / "out"
+    Image.effect_noise((90, 70), 80).convert("RGB").save(photo)
+    asked = {"base": {"prompt": "cat", "num_inference_steps": 4}, "axes": {"strength": [0.25, 1]}}
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(json.dumps(asked))
+    assert main(["grid", str(recipe), "-o", str(out), "--image", str(photo)]) == 0
+    pictures = sorted((out / "cells").glob("*.png"))
+    found = [from_png(path.read_bytes()).recipe for path in pictures]
+    assert [r.strength for r in found] == [0.25, 1] and len({r.image for r in found}) == 1
+    assert main(["verify", str(pictures[0])]) == 0
+    assert (out / f"start-{found[0].image[:12]}.png").is_file()
+    asked["base"] |= {"image": "0" * 64}
+    recipe.write_text(json.dumps(asked))
+    capsys.readouterr()
+    assert main(["grid", str(recipe), "-o", str(out)]) == 2
+    assert "is not on this machine, so nothing was drawn" in capsys.readouterr().err

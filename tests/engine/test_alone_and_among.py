@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from playground import Recipe
+from playground import Recipe, open_engine
 from playground.engine import Done, LocalEngine, Result
 from playground.export.png import cell_png
+from playground.models.running import conversion
 from playground.render import render
 from playground.samplers import SAMPLERS
 from playground.store import Store
@@ -75,3 +76,15 @@ def test_what_is_kept_is_what_would_be_drawn_now(engine: LocalEngine, store: Sto
         files = [[cell_png(result, engine.facts) for result in results] for results in (found, beside)]
         assert files[0] == files[1]
     empty.close()
+
+
+def test_the_first_picture_of_a_start_is_that_of_every_later_one(
+    engine: LocalEngine, among: dict[str, Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Asked before the network is converted, on a machine that never converted it."""
+    monkeypatch.setattr(conversion, "folder", lambda: tmp_path / "networks")
+    fresh = open_engine("pocket", torch.device("cpu"), torch.float32)
+    assert fresh.runtime == "PyTorch until OpenVINO is ready"
+    for digest, result in drawn(fresh, CELLS[:3]).items():
+        assert same(result, among[digest])
+    fresh.close()

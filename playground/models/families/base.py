@@ -202,7 +202,7 @@ class Family:
     def convert(self) -> None:
         """Nothing: only U-Nets of Stable Diffusion's shape are converted."""
 
-    def wait_until_converted(self) -> None:
+    def wait_until_converted(self, seconds: float | None = None) -> None:
         """There is nothing to wait for."""
 
     def compile(self, backend: str | Callable = "inductor") -> None:

@@ -195,8 +195,8 @@ class StableDiffusion:
     def convert(self) -> None:
         self._network.convert(self.facts.fingerprint)
 
-    def wait_until_converted(self) -> None:
-        self._network.wait_until_converted()
+    def wait_until_converted(self, seconds: float | None = None) -> None:
+        self._network.wait_until_converted(seconds)
 
     def compile(self, backend: str | Callable = "inductor") -> None:
         """Worth its minutes where the page then runs for hours."""

@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 
 
 class Converted:
-    """Not ready until a thread of its own has converted and compiled the network, seconds after it was made; nobody
-    waits for it meanwhile. Where OpenVINO is missing or refuses, that is said in the log, once, and it never is."""
+    """Not ready until a thread of its own has converted and compiled the network, seconds after it was made; until then
+    a call is not answered. Where OpenVINO is missing or refuses, that is said in the log, once, and it never is."""
 
     def __init__(self, unet: nn.Module, loras: Loras, name: str) -> None:
         """`name`: the fingerprint of the weights."""
@@ -44,9 +44,9 @@ class Converted:
     def ready(self) -> bool:
         return self._plain is not None and not self.refused
 
-    def wait(self) -> None:
-        """Until it is ready or refused, LoRAs included."""
-        self._thread.join()
+    def wait(self, seconds: float | None = None) -> None:
+        """Until it is ready or refused, LoRAs included, or `seconds` have passed."""
+        self._thread.join(seconds)
 
     def __call__(self, latents: Tensor, t: Tensor, text: Tensor, loras: Sequence[Weights] | None) -> Tensor | None:
         """(B, C, h, w), (B,), (B, tokens, width), B rows' LoRAs -> (B, C, h, w); None where it cannot answer now.

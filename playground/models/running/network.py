@@ -50,9 +50,9 @@ class Network:
         if self._device.type == "cpu" and self.dtype is torch.float32:
             self._converted = Converted(self.unet, self.loras, name)
 
-    def wait_until_converted(self) -> None:
+    def wait_until_converted(self, seconds: float | None = None) -> None:
         if self._converted is not None:
-            self._converted.wait()
+            self._converted.wait(seconds)
 
     def _by_torch(
         self, latents: Tensor, t: Tensor, text: Tensor, loras: Sequence[Weights] | None, plain: bool
