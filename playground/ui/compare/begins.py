@@ -48,7 +48,8 @@ class Begins:
             self.clear = gr.Button("From noise again", size="sm", visible="hidden", elem_id="begins-clear")
             fields.add("strength")
             gr.HTML(f'<p class="dp-quiet">{KEPT}</p>', elem_classes="dp-flush")
-        self.shown = [self.section, self.chooser, self.own, self.own_error]
+        # never `own`: of what an event may change Gradio makes a copy for each page, whose files it would open itself
+        self.shown = [self.section, self.chooser, self.own_error]
 
     @property
     def told(self) -> list[gr.components.Component]:
@@ -72,7 +73,7 @@ class Begins:
             return {}
         none = gr.Gallery(selected_index=None)
         opened = gr.update(open=True) if recipe.image else gr.skip()
-        return {self.section: opened, self.chooser: none, self.own: None, self.own_error: error()}
+        return {self.section: opened, self.chooser: none, self.own_error: error()}
 
     def wire(self, store: Store) -> None:
         """Choosing, bringing and leaving out a picture; the field's change asks for the next check."""
@@ -82,7 +83,7 @@ class Begins:
         def choose(event: gr.EventData) -> Updates:
             if (index := picked(event, len(self.samples))) is None:
                 return {self.own_error: gr.skip()}
-            return {self.image: store.put_picture(self.samples[index][0]), self.own: None, self.own_error: error()}
+            return {self.image: store.put_picture(self.samples[index][0]), self.own_error: error()}
 
         def bring(path: str | None) -> Updates:
             if path is None:  # the field was emptied: what was chosen stays
@@ -94,9 +95,9 @@ class Begins:
             return {self.image: name, self.chooser: gr.Gallery(selected_index=None), self.own_error: error()}
 
         def leave_out() -> Updates:
-            return {self.image: "", self.chooser: gr.Gallery(selected_index=None), self.own: None}
+            return {self.image: "", self.chooser: gr.Gallery(selected_index=None), self.own_error: error()}
 
-        taken = [self.image, self.chooser, self.own, self.own_error]
+        taken = [self.image, self.chooser, self.own_error]
         self.chooser.select(choose, None, taken, queue=False, **PRIVATE)
         self.own.input(bring, self.own, taken, queue=False, **PRIVATE)
         self.clear.click(leave_out, None, taken, queue=False, **PRIVATE)
