@@ -48,6 +48,7 @@ FLOORS = {
     "labels": 0,
     "noise": 0,
     "pictures": 0,
+    "edges": 0,
     "schedule": 1,
     "models": 2,
 }
