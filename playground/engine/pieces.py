@@ -37,7 +37,8 @@ class Single:
 
     def texts(self) -> list[Text]:
         facts = self.model.facts
-        return [facts.text(words, facts.usual) for words in self.question.texts]
+        recipe = facts.usual.replace(loras=dict(self.loras))
+        return [facts.text(words, recipe) for words in self.question.texts]
 
     def asks_alike(self) -> tuple:
         return (self,)
@@ -88,7 +89,8 @@ def _begun(ask: Begin, model: Model) -> Begun:
     started = clock()
     words = model.words(ask.recipe.prompt)
     cut = clock()
-    condition = model.encode_now(ask.recipe.prompt)  # that of earlier is known, and there would be nothing to measure
+    # encoded anew: there would be nothing to measure of what was kept
+    condition = model.encode_now(ask.recipe.prompt, loras=ask.recipe.active_loras)
     encoded = clock()
     trajectory = Trajectory(ask.recipe, model)
     drawn = clock()

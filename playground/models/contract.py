@@ -22,6 +22,7 @@ from playground.samplers import SAMPLERS
 
 Condition = dict[str, Tensor]  # one encoded text, each (1, …), by the name of the network's argument
 Weights = Sequence[tuple[str, float]]  # one row's LoRAs: (name, weight)
+Pairs = tuple[tuple[str, float], ...]  # the same, to look things up by
 Size = tuple[int, int]  # rows, columns
 NO_RESCALE = "The image-to-image pipeline of this model's family does not have it."
 MOST_SIDE = 1024  # pixels; larger ones are refused by `Recipe` already
@@ -33,6 +34,7 @@ class Text(NamedTuple):
     words: str
     negative: bool = False  # some families encode what to steer away from in another way
     guidance: float | None = None  # of models that are told the scale as an input
+    loras: Pairs = ()  # of the row; some change the text encoders as well
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Facts:
     def text(self, words: str, recipe: Recipe, negative: bool = False) -> Text:
         """Words as a row of this recipe is told them."""
         scale = recipe.guidance_scale if self.guidance == "embedded" else None
-        return Text(words, negative and self.own_negative, scale)
+        return Text(words, negative and self.own_negative, scale, recipe.active_loras)
 
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int, int]:
         """Pixels -> (1, C, h, w)"""
@@ -142,11 +144,11 @@ class Model(Protocol):
     def words(self, text: str) -> Words:
         """A text as the tokenizer cuts it."""
 
-    def encode(self, words: str, negative: bool = False) -> Condition:
+    def encode(self, words: str, negative: bool = False, loras: Pairs = ()) -> Condition:
         """Words for the network, cut and padded as the family's pipeline does; kept for the next time. The encoded
-        ones, (1, tokens, width), come first."""
+        ones, (1, tokens, width), come first. Of `loras` count those that change the text encoders."""
 
-    def encode_now(self, words: str, negative: bool = False) -> Condition:
+    def encode_now(self, words: str, negative: bool = False, loras: Pairs = ()) -> Condition:
         """The same, computed now whatever was kept: for whoever wants to know how long it takes."""
 
     def condition(self, text: Text) -> Condition:

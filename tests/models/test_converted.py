@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from diffusers import StableDiffusionPipeline
 
 from playground import Recipe, open_engine
 from playground.engine import LocalEngine
 from playground.models import Condition, Model
+from playground.models.lora.folder import LoraFiles
+from playground.models.lora.rows import Loras
 from playground.models.running import conversion, converted
 from playground.models.running.converted import Converted
 from playground.models.running.network import Network
@@ -44,9 +47,13 @@ def ready(converted_once: Path, kept: Path) -> Path:
     return shutil.copytree(converted_once, kept)
 
 
+def network_of(model: Model) -> Network:
+    """A network of its own on the model's weights, without LoRAs."""
+    return Network(model.unet, CPU, torch.float32, LoraFiles([], {"unet": model.unet}, StableDiffusionPipeline))
+
+
 def small(engines: dict[str, LocalEngine]) -> Network:
-    """A network of its own on the small model's weights."""
-    return Network(engines[SMALL].model.unet, CPU, torch.float32, None)
+    return network_of(engines[SMALL].model)
 
 
 def begun(engines: dict[str, LocalEngine], name: str = "weights") -> Network:
@@ -109,7 +116,7 @@ def test_every_kind_of_stable_diffusion_can_be_converted(
     engines: dict[str, LocalEngine], kept: Path, kind: str
 ) -> None:
     model = engines[kind].model
-    network = Network(model.unet, CPU, torch.float32, None)
+    network = network_of(model)
     network.convert("a-name")
     network.wait_until_converted()
     assert network.runtime == "OpenVINO"
@@ -220,7 +227,9 @@ def test_loras_that_would_cost_every_row_too_much_stay_torchs(
 ) -> None:
     monkeypatch.setattr(converted, "MOST_OF_LORAS", 0.0)
     model = engine.model
-    without = Converted(model.unet, model.loras, model.facts.fingerprint)
+    without = Converted(
+        model.unet, Loras(model.lora_files, "unet", model.unet, CPU, torch.float32), model.facts.fingerprint
+    )
     without.wait()
     asked = tensors(inputs(model, 2))
     assert without(*asked, [[], []]) is not None and without(*asked, [[("lcm", 1.0)], []]) is None

@@ -15,12 +15,15 @@ import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
 from torch import Tensor, nn
+from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from playground import pictures
 from playground.models.anatomy import Anatomy, Cost
-from playground.models.contract import Condition, Facts, Look, Text, Weights
+from playground.models.contract import Condition, Facts, Look, Pairs, Text, Weights
 from playground.models.folder import fingerprint, licence
+from playground.models.lora.folder import LoraFiles
 from playground.models.lora.rows import Loras
+from playground.models.lora.texts import TextLoras
 from playground.models.running.offload import place
 from playground.models.running.posterior import Posteriors
 from playground.models.running.skeleton import NetworkSkeleton
@@ -35,6 +38,7 @@ TEXT_CACHE_BYTES = 256 * 2**20  # of encoded texts kept; one of T5-XXL is up to 
 FEWEST_TEXTS, MOST_TEXTS = 16, 512
 TEXT = "encoder_hidden_states"  # the network's argument that the words fill
 PRECISIONS = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
+CLIP = CLIPTextModel | CLIPTextModelWithProjection  # text encoders that LoRA files change
 FLOW_SAMPLERS = tuple(key for key, sampler in SAMPLERS.items() if sampler.flow_class)
 
 
@@ -49,8 +53,15 @@ class Family:
     token_mark: ClassVar[str] = "tokenizer"  # the part of the pipeline whose tokens the pages show
 
     def __init__(
-        self, name: str, pipeline: DiffusionPipeline, device: torch.device, dtype: torch.dtype, folder: Path
+        self,
+        name: str,
+        pipeline: DiffusionPipeline,
+        device: torch.device,
+        dtype: torch.dtype,
+        folder: Path,
+        loras: Sequence[Path] = (),
     ) -> None:
+        """`folder`: where the pipeline was read; `loras`: folders of LoRA files besides its own."""
         use_the_cores_present()
         self.pipeline, self.device, self.dtype = pipeline, device, dtype
         self.network: nn.Module = getattr(pipeline, self.denoiser)
@@ -61,7 +72,12 @@ class Family:
             part.to(dtype).eval()
         place([*self.text_encoders, self.network, self.vae], device)
         self.scale = self._scale()
-        self.loras = Loras(self.network, folder / "loras" if self.denoiser == "unet" else None, device, dtype)
+        clips = {
+            key: part for key, part in modules.items() if isinstance(part, CLIP) and key.startswith("text_encoder")
+        }
+        files = LoraFiles([folder / "loras", *loras], {self.denoiser: self.network} | clips, type(pipeline))
+        self.lora_files, self._loras = files, Loras(files, self.denoiser, self.network, device, dtype)
+        self._text_loras = TextLoras(files, device, dtype)
         self._cut = Cutter(getattr(pipeline, self.token_mark), self.tokens)
         self.encode = lru_cache(self._texts_kept())(self.encode_now)
         self._posteriors = Posteriors(self.vae, device)
@@ -85,7 +101,7 @@ class Family:
             multiple=self.scale * self.patch,
             usual=self.usual(name, schedule),
             samplers=self.samplers(schedule),
-            loras=self.loras.digests,
+            loras=self.lora_files.digests,
             guidance=self.guidance(schedule),
             network="U-Net" if self.denoiser == "unet" else "transformer",
             cfg=self.cfg,
@@ -111,7 +127,8 @@ class Family:
         """Positions that the text encoder reads."""
         return getattr(self.pipeline, self.token_mark).model_max_length
 
-    def encode_now(self, words: str, negative: bool = False) -> Condition:
+    def encoded(self, words: str, negative: bool = False) -> Condition:
+        """By the text encoders as they are now."""
         raise NotImplementedError
 
     def inputs(self, latents: Tensor, t: Tensor, conditions: Sequence[Condition]) -> dict[str, Any]:
@@ -139,14 +156,18 @@ class Family:
 
     def check(self, recipe: Recipe) -> None:
         self.facts.check(recipe)
-        self.loras.check(recipe.loras)
+        self.lora_files.check(recipe.loras)
 
     def words(self, text: str) -> Words:
         return self._cut(text)
 
     def condition(self, text: Text) -> Condition:
         told = {} if text.guidance is None else {"guidance": torch.tensor([text.guidance], device=self.device)}
-        return self.encode(text.words, text.negative) | told
+        return self.encode(text.words, text.negative, self._text_loras.concerned(text.loras)) | told
+
+    def encode_now(self, words: str, negative: bool = False, loras: Pairs = ()) -> Condition:
+        with self._text_loras.added(loras):
+            return self.encoded(words, negative)
 
     @torch.inference_mode()
     def predict(
@@ -154,7 +175,7 @@ class Family:
     ) -> Tensor:
         given = self.inputs(latents.to(self.dtype), t, conditions)
         if loras is not None and any(weight for row in loras for _, weight in row):
-            with self.loras.added(loras):
+            with self._loras.added(loras):
                 answer = self.network(**given, return_dict=False)[0]
         else:
             answer = self.network(**given, return_dict=False)[0]

@@ -26,7 +26,7 @@ class Flux(Family):
         return 512  # the pipeline's max_sequence_length
 
     @torch.inference_mode()
-    def encode_now(self, words: str, negative: bool = False) -> Condition:
+    def encoded(self, words: str, negative: bool = False) -> Condition:
         text, pooled, _ = self.pipeline.encode_prompt(words, None, device=self.device)
         return {TEXT: text, POOLED: pooled}
 

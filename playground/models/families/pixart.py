@@ -26,7 +26,7 @@ class PixArt(Family):
         return LENGTHS[type(self.pipeline).__name__]
 
     @torch.inference_mode()
-    def encode_now(self, words: str, negative: bool = False) -> Condition:
+    def encoded(self, words: str, negative: bool = False) -> Condition:
         text, mask, _, _ = self.pipeline.encode_prompt(words, do_classifier_free_guidance=False, device=self.device)
         return {TEXT: text, MASK: mask}
 

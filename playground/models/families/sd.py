@@ -21,9 +21,10 @@ from torch import Tensor
 
 from playground import pictures
 from playground.models.anatomy import Anatomy, Cost
-from playground.models.contract import Condition, Facts, Look, Text, Weights, usual_recipe
+from playground.models.contract import Condition, Facts, Look, Pairs, Text, Weights, usual_recipe
 from playground.models.folder import fingerprint, licence, load_pipeline
-from playground.models.lora.rows import Loras
+from playground.models.lora.folder import LoraFiles
+from playground.models.lora.texts import TextLoras
 from playground.models.running.attention import capturing, cross_attention_layers, looks
 from playground.models.running.device import default_dtype
 from playground.models.running.network import Network
@@ -50,8 +51,15 @@ class StableDiffusion:
     """
 
     def __init__(
-        self, name: str, pipeline: StableDiffusionPipeline, device: torch.device, dtype: torch.dtype, folder: Path
+        self,
+        name: str,
+        pipeline: StableDiffusionPipeline,
+        device: torch.device,
+        dtype: torch.dtype,
+        folder: Path,
+        loras: Sequence[Path] = (),
     ) -> None:
+        """`folder`: where the pipeline was read; `loras`: folders of LoRA files besides its own."""
         self.device, self.dtype = device, dtype
         use_the_cores_present()
         self.tokenizer = pipeline.tokenizer
@@ -61,12 +69,14 @@ class StableDiffusion:
         self.vae = pipeline.vae.to(torch.float32, memory_format=torch.channels_last).eval()
         place((self.text_encoder, self.unet, self.vae), device)
         self.preview_decoder = PreviewDecoder.load(folder, device)
-        self._network = Network(self.unet, device, dtype, folder / "loras")
-        self.loras: Loras = self._network.loras
+        parts = {"unet": self.unet, "text_encoder": self.text_encoder}
+        self.lora_files = LoraFiles([folder / "loras", *loras], parts, type(pipeline))
+        self._text_loras = TextLoras(self.lora_files, device, torch.float32)
+        self._network = Network(self.unet, device, dtype, self.lora_files)
         self._early = None
         if early is not None:
             early = early.to(torch.float32, memory_format=torch.channels_last).eval()
-            self._early = Network(early, device, torch.float32, folder / "loras")
+            self._early = Network(early, device, torch.float32, self.lora_files)
         config, scale = pipeline.scheduler.config, pipeline.vae_scale_factor
         self.exact_from: float = EXACT_FROM * config["num_train_timesteps"]
         self._image_processor = pipeline.image_processor
@@ -90,7 +100,7 @@ class StableDiffusion:
             multiple=max(PIXELS, scale),
             usual=_usual(name, self.unet.config.sample_size * scale, config, type(pipeline.scheduler).__name__),
             samplers=_samplers(config),
-            loras=self.loras.digests,
+            loras=self.lora_files.digests,
             guidance="none" if _is_turbo(config, type(pipeline.scheduler).__name__) else "classifier-free",
             quick_previews=self.preview_decoder is not None,
             no_attention="" if cross_attention_layers(self.unet) else "This model has no cross-attention layers.",
@@ -100,10 +110,10 @@ class StableDiffusion:
 
     def check(self, recipe: Recipe) -> None:
         self.facts.check(recipe)
-        self.loras.check(recipe.loras)
+        self.lora_files.check(recipe.loras)
 
     @torch.inference_mode()
-    def encode_now(self, words: str, negative: bool = False) -> Condition:
+    def encode_now(self, words: str, negative: bool = False, loras: Pairs = ()) -> Condition:
         """words -> (1, tokens, width), cut and padded to the tokenizer's limit as StableDiffusionPipeline does"""
         ids = self.tokenizer(
             words,
@@ -112,10 +122,11 @@ class StableDiffusion:
             truncation=True,
             return_tensors="pt",
         ).input_ids
-        return {TEXT: self.text_encoder(ids.to(self.device))[0]}
+        with self._text_loras.added(loras):
+            return {TEXT: self.text_encoder(ids.to(self.device))[0]}
 
     def condition(self, text: Text) -> Condition:
-        return self.encode(text.words)
+        return self.encode(text.words, loras=self._text_loras.concerned(text.loras))
 
     def predict(
         self, latents: Tensor, t: Tensor, conditions: Sequence[Condition], loras: Sequence[Weights] | None = None
@@ -207,13 +218,15 @@ class StableDiffusion:
                 network.compile(latents, torch.zeros(1, device=self.device), self.encode("")[TEXT], backend)
 
 
-def load(name: str, folder: Path, device: torch.device, dtype: torch.dtype | None) -> StableDiffusion:
+def load(
+    name: str, folder: Path, device: torch.device, dtype: torch.dtype | None, loras: Sequence[Path] = ()
+) -> StableDiffusion:
     """A folder in diffusers layout with safetensors weights; in the device's usual precision where none is given.
 
     Raises Refusal, with one sentence, for a folder that cannot be read. Nothing is downloaded.
     """
     pipeline = load_pipeline(StableDiffusionPipeline, folder, safety_checker=None, feature_extractor=None)
-    return StableDiffusion(name, pipeline, device, dtype or default_dtype(device), folder)
+    return StableDiffusion(name, pipeline, device, dtype or default_dtype(device), folder, loras)
 
 
 def _one_call(

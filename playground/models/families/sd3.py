@@ -19,7 +19,7 @@ class StableDiffusion3(Family):
     patch = 2
 
     @torch.inference_mode()
-    def encode_now(self, words: str, negative: bool = False) -> Condition:
+    def encoded(self, words: str, negative: bool = False) -> Condition:
         text, _, pooled, _ = self.pipeline.encode_prompt(
             words, None, None, do_classifier_free_guidance=False, device=self.device
         )

@@ -23,7 +23,7 @@ class StableDiffusionXL(Family):
     no_attention = "The attention of this U-Net is not looked into here yet."
 
     @torch.inference_mode()
-    def encode_now(self, words: str, negative: bool = False) -> Condition:
+    def encoded(self, words: str, negative: bool = False) -> Condition:
         """An empty negative prompt is zeros where the pipeline's config says so, as it is where none is given."""
         text, _, pooled, _ = self.pipeline.encode_prompt(words, do_classifier_free_guidance=False, device=self.device)
         if negative and not words and self.pipeline.config.force_zeros_for_empty_prompt:

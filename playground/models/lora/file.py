@@ -1,19 +1,38 @@
-"""One LoRA file -> the changes it makes to the U-Net's modules (Hu et al. 2021, https://arxiv.org/abs/2106.09685)."""
+"""One LoRA file -> the changes it makes to a model's modules (Hu et al. 2021, https://arxiv.org/abs/2106.09685).
+
+Read are the files that diffusers, peft and kohya's trainer write, for the denoiser and for text encoders. What a file
+calls its layers is translated by diffusers itself.
+"""
 
 import json
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.utils import convert_unet_state_dict_to_peft
+from diffusers.utils import (
+    convert_state_dict_to_diffusers,
+    convert_state_dict_to_peft,
+    convert_unet_state_dict_to_peft,
+)
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 METADATA_KEY = "lora_adapter_metadata"  # of the safetensors header, as diffusers writes it
-KEY = re.compile(r"unet\.(?P<module>.+)\.(?P<part>lora_A\.weight|lora_B\.weight|alpha)")
+KEY = re.compile(r"(?P<part>\w+)\.(?P<module>.+)\.(?P<matrix>lora_A\.weight|lora_B\.weight|alpha)")
+KOHYA = re.compile(r"lora_(unet|te|te1|te2)_.+")
+OTHERS = {  # of the kinds of file that change layers in another way
+    "dora_scale": "DoRA",
+    "lora_magnitude_vector": "DoRA",
+    "hada_w1": "LoHa",
+    "lokr_w1": "LoKr",
+    "lora_mid": "Tucker's form of LoCon",
+    "oft_blocks": "OFT",
+}
+Parts = Mapping[str, nn.Module]  # those that files name: "unet" or "transformer", "text_encoder", "text_encoder_2"
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,10 +44,13 @@ class Change:
     scaling: float  # α / r
 
 
-def read(path: Path, unet: nn.Module) -> dict[str, Change]:
-    """A file in diffusers' format -> changes by module path, on the CPU in the file's own precision.
+Changes = dict[str, dict[str, Change]]  # by part and module path
 
-    Raises ValueError with the reason, as the end of a sentence, for a file that does not fit this U-Net.
+
+def read(path: Path, parts: Parts, pipeline: type) -> Changes:
+    """A file for a model that `pipeline` runs -> its changes, on the CPU in the file's own precision.
+
+    Raises ValueError with the reason, as the end of a sentence, for a file that does not fit this model.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -36,20 +58,70 @@ def read(path: Path, unet: nn.Module) -> dict[str, Change]:
             tensors = {key: file.get_tensor(key) for key in file.keys()}
     except (SafetensorError, OSError, ValueError) as error:
         raise ValueError("it is not a whole safetensors file") from error
-    parts: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in convert_unet_state_dict_to_peft(tensors).items():  # older names: .lora.down, .to_q_lora.down …
+    for key in tensors:
+        for mark, kind in OTHERS.items():
+            if mark in key:
+                raise ValueError(f"it is of the kind {kind}, and only plain LoRAs are added here")
+    found: dict[tuple[str, str], dict[str, Tensor]] = {}
+    for key, tensor in _translated(tensors, parts, pipeline).items():
         match = KEY.fullmatch(key)
-        if match is None:
-            raise ValueError(f"it holds “{key[:60]}”, and only lora_A, lora_B and alpha of the U-Net are known here")
-        parts.setdefault(match["module"], {})[match["part"]] = tensor
-    if not parts:
+        if match is None or match["part"] not in parts:
+            known = ", ".join(parts)
+            raise ValueError(f"it holds “{key[:60]}”, and only lora_A, lora_B and alpha of {known} are known here")
+        found.setdefault((match["part"], match["module"]), {})[match["matrix"]] = tensor
+    if not found:
         raise ValueError("it is empty")
+    changes: Changes = {part: {} for part, _ in found}
+    modules = {part: dict(parts[part].named_modules()) for part in changes}
     try:
-        config = {k.removeprefix("unet."): v for k, v in metadata.items() if k.startswith("unet.")}
-        modules = dict(unet.named_modules())
-        return {name: _change(name, modules.get(name), found, config) for name, found in parts.items()}
+        for (part, module), matrices in found.items():
+            own = {k.removeprefix(f"{part}."): v for k, v in metadata.items() if k.startswith(f"{part}.")}
+            changes[part][module] = _change(module, modules[part].get(module), matrices, own)
     except (AttributeError, TypeError, RuntimeError, re.error) as error:
         raise ValueError("its alphas or its header are not what diffusers writes") from error
+    return changes
+
+
+def _translated(tensors: dict[str, Tensor], parts: Parts, pipeline: type) -> dict[str, Tensor]:
+    """-> PART.MODULE.lora_A.weight and its like, whatever the file calls them."""
+    unet = parts.get("unet")
+    if unet is not None and tensors and all(KOHYA.fullmatch(key) for key in tensors):
+        tensors = _scaled(tensors)
+    told = {} if unet is None else {"unet_config": unet.config}
+    try:
+        if hasattr(pipeline, "lora_state_dict") and tensors:
+            found = pipeline.lora_state_dict(dict(tensors), **told)  # type: ignore[attr-defined]
+            tensors = found[0] if isinstance(found, tuple) else found
+        texts = {key: tensor for key, tensor in tensors.items() if key.startswith("text_encoder")}
+        rest = {key: tensor for key, tensor in tensors.items() if key not in texts}
+        if not texts:
+            return convert_unet_state_dict_to_peft(rest)
+        texts = convert_state_dict_to_peft(convert_state_dict_to_diffusers(texts))
+    except (ValueError, KeyError, IndexError, AttributeError, RuntimeError) as error:
+        raise ValueError("its layers are named in a way that is not known here") from error
+    return convert_unet_state_dict_to_peft(rest) | {_flat(key, parts): tensor for key, tensor in texts.items()}
+
+
+def _scaled(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Kohya's tensors without their alphas, each B already times its α / r: so that no translation of names can give
+    a layer the alpha of another."""
+    kept = {key: tensor for key, tensor in tensors.items() if not key.endswith(".alpha")}
+    for key, alpha in tensors.items():
+        up = key.replace(".alpha", ".lora_up.weight")
+        if key in kept or up not in kept:
+            continue
+        if alpha.numel() != 1:
+            raise ValueError("its alphas are no single numbers")
+        kept[up] = kept[up].float() * (alpha.float().item() / max(1, kept[up].shape[1] if kept[up].ndim > 1 else 1))
+    return kept
+
+
+def _flat(key: str, parts: Parts) -> str:
+    """Recent transformers put a CLIP encoder's layers at the top; most files still say `text_model` before them."""
+    part = key.split(".", 1)[0]
+    if part in parts and not hasattr(parts[part], "text_model"):
+        return key.replace(f"{part}.text_model.", f"{part}.", 1)
+    return key
 
 
 def _change(name: str, module: nn.Module | None, found: dict[str, Tensor], config: dict[str, Any]) -> Change:
@@ -60,6 +132,10 @@ def _change(name: str, module: nn.Module | None, found: dict[str, Tensor], confi
         raise ValueError(f"it changes {name[:80]}, which is no Linear or Conv2d layer of this model")
     weight = module.weight
     rank = down.shape[0] if down.ndim else 0
+    if isinstance(module, nn.Linear) and down.ndim == up.ndim == 4:  # of a 1 × 1 convolution that is a Linear here
+        down, up = down.flatten(1), up.flatten(1)
+    if isinstance(module, nn.Conv2d) and down.ndim == up.ndim == 2:  # and the other way round
+        down, up = down[:, :, None, None], up[:, :, None, None]
     fits = down.shape[1:] == weight.shape[1:] and up.shape == (weight.shape[0], rank, *[1] * (weight.ndim - 2))
     if rank < 1 or not fits:
         raise ValueError(f"its matrices for {name[:80]} have other sizes than this model's")

@@ -1,4 +1,4 @@
-"""LoRAs by row: one U-Net call serves rows with different LoRAs and weights, and rows without.
+"""LoRAs by row: one call of a network serves rows with different LoRAs and weights, and rows without.
 
 W x + Σ weight · scaling · B(A x): the sum is added to each touched module's output for the rows that ask for it, as
 S-LoRA does for language models (Sheng et al. 2023, https://arxiv.org/abs/2311.03285). The weights W never change.
@@ -8,19 +8,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from playground.models.contract import Weights
-from playground.models.folder import file_digest
-from playground.models.lora.file import Change, read
-from playground.recipe import check_known_loras
-from playground.refusal import Refusal
-
-KEPT = 32  # files, and combinations of files, kept in memory; one of Pocket's is about a megabyte
+from playground.models.contract import Pairs, Weights
+from playground.models.lora.file import Change
+from playground.models.lora.folder import KEPT, LoraFiles
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,50 +42,28 @@ class Blend:
 
 
 class Loras:
-    """The LoRA files of one folder, by name: NAME.safetensors. Nothing outside the folder can be named."""
+    """What the files of a model's LoRAs add to one of its modules."""
 
-    def __init__(self, unet: nn.Module, folder: Path | None, device: torch.device, dtype: torch.dtype) -> None:
-        self._unet, self._device, self._dtype = unet, device, dtype
-        self._paths = {path.stem: path for path in sorted(folder.glob("*.safetensors"))} if folder else {}
-        self._digests = {name: file_digest(path) for name, path in self._paths.items()}
-        self._changes = lru_cache(KEPT)(self._read)
+    def __init__(
+        self, files: LoraFiles, part: str, module: nn.Module, device: torch.device, dtype: torch.dtype
+    ) -> None:
+        """`part`: what files call the module."""
+        self.files = files
+        self._part, self._module, self._device, self._dtype = part, module, device, dtype
         self._blends = lru_cache(KEPT)(self._blended)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(self._paths)
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """Name -> 64 hexadecimal digits over that LoRA's file."""
-        return dict(self._digests)
-
-    def check_known(self, loras: Weights) -> None:
-        """Raises Refusal, which lists the known ones, where a name is not among them."""
-        check_known_loras((name for name, _ in loras), self.names)
-
-    def check(self, loras: Weights) -> None:
-        """Raises Refusal with one sentence where a name is unknown or a file that is needed cannot be used."""
-        self.check_known(loras)
-        for name, weight in loras:
-            if weight:
-                self._changes(name)
 
     def together(self) -> tuple[tuple[str, ...], dict[str, Blend]]:
         """Every LoRA whose file can be used, and what they change: their blends by module path."""
-        usable = tuple(name for name in self.names if self._can_be_used(name))
+        usable = self.files.usable()
         return usable, self._blends(usable)
 
-    def _can_be_used(self, name: str) -> bool:
-        try:
-            self.check([(name, 1.0)])
-        except Refusal:  # said to whoever asks for it
-            return False
-        return True
+    def concerned(self, loras: Weights) -> Pairs:
+        """Those of them that change this module at all."""
+        return tuple((name, weight) for name, weight in loras if weight and self.files.changes(name, self._part))
 
     @contextmanager
     def added(self, rows: Sequence[Weights]) -> Iterator[None]:
-        """While open, row i of what the U-Net computes has the LoRAs rows[i]. One call of the U-Net at a time."""
+        """While open, row i of what the module computes has the LoRAs rows[i]. One call of it at a time."""
         names = tuple(sorted({name for row in rows for name, weight in row if weight}))
         weights = torch.tensor([[dict(row).get(name, 0.0) for name in names] for row in rows])  # (rows, LoRAs)
         chosen = weights.any(1).nonzero()[:, 0]  # rows that have any
@@ -100,28 +73,17 @@ class Loras:
         try:
             for path, blend in self._blends(names).items():
                 hook = _adding(blend, weights, None if every else chosen)
-                handles.append(self._unet.get_submodule(path).register_forward_hook(hook))
+                handles.append(self._module.get_submodule(path).register_forward_hook(hook))
             yield
         finally:
             for handle in handles:
                 handle.remove()
 
-    def _read(self, name: str) -> dict[str, Change]:
-        self.check_known([(name, 1.0)])
-        path = self._paths[name]
-        try:
-            changes = read(path, self._unet)
-            if file_digest(path) != self._digests[name]:
-                raise Refusal("its file has changed since the playground was started")
-        except (ValueError, OSError) as error:
-            raise Refusal(f"The LoRA {name} cannot be used: {error}.") from error
-        return changes
-
     def _blended(self, names: tuple[str, ...]) -> dict[str, Blend]:
         """Module path -> the changes of these LoRAs to it, on the model's device in its precision."""
         found: dict[str, list[tuple[int, Change]]] = {}
         for i, name in enumerate(names):
-            for path, change in self._changes(name).items():
+            for path, change in self.files.changes(name, self._part).items():
                 found.setdefault(path, []).append((i, change))
         return {path: self._side_by_side(changes) for path, changes in found.items()}
 

@@ -79,7 +79,7 @@ class Converted:
             names, blends = self._loras.together()
             size = sum(p.numel() for p in plain.parameters())
             if names and sum(blend.parameters for blend in blends.values()) <= MOST_OF_LORAS * size:
-                files = json.dumps([(name, self._loras.digests[name]) for name in names])
+                files = json.dumps([(name, self._loras.files.digests[name]) for name in names])
                 digest = hashlib.sha256(files.encode()).hexdigest()[:16]
                 self._known = names
                 changed.add(blends)

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from playground.models.contract import Weights
+from playground.models.lora.folder import LoraFiles
 from playground.models.lora.rows import Loras
 from playground.models.running.compiled import Compiled
 from playground.models.running.converted import Converted
@@ -16,9 +16,9 @@ from playground.models.running.converted import Converted
 class Network:
     """The U-Net's weights in `dtype`, and in front of them what `convert` or `compile` made of them."""
 
-    def __init__(self, unet: nn.Module, device: torch.device, dtype: torch.dtype, loras: Path | None) -> None:
+    def __init__(self, unet: nn.Module, device: torch.device, dtype: torch.dtype, files: LoraFiles) -> None:
         self.unet, self.dtype, self._device = unet, dtype, device
-        self.loras = Loras(unet, loras, device, dtype)
+        self._loras = Loras(files, "unet", unet, device, dtype)
         self._compiled: Compiled | None = None
         self._converted: Converted | None = None
 
@@ -48,7 +48,7 @@ class Network:
     def convert(self, name: str) -> None:
         """By OpenVINO, as soon as that is ready; `name` is the fingerprint of the weights. Only for a CPU, in fp32."""
         if self._device.type == "cpu" and self.dtype is torch.float32:
-            self._converted = Converted(self.unet, self.loras, name)
+            self._converted = Converted(self.unet, self._loras, name)
 
     def wait_until_converted(self, seconds: float | None = None) -> None:
         if self._converted is not None:
@@ -63,7 +63,7 @@ class Network:
         if self._compiled is not None and not changed and not plain:  # LoRAs hook into the plain modules
             output = self._compiled(latents, t, text)
         else:
-            with self.loras.added(loras) if changed else nullcontext():
+            with self._loras.added(loras) if changed else nullcontext():
                 output = self.unet(latents, t, text, return_dict=False)[0]
         return output.float().contiguous()
 

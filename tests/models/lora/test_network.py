@@ -18,6 +18,7 @@ from playground.inside.film import film
 from playground.inside.walk import walk
 from playground.models import REGISTERED, load_model
 from playground.models.lora.file import read
+from playground.models.lora.folder import LoraFiles
 from playground.models.lora.rows import Loras
 from playground.refusal import Refusal
 from playground.render import render
@@ -45,6 +46,10 @@ def by_diffusers(pipeline: StableDiffusionPipeline, recipe: Recipe) -> np.ndarra
     pipeline.enable_lora()
     pipeline.set_adapters([name[:3] for name, _ in recipe.loras], [weight for _, weight in recipe.loras])
     return plain(pipeline, SCHEDULE, recipe)
+
+
+def parts_of(engine: LocalEngine) -> dict[str, torch.nn.Module]:
+    return {"unet": engine.model.unet, "text_encoder": engine.model.text_encoder}
 
 
 @pytest.fixture
@@ -145,8 +150,8 @@ MODULE = "unet.down_blocks.0.resnets.0.conv1"
         ({f"{MODULE}.alpha": torch.tensor(torch.inf)}, "not finite"),
         ({f"{MODULE}.alpha": torch.zeros(2)}, "its alphas or its header"),
         ({"unet.nowhere.lora_A.weight": torch.zeros(4, 3), "unet.nowhere.lora_B.weight": torch.zeros(3, 4)}, "nowhere"),
-        ({"text_encoder.x.lora_A.weight": torch.zeros(1)}, "of the U-Net are known here"),
-        ({f"{MODULE}.lora_magnitude_vector": torch.zeros(64)}, "of the U-Net are known here"),
+        ({"text_encoder.x.lora_A.weight": torch.zeros(1)}, "named in a way"),
+        ({f"{MODULE}.lora_magnitude_vector": torch.zeros(64)}, "of the kind DoRA"),
     ],
 )
 def test_files_that_do_not_fit_are_refused_with_the_reason(
@@ -156,16 +161,17 @@ def test_files_that_do_not_fit_are_refused_with_the_reason(
     assert len(good) == 2
     save_file({k: v for k, v in (good | changes).items() if v is not None}, tmp_path / "x.safetensors")
     with pytest.raises(Refusal, match="^The LoRA x cannot be used: .*[.]$") as caught:
-        Loras(lora_engine.model.unet, tmp_path, CPU, torch.float32).check([("x", 1.0)])
+        LoraFiles([tmp_path], parts_of(lora_engine), StableDiffusionPipeline).check([("x", 1.0)])
     assert reason in str(caught.value)
 
 
 def test_older_names_and_alphas_mean_the_same(folder: Path, lora_engine: LocalEngine, tmp_path: Path) -> None:
-    unet, tensors = lora_engine.model.unet, load_file(folder / "loras" / "pixel.v2.safetensors")
+    parts, tensors = parts_of(lora_engine), load_file(folder / "loras" / "pixel.v2.safetensors")
     older = {k.replace("lora_A", "lora.down").replace("lora_B", "lora.up"): v for k, v in tensors.items()}
     modules = {k.removesuffix(".lora_A.weight") for k in tensors if "lora_A" in k}
     save_file(older | {f"{m}.alpha": torch.tensor(2.0) for m in modules}, tmp_path / "x.safetensors")
-    expected, found = read(folder / "loras" / "pixel.v2.safetensors", unet), read(tmp_path / "x.safetensors", unet)
+    paths = folder / "loras" / "pixel.v2.safetensors", tmp_path / "x.safetensors"
+    expected, found = (read(path, parts, StableDiffusionPipeline)["unet"] for path in paths)
     assert expected.keys() == found.keys() == {m.removeprefix("unet.") for m in modules}
     for name, change in found.items():
         assert torch.equal(change.down, expected[name].down) and torch.equal(change.up, expected[name].up)

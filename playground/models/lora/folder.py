@@ -1,0 +1,77 @@
+"""The LoRA files that a model may use, by name: NAME.safetensors. Nothing outside their folders can be named."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from playground.models.contract import Weights
+from playground.models.folder import file_digest
+from playground.models.lora.file import Change, Changes, Parts, read
+from playground.recipe import LORA_NAME_LIMIT, check_known_loras
+from playground.refusal import Refusal
+
+KEPT = 32  # files kept in memory; one of Pocket's is about a megabyte
+
+
+class LoraFiles:
+    """Read when they are first asked for; a file that cannot be used fails only whoever asks for it."""
+
+    def __init__(self, folders: Sequence[Path], parts: Parts, pipeline: type) -> None:
+        """`parts`: the model's modules as files name them; `pipeline`: the class that runs it in diffusers.
+
+        Raises Refusal where two files have one name, or one a name that no recipe can say.
+        """
+        self.parts, self._pipeline = parts, pipeline
+        self._paths: dict[str, Path] = {}
+        for path in sorted((path for folder in folders for path in folder.glob("*.safetensors")), key=lambda p: p.stem):
+            if path.stem in self._paths:
+                raise Refusal(f"There are two LoRAs named {path.stem}; rename one.")
+            if len(path.stem) > LORA_NAME_LIMIT:
+                raise Refusal(f"The LoRA {path.name[:80]} has a name of over {LORA_NAME_LIMIT} characters; rename it.")
+            self._paths[path.stem] = path
+        self.digests: dict[str, str] = {name: file_digest(path) for name, path in self._paths.items()}
+        self._read = lru_cache(KEPT)(self._read_now)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self._paths)
+
+    def check_known(self, loras: Weights) -> None:
+        """Raises Refusal, which lists the known ones, where a name is not among them."""
+        check_known_loras((name for name, _ in loras), self.names)
+
+    def check(self, loras: Weights) -> None:
+        """Raises Refusal with one sentence where a name is unknown or a file that is needed cannot be used."""
+        self.check_known(loras)
+        for name, weight in loras:
+            if weight:
+                self._read(name)
+
+    def usable(self) -> tuple[str, ...]:
+        """Those whose files can be used."""
+        return tuple(name for name in self.names if self._can_be_used(name))
+
+    def changes(self, name: str, part: str) -> dict[str, Change]:
+        """What a file changes in one part of the model, by module path; nothing where it leaves that part alone.
+
+        Raises Refusal where it is unknown or cannot be used.
+        """
+        return self._read(name).get(part, {})
+
+    def _can_be_used(self, name: str) -> bool:
+        try:
+            self._read(name)
+        except Refusal:  # said to whoever asks for it
+            return False
+        return True
+
+    def _read_now(self, name: str) -> Changes:
+        self.check_known([(name, 1.0)])
+        path = self._paths[name]
+        try:
+            changes = read(path, self.parts, self._pipeline)
+            if file_digest(path) != self.digests[name]:
+                raise Refusal("its file has changed since the playground was started")
+        except (ValueError, OSError) as error:
+            raise Refusal(f"The LoRA {name} cannot be used: {error}.") from error
+        return changes
