@@ -20,6 +20,8 @@ SIDE_RANGE = (64, 1024)  # pixels
 LORA_RANGE = (-2.0, 2.0)  # weight; 1 is as trained, 0 is without
 RESCALE_RANGE = (0.0, 1.0)
 STRENGTH_RANGE = (0.0, 1.0)
+CONTROL_RANGE = (0.0, 2.0)
+SHARE_RANGE = (0.0, 1.0)
 TRUE_CFG_RANGE = (1.0, 20.0)
 MOST_LORAS = 4  # in one picture
 LORA_NAME_LIMIT = 64  # characters
@@ -57,6 +59,12 @@ class Recipe:
     image: str = _late("")
     strength: float = _late(0.8)  # 0 … 1, the share of the steps that are run from there; used only with an image
 
+    # and of the picture that a ControlNet is shown, Zhang et al. 2023, arxiv.org/abs/2302.05543; "" is none
+    control_image: str = _late("")
+    controlnet_conditioning_scale: float = _late(1.0)  # 0 … 2, how much of what it adds is added
+    control_guidance_start: float = _late(0.0)  # shares of the run between which it is asked, 0 … 1
+    control_guidance_end: float = _late(1.0)
+
     def __post_init__(self) -> None:
         for name in ("prompt", "negative_prompt"):
             _check_text(name, getattr(self, name))
@@ -84,6 +92,14 @@ class Recipe:
             n = self.num_inference_steps
             least = math.ceil(1e4 / n) / 1e4
             raise Refusal(f"strength must be at least {least:.15g} with {n} steps, so that one runs.")
+        _check_picture("control_image", self.control_image)
+        ranges = {"controlnet_conditioning_scale": CONTROL_RANGE}
+        ranges |= dict.fromkeys(("control_guidance_start", "control_guidance_end"), SHARE_RANGE)
+        for name, limits in ranges.items():
+            _check_number(name, getattr(self, name), *limits)
+            object.__setattr__(self, name, float(getattr(self, name)))
+        if self.control_guidance_start >= self.control_guidance_end:
+            raise Refusal("control_guidance_start must be below control_guidance_end.")
         for name in ("width", "height"):
             side = getattr(self, name)
             _check_whole(name, side, *SIDE_RANGE)
@@ -105,6 +121,11 @@ class Recipe:
         StableDiffusionImg2ImgPipeline takes at this strength."""
         n = self.num_inference_steps
         return min(int(n * self.strength), n) if self.image else n
+
+    def controlled(self, k: int, of: int) -> bool:
+        """Whether the ControlNet is asked at call k (from 0) of so many, as diffusers' pipelines decide it."""
+        outside = k / of < self.control_guidance_start or (k + 1) / of > self.control_guidance_end
+        return bool(self.control_image) and not outside and self.controlnet_conditioning_scale > 0
 
     @property
     def calls(self) -> int:

@@ -55,9 +55,9 @@ def render(
 
 
 def pictures_of(store: Store, recipes: Sequence[Recipe]) -> dict[str, Image.Image]:
-    """What `Engine.run` needs of the store: the pictures that these recipes start from. Raises Refusal for one that is
+    """What `Engine.run` needs of the store: the pictures that these recipes name. Raises Refusal for one that is
     not there."""
-    found = {name: store.picture(name) for name in {recipe.image for recipe in recipes} if name}
+    found = {name: store.picture(name) for name in _named(recipes)}
     if None in found.values():
         raise Refusal(NO_PICTURE)
     return found
@@ -65,8 +65,11 @@ def pictures_of(store: Store, recipes: Sequence[Recipe]) -> dict[str, Image.Imag
 
 def kept_starts(store: Store, recipes: Sequence[Recipe]) -> dict[str, Image.Image]:
     """The same, as far as they are there."""
-    names = {recipe.image for recipe in recipes} - {""}
-    return {name: picture for name in sorted(names) if (picture := store.picture(name)) is not None}
+    return {name: picture for name in _named(recipes) if (picture := store.picture(name)) is not None}
+
+
+def _named(recipes: Sequence[Recipe]) -> list[str]:
+    return sorted({name for recipe in recipes for name in (recipe.image, recipe.control_image)} - {""})
 
 
 def begun(sweep: Sweep, path: str | Path, facts: Facts, store: Store) -> Sweep:

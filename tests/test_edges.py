@@ -39,11 +39,13 @@ def test_a_disc_has_one_closed_thin_outline_where_it_ends() -> None:
 
 
 def test_faint_edges_count_only_where_a_strong_one_continues_them() -> None:
-    faint, strong = disc(60, 30), disc(140, 30)
+    faint = disc(60, 30)
     assert not lines(faint, low=20).any() and lines(faint, low=20, high=30).any()
-    fading = Image.composite(faint, strong, Image.linear_gradient("L").rotate(90).resize(faint.size))
-    right = lines(fading, low=20)[:, 70:]
-    assert right.sum() > 2 * lines(fading, low=100)[:, 70:].sum()  # by its strong half
+    contrast = np.linspace(150, 10, 96)[:, None] * (np.arange(64) >= 32)  # one edge, fading downwards
+    fading = Image.fromarray((60 + contrast).astype(np.uint8)).convert("RGB")
+    whole, strong = (int(np.flatnonzero(lines(fading, low=low).any(1)).max()) for low in (40, 100))
+    assert strong + 10 < whole < 95
+    assert not lines(fading.crop((0, strong + 3, 64, 96))).any()  # without its strong part
 
 
 def test_nothing_and_noise_and_a_photo() -> None:

@@ -70,6 +70,10 @@ def test_any_changed_field_changes_the_digest() -> None:
         {"guidance_rescale": 0.7},
         {"image": "0" * 64},
         {"strength": 0.5},
+        {"control_image": "0" * 64},
+        {"controlnet_conditioning_scale": 0.5},
+        {"control_guidance_start": 0.5},
+        {"control_guidance_end": 0.5},
     ]
     digests = {base.digest(), *(base.replace(**change).digest() for change in changes)}
     assert len(digests) == len(changes) + 1
@@ -110,6 +114,10 @@ def test_any_changed_field_changes_the_digest() -> None:
         ("strength", 1.01),
         ("strength", math.nan),
         ("strength", True),
+        ("control_image", 3),
+        ("controlnet_conditioning_scale", 2.5),
+        ("control_guidance_start", 1.0),
+        ("control_guidance_end", -0.1),
     ],
 )
 def test_bad_values_are_refused_in_one_sentence_that_names_the_field(field: str, value: object) -> None:
@@ -136,6 +144,8 @@ def test_a_sampler_says_how_few_and_how_many_steps_it_can_make() -> None:
 def test_a_late_field_at_its_default_is_not_in_the_json() -> None:
     """By rule, for every field that came after pictures were kept; see `test_store` for the pictures."""
     late = {"guidance_rescale": 0.0, "true_cfg_scale": 1.0, "image": "", "strength": 0.8}
+    late |= {"control_image": "", "controlnet_conditioning_scale": 1.0}
+    late |= {"control_guidance_start": 0.0, "control_guidance_end": 1.0}
     assert LATE == late and set(Recipe().to_dict()) == FIRST_FIELDS
     for name, default in LATE.items():
         assert name not in Recipe(**{name: default}).to_dict()

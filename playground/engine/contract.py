@@ -37,10 +37,7 @@ class Keep:
 
 NOTHING = Keep()
 Pictures = Mapping[str, Image.Image]  # by `pictures.digest`, the ones that recipes name
-NO_PICTURE = (
-    "The picture that this run starts from is not on this machine, so nothing was drawn; choose it again under “Start "
-    "from a picture”."
-)
+NO_PICTURE = "A picture that this run needs is not on this machine, so nothing was drawn; choose it again in the form."
 
 
 @dataclass(frozen=True, eq=False)

@@ -240,14 +240,18 @@ def open_engine(
     device: torch.device | None = None,
     dtype: torch.dtype | None = None,
     runtime: str = "openvino",
+    controlnet: Path | None = None,
 ) -> LocalEngine:
     """A registered model name, or a local folder in diffusers layout. Raises Refusal when there is none.
 
     `runtime`: "openvino" computes the network by OpenVINO on a CPU, as soon as that is ready; "torch" never does.
+    `controlnet`: the folder of one that fits the model.
     """
     if runtime not in RUNTIMES:
         raise Refusal(f"runtime must be one of {', '.join(RUNTIMES)}, not {runtime!r}.")
     loaded = load_model(model, device, dtype)
+    if controlnet is not None:
+        loaded.attach_control(controlnet)
     if runtime == "openvino":
         loaded.convert()
     return LocalEngine(loaded)

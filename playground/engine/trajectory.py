@@ -14,7 +14,7 @@ from torch import Tensor
 
 from playground import pictures
 from playground.engine.contract import NO_PICTURE, NOTHING, Keep, Start
-from playground.models import Look, Model, Text
+from playground.models import CONTROL, CONTROL_SCALE, Condition, Look, Model, Text
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
@@ -31,7 +31,8 @@ class Trajectory:
     """Same noise, same scheduler and same order of draws as StableDiffusionPipeline with this recipe, or, where it has
     an image, which `picture` then is, or there is a `start`, as StableDiffusionImg2ImgPipeline.
 
-    Raises Refusal for what the model cannot draw, and where the picture is missing.
+    `control` is the picture of its control_image. Raises Refusal for what the model cannot draw, and where a picture is
+    missing.
     """
 
     def __init__(
@@ -41,13 +42,15 @@ class Trajectory:
         keep: Keep = NOTHING,
         start: Start | None = None,
         picture: Image.Image | None = None,
+        control: Image.Image | None = None,
     ) -> None:
         model.check(recipe)
-        if recipe.image and picture is None:
+        if (recipe.image and picture is None) or (recipe.control_image and control is None):
             raise Refusal(NO_PICTURE)
         if keep.attention and model.facts.no_attention:
             raise Refusal(model.facts.no_attention)
         self.recipe, self.keep, self.model = recipe, keep, model
+        self._shown = self._control(control) if control is not None else {}
         config = model.facts.schedule
         self.kind = prediction_type(config)
         sampler = SAMPLERS[recipe.sampler]
@@ -149,6 +152,16 @@ class Trajectory:
     def loras(self) -> tuple[tuple[str, float], ...]:
         return self.recipe.active_loras
 
+    @property
+    def control(self) -> Condition:
+        """What a ControlNet is told at the next call; empty where it is not asked."""
+        return self._shown if self.recipe.controlled(self.k, self.of) else {}
+
+    def _control(self, picture: Image.Image) -> Condition:
+        sized = pictures.fitted(picture, self.recipe.width, self.recipe.height)
+        scale = torch.tensor([self.recipe.controlnet_conditioning_scale])
+        return {CONTROL: (pictures.to_x0(sized)[None] + 1) / 2, CONTROL_SCALE: scale}
+
     def texts(self) -> list[Text]:
         """The texts the network is asked with at each step: negative first, when guided or when both are kept."""
         recipe, facts = self.recipe, self.model.facts
@@ -163,7 +176,10 @@ class Trajectory:
         Equal inputs at the same timestep occur at the first step, of cells with the same seed. Later ones cannot
         coincide unless the recipes do, and those share one trajectory already.
         """
-        return (self._first_input, float(self.timestep), self.loras) if self.k == 0 else (self,)
+        if self.k:
+            return (self,)
+        shown = (self.recipe.control_image, self.recipe.controlnet_conditioning_scale) if self.control else ()
+        return self._first_input, float(self.timestep), self.loras, shown
 
     def wants_look(self, position: int) -> bool:
         """Whether the attention of this text's row is kept at the next call; only that of the prompt ever is."""

@@ -142,7 +142,7 @@ def test_a_picture_that_is_not_here_fails_its_own_cell_in_one_sentence(engine: L
     events = list(engine.run([BASE, BASE.replace(image="")]))
     assert [e.reason for e in events if isinstance(e, Failed)] == [NO_PICTURE]
     assert [e.cell for e in events if isinstance(e, Done)] == [1]
-    with pytest.raises(Refusal, match="^The picture that this run starts from is not on this machine"):
+    with pytest.raises(Refusal, match="^A picture that this run needs is not on this machine"):
         list(render(engine, store, [BASE]))
     assert store.put_picture(DUSK) == NAME
     assert any(isinstance(e, Done) for e in render(engine, store, [BASE], previews=False))

@@ -127,7 +127,7 @@ def test_a_start_picture_is_in_every_way_to_take_a_cell_away(engine: LocalEngine
     assert "Denoising strength: 0.6" in to_parameters(FROM_DUSK)
     assert "Denoising" not in to_parameters(FROM_DUSK.replace(image=""))
     png = cell_png(result)
-    with pytest.raises(Refusal, match="^The picture that this run starts from is not on this machine"):
+    with pytest.raises(Refusal, match="^A picture that this run needs is not on this machine"):
         verify(engine, png, store)
     store.put_picture(DUSK)
     assert verify(engine, png, store).same

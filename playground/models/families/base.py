@@ -7,6 +7,7 @@ value, so they may be packed for the call alone.
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,6 +21,7 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 from playground import pictures
 from playground.models.anatomy import Anatomy, Cost
 from playground.models.contract import Condition, Facts, Look, Pairs, Text, Weights
+from playground.models.control import ControlNet
 from playground.models.folder import fingerprint, licence
 from playground.models.lora.folder import LoraFiles
 from playground.models.lora.rows import Loras
@@ -80,7 +82,7 @@ class Family:
         self._text_loras = TextLoras(files, device, dtype)
         self._cut = Cutter(getattr(pipeline, self.token_mark), self.tokens)
         self.encode = lru_cache(self._texts_kept())(self.encode_now)
-        self._posteriors = Posteriors(self.vae, device)
+        self._posteriors, self._control = Posteriors(self.vae, device), None
         self._shapes = threading.Lock()
         self._skeleton = NetworkSkeleton(self.network, self.vae, self.inputs)
         self.anatomy = lru_cache(16)(self._anatomy)
@@ -174,6 +176,9 @@ class Family:
         self, latents: Tensor, t: Tensor, conditions: Sequence[Condition], loras: Sequence[Weights] | None = None
     ) -> Tensor:
         given = self.inputs(latents.to(self.dtype), t, conditions)
+        if self._control is not None:
+            more = {name: given[name] for name in ("added_cond_kwargs",) if name in given}
+            given |= self._control.residuals(given["sample"], t, given[TEXT], conditions, self.dtype, **more)
         if loras is not None and any(weight for row in loras for _, weight in row):
             with self._loras.added(loras):
                 answer = self.network(**given, return_dict=False)[0]
@@ -203,6 +208,12 @@ class Family:
     @torch.inference_mode()
     def sample_picture(self, picture: Image.Image, noise: Tensor) -> Tensor:
         return self.scaled(self._posteriors.sample(picture, noise))
+
+    def attach_control(self, folder: Path) -> None:
+        if self.denoiser != "unet":
+            raise Refusal(f"{self.title} takes no ControlNet here; Stable Diffusion 1.x, 2.x and SDXL do.")
+        self._control = ControlNet(folder, self.network, self.scale, self.device, self.dtype)
+        self.facts = replace(self.facts, controlnet=self._control.name, controlnet_digest=self._control.digest)
 
     def unscaled(self, latents: Tensor) -> Tensor:
         """The denoiser's scale -> the VAE's, by the factors in the VAE's config."""
