@@ -7,10 +7,12 @@ from pathlib import Path
 
 from PIL import Image
 
+from playground import pictures
+from playground.edges import edges
 from playground.engine import Done, Engine, Event, Keep, Waiting
 from playground.engine.contract import NO_PICTURE, NOTHING
 from playground.models import Facts
-from playground.pictures import open_whole
+from playground.pictures import fitted, open_whole
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.store import Store
@@ -81,6 +83,18 @@ def begun(sweep: Sweep, path: str | Path, facts: Facts, store: Store) -> Sweep:
         raise Refusal(f"image must be empty for this model. {facts.no_start}")
     name = store.put_picture(open_whole(path))
     return Sweep(sweep.base.replace(image=name), sweep.axes, sweep.seeds)
+
+
+def controlled(sweep: Sweep, path: str | Path, draw_edges: bool, facts: Facts, store: Store) -> Sweep:
+    """The sweep with a ControlNet shown the picture in an untrusted file, or its edges in the size of the runs, which
+    is kept. Raises Refusal where the file is no picture that can be read, or there is no ControlNet."""
+    picture, base = open_whole(path), sweep.base
+    if draw_edges:
+        picture = edges(fitted(picture, base.width, base.height))
+    base = base.replace(control_image=pictures.digest(picture))
+    facts.check(base)
+    store.put_picture(picture)
+    return Sweep(base, sweep.axes, sweep.seeds)
 
 
 def check_cost(engine: Engine, store: Store, cells: Sequence[Recipe]) -> None:

@@ -23,6 +23,9 @@ AXES = (
     "prompt",
     "guidance_rescale",
     "strength",
+    "controlnet_conditioning_scale",
+    "control_guidance_start",
+    "control_guidance_end",
     SIZE,
 )
 LORA_PREFIX = "loras."  # of an axis over one LoRA's weight: "loras.ink" is the axis of the LoRA named ink

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,23 @@ from playground.export.document import LONGEST, read_json
 from playground.export.finished import FinishedGrid
 from playground.export.png import SIGNATURE, texts_of
 from playground.refusal import Refusal
-from playground.render import begun, kept_starts, render
+from playground.render import begun, controlled, kept_starts, render
 from playground.store import TEXT_KEY, Store
 
 STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True)
+class Given:
+    """Files besides the recipe."""
+
+    image: Path | None = None  # a picture that the runs start from
+    control_image: Path | None = None  # a picture that the ControlNet is shown
+    edges: bool = False  # the edges of that one are drawn first
+    controlnet: Path | None = None  # its folder
+
+
+NOTHING = Given()
 
 
 def read(source: str, out: Path) -> str:
@@ -50,18 +64,19 @@ def read(source: str, out: Path) -> str:
 
 
 def draw(
-    model: str, text: str, out: Path, films: Sequence[str], zipped: bool, events: bool, image: Path | None = None
+    model: str, text: str, out: Path, films: Sequence[str], zipped: bool, events: bool, given: Given = NOTHING
 ) -> int:
     """Draw what the store does not have yet, and write everything -> exit code: 1 where a picture failed.
 
-    `image`: a file with the picture that the runs start from. Raises Refusal where it cannot be used, and where the
-    recipes name one that is not kept here.
+    Raises Refusal where a picture that is given cannot be used, and where the recipes name one that is not kept here.
     """
-    engine, store = opened(model), Store()
+    engine, store = opened(model, controlnet=given.controlnet), Store()
     engine.model.wait_until_converted()  # torch may round the last bit differently, and files are compared
     sweep = read_json(text, engine.facts.recipe)
-    if image is not None:
-        sweep = begun(sweep, image, engine.facts, store)
+    if given.image is not None:
+        sweep = begun(sweep, given.image, engine.facts, store)
+    if given.control_image is not None:
+        sweep = controlled(sweep, given.control_image, given.edges, engine.facts, store)
     recipes, started = sweep.recipes(), time.perf_counter()
     for recipe in recipes:
         engine.check(recipe)

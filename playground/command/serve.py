@@ -14,11 +14,18 @@ EVERYWHERE = ("0.0.0.0", "::")
 
 
 def serve(
-    model: str, host: str | None, port: int | None, runtime: str, compiled: bool, lessons: Path | None, mcp: bool
+    model: str,
+    host: str | None,
+    port: int | None,
+    runtime: str,
+    compiled: bool,
+    lessons: Path | None,
+    mcp: bool,
+    controlnet: Path | None = None,
 ) -> int:
     """Serve until it is ended. Raises Refusal where the model, the port or a lesson cannot be used."""
     taught = shelf(lessons)
-    engine = opened(model, "torch" if compiled else runtime)
+    engine = opened(model, "torch" if compiled else runtime, controlnet)
     if compiled:
         print("Compiling the network. The first time this takes minutes …", flush=True)
         engine.model.compile()

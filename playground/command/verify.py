@@ -1,6 +1,7 @@
 """`verify`: draw a picture's recipe again and say how far the two are apart."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from playground.command.quiet import opened
@@ -10,20 +11,20 @@ from playground.refusal import Refusal
 from playground.store import Store
 
 
-def check(model: str, picture: Path, as_json: bool, image: Path | None = None) -> int:
+def check(model: str, picture: Path, as_json: bool, given: Sequence[Path] = (), controlnet: Path | None = None) -> int:
     """-> exit code: 0 the same up to rounding, 1 different. Raises Refusal where there is nothing to check.
 
-    `image`: a file with the picture that it started from, where that is not kept here.
+    `given`: files with the pictures that its run was given, where they are not kept here.
     """
     try:
         data = picture.read_bytes()
     except OSError as error:
         raise Refusal(f"{picture.name} cannot be read: {error.strerror}.") from None
     own_recipe(data)  # what is none of ours is said before the model is loaded
-    engine, store = opened(model), Store()
+    engine, store = opened(model, controlnet=controlnet), Store()
     engine.model.wait_until_converted()  # torch may round the last bit differently
-    if image is not None:
-        store.put_picture(open_whole(image))
+    for path in given:
+        store.put_picture(open_whole(path))
     receipt = verify(engine, data, store)
     if as_json:
         numbers = {"largest": receipt.largest, "mean": receipt.mean, "changed": receipt.changed}

@@ -33,8 +33,8 @@ def table(grid: FinishedGrid) -> pd.DataFrame:
 
 def files(grid: FinishedGrid, starts: Pictures | None = None) -> dict[str, bytes]:
     """Name -> contents of everything that a grid is taken away as, films aside; `starts` are the pictures that its runs
-    start from, as far as they are kept."""
-    found = {start_name(name): png_of(picture) for name, picture in (starts or {}).items()}
+    are given, as far as they are kept."""
+    found = {given_name(name): png_of(picture) for name, picture in (starts or {}).items()}
     found |= {
         f"cells/{i:03d}-{file_name(r.recipe)}": cell_png(r, grid.facts)
         for i, r in enumerate(grid.results)
@@ -48,9 +48,9 @@ def files(grid: FinishedGrid, starts: Pictures | None = None) -> dict[str, bytes
     return found
 
 
-def start_name(digest: str) -> str:
-    """What the file of a picture that runs start from is called; dropped on the page again, it is the same picture."""
-    return f"start-{digest[:12]}.png"
+def given_name(digest: str) -> str:
+    """What the file of a picture that runs are given is called; chosen on the page again, it is the same picture."""
+    return f"given-{digest[:12]}.png"
 
 
 def png_of(picture: Image.Image) -> bytes:

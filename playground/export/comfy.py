@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-from playground.export.script import START
+from playground.export.script import SHOWN, START
 from playground.recipe import Recipe
 
 Node = dict[str, Any]
@@ -93,11 +93,26 @@ def to_workflow(recipe: Recipe) -> dict[str, Node]:
     if recipe.guidance_rescale:
         nodes["30"] = _node("RescaleCFG", model=model, multiplier=recipe.guidance_rescale)
         model = ["30", 0]
+    positive, negative = ["6", 0], ["7", 0]
+    if recipe.control_image:
+        nodes["50"] = _node("LoadImage", image=SHOWN)
+        nodes["51"] = _node("ControlNetLoader", control_net_name="controlnet.safetensors")
+        nodes["52"] = _node(
+            "ControlNetApplyAdvanced",
+            positive=positive,
+            negative=negative,
+            control_net=["51", 0],
+            image=["50", 0],
+            strength=recipe.controlnet_conditioning_scale,
+            start_percent=recipe.control_guidance_start,
+            end_percent=recipe.control_guidance_end,
+        )
+        positive, negative = ["52", 0], ["52", 1]
     nodes["3"] = _node(
         "KSampler",
         model=model,
-        positive=["6", 0],
-        negative=["7", 0],
+        positive=positive,
+        negative=negative,
         latent_image=["5", 0],
         seed=recipe.seed,
         steps=recipe.steps_run,
@@ -119,8 +134,8 @@ def read_workflow(prompt: str | None, workflow: str | None) -> Graph | None:
         return None
     first = samplers[0]
     given, graph = first["inputs"], Graph()
-    graph.prompt = _text(nodes, given.get("positive"))
-    graph.negative_prompt = _text(nodes, given.get("negative"))
+    graph.prompt = _text(nodes, _before_control(nodes, given.get("positive")))
+    graph.negative_prompt = _text(nodes, _before_control(nodes, given.get("negative")))
     graph.values = {name: given[name] for name in ("steps", "cfg", "sampler_name", "scheduler") if name in given}
     graph.values["seed"] = _value(nodes, given.get("seed", given.get("noise_seed")))
     if (latent := _find(nodes, given.get("latent_image"), "width")) is not None:
@@ -216,6 +231,16 @@ def _find(nodes: dict[str, Node], link: Any, name: str) -> Node | None:
         links = [v for v in node["inputs"].values() if isinstance(v, list) and len(v) == 2]
         link = node["inputs"].get(name) or (links[0] if links else None)
     return None
+
+
+def _before_control(nodes: dict[str, Node], link: Any) -> Any:
+    """A link to conditioning -> that of what ControlNets were applied to."""
+    for _ in range(FARTHEST):
+        node = _linked(nodes, link)
+        if node is None or not str(node["class_type"]).startswith("ControlNetApply"):
+            break
+        link = node["inputs"].get("negative" if link[1] == 1 else "positive", node["inputs"].get("conditioning"))
+    return link
 
 
 def _text(nodes: dict[str, Node], link: Any) -> str:

@@ -10,6 +10,7 @@ from playground.export import comfy
 from playground.export.document import alone, read_data
 from playground.export.parameters import parse_parameters
 from playground.export.png import PARAMETERS, texts_of
+from playground.labels import CONTROLS, FIELD_NAMES
 from playground.models import Facts
 from playground.recipe import PROMPT_LIMIT, SEED_RANGE, Recipe
 from playground.refusal import Refusal
@@ -79,6 +80,11 @@ def _own(text: str, facts: Facts) -> Restored:
     elif base.image:
         taken.change("image", base.image, "The start picture")
         taken.change("strength", base.strength, "Strength")
+    if base.control_image and facts.controlnet:
+        for name in ("control_image", *CONTROLS):
+            taken.change(name, getattr(base, name), FIELD_NAMES[name])
+    elif base.control_image:
+        taken.say("A ControlNet was shown a picture, and there is none here.")
     return taken.restored()
 
 

@@ -24,8 +24,8 @@ SWEEP = {"base": {"prompt": "cat, red background", "num_inference_steps": 2}, "a
 @pytest.fixture(autouse=True)
 def _one_engine(monkeypatch: pytest.MonkeyPatch, engine: LocalEngine, tmp_path: Path) -> None:
     """The session's engine instead of a second one, and a store of this test's own."""
-    monkeypatch.setattr("playground.command.grid.opened", lambda model: engine)
-    monkeypatch.setattr("playground.command.verify.opened", lambda model: engine)
+    monkeypatch.setattr("playground.command.grid.opened", lambda model, **_: engine)
+    monkeypatch.setattr("playground.command.verify.opened", lambda model, **_: engine)
     monkeypatch.setenv("PLAYGROUND_CELLS", str(tmp_path / "cells"))
 
 
@@ -95,7 +95,7 @@ def test_a_grid_that_starts_from_a_picture(tmp_path: Path, capsys: pytest.Captur
     found = [from_png(path.read_bytes()).recipe for path in pictures]
     assert [r.strength for r in found] == [0.25, 1] and len({r.image for r in found}) == 1
     assert main(["verify", str(pictures[0])]) == 0
-    assert (out / f"start-{found[0].image[:12]}.png").is_file()
+    assert (out / f"given-{found[0].image[:12]}.png").is_file()
     asked["base"] |= {"image": "0" * 64}
     recipe.write_text(json.dumps(asked))
     capsys.readouterr()

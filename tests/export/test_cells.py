@@ -134,7 +134,7 @@ def test_a_start_picture_is_in_every_way_to_take_a_cell_away(engine: LocalEngine
     grid = FinishedGrid(alone(FROM_DUSK), (result,), engine.facts)
     assert "Start picture: " + FROM_DUSK.image[:12] in fixed_of(grid.sweep) and "Strength: 0.6" in fixed_of(grid.sweep)
     whole = files(grid, kept_starts(store, grid.recipes))
-    assert pictures.digest(Image.open(io.BytesIO(whole[f"start-{FROM_DUSK.image[:12]}.png"]))) == FROM_DUSK.image
+    assert pictures.digest(Image.open(io.BytesIO(whole[f"given-{FROM_DUSK.image[:12]}.png"]))) == FROM_DUSK.image
     foreign = read_workflow(json.dumps(graph), None)
     assert foreign is not None and foreign.starts == START
 

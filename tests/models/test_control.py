@@ -23,6 +23,7 @@ from playground.engine import Done, LocalEngine
 from playground.models import REGISTERED
 from playground.refusal import Refusal
 from playground.schedule import scheduler_for
+from tests.models.tiny import build
 from tests.models.tiny_families import build_family
 from tests.reference import TOLERANCE, largest_difference
 
@@ -32,7 +33,8 @@ DUSK = pictures.open_whole(IMAGES / "dusk.webp")
 LINES = edges(pictures.open_whole(IMAGES / "bust.webp"))
 GIVEN = {pictures.digest(picture): picture for picture in (DUSK, LINES)}
 BEGIN, CONTROL = GIVEN
-CLASSES = {"pocket": StableDiffusionControlNetPipeline, "sdxl-tiny": StableDiffusionXLControlNetPipeline}
+CLASSES = {"pocket": StableDiffusionControlNetPipeline, "sd15-tiny": StableDiffusionControlNetPipeline}
+CLASSES |= {"sdxl-tiny": StableDiffusionXLControlNetPipeline}
 
 
 def build_control(model: Path, folder: Path) -> Path:
@@ -51,6 +53,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, Pa
     """By name: the model's folder and that of its ControlNet."""
     folder = tmp_path_factory.mktemp("control")
     found = {"pocket": REGISTERED["pocket"], "sdxl-tiny": build_family("sdxl-tiny", folder)}
+    found |= {"sd15-tiny": build("sd15-tiny", folder)}
     return {name: (model, build_control(model, folder / f"lines-{name}")) for name, model in found.items()}
 
 
@@ -107,7 +110,7 @@ def cells_of(engine: LocalEngine) -> list[Recipe]:
     ]
 
 
-@pytest.mark.parametrize("name", ["pocket", "sdxl-tiny"])
+@pytest.mark.parametrize("name", CLASSES)
 def test_rows_with_and_without_control_are_the_pipelines_alone_and_together(
     controlled: Callable[[str], LocalEngine], models: dict[str, tuple[Path, Path]], name: str
 ) -> None:
@@ -115,6 +118,8 @@ def test_rows_with_and_without_control_are_the_pipelines_alone_and_together(
     pipeline = CLASSES[name].from_pretrained(folder, controlnet=ControlNetModel.from_pretrained(control))
     pipeline.set_progress_bar_config(disable=True)
     cells = cells_of(engine)
+    if name == "pocket":  # by OpenVINO where there is no control; the samplers are the small models' matter
+        cells = [cells[i] for i in (0, 2, 4, 5, 6, 9)]
     events = engine.run(cells, previews=False, pictures=GIVEN)
     among = {event.cell: event.result for event in events if isinstance(event, Done)}
     assert len(among) == len(cells)
@@ -123,7 +128,8 @@ def test_rows_with_and_without_control_are_the_pipelines_alone_and_together(
         for found in (among[i], engine.render(recipe, GIVEN)):
             apart = largest_difference(found, expected)
             assert apart <= TOLERANCE, (recipe.sampler, recipe.control_image[:3], apart)
-    shown, without, less, none = (np.asarray(among[i].image).astype(int) for i in (0, 4, 5, 6))
+    places = (0, 2, 3, 4) if name == "pocket" else (0, 4, 5, 6)
+    shown, without, less, none = (np.asarray(among[i].image).astype(int) for i in places)
     assert np.abs(shown - without).max() > 20 and np.abs(shown - less).max() > 5  # it has an effect, by its scale
     assert np.abs(none - without).max() <= TOLERANCE
 

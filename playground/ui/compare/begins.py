@@ -15,7 +15,7 @@ from playground.schedule import levels
 from playground.store import Store
 from playground.sweep import Sweep
 from playground.ui.shared.events import picked
-from playground.ui.shared.fields import Fields, slot
+from playground.ui.shared.fields import LABELS, PICTURES, Fields, slot
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import error, escaped
 from playground.ui.shared.picture import own_picture
@@ -132,10 +132,13 @@ def what_runs(sweep: Sweep, facts: Facts) -> str:
     )
 
 
-def begins_url(store: Store, sweep: Sweep) -> str:
-    """Where the browser finds the picture that a grid starts from, in its size; "" where there is not one."""
-    names = {recipe.image for recipe in sweep.recipes()} - {""}
-    picture = store.picture(names.pop()) if len(names) == 1 else None
-    if picture is None:
-        return ""
-    return FILES.url(png_of(pictures.fitted(picture, sweep.base.width, sweep.base.height)), "start.png")
+def given_pictures(store: Store, sweep: Sweep) -> list[str]:
+    """URL and name in turn of the pictures that all runs of a grid are given, in its size."""
+    found = []
+    for field in PICTURES:
+        names = {getattr(recipe, field) for recipe in sweep.recipes()} - {""}
+        picture = store.picture(names.pop()) if len(names) == 1 else None
+        if picture is not None:
+            sized = pictures.fitted(picture, sweep.base.width, sweep.base.height)
+            found += [FILES.url(png_of(sized), "given.png"), LABELS[field]]
+    return found

@@ -52,12 +52,17 @@ function build() {
   rove(pictures()[0]);
 }
 
-/** The picture that all runs start from, beside what became of it. */
+/** The pictures that all runs are given, beside what became of them. */
 function begins() {
-  if (!value.begins) return [];
-  const figure = make("figure", "dp-began");
-  figure.append(make("img", "", "", { src: value.begins, alt: "The start picture" }), make("figcaption", "", "Start picture"));
-  return [figure];
+  if (!value.begins.length) return [];
+  const row = make("div", "dp-began");
+  for (let i = 0; i < value.begins.length; i += 2) {
+    const figure = make("figure");
+    const name = value.begins[i + 1];
+    figure.append(make("img", "", "", { src: value.begins[i], alt: name }), make("figcaption", "", name));
+    row.append(figure);
+  }
+  return [row];
 }
 
 function flow() {

@@ -7,11 +7,13 @@ from typing import Any, Literal
 
 import gradio as gr
 
+from playground.labels import CONTROLS
 from playground.models import Facts
 from playground.recipe import check_known_loras
 from playground.refusal import Refusal
 from playground.sweep import SIZE, Sweep
 from playground.ui.compare.begins import Begins
+from playground.ui.compare.control import Control
 from playground.ui.compare.known import known
 from playground.ui.compare.opening import first_values
 from playground.ui.compare.reading import (
@@ -43,15 +45,13 @@ WHERE = {"columns": "across", "rows": "down", "tabs": "as tabs"}
 ELSE = ("sampler", "num_inference_steps", "guidance_scale", "guidance_rescale", "width", "height", "seed", LORAS)
 
 
-BEGINS = ("image", "strength", values_slot("strength"))
-
-
 class Form:
     """Opens with this sweep. Where the model has no LoRAs, nothing about them is shown."""
 
     def __init__(self, start: Sweep, facts: Facts) -> None:
         self._loras, self._samplers = tuple(facts.loras), facts.samplers
         left_out = {LORA_WEIGHT: not self._loras, "strength": bool(facts.no_start)}
+        left_out |= dict.fromkeys(CONTROLS, not facts.controlnet)
         self.keys = [key for key in AXES if not left_out.get(key)]
         slots = slots_of(start)
         self.fields = Fields(start.base, facts)
@@ -63,7 +63,7 @@ class Form:
             gr.HTML(html_template=KNOWN, js_on_load=KNOWN_SCRIPT, elem_classes="dp-flush", elem_id="known", **lists)
             self.surprise = gr.Button("Surprise me", size="sm", elem_id="surprise")
         self.fields.add("negative_prompt")
-        self.begins = Begins(self.fields, facts)
+        self.begins, self.control = Begins(self.fields, facts), Control(self.fields, facts)
         named = [(AXES[key].label, key) for key in self.keys]
         self.axes: dict[str, gr.components.Component] = {}
         self.axes["columns"] = gr.Radio(named, value=slots["columns"], label="Vary", elem_id="vary")
@@ -113,7 +113,14 @@ class Form:
         asking = [*self.axes.values(), *lora, *self.editors.values(), *self.fields.components.values()]
         self.inputs = [*asking, *self._weights.values(), self.seeds, self.sure]
         self.shown = [*asking, *self.remove.values(), self.add, self.swap, *self.says.values()]
-        self.filled = [*self.shown, *self._weights.values(), self.seeds, self.sure, *self.begins.shown]
+        self.filled = [
+            *self.shown,
+            *self._weights.values(),
+            self.seeds,
+            self.sure,
+            *self.begins.shown,
+            *self.control.shown,
+        ]
         texts = [self.fields.components["prompt"], self.fields.components["negative_prompt"]]
         numbers = [c for c in self.fields.components.values() if isinstance(c, gr.Number)]
         self.one_line = [*texts, *(self.editors[key] for key in self.keys if key in NUMBERS), self.seeds]
@@ -241,8 +248,10 @@ class Form:
                 updates[html] = _parsed(key, reading.parsed.get(key, []))
         folded = any(name in reading.errors for name in ELSE)
         updates[self.everything_else] = gr.update(open=True) if folded else gr.skip()
-        if self.begins.image and any(name in reading.errors for name in BEGINS):
-            updates[self.begins.section] = gr.update(open=True)
+        for part, names in ((self.begins, ("image", "strength")), (self.control, ("control_image", *CONTROLS))):
+            slots = {*names, *map(values_slot, names)}
+            if part.image and slots & set(reading.errors):
+                updates[part.section] = gr.update(open=True)
         return updates
 
     def fill(self, sweep: Sweep) -> Updates:
@@ -261,7 +270,7 @@ class Form:
             values[self.editors[key]] = typed_values(key, found)
         if self._lora and lora is not None:
             values[self._lora] = lora
-        return self._arranged(slots, values) | self.begins.filled(sweep.base)
+        return self._arranged(slots, values) | self.begins.filled(sweep.base) | self.control.filled(sweep.base)
 
 
 def _seen(now: bool) -> Literal[True, "hidden"]:

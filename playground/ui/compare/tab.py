@@ -21,7 +21,7 @@ from playground.samplers import SAMPLERS
 from playground.store import Store
 from playground.sweep import Sweep
 from playground.ui.compare import effects, takeaway
-from playground.ui.compare.begins import begins_url
+from playground.ui.compare.begins import given_pictures
 from playground.ui.compare.caption import say
 from playground.ui.compare.film import GRID, Asked, GridFilm
 from playground.ui.compare.form import Form, Given
@@ -97,6 +97,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             form.cost: cost(engine, store, reading.sweep, request.session_hash or ""),
             form.sure: gr.update(visible=long is not None, label=label),
             **form.begins.tells(store, given, reading.sweep),
+            **form.control.tells(store, given),
         }
 
     def run(request: gr.Request, given: Given) -> Iterator[Update]:
@@ -107,7 +108,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             yield form.told(reading)
             return
         sweep = reading.sweep
-        grid = empty(sweep, token=to_token(sweep, usual), own=True, begins=begins_url(store, sweep))
+        grid = empty(sweep, token=to_token(sweep, usual), own=True, begins=given_pictures(store, sweep))
         asked = Asked(GRID, sweep.digest(), grid)
         yield from latest.show(visitor, grow(asked, form.told(reading), visitor), asked, {total: gr.skip()})
 
@@ -206,7 +207,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         return back | {undo: gr.update(visible=False)}
 
     told = [*form.fields.errors.values(), *form.says.values(), form.everything_else]
-    told += [form.begins.section] if form.begins.image else []
+    told += [part.section for part in (form.begins, form.control) if part.image]
     shown = [*form.filled, header, cells, total, shown_sweep, *film.outputs]
     given = set(form.inputs)
     # One event for all checks, after a run as well, when more cells are kept: only so is the last one asked the last
@@ -226,7 +227,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         checked,
         check,
         given,
-        [*told, form.marks, form.cost, form.sure, *form.begins.told],
+        [*told, form.marks, form.cost, form.sure, *form.begins.told, *form.control.told],
         queue=False,
         trigger_mode="always_last",
         **PRIVATE,
@@ -241,6 +242,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     for button, arranged in arranging:
         button.click(arranged, given, form.shown, queue=False, **PRIVATE).then(**recheck)
     form.begins.wire(store)
+    form.control.wire(store, form.fields.components["width"], form.fields.components["height"])
     seed = form.fields.components["seed"]
     if form.surprise:
         prompt = form.fields.components["prompt"]

@@ -18,7 +18,7 @@ from playground.export.finished import FinishedGrid, finished
 from playground.export.png import SIGNATURE, cell_png, sheet_png
 from playground.export.reading import Restored, read_picture
 from playground.export.receipt import verify
-from playground.export.script import START, to_script
+from playground.export.script import SHOWN, START, to_script
 from playground.export.sheet import pages
 from playground.export.viewer import to_html
 from playground.models import Facts
@@ -49,7 +49,6 @@ GRID_KINDS: dict[str, Callable[[FinishedGrid], dict[str, bytes]]] = {
     "Table (CSV)": lambda grid: {"cells.csv": table(grid).to_csv(index=False).encode()},
     "Recipe (JSON)": lambda grid: {"recipe.json": to_json(grid.sweep).encode()},
 }
-STARTS = f"{START} is the picture that it starts from; "  # and where it must lie
 CELL_KINDS: dict[str, Callable[[Result, Facts], tuple[str, bytes]]] = {
     "PNG, read by AUTOMATIC1111": lambda r, facts: (file_name(r.recipe), cell_png(r, facts)),
     SCRIPT: lambda r, _: ("picture.py", to_script(r.recipe).encode()),
@@ -126,11 +125,12 @@ def build(
         return answer(made, notes)
 
     def beside(kind: str, recipe: Recipe) -> dict[str, bytes]:
-        """The picture that a program or a workflow starts from, in the size of the run."""
-        if kind not in (SCRIPT, WORKFLOW) or not recipe.image:
+        """The pictures that a program or a workflow is given, in the size of the run."""
+        if kind not in (SCRIPT, WORKFLOW):
             return {}
-        picture = pictures_of(store, [recipe])[recipe.image]
-        return {START: png_of(pictures.fitted(picture, recipe.width, recipe.height))}
+        found, named = pictures_of(store, [recipe]), {START: recipe.image, SHOWN: recipe.control_image}
+        size = recipe.width, recipe.height
+        return {file: png_of(pictures.fitted(found[name], *size)) for file, name in named.items() if name}
 
     def picked(data: dict[str, Any] | None, place: Any) -> Result:
         grid = finished(shown(data), find, engine.facts)
@@ -186,9 +186,15 @@ def build(
 
 def told_of(kind: str, recipe: Recipe) -> str:
     """What should be known of the file of one picture."""
-    place = {SCRIPT: "the program wants it beside itself.", WORKFLOW: "ComfyUI wants it in its folder “input”."}
+    place = {SCRIPT: "The program wants {} beside itself.", WORKFLOW: "ComfyUI wants {} in its folder “input”."}
     notes = [COMFY, NOT_THE_SAME.get(recipe.sampler, "")] if kind == WORKFLOW else []
-    notes += [STARTS + place[kind]] if recipe.image and kind in place else []
+    given = [name for name, picture in ((START, recipe.image), (SHOWN, recipe.control_image)) if picture]
+    notes += [place[kind].format(" and ".join(given))] if given and kind in place else []
+    if recipe.control_image and kind in place:
+        where = (
+            "its second argument is the ControlNet's folder" if kind == SCRIPT else "choose the ControlNet in its node"
+        )
+        notes.append(f"The ControlNet is not in the file: {where}.")
     return " ".join(filter(None, notes))
 
 
