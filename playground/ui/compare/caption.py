@@ -3,7 +3,7 @@
 from html import escape
 from typing import Any
 
-from playground.labels import lora_label, value_label
+from playground.labels import CONTROLS, lora_label, value_label
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 from playground.sweep import SIZE, Sweep, lora_of, words_exchanged
@@ -53,7 +53,7 @@ def fixed(sweep: Sweep) -> list[str]:
         "guidance_rescale": f"guidance rescale {base.guidance_rescale:.15g}" if base.guidance_rescale else "",
         "image": "from a picture" if base.image else "",
         "strength": _strength(sweep) if base.image or "image" in keys else "",
-        "control_image": f"controlled by a picture, {_control(base, keys)}" if base.control_image else "",
+        "control_image": f"controlled by a picture{_control(base, keys)}" if base.control_image else "",
         SIZE: f"{base.width} × {base.height}",
         "loras": ", ".join(lora_label(*pair) for pair in base.active_loras if f"loras.{pair[0]}" not in sweep.axes),
     }
@@ -83,18 +83,19 @@ def alt_of(recipe: Recipe, label: str) -> str:
     if recipe.image:
         steps = f"from a picture at strength {recipe.strength:g}, {recipe.steps_run} of {steps}"
     parts = f"{SAMPLERS[recipe.sampler].label}, {steps}, guidance {recipe.guidance_scale:g}"
-    shown = f", controlled by a picture, {_control(recipe, set())}" if recipe.control_image else ""
+    shown = f", controlled by a picture{_control(recipe, set())}" if recipe.control_image else ""
     return f"{label}. Prompt: {recipe.prompt or 'none'}. {parts}, seed {recipe.seed}{shown}"
 
 
 def _control(recipe: Recipe, but: set[str]) -> str:
-    """How much and when a ControlNet is asked, without what is varied."""
+    """How much and when a ControlNet is asked, without what is varied and without the whole of the run."""
     parts = {
-        "controlnet_conditioning_scale": f"scale {recipe.controlnet_conditioning_scale:.15g}",
-        "control_guidance_start": f"from {recipe.control_guidance_start:.0%} of the run",
-        "control_guidance_end": f"until {recipe.control_guidance_end:.0%}",
+        "controlnet_conditioning_scale": f" at scale {recipe.controlnet_conditioning_scale:.15g}",
+        "control_guidance_start": f" from {recipe.control_guidance_start:.15g} of the run",
+        "control_guidance_end": f" until {recipe.control_guidance_end:.15g} of the run",
     }
-    return " ".join(text for name, text in parts.items() if name not in but)
+    told = [name for name in parts if name not in but and getattr(recipe, name) not in (0.0, 1.0)]
+    return "".join(parts[name] for name in parts if name in told or name == CONTROLS[0] not in but)
 
 
 def _strength(sweep: Sweep) -> str:
