@@ -219,6 +219,7 @@ async function pair(i, j) {
   async function draw() {
     const mode = box.dataset.mode;
     const at = Number(range.value);
+    range.style.setProperty("--dp-done", `${(100 * (at - range.min)) / (range.max - range.min)}%`);
     stage.style.setProperty("--at", mode === "slider" ? `${at}%` : "50%");
     if (mode === "slider") says.textContent = "A left of the line, B right of it.";
     if (mode === "side") says.textContent = "";

@@ -39,6 +39,7 @@ function show() {
   const view = bar.querySelector("input[type=radio]:checked").value;
   const n = Number(bar.dataset.frames);
   const position = Number(range.value);
+  range.style.setProperty("--dp-done", `${(100 * (position - 1)) / Math.max(1, range.max - 1)}%`);
   const whole = position > n;
   frames(cells, view, position / n, whole);
   bar.querySelector("output").textContent = whole ? "finished" : `${Math.round((100 * position) / n)} % of the run`;

@@ -123,7 +123,8 @@ def bar(recipes: list[Recipe], films: list[CellFilm | None], pictures: list[Imag
     return (
         f'<div class="dp-scrub" data-cells="{escape(json.dumps(cells), quote=True)}" data-frames="{most}">'
         '<button type="button" class="dp-play" aria-label="Play">▶</button>'
-        f'<input type="range" min="1" max="{most + 1}" value="{most + 1}" aria-label="Point of the run">'
+        f'<input class="dp-range" type="range" min="1" max="{most + 1}" value="{most + 1}" '
+        'aria-label="Point of the run">'
         '<output aria-live="polite"></output>'
         '<fieldset><legend class="dp-hidden">What to show</legend>'
         '<label><input type="radio" name="dp-view" value="x0" checked> predicted x̂₀</label>'

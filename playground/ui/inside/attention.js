@@ -74,6 +74,8 @@ function fullOf(entryOf) {
 function draw() {
   if (!sides.length) return;
   const at = Number(step.value);
+  for (const range of [step, overlay])
+    range.style.setProperty("--dp-done", `${(100 * range.value) / Math.max(1, range.max)}%`);
   const entryOf = sides.map((side) => side.keys.indexOf(chosen));
   const full = fullOf(entryOf);
   sides.forEach((side, i) => {

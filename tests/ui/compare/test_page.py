@@ -193,6 +193,9 @@ def test_the_grid_has_two_columns_on_a_phone_and_nothing_scrolls_sideways(page: 
     expect(cells(page, "done")).to_have_count(5)
     lefts = {round(c.bounding_box()["x"]) for c in cells(page).all()}
     assert len(lefts) == 2
+    tops = [page.locator(f"#{name}").bounding_box()["y"] for name in ("compare-grid", "field-prompt")]
+    examples = page.locator(".dp-examples").bounding_box()
+    assert examples["y"] + examples["height"] <= tops[1] < tops[0]  # examples, form, grid
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 

@@ -36,6 +36,8 @@ def run(page: Page) -> None:
 def test_nothing_is_shown_before_an_answer(lessons: Page) -> None:
     expect(lessons.locator("#lesson-stage .dp-cell")).to_have_count(6)
     expect(pictures(lessons)).to_have_count(0)
+    place = lessons.locator("#lesson-stage .dpl-picture").first.bounding_box()
+    assert place["width"] == pytest.approx(place["height"], abs=1) and place["width"] > 100  # a picture fits there
     for button in ("Run it yourself", "Show pictures drawn earlier"):
         lessons.get_by_role("button", name=button).click()
         expect(lessons.locator("#lesson-error")).to_contain_text("A wrong guess is fine", timeout=PATIENCE)
