@@ -1,6 +1,6 @@
 """The asking side of "Compare": components, and the way between their values and a sweep."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, Literal
@@ -40,7 +40,8 @@ HERE = Path(__file__).parent
 KNOWN: str = (HERE / "known.html").read_text("utf-8")  # a template without placeholders
 KNOWN_SCRIPT: str = (HERE / "known.js").read_text("utf-8")
 # the grid hears of every check of the form, and reads in its answer whether the form has moved on
-CHECKED = 'watch("value", () => document.dispatchEvent(new Event("dp-form-checked")));'
+CHECKED = 'watch("value", () => document.dispatchEvent(new Event("dp-form-checked")));\n'
+VARY: str = (HERE / "vary.js").read_text("utf-8")  # of the last part of the form, when all fields are there
 WHERE = {"columns": "across", "rows": "down", "tabs": "as tabs"}
 ELSE = ("sampler", "num_inference_steps", "guidance_scale", "guidance_rescale", "width", "height", "seed", LORAS)
 
@@ -103,12 +104,14 @@ class Form:
         with gr.Accordion("Everything else", open=False, elem_id="everything-else") as self.everything_else:
             self._add_everything_else(start)
         with gr.Column(elem_classes="dp-press"):
-            self.cost = gr.HTML("", js_on_load=CHECKED, elem_classes="dp-cost", elem_id="cost")
+            self.cost = gr.HTML("", js_on_load=CHECKED + VARY, elem_classes="dp-cost", elem_id="cost")
             self.sure = gr.Checkbox(False, label="", visible=False, elem_id="sure")
             self.fields.slot("sure")
             with gr.Row():
                 self.run = gr.Button("Run", variant="primary", elem_id="run")
                 self.stop = gr.Button("Stop", elem_id="stop")
+        for name, component in self.fields.components.items():
+            component.interactive = _free(name, tuple(start.axes))
         lora = [self._lora] if self._lora else []
         asking = [*self.axes.values(), *lora, *self.editors.values(), *self.fields.components.values()]
         self.inputs = [*asking, *self._weights.values(), self.seeds, self.sure]
@@ -222,8 +225,7 @@ class Form:
             options[editor] = {"visible": _seen(key in varied), "label": _label(key) + where}
             options[self.says[key]] = {"visible": _seen(key in varied)}
         for name, component in self.fields.components.items():
-            free = name not in varied and not (SIZE in varied and name in ("width", "height"))
-            options[component] = {"interactive": free}
+            options[component] = {"interactive": _free(name, varied)}
         for component, value in (values or {}).items():
             options[component] = options.get(component, {}) | {"value": value}
         return {component: gr.update(**given) for component, given in options.items()}
@@ -276,6 +278,11 @@ class Form:
 def _seen(now: bool) -> Literal[True, "hidden"]:
     """What is not seen stays on the page, because an update to what is not there can be lost."""
     return True if now else "hidden"
+
+
+def _free(name: str, varied: Sequence[str]) -> bool:
+    """Whether the field may be edited: an axis over it is the only way to it."""
+    return name not in varied and not (SIZE in varied and name in ("width", "height"))
 
 
 def _label(key: str) -> str:

@@ -163,3 +163,17 @@ def test_a_late_answer_does_not_bring_back_an_earlier_choice(page: Page) -> None
     expect(field(page, "values-seed")).to_be_visible()
     for other in ("sampler", "num-inference-steps", "guidance-scale"):
         expect(page.locator(f"#values-{other}")).to_be_hidden()
+
+
+def test_every_control_that_can_be_an_axis_offers_it(page: Page) -> None:
+    everything_else(page)
+    offers = page.locator(".dp-rail .dp-vary:visible")
+    expect(offers).to_have_count(7)  # none of the guidance scale, which is the axis, and of the height
+    page.get_by_role("button", name="Vary steps").click()
+    expect(page.locator("#vary").get_by_role("radio", name="Steps", exact=True)).to_be_checked()
+    expect(field(page, "values-num-inference-steps")).to_be_focused()
+    expect(page.get_by_role("button", name="Vary steps")).to_be_hidden()
+    page.get_by_role("button", name="Vary guidance scale").click()
+    expect(field(page, "values-guidance-scale")).to_be_focused()
+    page.get_by_role("button", name="Vary the size").click()
+    expect(field(page, "values-size")).to_be_focused()

@@ -1,0 +1,34 @@
+// "Vary" beside every control that can be an axis: one click takes its field across, and its values are asked for.
+const AXIS_OF = { width: "size", height: "" }; // one word for both sides
+const radioOf = (axis) => document.querySelector(`#vary input[value="${axis}"]`);
+const rail = element.closest(".dp-rail");
+
+/** Its editor is shown by the server's answer. */
+function ask(axis, until) {
+  const found = rail.querySelectorAll(`#values-${axis.replaceAll("_", "-")} :is(input, textarea)`);
+  const editor = [...found].find((one) => one.offsetParent && !one.disabled);
+  if (editor) editor.focus();
+  else if (Date.now() < until) setTimeout(ask, 100, axis, until);
+}
+
+function offer() {
+  for (const field of rail.querySelectorAll('[id^="field-"]:not(:has(.dp-vary))')) {
+    const name = field.id.replace("field-", "").replaceAll("-", "_");
+    const axis = AXIS_OF[name] ?? name;
+    const label = field.querySelector('[data-testid="block-info"]')?.textContent.trim();
+    if (!label || !axis || !radioOf(axis)) continue;
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "dp-vary";
+    button.textContent = "Vary";
+    button.setAttribute("aria-label", `Vary ${axis === "size" ? "the size" : label.toLowerCase()}`);
+    button.addEventListener("click", () => {
+      radioOf(axis).click();
+      ask(axis, Date.now() + 5000);
+    });
+    field.append(button);
+  }
+}
+
+offer();
+new MutationObserver(offer).observe(rail, { childList: true, subtree: true }); // what is folded is not there yet
