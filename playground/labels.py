@@ -7,6 +7,10 @@ from typing import Any
 from playground.samplers import SAMPLERS
 from playground.sweep import SIZE, Sweep, lora_of
 
+SHORT = 12  # digits of a picture's digest that are shown
+PICTURES = {"image": "from noise", "control_image": "none"}  # fields that name a picture, and what none is called
+CONTROLS = ("controlnet_conditioning_scale", "control_guidance_start", "control_guidance_end")
+NEEDS = {"strength": "image"} | dict.fromkeys(CONTROLS, "control_image")  # fields that are not used without another
 FIELD_NAMES = {
     "prompt": "Prompt",
     "negative_prompt": "Negative prompt",
@@ -16,6 +20,12 @@ FIELD_NAMES = {
     "guidance_rescale": "Guidance rescale",
     "seed": "Seed",
     "loras": "LoRAs",
+    "image": "Start picture",
+    "strength": "Strength",
+    "control_image": "Control picture",
+    "controlnet_conditioning_scale": "Control scale",
+    "control_guidance_start": "Control from",
+    "control_guidance_end": "Control until",
     "width": "Width",
     "height": "Height",
     "model": "Model",
@@ -55,6 +65,8 @@ def value_label(axis: str, value: Any) -> str:
         return lora_label(name, value)
     if axis == "loras":
         return " + ".join(lora_label(*pair) for pair in sorted(dict(value).items())) or "no LoRA"
+    if axis in PICTURES:
+        return value[:SHORT] if value else PICTURES[axis]
     if axis == SIZE:
         return f"{value} × {value}"
     if isinstance(value, int | float) and not isinstance(value, bool):
@@ -85,6 +97,8 @@ def fixed_of(sweep: Sweep) -> str:
     recipes = sweep.recipes()
     parts = []
     for name, label in FIELD_NAMES.items():
+        if name in NEEDS and not any(getattr(recipe, NEEDS[name]) for recipe in recipes):
+            continue
         found = {str(getattr(recipe, name)) for recipe in recipes}
         if len(found) == 1 and (value := getattr(recipes[0], name)) not in ("", (), 0.0):
             parts.append(f"{label}: {value_label(name, value)}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from playground.refusal import Refusal
 
 SIDE = 256  # pixels per side of every picture the page shows
+WHOLE_SIDE = 1024  # pixels of the longer side of a picture that is kept whole
 MAX_BYTES = 8 * 1024 * 1024
 MAX_PIXELS = 40_000_000  # in the file
 MAX_DECODED = 16_000_000  # pixels to decode; of large JPEGs these are fewer than in the file
@@ -41,6 +44,27 @@ def open_picture(path: str | Path, side: int = SIDE) -> Image.Image:
     40 megapixels, more than 16 that would have to be decoded (JPEGs are decoded at a fraction of their size), a side of
     more than 16,384 pixels (all known from the header, nothing is decoded), another format, a damaged file.
     """
+    return _opened(path, side, _square)
+
+
+def open_whole(path: str | Path, longest: int = WHOLE_SIDE) -> Image.Image:
+    """The same -> all of the picture, in RGB, reduced to at most `longest` pixels on its longer side; a picture that is
+    as small already keeps its pixels."""
+    return _opened(path, longest, _reduced)
+
+
+def fitted(picture: Image.Image, width: int, height: int) -> Image.Image:
+    """RGB picture -> width × height pixels: its centre, cut to that shape and resized by Lanczos; one that has the size
+    keeps its pixels."""
+    return ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
+
+
+def digest(picture: Image.Image) -> str:
+    """RGB picture -> 64 hexadecimal digits over its size and pixels, whatever file they came in."""
+    return hashlib.sha256(f"{picture.width}x{picture.height}:".encode() + picture.convert("RGB").tobytes()).hexdigest()
+
+
+def _opened(path: str | Path, side: int, shaped: Callable[[Image.Image, int], Image.Image]) -> Image.Image:
     try:
         if Path(path).stat().st_size > MAX_BYTES:
             raise Refusal(TOO_LARGE)
@@ -53,7 +77,7 @@ def open_picture(path: str | Path, side: int = SIDE) -> Image.Image:
             if picture.width * picture.height > MAX_DECODED:
                 raise Refusal(TOO_MUCH_TO_DECODE)
             with _decoding:
-                return _square(picture, side)
+                return shaped(picture, side)
     except UnidentifiedImageError:
         raise Refusal(NOT_A_PICTURE) from None
     except Image.DecompressionBombError:
@@ -77,6 +101,14 @@ def _square(picture: Image.Image, side: int) -> Image.Image:
     left, top = (picture.width - short) // 2, (picture.height - short) // 2
     centre = _eight_bit_rgb(picture.crop((left, top, left + short, top + short)))
     return centre.resize((side, side), Image.Resampling.LANCZOS)
+
+
+def _reduced(picture: Image.Image, longest: int) -> Image.Image:
+    whole = _eight_bit_rgb(ImageOps.exif_transpose(picture))
+    if max(whole.size) > longest:
+        scale = longest / max(whole.size)
+        whole = whole.resize(tuple(max(1, round(side * scale)) for side in whole.size), Image.Resampling.LANCZOS)
+    return Image.frombytes("RGB", whole.size, whole.tobytes())  # without what the file said besides
 
 
 def _eight_bit_rgb(picture: Image.Image) -> Image.Image:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from dataclasses import replace as dataclass_replace
@@ -18,6 +19,9 @@ SEED_RANGE = (0, 2**32 - 1)
 SIDE_RANGE = (64, 1024)  # pixels
 LORA_RANGE = (-2.0, 2.0)  # weight; 1 is as trained, 0 is without
 RESCALE_RANGE = (0.0, 1.0)
+STRENGTH_RANGE = (0.0, 1.0)
+CONTROL_RANGE = (0.0, 2.0)
+SHARE_RANGE = (0.0, 1.0)
 TRUE_CFG_RANGE = (1.0, 20.0)
 MOST_LORAS = 4  # in one picture
 LORA_NAME_LIMIT = 64  # characters
@@ -50,6 +54,16 @@ class Recipe:
     guidance_rescale: float = _late(0.0)
     # 1 … 20: classifier-free guidance of a model that is told guidance_scale as an input; 1 is without
     true_cfg_scale: float = _late(1.0)
+    # 64 digits of `pictures.digest`, of the picture that the run starts from instead of noise; "" is none. Image to
+    # image: SDEdit, Meng et al. 2021, arxiv.org/abs/2108.01073
+    image: str = _late("")
+    strength: float = _late(0.8)  # 0 … 1, the share of the steps that are run from there; used only with an image
+
+    # and of the picture that a ControlNet is shown, Zhang et al. 2023, arxiv.org/abs/2302.05543; "" is none
+    control_image: str = _late("")
+    controlnet_conditioning_scale: float = _late(1.0)  # 0 … 2, how much of what it adds is added
+    control_guidance_start: float = _late(0.0)  # shares of the run between which it is asked, 0 … 1
+    control_guidance_end: float = _late(1.0)
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative_prompt"):
@@ -71,6 +85,21 @@ class Recipe:
         object.__setattr__(self, "guidance_rescale", float(self.guidance_rescale))
         _check_number("true_cfg_scale", self.true_cfg_scale, *TRUE_CFG_RANGE)
         object.__setattr__(self, "true_cfg_scale", float(self.true_cfg_scale))
+        _check_picture("image", self.image)
+        _check_number("strength", self.strength, *STRENGTH_RANGE)
+        object.__setattr__(self, "strength", float(self.strength))
+        if self.steps_run < 1:
+            n = self.num_inference_steps
+            least = math.ceil(1e4 / n) / 1e4
+            raise Refusal(f"strength must be at least {least:.15g} with {n} steps, so that one runs.")
+        _check_picture("control_image", self.control_image)
+        ranges = {"controlnet_conditioning_scale": CONTROL_RANGE}
+        ranges |= dict.fromkeys(("control_guidance_start", "control_guidance_end"), SHARE_RANGE)
+        for name, limits in ranges.items():
+            _check_number(name, getattr(self, name), *limits)
+            object.__setattr__(self, name, float(getattr(self, name)))
+        if self.control_guidance_start >= self.control_guidance_end:
+            raise Refusal("control_guidance_start must be below control_guidance_end.")
         for name in ("width", "height"):
             side = getattr(self, name)
             _check_whole(name, side, *SIDE_RANGE)
@@ -87,6 +116,23 @@ class Recipe:
         return self.guidance_scale > 1
 
     @property
+    def steps_run(self) -> int:
+        """Of num_inference_steps those that are run: all, or, from a picture, the last ones, as many as
+        StableDiffusionImg2ImgPipeline takes at this strength."""
+        n = self.num_inference_steps
+        return min(int(n * self.strength), n) if self.image else n
+
+    def controlled(self, k: int, of: int) -> bool:
+        """Whether the ControlNet is asked at call k (from 0) of so many, as diffusers' pipelines decide it."""
+        outside = k / of < self.control_guidance_start or (k + 1) / of > self.control_guidance_end
+        return bool(self.control_image) and not outside and self.controlnet_conditioning_scale > 0
+
+    @property
+    def calls(self) -> int:
+        """Of the network, before guidance doubles them."""
+        return SAMPLERS[self.sampler].calls(self.steps_run)
+
+    @property
     def active_loras(self) -> tuple[tuple[str, float], ...]:
         """The LoRAs that change the network: weight 0 is the same as none."""
         return tuple((name, weight) for name, weight in self.loras if weight)
@@ -94,8 +140,7 @@ class Recipe:
     @property
     def evaluations(self) -> int:
         """Passes of such a network for this picture: calls of the sampler, twice that when guided."""
-        calls = SAMPLERS[self.sampler].calls(self.num_inference_steps)
-        return calls * (2 if self.guided else 1)
+        return self.calls * (2 if self.guided else 1)
 
     def replace(self, **changes: Any) -> "Recipe":
         """A checked copy with some fields changed."""
@@ -173,6 +218,11 @@ def _check_number(name: str, value: Any, low: float, high: float) -> None:
         raise Refusal(f"{name} must be a number from {low:g} to {high:g}, not {_shown(value)}.")
     if not low <= value <= high:
         raise Refusal(f"{name} must be from {low:g} to {high:g}, not {value:g}.")
+
+
+def _check_picture(name: str, value: Any) -> None:
+    if not isinstance(value, str) or not re.fullmatch(r"([0-9a-f]{64})?", value):
+        raise Refusal(f"{name} must be the 64 hexadecimal digits of a picture that is kept here, not {_shown(value)}.")
 
 
 def _checked_loras(value: Any) -> tuple[tuple[str, float], ...]:

@@ -124,11 +124,17 @@ def levels(recipe: Recipe, config: Config) -> tuple[Level, ...]:
 
     Raises Refusal where the sampler would leave the schedule.
     """
-    return levels_of(scheduler_for(recipe, config), recipe)
+    scheduler = scheduler_for(recipe, config)
+    return levels_of(scheduler, recipe)[begin_of(scheduler, recipe) :]
+
+
+def begin_of(scheduler: Any, recipe: Recipe) -> int:
+    """Network calls of the whole run that are left out where it starts from the recipe's picture."""
+    return (recipe.num_inference_steps - recipe.steps_run) * scheduler.order
 
 
 def levels_of(scheduler: Any, recipe: Recipe) -> tuple[Level, ...]:
-    """The same, of a scheduler whose timesteps are set."""
+    """The same of a whole run, of a scheduler whose timesteps are set."""
     timesteps = [float(t) for t in scheduler.timesteps]
     sigmas = getattr(scheduler, "sigmas", None)
     if is_flow(scheduler.config):
@@ -160,8 +166,8 @@ def _of_table(scheduler: Any, timesteps: list[float], recipe: Recipe) -> list[tu
 def steps_taken(recipe: Recipe, calls: int) -> int:
     """How many steps are complete after so many network calls. Heun's steps take two; PLMS makes its first twice."""
     sampler = SAMPLERS[recipe.sampler]
-    if calls == sampler.calls(recipe.num_inference_steps):
-        return recipe.num_inference_steps
+    if calls == recipe.calls:
+        return recipe.steps_run
     return max(0, calls - max(0, sampler.extra_calls)) // sampler.order
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -19,10 +20,12 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from playground import pictures
 from playground.engine import Result
 from playground.recipe import Recipe
 
 SIZE_LIMIT = 2 * 2**30  # bytes; the least recently used cells go first
+IN_MEMORY = 16  # of the pictures that runs start from, the latest, so that they are there also if nothing can be kept
 COLUMNS = ("key", "raw", "store_time", "expire_time", "access_time", "tag", "size", "mode", "filename", "value")
 TEXT_KEY = "diffusion-playground"  # of the PNG text chunk
 
@@ -77,7 +80,8 @@ class Store:
 
     def __init__(self, folder: Path | None = None, size_limit: int = SIZE_LIMIT) -> None:
         self._folder, self._size_limit = folder or default_folder(), size_limit
-        self._mending = threading.Lock()
+        self._mending, self._remembering = threading.Lock(), threading.Lock()
+        self._pictures: OrderedDict[str, Image.Image] = OrderedDict()
         self._set_aside = ""  # the sentence about it
         self._not_kept = ""  # the sentence about pictures that cannot be kept at the moment
         self._cache = self._opened()
@@ -114,6 +118,41 @@ class Store:
                 self._not_kept = ""
                 break
         return replace(result, png=data)
+
+    def put_picture(self, picture: Image.Image) -> str:
+        """Keep an RGB picture that runs start from, beside the cells and by the same rules -> its digest."""
+        name, buffer = pictures.digest(picture), io.BytesIO()
+        picture.save(buffer, "PNG")
+        self._try(lambda cache: cache.set(_picture_key(name), buffer.getvalue()))
+        self._remember(name, picture)
+        return name
+
+    def picture(self, name: str) -> Image.Image | None:
+        """The picture of this digest, or None. One that is not what its digest says counts as absent."""
+        with self._remembering:
+            known = self._pictures.get(name)
+        data = self._try(lambda cache: cache.get(_picture_key(name)))  # asked in any case: it is now the latest used
+        if known is not None or data is None:
+            return known
+        try:
+            found = Image.open(io.BytesIO(data), formats=["PNG"])
+            if max(found.size) > pictures.WHOLE_SIDE:
+                raise ValueError("The picture is larger than any that is kept.")
+            found = Image.frombytes("RGB", found.size, found.convert("RGB").tobytes())
+            if pictures.digest(found) != name:
+                raise ValueError("The picture is another one.")
+        except Exception:  # as in `get`
+            self._try(lambda cache: cache.delete(_picture_key(name)))
+            return None
+        self._remember(name, found)
+        return found
+
+    def _remember(self, name: str, picture: Image.Image) -> None:
+        with self._remembering:
+            self._pictures[name] = picture
+            self._pictures.move_to_end(name)
+            while len(self._pictures) > IN_MEMORY:
+                self._pictures.popitem(last=False)
 
     def __len__(self) -> int:
         return self._try(len) or 0
@@ -245,6 +284,10 @@ def from_png(data: bytes, recipe: Recipe | None = None) -> Result:
         x0,
         png=data,
     )
+
+
+def _picture_key(name: str) -> str:
+    return f"picture-{name}"
 
 
 def _key(recipe: Recipe, fingerprint: str) -> str:

@@ -22,6 +22,10 @@ AXES = (
     "negative_prompt",
     "prompt",
     "guidance_rescale",
+    "strength",
+    "controlnet_conditioning_scale",
+    "control_guidance_start",
+    "control_guidance_end",
     SIZE,
 )
 LORA_PREFIX = "loras."  # of an axis over one LoRA's weight: "loras.ink" is the axis of the LoRA named ink
@@ -154,6 +158,13 @@ def same_pictures(recipes: list[Recipe]) -> int:
     negative prompt are not used."""
     used = (r if r.guided else r.replace(guidance_scale=1, guidance_rescale=0, negative_prompt="") for r in recipes)
     return len(recipes) - len(set(used))
+
+
+def same_starts(recipes: list[Recipe]) -> int:
+    """How many of them are certain to be the picture of another one, because the strength makes no difference: from
+    noise it is not used, and from a picture two strengths can run the same steps."""
+    used = {(recipe.replace(strength=1), recipe.steps_run) for recipe in recipes}
+    return len(set(recipes)) - len(used)
 
 
 def parse_numbers(text: str, field: str) -> list[int] | list[float]:

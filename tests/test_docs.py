@@ -49,6 +49,7 @@ FLOORS = {
     "noise": 0,
     "pictures": 0,
     "sources": 0,
+    "edges": 0,
     "schedule": 1,
     "models": 2,
 }

@@ -68,6 +68,12 @@ def test_any_changed_field_changes_the_digest() -> None:
         {"model": "other"},
         {"loras": {"ink": 0.5}},
         {"guidance_rescale": 0.7},
+        {"image": "0" * 64},
+        {"strength": 0.5},
+        {"control_image": "0" * 64},
+        {"controlnet_conditioning_scale": 0.5},
+        {"control_guidance_start": 0.5},
+        {"control_guidance_end": 0.5},
     ]
     digests = {base.digest(), *(base.replace(**change).digest() for change in changes)}
     assert len(digests) == len(changes) + 1
@@ -102,6 +108,16 @@ def test_any_changed_field_changes_the_digest() -> None:
         ("model", ""),
         ("guidance_rescale", 1.5),
         ("guidance_rescale", "0"),
+        ("image", "../cells"),
+        ("image", "A" * 64),
+        ("image", None),
+        ("strength", 1.01),
+        ("strength", math.nan),
+        ("strength", True),
+        ("control_image", 3),
+        ("controlnet_conditioning_scale", 2.5),
+        ("control_guidance_start", 1.0),
+        ("control_guidance_end", -0.1),
     ],
 )
 def test_bad_values_are_refused_in_one_sentence_that_names_the_field(field: str, value: object) -> None:
@@ -127,7 +143,10 @@ def test_a_sampler_says_how_few_and_how_many_steps_it_can_make() -> None:
 
 def test_a_late_field_at_its_default_is_not_in_the_json() -> None:
     """By rule, for every field that came after pictures were kept; see `test_store` for the pictures."""
-    assert LATE == {"guidance_rescale": 0.0, "true_cfg_scale": 1.0} and set(Recipe().to_dict()) == FIRST_FIELDS
+    late = {"guidance_rescale": 0.0, "true_cfg_scale": 1.0, "image": "", "strength": 0.8}
+    late |= {"control_image": "", "controlnet_conditioning_scale": 1.0}
+    late |= {"control_guidance_start": 0.0, "control_guidance_end": 1.0}
+    assert LATE == late and set(Recipe().to_dict()) == FIRST_FIELDS
     for name, default in LATE.items():
         assert name not in Recipe(**{name: default}).to_dict()
     assert Recipe(guidance_rescale=0.7).to_dict()["guidance_rescale"] == 0.7
@@ -142,3 +161,16 @@ def test_recipes_are_frozen_and_replace_checks() -> None:
         Recipe().seed = 3  # type: ignore[misc]
     with pytest.raises(Refusal, match="colour"):
         Recipe().replace(colour="red")
+
+
+def test_from_a_picture_the_last_steps_are_run_as_many_as_diffusers_takes() -> None:
+    base = Recipe(image="0" * 64, num_inference_steps=20, guidance_scale=5)
+    for strength, steps in ((1, 20), (0.55, 11), (0.8, 16), (0.29, 5), (0.05, 1)):
+        recipe = base.replace(strength=strength)
+        assert (recipe.steps_run, recipe.calls, recipe.evaluations) == (steps, steps, 2 * steps)
+    assert base.replace(num_inference_steps=100, strength=0.29).steps_run == 28  # int(100 × 0.29) as floats have it
+    heun = base.replace(sampler="heun", strength=0.5)
+    assert heun.calls == 19 and heun.replace(image="").calls == 39
+    assert Recipe(strength=0.1).steps_run == 20  # from noise all are, whatever the strength
+    with pytest.raises(Refusal, match=r"^strength must be at least 0\.05 with 20 steps, so that one runs\.$"):
+        base.replace(strength=0.04)

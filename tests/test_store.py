@@ -3,9 +3,11 @@
 import io
 import json
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +16,10 @@ import pytest
 import torch
 from PIL import Image
 
-from playground import Recipe, Sweep
+from playground import Recipe, Sweep, pictures
 from playground.engine import Done, LocalEngine, Result, Step
 from playground.render import missing, render
-from playground.store import Store, from_png, to_png
+from playground.store import IN_MEMORY, Store, from_png, to_png
 
 KEPT = Path(__file__).parent / "kept"
 
@@ -187,3 +189,28 @@ def test_a_picture_that_claims_another_size_than_its_recipe_is_never_decoded(sto
     large = replace(result, image=Image.new("RGB", (4096, 4096)))
     store._cache.set(f"weights-{result.recipe.digest()}", to_png(large))
     assert store.get(result.recipe, "weights") is None
+
+
+def test_a_picture_that_runs_start_from_is_kept_by_its_pixels(store: Store, tmp_path: Path) -> None:
+    picture = Image.effect_noise((60, 40), 60).convert("RGB")
+    name = store.put_picture(picture)
+    assert name == pictures.digest(picture) and store.put_picture(picture.copy()) == name and len(store) == 1
+    again = Store(tmp_path / "cells")  # as after a restart
+    assert np.array_equal(np.asarray(again.picture(name)), np.asarray(picture))
+    assert again.picture("0" * 64) is None
+    with closing(sqlite3.connect(tmp_path / "cells" / "cache.db")) as connection, connection:
+        buffer = io.BytesIO()
+        Image.new("RGB", (60, 40)).save(buffer, "PNG")
+        connection.execute("UPDATE Cache SET value = ?, filename = NULL, mode = 1, size = 0", (buffer.getvalue(),))
+    other = Store(tmp_path / "cells")
+    assert other.picture(name) is None and len(other) == 0  # one of other pixels is not it
+    again.close()
+    other.close()
+
+
+def test_where_nothing_can_be_kept_the_latest_pictures_are_there_all_the_same(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    store = Store(tmp_path / "file" / "cells")
+    names = [store.put_picture(Image.new("RGB", (8, 8), (i, 0, 0))) for i in range(IN_MEMORY + 1)]
+    assert store.notice and store.picture(names[0]) is None
+    assert all(store.picture(name) is not None for name in names[1:])

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,31 @@ from tqdm import tqdm
 
 from playground.command.quiet import opened
 from playground.engine import Done, Event, Failed, Result, Step
+from playground.engine.contract import Pictures
 from playground.export.axis_film import to_film
 from playground.export.bundle import files, to_zip
 from playground.export.document import LONGEST, read_json
 from playground.export.finished import FinishedGrid
 from playground.export.png import SIGNATURE, texts_of
 from playground.refusal import Refusal
-from playground.render import render
+from playground.render import begun, controlled, kept_starts, render
 from playground.sources.given import Source
 from playground.store import TEXT_KEY, Store
 
 STANDARD_INPUT = "-"
+
+
+@dataclass(frozen=True)
+class Given:
+    """Files besides the recipe."""
+
+    image: Path | None = None  # a picture that the runs start from
+    control_image: Path | None = None  # a picture that the ControlNet is shown
+    edges: bool = False  # the edges of that one are drawn first
+    controlnet: Path | None = None  # its folder
+
+
+NOTHING = Given()
 
 
 def read(source: str, out: Path) -> str:
@@ -49,15 +64,24 @@ def read(source: str, out: Path) -> str:
     return text
 
 
-def draw(model: Source, text: str, out: Path, films: Sequence[str], zipped: bool, events: bool) -> int:
-    """Draw what the store does not have yet, and write everything -> exit code: 1 where a picture failed."""
-    engine = opened(model)
+def draw(
+    model: Source, text: str, out: Path, films: Sequence[str], zipped: bool, events: bool, given: Given = NOTHING
+) -> int:
+    """Draw what the store does not have yet, and write everything -> exit code: 1 where a picture failed.
+
+    Raises Refusal where a picture that is given cannot be used, and where the recipes name one that is not kept here.
+    """
+    engine, store = opened(model, controlnet=given.controlnet), Store()
     engine.model.wait_until_converted()  # torch may round the last bit differently, and files are compared
     sweep = read_json(text, engine.facts.recipe)
-    recipes, begun = sweep.recipes(), time.perf_counter()
+    if given.image is not None:
+        sweep = begun(sweep, given.image, engine.facts, store)
+    if given.control_image is not None:
+        sweep = controlled(sweep, given.control_image, given.edges, engine.facts, store)
+    recipes, started = sweep.recipes(), time.perf_counter()
     for recipe in recipes:
         engine.check(recipe)
-    store, results, failed = Store(), dict[int, Result](), dict[int, str]()
+    results, failed = dict[int, Result](), dict[int, str]()
     bar = tqdm(total=sum(recipe.evaluations for recipe in recipes), unit=" evaluations", disable=events)
     with bar, closing(render(engine, store, recipes, previews=False)) as told:
         for event in told:
@@ -73,8 +97,8 @@ def draw(model: Source, text: str, out: Path, films: Sequence[str], zipped: bool
     if not results:
         raise Refusal(f"No picture could be drawn. {next(iter(failed.values()), '')}".strip())
     grid = FinishedGrid(sweep, tuple(results.get(i) for i in range(len(recipes))), engine.facts)
-    written = _write(grid, out, films, zipped)
-    seconds = time.perf_counter() - begun
+    written = _write(grid, out, films, zipped, kept_starts(store, recipes))
+    seconds = time.perf_counter() - started
     if events:
         _tell({"event": "finished", "pictures": len(results), "failed": len(failed), "files": written})
     else:
@@ -84,11 +108,11 @@ def draw(model: Source, text: str, out: Path, films: Sequence[str], zipped: bool
     return 1 if failed else 0
 
 
-def _write(grid: FinishedGrid, out: Path, films: Sequence[str], zipped: bool) -> list[str]:
-    found = files(grid)
+def _write(grid: FinishedGrid, out: Path, films: Sequence[str], zipped: bool, starts: Pictures) -> list[str]:
+    found = files(grid, starts)
     found |= {f"grid.{kind}": to_film(grid, kind) for kind in films}
     if zipped:
-        found["grid.zip"] = to_zip(grid)
+        found["grid.zip"] = to_zip(grid, starts)
     try:
         for name, data in found.items():
             (out / name).parent.mkdir(exist_ok=True)

@@ -65,6 +65,9 @@ def parser() -> argparse.ArgumentParser:
     grid = commands.add_parser("grid", help="draw a recipe's grid into a folder", **shape)
     grid.add_argument("recipe", help="a JSON file, a PNG of this playground, or - for JSON on standard input")
     grid.add_argument("-o", "--out", type=Path, required=True, help="folder for the pictures, made where there is none")
+    grid.add_argument("--image", type=Path, default=None, help="a picture that the runs start from (image to image)")
+    grid.add_argument("--control-image", type=Path, default=None, help="a picture that the ControlNet is shown")
+    grid.add_argument("--edges", action="store_true", help="draw the edges of the control picture first")
     grid.add_argument("--film", choices=FILMS, action="append", default=[], help="also a film along the columns")
     grid.add_argument("--zip", action="store_true", help="also everything as one ZIP")
     grid.add_argument("--json", action="store_true", help="one JSON event a line on standard output, no progress bar")
@@ -72,6 +75,8 @@ def parser() -> argparse.ArgumentParser:
 
     verify = commands.add_parser("verify", help="draw a picture's recipe again and compare", **shape)
     verify.add_argument("picture", type=Path, help="a PNG that this playground made")
+    pictures = "a picture that its run was given, if it is not kept here"
+    verify.add_argument("--image", type=Path, action="append", default=[], help=pictures)
     verify.add_argument("--json", action="store_true", help="the result as JSON")
     _model(verify)
 
@@ -99,16 +104,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             gc.disable()  # until the page stands: hardly any of a million new objects is garbage, and looking is slow
             from playground.command.serve import serve
 
-            how = (asked.runtime, asked.compile, asked.lessons, mcp, asked.command == "class")
+            how = (asked.runtime, asked.compile, asked.lessons, mcp, asked.command == "class", asked.controlnet)
             return serve(models, asked.host, port, *how)
         if asked.command == "grid":
-            from playground.command.grid import draw, read
+            from playground.command.grid import Given, draw, read
 
             sweep = read(asked.recipe, asked.out)
-            return draw(models[0], sweep, asked.out, asked.film, asked.zip, asked.json)
+            given = Given(asked.image, asked.control_image, asked.edges, asked.controlnet)
+            return draw(models[0], sweep, asked.out, asked.film, asked.zip, asked.json, given)
         from playground.command.verify import check
 
-        return check(models[0], asked.picture, asked.json)
+        return check(models[0], asked.picture, asked.json, asked.image, asked.controlnet)
     except Refusal as problem:
         print(f"playground: {problem}", file=sys.stderr)
         return ASKED_WRONGLY
@@ -143,4 +149,7 @@ def _model(command: argparse.ArgumentParser, several: bool = False) -> None:
         help="a registered name, a folder in diffusers layout, a .safetensors file of Stable Diffusion 1.x, 2.x or "
         "SDXL, or an id of the hub: owner/name or owner/name@revision"
         + ("; several times for several models, each with a page of its own and one in memory at a time" * several),
+    )
+    command.add_argument(
+        "--controlnet", type=Path, default=None, metavar="FOLDER", help="a ControlNet for it, in diffusers layout"
     )

@@ -29,13 +29,16 @@ def serve(
     lessons: Path | None,
     mcp: bool,
     classroom: bool = False,
+    controlnet: Path | None = None,
 ) -> int:
     """Serve until it is ended; `classroom`: the log says how to teach a class. Raises Refusal where a model, the port
     or a lesson cannot be used."""
     taught = shelf(lessons)
     if len(models) > 1:
+        if controlnet is not None:
+            raise Refusal("--controlnet is for one model; start without the others.")
         return _serve_several(models, host, port, "torch" if compiled else runtime, compiled, taught, mcp, classroom)
-    engine = opened(models[0], "torch" if compiled else runtime)
+    engine = opened(models[0], "torch" if compiled else runtime, controlnet)
     if compiled:
         print("Compiling the network. The first time this takes minutes …", flush=True)
         engine.model.compile()

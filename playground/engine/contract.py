@@ -15,7 +15,6 @@ from playground.models.anatomy import Anatomy, Cost
 from playground.models.contract import Facts, Look
 from playground.models.words import Words
 from playground.recipe import Recipe
-from playground.samplers import SAMPLERS
 
 # --- what may be asked ------------------------------------------------------------------------------------------------
 
@@ -37,6 +36,8 @@ class Keep:
 
 
 NOTHING = Keep()
+Pictures = Mapping[str, Image.Image]  # by `pictures.digest`, the ones that recipes name
+NO_PICTURE = "A picture that this run needs is not on this machine, so nothing was drawn; choose it again in the form."
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +94,7 @@ def evaluations(ask: Recipe | Ask, facts: Facts, keep: Keep | None = None) -> in
     if not isinstance(ask, Recipe):
         return 0
     if keep is not None and keep.predictions:
-        return 2 * SAMPLERS[ask.sampler].calls(ask.num_inference_steps)
+        return 2 * ask.calls
     return facts.evaluations(ask)
 
 
@@ -236,6 +237,7 @@ class Engine(Protocol):
         unread: Unread | None = None,
         visitor: str = "",
         weight: float = 1.0,
+        pictures: Pictures | None = None,
     ) -> Iterator[Event]:
         """Step events for every cell as it advances, and one Done or Failed for each. Closing stops within a step.
 
@@ -243,12 +245,13 @@ class Engine(Protocol):
         as a twentieth of the time allows. `unread` is told the cells that were finished but not yet read when the run
         was closed, so that none is lost. `visitor` names whoever asks, see `outlook`. `weight`: how many visitors'
         shares of the network this run gets while others are served; on ZeroGPU, where each run has a device, nothing.
+        `pictures` are those that the recipes name; a cell whose picture is missing fails alone.
         """
 
     def ask(self, asks: Sequence[Ask], visitor: str = "", weight: float = 1.0) -> Iterator[Answer]:
         """An Answer for each, as they come; `weight` as in `run`. Raises Refusal for the first that fails."""
 
-    def render(self, recipe: Recipe) -> Result:
+    def render(self, recipe: Recipe, pictures: Pictures | None = None) -> Result:
         """One picture. Raises Refusal with the reason when it cannot be made."""
 
     def estimate(self, recipes: Sequence[Recipe], keep: Keep = NOTHING) -> float | None:

@@ -12,6 +12,7 @@ from playground.engine.contract import (
     Keep,
     Measured,
     Outlook,
+    Pictures,
     Result,
     Start,
     Unread,
@@ -91,9 +92,9 @@ class Guest:
         alone = self.estimate(recipes)
         return Outlook(self._house.others(self), None if alone is None else alone + self.seconds_to_read)
 
-    def render(self, recipe: Recipe) -> Result:
+    def render(self, recipe: Recipe, pictures: Pictures | None = None) -> Result:
         with self._house.model(self) as engine:
-            return engine.render(recipe)
+            return engine.render(recipe, pictures)
 
     def run(
         self,
@@ -103,6 +104,8 @@ class Guest:
         start: Start | None = None,
         unread: Unread | None = None,
         visitor: str = "",
+        weight: float = 1.0,
+        pictures: Pictures | None = None,
     ) -> Iterator[Event]:
         if not cells:
             return
@@ -110,10 +113,10 @@ class Guest:
         try:
             while (engine := self._house.enter(turn, TOLD_EVERY)) is None:
                 yield Waiting(self._house.others(self) - 1, None, self._house.said(self))
-            yield from engine.run(cells, previews, keep, start, unread, visitor)
+            yield from engine.run(cells, previews, keep, start, unread, visitor, weight, pictures)
         finally:
             self._house.leave(turn)
 
-    def ask(self, asks: Sequence[Ask], visitor: str = "") -> Iterator[Answer]:
+    def ask(self, asks: Sequence[Ask], visitor: str = "", weight: float = 1.0) -> Iterator[Answer]:
         with self._house.model(self) as engine:
-            yield from engine.ask(asks, visitor)
+            yield from engine.ask(asks, visitor, weight)

@@ -20,6 +20,7 @@ from playground.engine.contract import (
     Failed,
     Keep,
     Outlook,
+    Pictures,
     Result,
     Start,
     Unread,
@@ -114,8 +115,8 @@ class LocalEngine:
         between = sum(min(r.evaluations_left(self.facts), own) for r in others)
         return Outlook(len(others), alone + between * self.loop.seconds_per_evaluation)
 
-    def render(self, recipe: Recipe) -> Result:
-        for event in self.run([recipe], previews=False):
+    def render(self, recipe: Recipe, pictures: Pictures | None = None) -> Result:
+        for event in self.run([recipe], previews=False, pictures=pictures):
             if isinstance(event, Done):
                 return event.result
             if isinstance(event, Failed):
@@ -131,16 +132,17 @@ class LocalEngine:
         unread: Unread | None = None,
         visitor: str = "",
         weight: float = 1.0,
+        pictures: Pictures | None = None,
     ) -> Iterator[Event]:
         if not cells:
             return
         if zero_gpu.ACTIVE:
-            yield from zero_gpu.run(self, cells, previews, keep, start, unread)
+            yield from zero_gpu.run(self, cells, previews, keep, start, unread, pictures)
             return
         outlook = self.outlook(cells, visitor)
         if outlook.others:
             yield Waiting(outlook.others, outlook.seconds)
-        yield from self._events(Request(cells, previews, weight, keep, start, visitor), unread)
+        yield from self._events(Request(cells, previews, weight, keep, start, visitor, pictures), unread)
 
     def ask(self, asks: Sequence[Ask], visitor: str = "", weight: float = 1.0) -> Iterator[Answer]:
         if zero_gpu.ACTIVE:
@@ -159,10 +161,11 @@ class LocalEngine:
         previews: bool = True,
         keep: Keep = NOTHING,
         start: Start | None = None,
+        pictures: Pictures | None = None,
     ) -> Iterator[list[Event]]:
         """The events of one tick after the other, ticking in the caller's own thread: for workers that live for one
         call, as on ZeroGPU."""
-        loop, request = Loop(self.model), Request(cells, previews, 1.0, keep, start)
+        loop, request = Loop(self.model), Request(cells, previews, 1.0, keep, start, pictures=pictures)
         loop.measured = self.loop.measured
         loop.add(request)
         while loop.busy:
@@ -237,15 +240,19 @@ def open_engine(
     device: torch.device | None = None,
     dtype: torch.dtype | None = None,
     runtime: str = "openvino",
+    controlnet: Path | None = None,
 ) -> LocalEngine:
     """A registered model name, a folder in diffusers layout, a single file, or an id of the hub. Raises Refusal when
     there is none.
 
     `runtime`: "openvino" computes the network by OpenVINO on a CPU, as soon as that is ready; "torch" never does.
+    `controlnet`: the folder of one that fits the model.
     """
     if runtime not in RUNTIMES:
         raise Refusal(f"runtime must be one of {', '.join(RUNTIMES)}, not {runtime!r}.")
     loaded = load_model(model, device, dtype)
+    if controlnet is not None:
+        loaded.attach_control(controlnet)
     if runtime == "openvino":
         loaded.convert()
     return LocalEngine(loaded)

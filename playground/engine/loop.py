@@ -130,7 +130,8 @@ class Loop:
         if isinstance(ask, Question):
             entry = Live(Single(ask, self.model))
         else:
-            entry = Live(Trajectory(ask, self.model, request.keep, request.start))
+            shown = [request.pictures.get(name) for name in (ask.image, ask.control_image)]
+            entry = Live(Trajectory(ask, self.model, request.keep, request.start, *shown))
         for text in entry.work.texts():
             self.model.condition(text)  # kept by the model; a text that cannot be encoded fails its own cell, here
         self._live[alike] = entry

@@ -9,7 +9,7 @@ from torch import Tensor
 from playground.engine.contract import NOTHING, Ask, Begin, Begun, Decode, Encode, Question
 from playground.engine.pace import synchronize
 from playground.engine.trajectory import Trajectory
-from playground.models import Look, Model, Text
+from playground.models import Condition, Look, Model, Text
 from playground.refusal import Refusal
 from playground.schedule import check_timestep, level_at, noise_of, prediction_type
 
@@ -18,6 +18,7 @@ class Single:
     """A Question on its way: rows like a trajectory's, asked once, and no step."""
 
     keep = NOTHING
+    control: Condition = {}
 
     def __init__(self, question: Question, model: Model) -> None:
         """Raises Refusal for a timestep outside the schedule, for latents that the network does not take and for LoRAs

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
 
-from playground.engine.contract import NOTHING, Ask, Event, Keep, Start, Step, evaluations
+from playground.engine.contract import NOTHING, Ask, Event, Keep, Pictures, Start, Step, evaluations
 from playground.engine.rows import Work
 from playground.models import Facts
 from playground.recipe import Recipe
@@ -41,10 +41,12 @@ class Request:
         keep: Keep = NOTHING,
         start: Start | None = None,
         visitor: str = "",
+        pictures: Pictures | None = None,
     ) -> None:
         self.waiting: deque[tuple[int, Recipe | Ask]] = deque(enumerate(cells))
         self.live: dict[int, Live] = {}
         self.previews, self.weight, self.keep, self.start = previews, weight, keep, start
+        self.pictures: Pictures = pictures or {}
         self.visitor = visitor  # whoever asked, where that is known
         self.served = 0.0  # share of network calls used so far, over weight
         self.cancelled = False  # set by the reader, read by the loop at its next tick

@@ -9,7 +9,7 @@ from torch import Tensor
 from playground.engine.capacity import Capacity, free_memory, out_of_memory
 from playground.engine.pieces import Single
 from playground.engine.trajectory import Trajectory
-from playground.models import Look, Model, Text
+from playground.models import Condition, Look, Model, Text
 
 Work = Trajectory | Single
 
@@ -23,6 +23,7 @@ class Row:
     text: Text
     loras: tuple[tuple[str, float], ...]  # (name, weight)
     looks: bool  # whether its attention is kept
+    control: Condition  # what a ControlNet is told of it; empty for rows without control
     readers: list[tuple[Work, int]]  # (whose, position among its texts)
     output: Tensor | None = None  # (1, C, h, w)
     look: Look | None = None
@@ -45,7 +46,8 @@ def rows_of(works: list[Work]) -> list[Row]:
                 work.shared += 1
             else:
                 looks = work.wants_look(position)
-                rows[key] = Row(latents, work.timestep_there, text, work.loras, looks, [(work, position)])
+                of = [(work, position)]
+                rows[key] = Row(latents, work.timestep_there, text, work.loras, looks, work.control, of)
     return list(rows.values())
 
 
@@ -82,7 +84,7 @@ def _call(batch: list[Row], model: Model, looks: bool) -> None:
     inputs = (
         torch.cat([row.latents for row in batch]),
         torch.stack([row.timestep for row in batch]),
-        [model.condition(row.text) for row in batch],
+        [model.condition(row.text) | row.control for row in batch],
         [row.loras for row in batch],
     )
     outputs, seen = model.predict_and_look(*inputs) if looks else (model.predict(*inputs), [None] * len(batch))

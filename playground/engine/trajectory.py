@@ -9,14 +9,16 @@ from typing import Any
 import torch
 from diffusers.schedulers.scheduling_dpmsolver_sde import BrownianTreeNoiseSampler
 from diffusers.utils.torch_utils import randn_tensor
+from PIL import Image
 from torch import Tensor
 
-from playground.engine.contract import NOTHING, Keep, Start
-from playground.models import Look, Model, Text
+from playground import pictures
+from playground.engine.contract import NO_PICTURE, NOTHING, Keep, Start
+from playground.models import CONTROL, CONTROL_SCALE, Condition, Look, Model, Text
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
-from playground.schedule import FLOW, Level, levels_of, plan, prediction_type, scheduler_for, x0_of
+from playground.schedule import FLOW, Level, begin_of, levels_of, plan, prediction_type, scheduler_for, x0_of
 
 MOST_LOOKS = 50  # calls of one run whose attention is kept, evenly spaced
 MOST_VALUES = 4_000_000  # of attention, so that large models keep fewer calls instead of filling the memory
@@ -26,30 +28,51 @@ warnings.filterwarnings("ignore", "Should have t", module="torchsde")
 
 
 class Trajectory:
-    """Same noise, same scheduler and same order of draws as StableDiffusionPipeline with this recipe, or, with a
-    `start`, as StableDiffusionImg2ImgPipeline.
+    """Same noise, same scheduler and same order of draws as StableDiffusionPipeline with this recipe, or, where it has
+    an image, which `picture` then is, or there is a `start`, as StableDiffusionImg2ImgPipeline.
 
-    Raises Refusal for what the model cannot draw.
+    `control` is the picture of its control_image. Raises Refusal for what the model cannot draw, and where a picture is
+    missing.
     """
 
-    def __init__(self, recipe: Recipe, model: Model, keep: Keep = NOTHING, start: Start | None = None) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: Model,
+        keep: Keep = NOTHING,
+        start: Start | None = None,
+        picture: Image.Image | None = None,
+        control: Image.Image | None = None,
+    ) -> None:
         model.check(recipe)
+        if (recipe.image and picture is None) or (recipe.control_image and control is None):
+            raise Refusal(NO_PICTURE)
         if keep.attention and model.facts.no_attention:
             raise Refusal(model.facts.no_attention)
         self.recipe, self.keep, self.model = recipe, keep, model
+        self._shown = self._control(control) if control is not None else {}
         config = model.facts.schedule
         self.kind = prediction_type(config)
         sampler = SAMPLERS[recipe.sampler]
         self.scheduler = scheduler_for(recipe, config)
         self.generator = torch.Generator("cpu").manual_seed(recipe.seed)
         shape = model.facts.latent_shape(recipe.width, recipe.height)
+        x0 = self._first_latents(picture, shape) if recipe.image else None  # their draw comes before the noise's
         noise = randn_tensor(shape, generator=self.generator, dtype=torch.float32)
         self.begin = 0  # network calls of the whole run that are left out
-        if start is None:
+        if x0 is not None:
+            self.begin = begin_of(self.scheduler, recipe)
+            self.levels = levels_of(self.scheduler, recipe)[self.begin :]
+            latents = self._noised(x0, noise)
+        elif start is None:
             scale = getattr(self.scheduler, "init_noise_sigma", 1.0)  # flow matching's own schedulers have none
             latents, self.levels = noise * scale, levels_of(self.scheduler, recipe)
         else:
-            latents = self._noised(start, noise)
+            if start.x0.shape != shape:
+                raise Refusal(f"The picture to start from has latents {tuple(start.x0.shape)}, not {shape}.")
+            found = plan(recipe, config, start.t)
+            self.begin, self.levels = found.begin, found.levels
+            latents = self._noised(start.x0, noise)
         self._timesteps = self.scheduler.timesteps[self.begin :]
         self._timesteps_there = self._timesteps.to(model.device, torch.float32)  # uploaded once
         self.k, self.of = 0, len(self._timesteps)
@@ -73,17 +96,19 @@ class Trajectory:
         self._seen_at = -1  # the k it belongs to
         self.takes_generator = "generator" in inspect.signature(self.scheduler.step).parameters
 
-    def _noised(self, start: Start, noise: Tensor) -> Tensor:
-        """The picture's latents at the first level of what is left of the run."""
-        if start.x0.shape != noise.shape:
-            raise Refusal(f"The picture to start from has latents {tuple(start.x0.shape)}, not {tuple(noise.shape)}.")
-        found = plan(self.recipe, self.model.facts.schedule, start.t)
-        self.begin, self.levels = found.begin, found.levels
+    def _first_latents(self, picture: Image.Image, shape: tuple[int, ...]) -> Tensor:
+        """The picture in the run's size -> x₀ (1, C, h, w) on the CPU, a sample of the VAE's posterior."""
+        sample = randn_tensor(shape, generator=self.generator, dtype=torch.float32)
+        sized = pictures.fitted(picture, self.recipe.width, self.recipe.height)
+        return self.model.sample_picture(sized, sample).float().cpu().clone()
+
+    def _noised(self, x0: Tensor, noise: Tensor) -> Tensor:
+        """A picture's latents at the first level of what is left of the run."""
         if hasattr(self.scheduler, "set_begin_index"):
-            self.scheduler.set_begin_index(found.begin)
+            self.scheduler.set_begin_index(self.begin)
         if self.kind == FLOW:  # whose schedulers keep what the network sees
-            return found.levels[0].signal * start.x0 + found.levels[0].noise * noise
-        return self.scheduler.add_noise(start.x0, noise, self.scheduler.timesteps[found.begin : found.begin + 1])
+            return self.levels[0].signal * x0 + self.levels[0].noise * noise
+        return self.scheduler.add_noise(x0, noise, self.scheduler.timesteps[self.begin : self.begin + 1])
 
     def _scaled(self, latents: Tensor) -> Tensor:
         """The scheduler's latents as the network must see them; flow matching's own schedulers keep them so."""
@@ -127,6 +152,16 @@ class Trajectory:
     def loras(self) -> tuple[tuple[str, float], ...]:
         return self.recipe.active_loras
 
+    @property
+    def control(self) -> Condition:
+        """What a ControlNet is told at the next call; empty where it is not asked."""
+        return self._shown if self.recipe.controlled(self.k, self.of) else {}
+
+    def _control(self, picture: Image.Image) -> Condition:
+        sized = pictures.fitted(picture, self.recipe.width, self.recipe.height)
+        scale = torch.tensor([self.recipe.controlnet_conditioning_scale])
+        return {CONTROL: (pictures.to_x0(sized)[None] + 1) / 2, CONTROL_SCALE: scale}
+
     def texts(self) -> list[Text]:
         """The texts the network is asked with at each step: negative first, when guided or when both are kept."""
         recipe, facts = self.recipe, self.model.facts
@@ -141,7 +176,10 @@ class Trajectory:
         Equal inputs at the same timestep occur at the first step, of cells with the same seed. Later ones cannot
         coincide unless the recipes do, and those share one trajectory already.
         """
-        return (self._first_input, float(self.timestep), self.loras) if self.k == 0 else (self,)
+        if self.k:
+            return (self,)
+        shown = (self.recipe.control_image, self.recipe.controlnet_conditioning_scale) if self.control else ()
+        return self._first_input, float(self.timestep), self.loras, shown
 
     def wants_look(self, position: int) -> bool:
         """Whether the attention of this text's row is kept at the next call; only that of the prompt ever is."""

@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from playground.engine.contract import NOTHING, Ask, Done, Event, Keep, Measured, Start, Unread, evaluations
+from playground.engine.contract import NOTHING, Ask, Done, Event, Keep, Measured, Pictures, Start, Unread, evaluations
 from playground.models import Facts
 from playground.recipe import Recipe
 
@@ -44,7 +44,12 @@ class Runner(Protocol):
     loop: Known
 
     def batches_here(
-        self, cells: Sequence[Recipe | Ask], previews: bool, keep: Keep, start: Start | None
+        self,
+        cells: Sequence[Recipe | Ask],
+        previews: bool,
+        keep: Keep,
+        start: Start | None,
+        pictures: Pictures | None,
     ) -> Iterator[list[Event]]: ...
 
 
@@ -61,7 +66,12 @@ def known(engine: Runner) -> int:
 
 
 def duration(
-    key: int, cells: Sequence[Recipe | Ask], previews: bool, keep: Keep, start: Start | None
+    key: int,
+    cells: Sequence[Recipe | Ask],
+    previews: bool,
+    keep: Keep,
+    start: Start | None,
+    pictures: Pictures | None = None,
 ) -> int:  # with the parameters of `_on_gpu`
     """Seconds to ask for: by the measured speed where there is one, within what the platform grants."""
     engine = _engines[key]
@@ -72,10 +82,15 @@ def duration(
 
 @spaces.GPU(duration=duration)
 def _on_gpu(
-    key: int, cells: Sequence[Recipe | Ask], previews: bool, keep: Keep, start: Start | None
+    key: int,
+    cells: Sequence[Recipe | Ask],
+    previews: bool,
+    keep: Keep,
+    start: Start | None,
+    pictures: Pictures | None = None,
 ) -> Iterator[tuple[list[Event], Measured]]:
     engine = _engines[key]
-    for batch in engine.batches_here(cells, previews, keep, start):
+    for batch in engine.batches_here(cells, previews, keep, start, pictures):
         yield batch, engine.loop.measured
 
 
@@ -86,11 +101,12 @@ def run(
     keep: Keep = NOTHING,
     start: Start | None = None,
     unread: Unread | None = None,
+    pictures: Pictures | None = None,
 ) -> Iterator[Event]:
     """Events of one visitor's cells, from a worker that has the device; `unread` as in the contract."""
     batch: list[Event] = []
     try:
-        for batch, measured in _on_gpu(engine.key, list(cells), previews, keep, start):
+        for batch, measured in _on_gpu(engine.key, list(cells), previews, keep, start, pictures):
             engine.loop.measured = measured
             while batch:
                 yield batch.pop(0)

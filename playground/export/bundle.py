@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from PIL import Image
 
 from playground.engine import Result
+from playground.engine.contract import Pictures
 from playground.export.document import to_json
 from playground.export.finished import FinishedGrid
 from playground.export.png import cell_png, sheet_png
@@ -29,9 +31,11 @@ def table(grid: FinishedGrid) -> pd.DataFrame:
     return pd.DataFrame([_row(grid, i, result) for i, result in enumerate(grid.results)])
 
 
-def files(grid: FinishedGrid) -> dict[str, bytes]:
-    """Name -> contents of everything that a grid is taken away as, films aside."""
-    found = {
+def files(grid: FinishedGrid, starts: Pictures | None = None) -> dict[str, bytes]:
+    """Name -> contents of everything that a grid is taken away as, films aside; `starts` are the pictures that its runs
+    are given, as far as they are kept."""
+    found = {given_name(name): png_of(picture) for name, picture in (starts or {}).items()}
+    found |= {
         f"cells/{i:03d}-{file_name(r.recipe)}": cell_png(r, grid.facts)
         for i, r in enumerate(grid.results)
         if r is not None
@@ -44,11 +48,23 @@ def files(grid: FinishedGrid) -> dict[str, bytes]:
     return found
 
 
-def to_zip(grid: FinishedGrid) -> bytes:
+def given_name(digest: str) -> str:
+    """What the file of a picture that runs are given is called; chosen on the page again, it is the same picture."""
+    return f"given-{digest[:12]}.png"
+
+
+def png_of(picture: Image.Image) -> bytes:
+    """The pixels and nothing else."""
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def to_zip(grid: FinishedGrid, starts: Pictures | None = None) -> bytes:
     """Those files as one ZIP."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, data in files(grid).items():
+        for name, data in files(grid, starts).items():
             archive.writestr(zipfile.ZipInfo(name, DATE), data, zipfile.ZIP_DEFLATED)
     return buffer.getvalue()
 

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from playground.export.script import SHOWN, START
 from playground.recipe import Recipe
 
 Node = dict[str, Any]
@@ -39,6 +40,7 @@ WIDGETS = {
         "scheduler",
     ),
     "CLIPTextEncode": ("text",),
+    "LoadImage": ("image",),
     "EmptyLatentImage": ("width", "height", "batch_size"),
     "CheckpointLoaderSimple": ("ckpt_name",),
     "LoraLoader": ("lora_name", "strength_model", "strength_clip"),
@@ -54,6 +56,7 @@ class Graph:
 
     prompt: str = ""
     negative_prompt: str = ""
+    starts: str = ""  # the file of the picture that it starts from
     values: dict[str, Any] = field(default_factory=dict)  # steps, cfg, seed, sampler_name, scheduler, width, height
     loras: dict[str, float] = field(default_factory=dict)
     model: str = ""
@@ -63,7 +66,8 @@ class Graph:
 def to_workflow(recipe: Recipe) -> dict[str, Node]:
     """A recipe -> the workflow of text to picture that ComfyUI's "Open" and its POST /prompt take.
 
-    `ckpt_name` is this model's name: ComfyUI must have a checkpoint file of it, which Pocket does not come with.
+    `ckpt_name` is this model's name: ComfyUI must have a checkpoint file of it, which Pocket does not come with. From a
+    picture ComfyUI runs all its steps, of a schedule longer by 1/denoise; so it is told those that are run here.
     """
     sampler, scheduler = NAMES[recipe.sampler]
     nodes: dict[str, Node] = {"4": _node("CheckpointLoaderSimple", ckpt_name=f"{recipe.model}.safetensors")}
@@ -81,22 +85,41 @@ def to_workflow(recipe: Recipe) -> dict[str, Node]:
         model, clip = [key, 0], [key, 1]
     nodes["6"] = _node("CLIPTextEncode", clip=clip, text=recipe.prompt)
     nodes["7"] = _node("CLIPTextEncode", clip=clip, text=recipe.negative_prompt)
-    nodes["5"] = _node("EmptyLatentImage", width=recipe.width, height=recipe.height, batch_size=1)
+    if recipe.image:
+        nodes["40"] = _node("LoadImage", image=START)
+        nodes["5"] = _node("VAEEncode", pixels=["40", 0], vae=["4", 2])
+    else:
+        nodes["5"] = _node("EmptyLatentImage", width=recipe.width, height=recipe.height, batch_size=1)
     if recipe.guidance_rescale:
         nodes["30"] = _node("RescaleCFG", model=model, multiplier=recipe.guidance_rescale)
         model = ["30", 0]
+    positive, negative = ["6", 0], ["7", 0]
+    if recipe.control_image:
+        nodes["50"] = _node("LoadImage", image=SHOWN)
+        nodes["51"] = _node("ControlNetLoader", control_net_name="controlnet.safetensors")
+        nodes["52"] = _node(
+            "ControlNetApplyAdvanced",
+            positive=positive,
+            negative=negative,
+            control_net=["51", 0],
+            image=["50", 0],
+            strength=recipe.controlnet_conditioning_scale,
+            start_percent=recipe.control_guidance_start,
+            end_percent=recipe.control_guidance_end,
+        )
+        positive, negative = ["52", 0], ["52", 1]
     nodes["3"] = _node(
         "KSampler",
         model=model,
-        positive=["6", 0],
-        negative=["7", 0],
+        positive=positive,
+        negative=negative,
         latent_image=["5", 0],
         seed=recipe.seed,
-        steps=recipe.num_inference_steps,
+        steps=recipe.steps_run,
         cfg=recipe.guidance_scale,
         sampler_name=sampler,
         scheduler=scheduler,
-        denoise=1.0,
+        denoise=_denoise(recipe),
     )
     nodes["8"] = _node("VAEDecode", samples=["3", 0], vae=["4", 2])
     nodes["9"] = _node("SaveImage", images=["8", 0], filename_prefix=recipe.model)
@@ -111,12 +134,14 @@ def read_workflow(prompt: str | None, workflow: str | None) -> Graph | None:
         return None
     first = samplers[0]
     given, graph = first["inputs"], Graph()
-    graph.prompt = _text(nodes, given.get("positive"))
-    graph.negative_prompt = _text(nodes, given.get("negative"))
+    graph.prompt = _text(nodes, _before_control(nodes, given.get("positive")))
+    graph.negative_prompt = _text(nodes, _before_control(nodes, given.get("negative")))
     graph.values = {name: given[name] for name in ("steps", "cfg", "sampler_name", "scheduler") if name in given}
     graph.values["seed"] = _value(nodes, given.get("seed", given.get("noise_seed")))
     if (latent := _find(nodes, given.get("latent_image"), "width")) is not None:
         graph.values |= {"width": latent["inputs"]["width"], "height": latent["inputs"].get("height")}
+    if (loaded := _find(nodes, given.get("latent_image"), "image")) is not None:
+        graph.starts = str(loaded["inputs"]["image"])
     link = given.get("model")
     for _ in range(FARTHEST):
         node = _linked(nodes, link)
@@ -128,11 +153,18 @@ def read_workflow(prompt: str | None, workflow: str | None) -> Graph | None:
         if isinstance(inputs.get("ckpt_name"), str):
             graph.model = _stem(inputs["ckpt_name"])
         link = inputs.get("model")
-    known = {*WIDGETS, "VAEDecode", "SaveImage", "PreviewImage", "RescaleCFG"}
+    known = {*WIDGETS, "VAEDecode", "SaveImage", "PreviewImage", "RescaleCFG", "VAEEncode"}
     graph.other = sorted({str(n["class_type"]) for n in nodes.values()} - known)
     if len(samplers) > 1:
         graph.other.append(f"{len(samplers) - 1} more sampler")
     return graph
+
+
+def _denoise(recipe: Recipe) -> float:
+    """That makes ComfyUI's schedule, which has int(steps / denoise) steps, one of num_inference_steps."""
+    steps, whole = recipe.steps_run, recipe.num_inference_steps
+    share = steps / whole
+    return share if int(steps / share) == whole else steps / (whole + 0.5)
 
 
 def _node(kind: str, **inputs: Any) -> Node:
@@ -199,6 +231,16 @@ def _find(nodes: dict[str, Node], link: Any, name: str) -> Node | None:
         links = [v for v in node["inputs"].values() if isinstance(v, list) and len(v) == 2]
         link = node["inputs"].get(name) or (links[0] if links else None)
     return None
+
+
+def _before_control(nodes: dict[str, Node], link: Any) -> Any:
+    """A link to conditioning -> that of what ControlNets were applied to."""
+    for _ in range(FARTHEST):
+        node = _linked(nodes, link)
+        if node is None or not str(node["class_type"]).startswith("ControlNetApply"):
+            break
+        link = node["inputs"].get("negative" if link[1] == 1 else "positive", node["inputs"].get("conditioning"))
+    return link
 
 
 def _text(nodes: dict[str, Node], link: Any) -> str:

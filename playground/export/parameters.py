@@ -45,6 +45,13 @@ def to_parameters(recipe: Recipe) -> str:
         "Model": _quoted(recipe.model),
         "RNG": "CPU",
     }
+    if recipe.image:
+        settings["Denoising strength"] = f"{recipe.strength:g}"
+    if recipe.control_image:  # as the extension for ControlNets writes it
+        settings["ControlNet 0"] = _quoted(
+            f"Weight: {recipe.controlnet_conditioning_scale:g}, Guidance Start: {recipe.control_guidance_start:g}, "
+            f"Guidance End: {recipe.control_guidance_end:g}"
+        )
     if recipe.guidance_rescale:
         settings["CFG Rescale"] = f"{recipe.guidance_rescale:g}"
     return "\n".join([*lines, ", ".join(f"{name}: {value}" for name, value in settings.items())])

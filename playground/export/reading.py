@@ -10,6 +10,7 @@ from playground.export import comfy
 from playground.export.document import alone, read_data
 from playground.export.parameters import parse_parameters
 from playground.export.png import PARAMETERS, texts_of
+from playground.labels import CONTROLS, FIELD_NAMES
 from playground.models import Facts
 from playground.recipe import PROMPT_LIMIT, SEED_RANGE, Recipe
 from playground.refusal import Refusal
@@ -74,6 +75,16 @@ def _own(text: str, facts: Facts) -> Restored:
     taken.size(base.width, base.height)
     taken.change("guidance_rescale", base.guidance_rescale, "Guidance rescale")
     taken.loras(dict(base.loras))
+    if base.image and facts.no_start:
+        taken.say(f"It started from a picture. {facts.no_start}")
+    elif base.image:
+        taken.change("image", base.image, "The start picture")
+        taken.change("strength", base.strength, "Strength")
+    if base.control_image and facts.controlnet:
+        for name in ("control_image", *CONTROLS):
+            taken.change(name, getattr(base, name), FIELD_NAMES[name])
+    elif base.control_image:
+        taken.say("A ControlNet was shown a picture, and there is none here.")
     return taken.restored()
 
 
@@ -121,6 +132,8 @@ def _comfy(graph: comfy.Graph, facts: Facts) -> Restored:
         taken.size(width, height)
     taken.model(graph.model)
     taken.loras(graph.loras)
+    if graph.starts:
+        taken.say(f"It started from the picture {_short(graph.starts)}, which the file does not carry.")
     taken.left_out(graph.other)
     return taken.restored()
 

@@ -11,7 +11,8 @@ from playground.export.png import ENGINE_KEY, texts_of
 from playground.models import Facts
 from playground.recipe import Recipe
 from playground.refusal import Refusal
-from playground.store import TEXT_KEY
+from playground.render import pictures_of
+from playground.store import TEXT_KEY, Store
 
 # What rounding makes where cells are batched in another way. In fp32 it shows in single pixels; in half precision all
 # over: a cell of a batch of two, drawn again alone in bf16, was 0.6 grey levels off on average, and 11 in one pixel.
@@ -63,14 +64,15 @@ def own_recipe(data: bytes) -> tuple[Recipe, Image.Image]:
     return Recipe.from_dict(receipt["recipe"]), picture
 
 
-def verify(engine: Engine, data: bytes) -> Receipt:
+def verify(engine: Engine, data: bytes, store: Store | None = None) -> Receipt:
     """Draw the recipe inside a PNG again, by the engine and never from the store, and compare every pixel.
 
-    Raises Refusal where there is nothing to check or the engine cannot draw it.
+    Raises Refusal where there is nothing to check, the engine cannot draw it, or the picture that it starts from is not
+    in this store.
     """
     recipe, picture = own_recipe(data)
     engine.check(recipe)
-    receipt = compared(picture, engine.render(recipe))
+    receipt = compared(picture, engine.render(recipe, pictures_of(store, [recipe]) if store else None))
     return replace(
         receipt,
         precision=engine.facts.precision,

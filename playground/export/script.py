@@ -3,34 +3,36 @@
 from pathlib import Path
 from typing import Any
 
+from playground.labels import CONTROLS
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 
 EMBEDDED = Path(__file__).parents[1] / "models"  # where the models stand that come with the playground
 
+START = "start.png"  # what the program calls the picture that it starts from, which must lie beside it
+SHOWN = "control.png"  # and the one that a ControlNet is shown
 TEMPLATE = '''"""One picture of the diffusion playground, made by diffusers alone.
 
 pip install {packages}
-python {file} [MODEL FOLDER]
-
+python {file} [MODEL FOLDER]{second}
+{needs}
 The same seed gives the same picture: the noise is drawn on the CPU. Another device or precision changes it slightly.
 """
 
 import sys
 
 import torch
-from diffusers import DiffusionPipeline, {scheduler}
-
+from diffusers import {pipeline}, {scheduler}
+{imports}
 folder = sys.argv[1] if len(sys.argv) > 1 else {folder!r}
-pipe = DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True)
+{control}pipe = {pipeline}.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True{given})
 pipe.scheduler = {scheduler}.from_config(pipe.scheduler.config{config})
 {loras}image = pipe(
     prompt={prompt!r},
     negative_prompt={negative_prompt!r},
     num_inference_steps={num_inference_steps},
     guidance_scale={guidance_scale!r},{rescale}
-    width={width},
-    height={height},
+{begins}
     generator=torch.Generator("cpu").manual_seed({seed}),
 ).images[0]
 image.save("picture.png")
@@ -64,10 +66,40 @@ def to_script(recipe: Recipe, file: str = "picture.py") -> str:
         num_inference_steps=recipe.num_inference_steps,
         guidance_scale=recipe.guidance_scale,
         rescale=f"\n    guidance_rescale={recipe.guidance_rescale!r}," if recipe.guidance_rescale else "",
-        width=recipe.width,
-        height=recipe.height,
+        **_begins(recipe),
         seed=recipe.seed,
     )
+
+
+def _begins(recipe: Recipe) -> dict[str, str]:
+    """What differs between a program from words and noise alone and one that is given pictures."""
+    size = f"    width={recipe.width},\n    height={recipe.height},"
+    names = [name for name, given in ((START, recipe.image), (SHOWN, recipe.control_image)) if given]
+    told = {"pipeline": "DiffusionPipeline", "imports": "", "needs": "", "control": "", "given": "", "second": ""}
+    if not names:
+        return told | {"begins": size}
+    told["needs"] = f"\nBeside it must lie: {', '.join(names)}.\n"
+    told["imports"] = "from PIL import Image\n"
+    told["pipeline"] = "AutoPipelineForImage2Image" if recipe.image else "AutoPipelineForText2Image"
+    lines = []
+    if recipe.image:
+        runs = f"int({recipe.num_inference_steps} * {recipe.strength!r}) = {recipe.steps_run} steps are run"
+        lines += [f"image={_opened(START)},", f"strength={recipe.strength!r},  # {runs}"]
+    if recipe.control_image:
+        told["imports"] += "from diffusers import ControlNetModel\n"
+        told["control"] = (
+            'controlnet = sys.argv[2] if len(sys.argv) > 2 else "controlnet"\n'
+            "controlnet = ControlNetModel.from_pretrained(controlnet, torch_dtype=torch.float32)\n"
+        )
+        told["given"], told["second"] = ", controlnet=controlnet", " [CONTROLNET FOLDER]"
+        lines += [f"{'control_image' if recipe.image else 'image'}={_opened(SHOWN)},"]
+        lines += [f"{name}={getattr(recipe, name)!r}," for name in CONTROLS]
+    begins = "\n".join(f"    {line}" for line in lines)
+    return told | {"begins": begins if recipe.image else f"{begins}\n{size}"}
+
+
+def _opened(name: str) -> str:
+    return f'Image.open("{name}").convert("RGB")'
 
 
 def _loras(recipe: Recipe) -> str:

@@ -12,11 +12,13 @@ from torch import Tensor
 from playground.engine import Done, Engine, Failed, Keep, Kept, Result, Step
 from playground.recipe import Recipe
 from playground.refusal import Refusal
-from playground.samplers import SAMPLERS
 from playground.schedule import Level, levels
 
 LONGEST = 120  # seconds of one film, so that one visitor cannot hold the machine
 MOST_DRAWN = 60  # shots with pictures; of longer runs every n-th has them
+FROM_NOISE = (
+    "Compare shows runs from a picture or with one, and their steps; this view shows runs from words and noise."
+)
 LARGEST = 256  # pixels per side of a film's pictures; models with larger ones are shown reduced
 NOISE_RANGE = 3.0  # ε in [−3, 3] is drawn as 0 … 255; 0.3 % of N(0, 1) lies outside
 DIFFERENCE_GAIN = 4  # ε_c − ε_u is drawn that many times stronger, at every step of every run
@@ -52,6 +54,9 @@ class Ending:
 def check(engine: Engine, recipes: Sequence[Recipe]) -> None:
     """Raises Refusal, before anything runs, for what the model cannot draw and for films that would take too long."""
     for recipe in recipes:
+        if recipe.image or recipe.control_image:
+            name = "image" if recipe.image else "control_image"
+            raise Refusal(f"{name} must be empty here. {FROM_NOISE}")
         engine.check(recipe)
         levels(recipe, engine.facts.schedule)
     seconds = engine.estimate(recipes, Keep(predictions=True))
@@ -119,7 +124,7 @@ def _as_they_come(engine: Engine, recipes: Sequence[Recipe], visitor: str) -> It
 
 def _keep(recipes: Sequence[Recipe]) -> Keep:
     """The calls that are drawn are those of any of these runs: one request keeps the same of all of them."""
-    calls = {SAMPLERS[recipe.sampler].calls(recipe.num_inference_steps) for recipe in recipes}
+    calls = {recipe.calls for recipe in recipes}
     return Keep(predictions=True, pictures=frozenset(k for of in calls for k in range(0, of, drawn_every(of))))
 
 

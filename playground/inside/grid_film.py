@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from playground.engine import Decode, Engine, Event, Keep, Step
+from playground.engine.contract import Pictures
 from playground.recipe import Recipe
-from playground.samplers import SAMPLERS
 
 MOST_FRAMES = 40  # of one cell; longer runs keep every n-th call, and always the last
 MOST_BY_VAE = 10  # of one cell of a model whose VAE must draw them, for want of a quick decoder
@@ -72,12 +72,12 @@ class Films:
             while sum(f.bytes for f in self._films.values()) > self._most and len(self._films) > 1:
                 self._films.popitem(last=False)
 
-    def record(self, recipes: Sequence[Recipe]) -> Iterator[tuple[int, int]]:
-        """Run those that have no film; yields (network calls done, of all)."""
+    def record(self, recipes: Sequence[Recipe], pictures: Pictures | None = None) -> Iterator[tuple[int, int]]:
+        """Run those that have no film, `pictures` as in `Engine.run`; yields (network calls done, of all)."""
         missing = [recipe for recipe in recipes if self.get(recipe) is None]
         recorder, done = self.recorder(missing), 0
-        total = sum(SAMPLERS[recipe.sampler].calls(recipe.num_inference_steps) for recipe in missing)
-        for event in self._engine.run(missing, previews=False, keep=Keep(latents=True)):
+        total = sum(recipe.calls for recipe in missing)
+        for event in self._engine.run(missing, previews=False, keep=Keep(latents=True), pictures=pictures):
             recorder.take(event)
             if isinstance(event, Step):
                 done += 1

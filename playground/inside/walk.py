@@ -60,6 +60,9 @@ class Part:
 
 def check(engine: Engine, recipe: Recipe) -> None:
     """Raises Refusal, before anything runs, for what the model cannot draw and for a run that would take too long."""
+    if recipe.image or recipe.control_image:
+        name = "image" if recipe.image else "control_image"
+        raise Refusal(f"{name} must be empty here: this walk goes from words and noise to a picture.")
     engine.check(recipe)
     check_time(engine.estimate([recipe]) or 0.0)
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -21,9 +22,13 @@ from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 
 Condition = dict[str, Tensor]  # one encoded text, each (1, …), by the name of the network's argument
+CONTROL, CONTROL_SCALE = "control", "control_scale"  # in a condition: the picture (1, 3, H, W) in 0 … 1, and (1,)
 Weights = Sequence[tuple[str, float]]  # one row's LoRAs: (name, weight)
 Pairs = tuple[tuple[str, float], ...]  # the same, to look things up by
 Size = tuple[int, int]  # rows, columns
+NO_RESCALE = "The image-to-image pipeline of this model's family does not have it."
+NO_CONTROLNET = "this playground was started without a ControlNet (--controlnet FOLDER)."
+NO_RESCALE_CONTROLLED = "The pipelines with a ControlNet do not have it."
 MOST_SIDE = 1024  # pixels; larger ones are refused by `Recipe` already
 
 
@@ -58,6 +63,10 @@ class Facts:
     network: str = "U-Net"  # what denoises, as people call it: or "transformer"
     cfg: str = "guidance_scale"  # the field of a recipe that is the scale of classifier-free guidance
     own_negative: bool = False  # a negative prompt is encoded in another way than the same words as a prompt
+    no_start: str = ""  # why its runs cannot start from a picture, as a sentence; empty where they can
+    rescales_starts: bool = False  # its pipeline knows guidance_rescale also where a run starts from a picture
+    controlnet: str = ""  # the name of the ControlNet that was given at the start
+    controlnet_digest: str = ""  # of its weights
     quick_previews: bool = False  # a small decoder of its own draws x̂₀; else the VAE does
     no_attention: str = ""  # why its attention cannot be looked into, as a sentence; empty where it can
     tokens: int = 77  # that the text encoder reads, marks included
@@ -80,8 +89,7 @@ class Facts:
 
     def evaluations(self, recipe: Recipe) -> int:
         """Passes of the network for this picture: calls of the sampler, twice that when guided."""
-        calls = SAMPLERS[recipe.sampler].calls(recipe.num_inference_steps)
-        return calls * (2 if self.guided(recipe) else 1)
+        return recipe.calls * (2 if self.guided(recipe) else 1)
 
     def text(self, words: str, recipe: Recipe, negative: bool = False) -> Text:
         """Words as a row of this recipe is told them."""
@@ -116,11 +124,20 @@ class Facts:
                 )
         if recipe.true_cfg_scale != 1 and self.cfg != "true_cfg_scale":
             raise Refusal("true_cfg_scale must be 1 for this model: its guidance scale is guidance_scale.")
+        if recipe.image and self.no_start:
+            raise Refusal(f"image must be empty for this model. {self.no_start}")
+        if recipe.control_image and not self.controlnet:
+            raise Refusal(f"control_image must be empty: {NO_CONTROLNET}")
+        if recipe.control_image and recipe.guidance_rescale:
+            raise Refusal(f"guidance_rescale must be 0 with a ControlNet. {NO_RESCALE_CONTROLLED}")
+        if recipe.image and recipe.guidance_rescale and not self.rescales_starts:
+            raise Refusal(f"guidance_rescale must be 0 where a run starts from a picture. {NO_RESCALE}")
         check_known_loras((name for name, _ in recipe.loras), tuple(self.loras))
 
     def fingerprint_for(self, recipe: Recipe) -> str:
-        """16 digits over the weights that make this picture: the model's own, and the files of its LoRAs."""
+        """16 digits over the weights that make this picture: the model's, the files of its LoRAs, its ControlNet."""
         used = [(name, self.loras.get(name)) for name, _ in recipe.active_loras]
+        used += [("", self.controlnet_digest)] if recipe.control_image else []
         if not used:
             return self.fingerprint
         return hashlib.sha256(json.dumps([self.fingerprint, used]).encode()).hexdigest()[:16]
@@ -171,6 +188,14 @@ class Model(Protocol):
 
     def encode_picture(self, picture: Image.Image) -> Tensor:
         """RGB picture -> x₀ (1, C, h, w), the mean of the posterior, so the same picture gives the same latents."""
+
+    def sample_picture(self, picture: Image.Image, noise: Tensor) -> Tensor:
+        """RGB picture, (1, C, h, w) of N(0, 1) -> x₀ (1, C, h, w), a sample of the posterior, as image-to-image
+        pipelines draw it: mean + std · noise. What the encoder says of a picture is kept for the next time."""
+
+    def attach_control(self, folder: Path) -> None:
+        """Take a ControlNet, before anybody reads `facts`. Raises Refusal, with one sentence, where it cannot be used;
+        conditions may from then on have CONTROL and CONTROL_SCALE."""
 
     def preview(self, latents: Tensor) -> list[Image.Image]:
         """(B, C, h, w) -> B quick, approximate pictures"""

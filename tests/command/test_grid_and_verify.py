@@ -24,8 +24,8 @@ SWEEP = {"base": {"prompt": "cat, red background", "num_inference_steps": 2}, "a
 @pytest.fixture(autouse=True)
 def _one_engine(monkeypatch: pytest.MonkeyPatch, engine: LocalEngine, tmp_path: Path) -> None:
     """The session's engine instead of a second one, and a store of this test's own."""
-    monkeypatch.setattr("playground.command.grid.opened", lambda model: engine)
-    monkeypatch.setattr("playground.command.verify.opened", lambda model: engine)
+    monkeypatch.setattr("playground.command.grid.opened", lambda model, **_: engine)
+    monkeypatch.setattr("playground.command.verify.opened", lambda model, **_: engine)
     monkeypatch.setenv("PLAYGROUND_CELLS", str(tmp_path / "cells"))
 
 
@@ -82,3 +82,22 @@ def test_a_picture_says_what_drew_it(engine: LocalEngine, tmp_path: Path, capsys
     other.write_bytes(cell_png(black, replace(facts, fingerprint="0" * 16, precision="bf16")))
     assert main(["verify", str(other)]) == 1
     assert "drawn with bf16, where fp32 draws now" in capsys.readouterr().out
+
+
+def test_a_grid_that_starts_from_a_picture(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photo, out = tmp_path / "photo.png", tmp_path / "out"
+    Image.effect_noise((90, 70), 80).convert("RGB").save(photo)
+    asked = {"base": {"prompt": "cat", "num_inference_steps": 4}, "axes": {"strength": [0.25, 1]}}
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(json.dumps(asked))
+    assert main(["grid", str(recipe), "-o", str(out), "--image", str(photo)]) == 0
+    pictures = sorted((out / "cells").glob("*.png"))
+    found = [from_png(path.read_bytes()).recipe for path in pictures]
+    assert [r.strength for r in found] == [0.25, 1] and len({r.image for r in found}) == 1
+    assert main(["verify", str(pictures[0])]) == 0
+    assert (out / f"given-{found[0].image[:12]}.png").is_file()
+    asked["base"] |= {"image": "0" * 64}
+    recipe.write_text(json.dumps(asked))
+    capsys.readouterr()
+    assert main(["grid", str(recipe), "-o", str(out)]) == 2
+    assert "is not on this machine, so nothing was drawn" in capsys.readouterr().err

@@ -158,7 +158,9 @@ def test_one_failing_cell_does_not_take_the_others(engine: LocalEngine, monkeypa
     real = engine.model.encode
     poison = {"poison": float("nan")}
     monkeypatch.setattr(
-        engine.model, "encode", lambda text: {name: x * poison.get(text, 1) for name, x in real(text).items()}
+        engine.model,
+        "encode",
+        lambda text, **more: {name: x * poison.get(text, 1) for name, x in real(text, **more).items()},
     )
     events = list(engine.run([Recipe(prompt=p, num_inference_steps=3) for p in ("cat", "poison", "dog")]))
     failed = [e for e in events if isinstance(e, Failed)]
@@ -173,7 +175,9 @@ def test_a_row_that_the_network_refuses_fails_alone(engine: LocalEngine, monkeyp
     real = engine.model.encode
     narrow = {"poison": 100}
     monkeypatch.setattr(
-        engine.model, "encode", lambda text: {n: x[..., : narrow.get(text, 192)] for n, x in real(text).items()}
+        engine.model,
+        "encode",
+        lambda text, **more: {n: x[..., : narrow.get(text, 192)] for n, x in real(text, **more).items()},
     )
     events = list(engine.run([Recipe(prompt=p, num_inference_steps=3) for p in ("cat", "poison", "dog")]))
     (failed,) = [e for e in events if isinstance(e, Failed)]

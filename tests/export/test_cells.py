@@ -1,7 +1,9 @@
 """What one cell is taken away as draws its picture again."""
 
+import io
 import json
 import os
+import runpy
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,13 +13,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from playground import Recipe, Sweep
+from playground import Recipe, Sweep, pictures
 from playground.engine import LocalEngine
-from playground.export.comfy import to_workflow
+from playground.export.bundle import files
+from playground.export.comfy import read_workflow, to_workflow
+from playground.export.document import alone
+from playground.export.finished import FinishedGrid
+from playground.export.parameters import to_parameters
 from playground.export.png import cell_png, sheet_png
 from playground.export.receipt import Receipt, verify
-from playground.export.script import to_script
+from playground.export.script import START, to_script
+from playground.labels import fixed_of
 from playground.refusal import Refusal
+from playground.render import kept_starts
+from playground.store import Store
 from tests.export.test_documents import GREY, _png
 from tests.reference import TOLERANCE
 
@@ -38,6 +47,18 @@ CASES = {
 }
 
 
+DUSK = pictures.open_whole(ROOT / "examples" / "images" / "dusk.webp")
+FROM_DUSK = Recipe(
+    prompt="mountain",
+    sampler="euler_a",
+    num_inference_steps=6,
+    seed=9,
+    width=96,
+    image=pictures.digest(DUSK),
+    strength=0.6,
+)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_script_draws_the_cells_picture(name: str, engine: LocalEngine, tmp_path: Path) -> None:
     recipe = CASES[name]
@@ -52,6 +73,20 @@ def test_the_script_draws_the_cells_picture(name: str, engine: LocalEngine, tmp_
     )
     picture = np.asarray(Image.open(tmp_path / "picture.png")).astype(int)
     assert np.abs(picture - np.asarray(engine.render(recipe).image).astype(int)).max() <= TOLERANCE
+
+
+def test_the_script_from_a_picture_draws_the_cells_picture(
+    engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this process, because each new one would load torch again."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["picture.py", str(ROOT / "playground" / "models" / "pocket")])
+    pictures.fitted(DUSK, FROM_DUSK.width, FROM_DUSK.height).save(START)
+    Path("picture.py").write_text(to_script(FROM_DUSK), encoding="utf-8")
+    runpy.run_path("picture.py", run_name="__main__")
+    picture = np.asarray(Image.open("picture.png")).astype(int)
+    drawn = engine.render(FROM_DUSK, {FROM_DUSK.image: DUSK}).image
+    assert np.abs(picture - np.asarray(drawn).astype(int)).max() <= TOLERANCE
 
 
 def test_a_cell_is_made_again_and_compared(engine: LocalEngine) -> None:
@@ -89,6 +124,32 @@ def test_the_workflow_is_a_whole_graph_of_known_nodes() -> None:
     assert graph[sampler["positive"][0]]["inputs"]["text"] == CASES["everything"].prompt
     assert graph[sampler["negative"][0]]["inputs"]["text"] == "dog"
     assert graph["10"]["class_type"] == "LoraLoader" and graph["10"]["inputs"]["strength_model"] == 0.75
+
+
+def test_a_start_picture_is_in_every_way_to_take_a_cell_away(engine: LocalEngine, store: Store) -> None:
+    result = engine.render(FROM_DUSK, {FROM_DUSK.image: DUSK})
+    graph = to_workflow(FROM_DUSK)
+    sampler = graph["3"]["inputs"]
+    encoded = graph[sampler["latent_image"][0]]
+    assert encoded["class_type"] == "VAEEncode" and graph[encoded["inputs"]["pixels"][0]]["inputs"]["image"] == START
+    for n in range(1, 100):  # ComfyUI runs the last `steps` of int(steps / denoise)
+        for strength in (0.3, 0.55, 0.9, 1.0):
+            if int(n * strength):
+                sampler = to_workflow(FROM_DUSK.replace(num_inference_steps=n, strength=strength))["3"]["inputs"]
+                assert (int(sampler["steps"] / sampler["denoise"]), sampler["steps"]) == (n, int(n * strength))
+    assert "Denoising strength: 0.6" in to_parameters(FROM_DUSK)
+    assert "Denoising" not in to_parameters(FROM_DUSK.replace(image=""))
+    png = cell_png(result)
+    with pytest.raises(Refusal, match="^A picture that this run needs is not on this machine"):
+        verify(engine, png, store)
+    store.put_picture(DUSK)
+    assert verify(engine, png, store).same
+    grid = FinishedGrid(alone(FROM_DUSK), (result,), engine.facts)
+    assert "Start picture: " + FROM_DUSK.image[:12] in fixed_of(grid.sweep) and "Strength: 0.6" in fixed_of(grid.sweep)
+    whole = files(grid, kept_starts(store, grid.recipes))
+    assert pictures.digest(Image.open(io.BytesIO(whole[f"given-{FROM_DUSK.image[:12]}.png"]))) == FROM_DUSK.image
+    foreign = read_workflow(json.dumps(graph), None)
+    assert foreign is not None and foreign.starts == START
 
 
 def test_half_precision_is_judged_by_the_mean() -> None:

@@ -7,6 +7,7 @@ value, so they may be packed for the call alone.
 
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,11 +21,13 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 from playground import pictures
 from playground.models.anatomy import Anatomy, Cost
 from playground.models.contract import Condition, Facts, Look, Pairs, Text, Weights
+from playground.models.control import ControlNet
 from playground.models.folder import fingerprint, licence
 from playground.models.lora.folder import LoraFiles
 from playground.models.lora.rows import Loras
 from playground.models.lora.texts import TextLoras
 from playground.models.running.offload import place
+from playground.models.running.posterior import Posteriors
 from playground.models.running.skeleton import NetworkSkeleton
 from playground.models.running.threads import use_the_cores_present
 from playground.models.words import Cutter, Words
@@ -79,6 +82,7 @@ class Family:
         self._text_loras = TextLoras(files, device, dtype)
         self.words: Callable[[str], Words] = Cutter(getattr(pipeline, self.token_mark), self.tokens)
         self.encode = lru_cache(self._texts_kept())(self.encode_now)
+        self._posteriors, self._control = Posteriors(self.vae, device), None
         self._shapes = threading.Lock()
         self._skeleton = NetworkSkeleton(self.network, self.vae, self.inputs)
         self.anatomy = lru_cache(16)(self._anatomy)
@@ -105,6 +109,8 @@ class Family:
             cfg=self.cfg,
             own_negative=self.own_negative,
             no_attention=self.no_attention,
+            no_start=self.no_start,
+            rescales_starts=not self.no_start,
             tokens=self.tokens,
             licence=licence(folder),
         )
@@ -115,6 +121,8 @@ class Family:
         "This transformer looks at words and picture in one attention, in which no map of a single word can be shown "
         "here."
     )
+
+    no_start: ClassVar[str] = "Runs of this family start from noise only here."
 
     @property
     def tokens(self) -> int:
@@ -165,6 +173,9 @@ class Family:
         self, latents: Tensor, t: Tensor, conditions: Sequence[Condition], loras: Sequence[Weights] | None = None
     ) -> Tensor:
         given = self.inputs(latents.to(self.dtype), t, conditions)
+        if self._control is not None:
+            more = {name: given[name] for name in ("added_cond_kwargs",) if name in given}
+            given |= self._control.residuals(given["sample"], t, given[TEXT], conditions, self.dtype, **more)
         if loras is not None and any(weight for row in loras for _, weight in row):
             with self._loras.added(loras):
                 answer = self.network(**given, return_dict=False)[0]
@@ -190,6 +201,16 @@ class Family:
     def encode_picture(self, picture: Image.Image) -> Tensor:
         pixels = pictures.to_x0(picture)[None].to(self.device)
         return self.scaled(self.vae.encode(pixels, return_dict=False)[0].mode())
+
+    @torch.inference_mode()
+    def sample_picture(self, picture: Image.Image, noise: Tensor) -> Tensor:
+        return self.scaled(self._posteriors.sample(picture, noise))
+
+    def attach_control(self, folder: Path) -> None:
+        if self.denoiser != "unet":
+            raise Refusal(f"{self.title} takes no ControlNet here; Stable Diffusion 1.x, 2.x and SDXL do.")
+        self._control = ControlNet(folder, self.network, self.scale, self.device, self.dtype)
+        self.facts = replace(self.facts, controlnet=self._control.name, controlnet_digest=self._control.digest)
 
     def unscaled(self, latents: Tensor) -> Tensor:
         """The denoiser's scale -> the VAE's, by the factors in the VAE's config."""

@@ -6,8 +6,9 @@ What StableDiffusionPipeline does with a recipe happens here in the same order w
 import copy
 import inspect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,8 @@ from torch import Tensor
 
 from playground import pictures
 from playground.models.anatomy import Anatomy, Cost
-from playground.models.contract import Condition, Facts, Look, Pairs, Text, Weights, usual_recipe
+from playground.models.contract import CONTROL, Condition, Facts, Look, Pairs, Text, Weights, usual_recipe
+from playground.models.control import ControlNet
 from playground.models.folder import fingerprint, licence, load_pipeline
 from playground.models.lora.folder import LoraFiles
 from playground.models.lora.texts import TextLoras
@@ -29,6 +31,7 @@ from playground.models.running.attention import capturing, cross_attention_layer
 from playground.models.running.device import default_dtype
 from playground.models.running.network import Network
 from playground.models.running.offload import place
+from playground.models.running.posterior import Posteriors
 from playground.models.running.preview import PreviewDecoder
 from playground.models.running.skeleton import Skeletons, anatomy_of
 from playground.models.running.threads import use_the_cores_present
@@ -81,6 +84,7 @@ class StableDiffusion:
         self._image_processor = pipeline.image_processor
         self.words: Callable[[str], Words] = Cutter(self.tokenizer)
         self.encode = lru_cache(TEXT_CACHE)(self.encode_now)
+        self._posteriors, self._control = Posteriors(self.vae, device), None
         self._shapes = threading.Lock()
         self._skeletons = Skeletons(self.unet, self.vae, self.tokenizer.model_max_length)
         self.anatomy = lru_cache(16)(self._anatomy)
@@ -145,18 +149,30 @@ class StableDiffusion:
         loras: Sequence[Weights] | None,
         look: bool,
     ) -> tuple[Tensor, list[Look]]:
-        """Each row by the network that it belongs to; Looks only where they are asked for."""
+        """Each row by the network that it belongs to; Looks only where they are asked for. Rows with control are by
+        themselves, so that the others are answered by OpenVINO as ever."""
         text = torch.cat([condition[TEXT] for condition in conditions])
-        if self._early is None:
+        controlled = torch.tensor([CONTROL in condition for condition in conditions], device=t.device)
+        if self._early is None and not controlled.any():
             return _one_call(self._network, latents, t, text, loras, look)
-        early = t >= self.exact_from
+        early = torch.zeros_like(controlled) if self._early is None else t >= self.exact_from
         outputs, found = torch.empty_like(latents, dtype=torch.float32), {}
         for network, its in ((self._early, early), (self._network, ~early)):
-            if rows := its.nonzero()[:, 0].tolist():
-                weights = loras and [loras[row] for row in rows]
-                outputs[rows], seen = _one_call(network, latents[rows], t[rows], text[rows], weights, look)
+            for which in (its & controlled, its & ~controlled):
+                if not (rows := which.nonzero()[:, 0].tolist()):
+                    continue
+                weights, own = loras and [loras[row] for row in rows], (latents[rows], t[rows], text[rows])
+                added = {}
+                if self._control is not None and controlled[rows[0]]:
+                    added = self._control.residuals(*own, [conditions[row] for row in rows], network.dtype)
+                outputs[rows], seen = _one_call(network, *own, weights, look, added)
                 found |= dict(zip(rows, seen, strict=False))
         return outputs, [found[row] for row in sorted(found)]
+
+    def attach_control(self, folder: Path) -> None:
+        dtype = torch.float32 if self.device.type == "cpu" else self.dtype
+        self._control = ControlNet(folder, self.unet, self.facts.scale, self.device, dtype)
+        self.facts = replace(self.facts, controlnet=self._control.name, controlnet_digest=self._control.digest)
 
     def combine(self, unconditional: Tensor, conditional: Tensor, recipe: Recipe) -> Tensor:
         """ε_u + w (ε_c − ε_u), Ho & Salimans 2022, https://arxiv.org/abs/2207.12598; rescaled where that is asked."""
@@ -175,10 +191,14 @@ class StableDiffusion:
 
     @torch.inference_mode()
     def encode_picture(self, picture: Image.Image) -> Tensor:
-        """RGB picture -> x₀ (1, C, h, w). diffusers' img2img draws a sample from the posterior instead of its mean,
-        which differs by the posterior's small variance."""
+        """RGB picture -> x₀ (1, C, h, w), the mean of the posterior; image-to-image draws a sample of it instead, see
+        `sample_picture`."""
         pixels = pictures.to_x0(picture)[None].to(self.device)
         return self.vae.encode(pixels, return_dict=False)[0].mean * self.vae.config.scaling_factor
+
+    @torch.inference_mode()
+    def sample_picture(self, picture: Image.Image, noise: Tensor) -> Tensor:
+        return self._posteriors.sample(picture, noise) * self.vae.config.scaling_factor
 
     @torch.inference_mode()
     def preview(self, latents: Tensor) -> list[Image.Image]:
@@ -224,10 +244,16 @@ def load(
 
 
 def _one_call(
-    network: Network, latents: Tensor, t: Tensor, text: Tensor, loras: Sequence[Weights] | None, look: bool
+    network: Network,
+    latents: Tensor,
+    t: Tensor,
+    text: Tensor,
+    loras: Sequence[Weights] | None,
+    look: bool,
+    added: Mapping[str, Any] | None = None,
 ) -> tuple[Tensor, list[Look]]:
     with capturing(network.unet) if look else nullcontext({}) as captures:
-        output = network(latents, t, text, loras, plain=look)
+        output = network(latents, t, text, loras, plain=look, added=added)
     return output, looks(captures, len(latents), tuple(latents.shape[2:])) if look else []
 
 

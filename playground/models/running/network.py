@@ -1,7 +1,8 @@
 """The U-Net in one precision: rows in, their outputs out, each row with its own LoRAs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -23,14 +24,21 @@ class Network:
         self._converted: Converted | None = None
 
     def __call__(
-        self, latents: Tensor, t: Tensor, text: Tensor, loras: Sequence[Weights] | None = None, plain: bool = False
+        self,
+        latents: Tensor,
+        t: Tensor,
+        text: Tensor,
+        loras: Sequence[Weights] | None = None,
+        plain: bool = False,
+        added: Mapping[str, Any] | None = None,
     ) -> Tensor:
         """(B, 4, h, w), (B,), (B, tokens, width), B rows' LoRAs -> the network's output (B, 4, h, w) in fp32
 
-        `plain`: by the modules themselves, also where there is another form.
+        `plain`: by the modules themselves, also where there is another form. `added`: what a ControlNet adds, which is
+        always so.
         """
-        if self._converted is None or plain:
-            return self._by_torch(latents, t, text, loras, plain)
+        if self._converted is None or plain or added:
+            return self._by_torch(latents, t, text, loras, plain or bool(added), added)
         try:
             output = self._converted(latents, t, text, loras)
         except RuntimeError as error:
@@ -55,7 +63,13 @@ class Network:
             self._converted.wait(seconds)
 
     def _by_torch(
-        self, latents: Tensor, t: Tensor, text: Tensor, loras: Sequence[Weights] | None, plain: bool
+        self,
+        latents: Tensor,
+        t: Tensor,
+        text: Tensor,
+        loras: Sequence[Weights] | None,
+        plain: bool,
+        added: Mapping[str, Any] | None = None,
     ) -> Tensor:
         latents = latents.to(self.dtype).contiguous(memory_format=torch.channels_last)
         text = text.to(self.dtype)
@@ -64,7 +78,7 @@ class Network:
             output = self._compiled(latents, t, text)
         else:
             with self._loras.added(loras) if changed else nullcontext():
-                output = self.unet(latents, t, text, return_dict=False)[0]
+                output = self.unet(latents, t, text, **(added or {}), return_dict=False)[0]
         return output.float().contiguous()
 
     def compile(self, latents: Tensor, t: Tensor, text: Tensor, backend: str | Callable) -> None:

@@ -14,11 +14,11 @@ from playground.refusal import Refusal
 from playground.schedule import is_flow, visited
 from playground.ui.add_noise import api, schedules, walk
 from playground.ui.add_noise.payload import latents, pixels
-from playground.ui.add_noise.picture import own_picture
 from playground.ui.shared.events import picked
 from playground.ui.shared.fields import LABELS, choices, plain, slot
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest
+from playground.ui.shared.picture import own_picture
 from playground.ui.shared.samples import IMAGES, SAMPLES, gallery
 
 HERE = Path(__file__).parent

@@ -9,11 +9,11 @@ import gradio as gr
 from playground.engine import Done, Engine, Failed
 from playground.export.png import cell_png
 from playground.recipe import Recipe
-from playground.render import check_cost, render
+from playground.render import begun, check_cost, render
 from playground.store import Store
 from playground.sweep import Sweep
-from playground.ui.shared.described import describe, sweep_in_words
-from playground.ui.shared.endpoint import A_SWEEP, ENGINE, exemplary, register
+from playground.ui.shared.described import PICTURE, describe, sweep_in_words
+from playground.ui.shared.endpoint import A_PICTURE, A_SWEEP, ENGINE, exemplary, register
 from playground.ui.shared.files import FILES
 
 REPEAT = 1.0  # seconds between two answers, also where nothing is new: a caller who has left is noticed only at one
@@ -22,7 +22,9 @@ REPEAT = 1.0  # seconds between two answers, also where nothing is new: a caller
 def build(engine: Engine, store: Store) -> None:
     """Register `/render_grid`; it has no visible part."""
 
-    def render_grid(sweep: dict[str, Any]) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:
+    def render_grid(
+        sweep: dict[str, Any], picture: str | None = None
+    ) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:
         """Draw a grid of pictures with a diffusion model: one recipe, with one to three of its settings varied.
 
         All else stays the same, the noise included, so what differs between two pictures is that setting's doing. A
@@ -30,11 +32,15 @@ def build(engine: Engine, store: Store) -> None:
 
         Parameters:
             sweep: {sweep}
+            picture: {picture}; where it is given, the runs start from it, and its digest is the image of every recipe
         Returns:
             the pictures as PNG files that carry their recipes
             a list with one object per cell: recipe, digest, file, seconds, evaluations of the network, or error
         """
-        cells = Sweep.from_dict(sweep, engine.facts.recipe).recipes()
+        asked = Sweep.from_dict(sweep, engine.facts.recipe)
+        if picture is not None:
+            asked = begun(asked, picture, engine.facts, store)
+        cells = asked.recipes()
         check_cost(engine, store, cells)
         yield from _rendered(cells)
 
@@ -63,7 +69,10 @@ def build(engine: Engine, store: Store) -> None:
             told = time.perf_counter()
             yield [files[i] for i in sorted(files)], [rows[i] for i in sorted(rows)]
 
-    describe(render_grid, sweep=sweep_in_words(engine.facts))
+    describe(render_grid, sweep=sweep_in_words(engine.facts), picture=PICTURE)
     outputs = [gr.Files(label="pictures", render=False), gr.JSON(label="cells", render=False)]
-    asked = exemplary(gr.JSON(label="sweep", render=False), A_SWEEP)
-    register(render_grid, "render_grid", [asked], outputs, **ENGINE)
+    asked = [
+        exemplary(gr.JSON(label="sweep", render=False), A_SWEEP),
+        exemplary(gr.File(label="picture", type="filepath", render=False), A_PICTURE),
+    ]
+    register(render_grid, "render_grid", asked, outputs, **ENGINE)

@@ -47,9 +47,22 @@ function build() {
     panel.append(laid);
     return panel;
   });
-  board.replaceChildren(tools(), stale, title, ...(axes.length === 3 ? [tabList(axes[0], panels)] : []), ...panels);
+  board.replaceChildren(tools(), stale, title, ...begins(), ...(axes.length === 3 ? [tabList(axes[0], panels)] : []), ...panels);
   reset();
   rove(pictures()[0]);
+}
+
+/** The pictures that all runs are given, beside what became of them. */
+function begins() {
+  if (!value.begins.length) return [];
+  const row = make("div", "dp-began");
+  for (let i = 0; i < value.begins.length; i += 2) {
+    const figure = make("figure");
+    const name = value.begins[i + 1];
+    figure.append(make("img", "", "", { src: value.begins[i], alt: name }), make("figcaption", "", name));
+    row.append(figure);
+  }
+  return [row];
 }
 
 function flow() {

@@ -3,7 +3,7 @@
 from html import escape
 from typing import Any
 
-from playground.labels import lora_label, value_label
+from playground.labels import CONTROLS, lora_label, value_label
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 from playground.sweep import SIZE, Sweep, lora_of, words_exchanged
@@ -51,6 +51,9 @@ def fixed(sweep: Sweep) -> list[str]:
         "num_inference_steps": f"{base.num_inference_steps} step" + "s" * (base.num_inference_steps != 1),
         "guidance_scale": f"guidance {base.guidance_scale:.15g}",
         "guidance_rescale": f"guidance rescale {base.guidance_rescale:.15g}" if base.guidance_rescale else "",
+        "image": "from a picture" if base.image else "",
+        "strength": _strength(sweep) if base.image or "image" in keys else "",
+        "control_image": f"controlled by a picture{_control(base, keys)}" if base.control_image else "",
         SIZE: f"{base.width} × {base.height}",
         "loras": ", ".join(lora_label(*pair) for pair in base.active_loras if f"loras.{pair[0]}" not in sweep.axes),
     }
@@ -76,8 +79,30 @@ def place_label(place: dict[str, Any]) -> str:
 
 def alt_of(recipe: Recipe, label: str) -> str:
     """What a picture shows to those who do not see it: where it stands, and its recipe in short."""
-    parts = f"{SAMPLERS[recipe.sampler].label}, {recipe.num_inference_steps} steps, guidance {recipe.guidance_scale:g}"
-    return f"{label}. Prompt: {recipe.prompt or 'none'}. {parts}, seed {recipe.seed}"
+    steps = f"{recipe.num_inference_steps} steps"
+    if recipe.image:
+        steps = f"from a picture at strength {recipe.strength:g}, {recipe.steps_run} of {steps}"
+    parts = f"{SAMPLERS[recipe.sampler].label}, {steps}, guidance {recipe.guidance_scale:g}"
+    shown = f", controlled by a picture{_control(recipe, set())}" if recipe.control_image else ""
+    return f"{label}. Prompt: {recipe.prompt or 'none'}. {parts}, seed {recipe.seed}{shown}"
+
+
+def _control(recipe: Recipe, but: set[str]) -> str:
+    """How much and when a ControlNet is asked, without what is varied and without the whole of the run."""
+    parts = {
+        "controlnet_conditioning_scale": f" at scale {recipe.controlnet_conditioning_scale:.15g}",
+        "control_guidance_start": f" from {recipe.control_guidance_start:.15g} of the run",
+        "control_guidance_end": f" until {recipe.control_guidance_end:.15g} of the run",
+    }
+    told = [name for name in parts if name not in but and getattr(recipe, name) not in (0.0, 1.0)]
+    return "".join(parts[name] for name in parts if name in told or name == CONTROLS[0] not in but)
+
+
+def _strength(sweep: Sweep) -> str:
+    """With the steps that are run, where that is one number."""
+    base, text = sweep.base, f"strength {sweep.base.strength:.15g}"
+    runs = {(recipe.steps_run, recipe.num_inference_steps) for recipe in sweep.recipes() if recipe.image}
+    return f"{text} ({base.steps_run} of {base.num_inference_steps} steps)" if len(runs) == 1 and base.image else text
 
 
 def _listed(axis: str, values: list[Any]) -> str:

@@ -16,7 +16,7 @@ from playground.engine import Engine
 from playground.inside.grid_film import CellFilm, Films, apart, strips
 from playground.recipe import Recipe
 from playground.refusal import Refusal
-from playground.render import missing
+from playground.render import missing, pictures_of
 from playground.store import Store
 from playground.sweep import Sweep
 from playground.ui.compare.grid import Grid
@@ -83,7 +83,9 @@ class GridFilm:
             yield {self.ask: gr.update(visible=False), self.bar: _paragraph("Collecting the steps …")}
             unfinished = missing(engine, store, recipes)
             try:
-                for done, total in films.record([recipe for recipe in recipes if recipe not in unfinished]):
+                kept = [recipe for recipe in recipes if recipe not in unfinished]
+                starts = pictures_of(store, [recipe for recipe in kept if films.get(recipe) is None])
+                for done, total in films.record(kept, starts):
                     if done % 8 == 0:
                         text = f"Running kept cells once more for their steps: {done} of {total}"
                         yield {self.bar: _paragraph(text)}
@@ -112,7 +114,7 @@ def bar(recipes: list[Recipe], films: list[CellFilm | None], pictures: list[Imag
     found, strip = [film for film in films if film], iter(pictures)
     cells = [None if film is None else _cell(film, next(strip), next(strip)) for film in films]
     most = max(len(film.calls) for film in found)
-    calls = {recipe.num_inference_steps for recipe in recipes}
+    calls = {recipe.steps_run for recipe in recipes}
     note = (
         "All cells stand at the same step."
         if len(calls) == 1 and len({film.of for film in found}) == 1

@@ -7,10 +7,13 @@ from typing import Any, Literal
 
 import gradio as gr
 
+from playground.labels import CONTROLS
 from playground.models import Facts
 from playground.recipe import check_known_loras
 from playground.refusal import Refusal
 from playground.sweep import SIZE, Sweep
+from playground.ui.compare.begins import Begins
+from playground.ui.compare.control import Control
 from playground.ui.compare.known import known
 from playground.ui.compare.opening import first_values
 from playground.ui.compare.reading import (
@@ -48,7 +51,9 @@ class Form:
 
     def __init__(self, start: Sweep, facts: Facts) -> None:
         self._loras, self._samplers = tuple(facts.loras), facts.samplers
-        self.keys = [key for key in AXES if self._loras or key != LORA_WEIGHT]
+        left_out = {LORA_WEIGHT: not self._loras, "strength": bool(facts.no_start)}
+        left_out |= dict.fromkeys(CONTROLS, not facts.controlnet)
+        self.keys = [key for key in AXES if not left_out.get(key)]
         slots = slots_of(start)
         self.fields = Fields(start.base, facts)
         self.fields.add("prompt", help=f"{HELP['prompt']} Enter runs the grid.")
@@ -59,6 +64,7 @@ class Form:
             gr.HTML(html_template=KNOWN, js_on_load=KNOWN_SCRIPT, elem_classes="dp-flush", elem_id="known", **lists)
             self.surprise = gr.Button("Surprise me", size="sm", elem_id="surprise")
         self.fields.add("negative_prompt")
+        self.begins, self.control = Begins(self.fields, facts), Control(self.fields, facts)
         named = [(AXES[key].label, key) for key in self.keys]
         self.axes: dict[str, gr.components.Component] = {}
         self.axes["columns"] = gr.Radio(named, value=slots["columns"], label="Vary", elem_id="vary")
@@ -110,7 +116,14 @@ class Form:
         asking = [*self.axes.values(), *lora, *self.editors.values(), *self.fields.components.values()]
         self.inputs = [*asking, *self._weights.values(), self.seeds, self.sure]
         self.shown = [*asking, *self.remove.values(), self.add, self.swap, *self.says.values()]
-        self.filled = [*self.shown, *self._weights.values(), self.seeds, self.sure]
+        self.filled = [
+            *self.shown,
+            *self._weights.values(),
+            self.seeds,
+            self.sure,
+            *self.begins.shown,
+            *self.control.shown,
+        ]
         texts = [self.fields.components["prompt"], self.fields.components["negative_prompt"]]
         numbers = [c for c in self.fields.components.values() if isinstance(c, gr.Number)]
         self.one_line = [*texts, *(self.editors[key] for key in self.keys if key in NUMBERS), self.seeds]
@@ -237,6 +250,10 @@ class Form:
                 updates[html] = _parsed(key, reading.parsed.get(key, []))
         folded = any(name in reading.errors for name in ELSE)
         updates[self.everything_else] = gr.update(open=True) if folded else gr.skip()
+        for part, names in ((self.begins, ("image", "strength")), (self.control, ("control_image", *CONTROLS))):
+            slots = {*names, *map(values_slot, names)}
+            if part.image and slots & set(reading.errors):
+                updates[part.section] = gr.update(open=True)
         return updates
 
     def fill(self, sweep: Sweep) -> Updates:
@@ -255,7 +272,7 @@ class Form:
             values[self.editors[key]] = typed_values(key, found)
         if self._lora and lora is not None:
             values[self._lora] = lora
-        return self._arranged(slots, values)
+        return self._arranged(slots, values) | self.begins.filled(sweep.base) | self.control.filled(sweep.base)
 
 
 def _seen(now: bool) -> Literal[True, "hidden"]:

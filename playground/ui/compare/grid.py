@@ -6,7 +6,7 @@ since the last update; board.js sets all text as text, so nothing that a person 
 files in Gradio's cache, written once each.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -59,11 +59,11 @@ class Grid:
         return sum(cell.state == "done" for cell in self.cells)
 
 
-def empty(sweep: Sweep, note: str = "", token: str = "", own: bool = False) -> Grid:
+def empty(sweep: Sweep, note: str = "", token: str = "", own: bool = False, begins: Sequence[str] = ()) -> Grid:
     """Frames that wait for their pictures, with a note under each.
 
     `token`: the sweep as `link` writes it. `own`: the visitor asked for it, so that it goes into the address and into
-    the history of the browser.
+    the history of the browser. `begins`: of the pictures that its runs are given, URL and name in turn.
     """
     cells = []
     for recipe, place in zip(sweep.recipes(), sweep.places(), strict=True):
@@ -75,7 +75,7 @@ def empty(sweep: Sweep, note: str = "", token: str = "", own: bool = False) -> G
         for name, values in sweep.axes.items()
     ]
     head = {"asked": sweep.digest(), "token": token, "own": own, "caption": caption(sweep), "axes": axes}
-    head |= {"seeds": sweep.seeds, "columns": _columns(len(axes[-1]["labels"]))}
+    head |= {"begins": list(begins), "seeds": sweep.seeds, "columns": _columns(len(axes[-1]["labels"]))}
     return Grid(sweep, head, tuple(cells))
 
 

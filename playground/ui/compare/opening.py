@@ -17,12 +17,14 @@ from playground.samplers import SAMPLERS
 from playground.store import Store, from_png
 from playground.sweep import LORA_PREFIX, SIZE, Sweep
 from playground.ui.compare import grid
+from playground.ui.compare.begins import given_pictures
 from playground.ui.compare.reading import FEWEST
 from playground.ui.shared.shipped import SHIPPED, Example, examples, first_view_files, start_recipe
 from playground.ui.shared.words import LORA_WEIGHT, WORDS, key_of
 
 NEEDS_GUIDANCE = ("guidance_scale", "negative_prompt")
 EXCHANGED = ["apple", "banana", "car"]  # words of the first example's prompt, and what may stand there
+STRENGTHS = [0.1, 0.2, 0.4, 0.7, 1.0]
 RESCALES = [0.0, 0.35, 0.7, 1.0]
 WEIGHTS = [0.0, 0.25, 0.5, 0.75, 1.0]  # of a LoRA
 FIRST_WEIGHTS = [0.0, 0.5, 1.0]  # of a LoRA, in the editor before anybody has typed
@@ -54,7 +56,8 @@ def kept_grid(engine: Engine, store: Store, sweep: Sweep) -> grid.Grid:
 
     Raises ValueError where a shipped picture is not that of the recipe.
     """
-    shown = grid.empty(sweep, "not rendered yet", to_token(sweep, engine.facts.usual))
+    token = to_token(sweep, engine.facts.usual)
+    shown = grid.empty(sweep, "not rendered yet", token, begins=given_pictures(store, sweep))
     shipped = _ships(engine.facts, sweep)
     for i, cell in enumerate(shown.cells):
         if shipped:
@@ -108,6 +111,10 @@ def _worth_comparing(facts: Facts) -> dict[str, list[Any]]:
         WORDS: EXCHANGED,
         SIZE: [unit * round(side * share / unit) for share in (0.75, 1, 1.25)],
         "guidance_rescale": RESCALES,
+        "controlnet_conditioning_scale": [0.0, 0.5, 1.0, 1.5],
+        "control_guidance_start": [0.0, 0.2, 0.5],
+        "control_guidance_end": [0.2, 0.5, 1.0],
+        "strength": [share for share in STRENGTHS if int(steps * share)],
         "guidance_scale": sorted({min(value, GUIDANCE_RANGE[1]) for value in scales}),
         "num_inference_steps": sorted({n for n in counts if sampler.fewest_steps <= n <= sampler.most_steps}),
         "sampler": [key for key in shipped["sampler"] if key in facts.samplers and _takes(key, steps)],

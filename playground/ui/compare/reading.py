@@ -1,10 +1,11 @@
 """From the values of the form to a Sweep, or to one sentence for each field that is wrong."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from playground.recipe import FIELDS, Recipe
+from playground.labels import CONTROLS, NEEDS
+from playground.recipe import FIELDS, LATE, Recipe
 from playground.refusal import Refusal
 from playground.sweep import LORA_PREFIX, SIZE, WORDS_PREFIX, Sweep, lora_of, parse_lines, parse_numbers, varied
 from playground.ui.shared.fields import TEXTS, checked, plain
@@ -12,12 +13,15 @@ from playground.ui.shared.spoken import spoken
 from playground.ui.shared.words import AXES, LORA_WEIGHT, WORDS, key_of
 
 # axes whose values are typed as a list of numbers
-NUMBERS = ("guidance_scale", "num_inference_steps", "seed", "guidance_rescale", SIZE, LORA_WEIGHT)
+NUMBERS = ("guidance_scale", "num_inference_steps", "seed", "guidance_rescale", "strength", *CONTROLS, SIZE)
+NUMBERS += (LORA_WEIGHT,)
 LINES = (*TEXTS, WORDS)  # and those of which each value is a line
 SLOTS = ("tabs", "rows", "columns")  # where an axis can lie, outermost first, as in a sweep
 VALUES = "values"  # by axis, what its editor holds; with a key behind it, the error slot of that editor
 LORAS = "loras"  # the error slot of the LoRAs' weights
 SEEDS = "seeds"  # pictures per cell
+NO_CONTROL = "Choose a picture under “Control with a picture” first; without one this changes nothing."
+NO_START = "Choose a picture under “Start from a picture” first; from noise, strength changes nothing."
 FEWEST = 2  # values that make a comparison
 MOST_SEEDS = 16  # per cell: four by four pictures in the place of one
 
@@ -49,9 +53,12 @@ def read_form(values: Mapping[str, Any], base: Recipe) -> Reading:
     errors: dict[str, str] = {}
     if len(set(keys)) < len(keys):
         errors["rows"] = "Each axis needs something of its own to vary."
-    given = {name: value for name, value in values.items() if name in FIELDS - {LORAS} and not _covered(name, keys)}
+    alone = FIELDS - {LORAS, *NEEDS, *NEEDS.values()}
+    given = {name: value for name, value in values.items() if name in alone and not _covered(name, keys)}
     base, wrong = checked(base, given)
     errors |= wrong
+    base = _given(base, values, keys, errors, "image", ("strength",), NO_START)
+    base = _given(base, values, keys, errors, "control_image", CONTROLS, NO_CONTROL)
     try:
         weights = values.get(LORAS) or {}
         varies = values.get("lora") if LORA_WEIGHT in keys else None
@@ -72,6 +79,31 @@ def read_form(values: Mapping[str, Any], base: Recipe) -> Reading:
     return Reading(None, {name: spoken(sentence) for name, sentence in errors.items()}, parsed)
 
 
+def _given(
+    base: Recipe,
+    values: Mapping[str, Any],
+    keys: list[str],
+    errors: dict[str, str],
+    picture: str,
+    needing: Sequence[str],
+    without: str,
+) -> Recipe:
+    """The base with a picture that it is given, and what says how; without the picture that is not used, so not told.
+
+    `needing`: the fields that need it. What is wrong goes into `errors`; `without` is said at an axis that needs it.
+    """
+    name = values.get(picture) or ""
+    if not name:
+        errors |= {values_slot(key): without for key in needing if key in keys}
+        return base.replace(**{picture: ""}, **{key: LATE[key] for key in needing})
+    how = {key: plain(key, values.get(key)) for key in needing if key not in keys}
+    try:
+        return base.replace(**{picture: name}, **how)
+    except Refusal as refusal:
+        errors[str(refusal).split()[0]] = str(refusal)
+        return base
+
+
 def _axes(
     keys: list[str], values: Mapping[str, Any], base: Recipe, errors: dict[str, str]
 ) -> tuple[dict[str, list[Any]], dict[str, list[Any]]]:
@@ -87,7 +119,7 @@ def _axes(
                 varied(base, {axis: value})  # where it will stand, so that the sentence can name its own problem
             axes[axis] = parsed[key] = found
         except Refusal as refusal:
-            errors[values_slot(key)] = str(refusal)
+            errors.setdefault(values_slot(key), str(refusal))
     return axes, parsed
 
 

@@ -16,11 +16,12 @@ from playground.inside.grid_film import Films
 from playground.link import LONGEST, from_token, to_token
 from playground.recipe import PROMPT_LIMIT, SEED_RANGE
 from playground.refusal import Refusal
-from playground.render import missing, render
+from playground.render import missing, pictures_of, render
 from playground.samplers import SAMPLERS
 from playground.store import Store
 from playground.sweep import Sweep
 from playground.ui.compare import effects, takeaway
+from playground.ui.compare.begins import given_pictures
 from playground.ui.compare.caption import say
 from playground.ui.compare.film import GRID, Asked, GridFilm
 from playground.ui.compare.form import Form, Given
@@ -77,6 +78,10 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
                 engine.facts.check(recipe)
         except Refusal as refusal:
             return Reading(None, {values_slot(given[form.axes["columns"]]): spoken(str(refusal))}, reading.parsed)
+        try:  # after what the model says, so that nobody is sent for a picture that it could not use
+            pictures_of(store, missing(engine, store, reading.sweep.recipes() if reading.sweep else []))
+        except Refusal as refusal:
+            return Reading(None, {"image": str(refusal)}, reading.parsed)
         return reading
 
     def check(request: gr.Request, given: Given) -> Update:
@@ -91,6 +96,8 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             form.marks: marks(text, engine.words(text), form.known),
             form.cost: cost(engine, store, reading.sweep, request.session_hash or ""),
             form.sure: gr.update(visible=long is not None, label=label),
+            **form.begins.tells(store, given, reading.sweep),
+            **form.control.tells(store, given),
         }
 
     def run(request: gr.Request, given: Given) -> Iterator[Update]:
@@ -101,7 +108,8 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             yield form.told(reading)
             return
         sweep = reading.sweep
-        asked = Asked(GRID, sweep.digest(), empty(sweep, token=to_token(sweep, usual), own=True))
+        grid = empty(sweep, token=to_token(sweep, usual), own=True, begins=given_pictures(store, sweep))
+        asked = Asked(GRID, sweep.digest(), grid)
         yield from latest.show(visitor, grow(asked, form.told(reading), visitor), asked, {total: gr.skip()})
 
     def grow(asked: Asked, told: Update, visitor: str) -> Iterator[Update]:
@@ -156,6 +164,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         filled = form.fill(sweep)
         for recipe in sweep.recipes():
             engine.facts.check(recipe)
+        pictures_of(store, missing(engine, store, sweep.recipes()))
         latest.stop(request.session_hash)
         now = kept_grid(engine, store, sweep)
         ready = not missing(engine, store, sweep.recipes())
@@ -198,6 +207,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         return back | {undo: gr.update(visible=False)}
 
     told = [*form.fields.errors.values(), *form.says.values(), form.everything_else]
+    told += [part.section for part in (form.begins, form.control) if part.image]
     shown = [*form.filled, header, cells, total, shown_sweep, *film.outputs]
     given = set(form.inputs)
     # One event for all checks, after a run as well, when more cells are kept: only so is the last one asked the last
@@ -217,7 +227,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         checked,
         check,
         given,
-        [*told, form.marks, form.cost, form.sure],
+        [*told, form.marks, form.cost, form.sure, *form.begins.told, *form.control.told],
         queue=False,
         trigger_mode="always_last",
         **PRIVATE,
@@ -231,6 +241,8 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     arranging += [(button, partial(form.removed, slot)) for slot, button in form.remove.items()]
     for button, arranged in arranging:
         button.click(arranged, given, form.shown, queue=False, **PRIVATE).then(**recheck)
+    form.begins.wire(store)
+    form.control.wire(store, form.fields.components["width"], form.fields.components["height"])
     seed = form.fields.components["seed"]
     if form.surprise:
         prompt = form.fields.components["prompt"]

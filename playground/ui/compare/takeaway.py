@@ -8,22 +8,24 @@ from typing import Any
 
 import gradio as gr
 
+from playground import pictures
 from playground.engine import Engine, Result
 from playground.export import axis_film
-from playground.export.bundle import file_name, table, to_zip
+from playground.export.bundle import file_name, png_of, table, to_zip
 from playground.export.comfy import NOT_THE_SAME, to_workflow
 from playground.export.document import read_json, to_json
 from playground.export.finished import FinishedGrid, finished
 from playground.export.png import SIGNATURE, cell_png, sheet_png
 from playground.export.reading import Restored, read_picture
 from playground.export.receipt import verify
-from playground.export.script import to_script
+from playground.export.script import SHOWN, START, to_script
 from playground.export.sheet import pages
 from playground.export.viewer import to_html
 from playground.models import Facts
 from playground.pictures import MAX_BYTES, TOO_LARGE
 from playground.recipe import SEED_RANGE, Recipe
 from playground.refusal import Refusal
+from playground.render import kept_starts, missing, pictures_of
 from playground.store import Store, from_png
 from playground.sweep import Sweep
 from playground.ui.shared.endpoint import ENGINE
@@ -32,13 +34,15 @@ from playground.ui.shared.html import error, escaped
 from playground.ui.shared.shipped import SHIPPED, first_view_files
 
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+SCRIPT, WORKFLOW = "Python with diffusers", "ComfyUI workflow"
 Find = Callable[[Recipe], Result | None]
 
+ZIP = "Everything (ZIP)"
 # what a grid is made into: file names and contents
 GRID_KINDS: dict[str, Callable[[FinishedGrid], dict[str, bytes]]] = {
     "Picture with labels (PNG)": lambda grid: _numbered([sheet_png(page, grid.sweep) for page in pages(grid)]),
     "Page that needs no network (HTML)": lambda grid: {"grid.html": to_html(grid).encode()},
-    "Everything (ZIP)": lambda grid: {"grid.zip": to_zip(grid)},
+    ZIP: lambda grid: {"grid.zip": to_zip(grid)},
     "Film along the columns (MP4)": lambda grid: {"grid.mp4": axis_film.to_film(grid, "mp4")},
     "Film (WebP)": lambda grid: {"grid.webp": axis_film.to_film(grid, "webp")},
     "Film (GIF)": lambda grid: {"grid.gif": axis_film.to_film(grid, "gif")},
@@ -47,8 +51,8 @@ GRID_KINDS: dict[str, Callable[[FinishedGrid], dict[str, bytes]]] = {
 }
 CELL_KINDS: dict[str, Callable[[Result, Facts], tuple[str, bytes]]] = {
     "PNG, read by AUTOMATIC1111": lambda r, facts: (file_name(r.recipe), cell_png(r, facts)),
-    "Python with diffusers": lambda r, _: ("picture.py", to_script(r.recipe).encode()),
-    "ComfyUI workflow": lambda r, _: ("workflow.json", json.dumps(to_workflow(r.recipe), indent=2).encode()),
+    SCRIPT: lambda r, _: ("picture.py", to_script(r.recipe).encode()),
+    WORKFLOW: lambda r, _: ("workflow.json", json.dumps(to_workflow(r.recipe), indent=2).encode()),
 }
 COMFY = (
     "ComfyUI takes the model's name for a checkpoint file, which must be there; it draws its noise and steps in its "
@@ -100,7 +104,10 @@ def build(
         def made() -> dict[str, bytes]:
             if kind not in GRID_KINDS:
                 raise Refusal("Choose what the grid should be made into.")
-            return GRID_KINDS[kind](finished(shown(data), find, engine.facts))
+            grid = finished(shown(data), find, engine.facts)
+            if kind == ZIP:
+                return {"grid.zip": to_zip(grid, kept_starts(store, grid.recipes))}
+            return GRID_KINDS[kind](grid)
 
         return answer(made, "")
 
@@ -108,14 +115,22 @@ def build(
         def made() -> dict[str, bytes]:
             if kind not in CELL_KINDS:
                 raise Refusal("Choose what the picture should be made into.")
-            return dict([CELL_KINDS[kind](picked(data, place), engine.facts)])
+            result = picked(data, place)
+            return dict([CELL_KINDS[kind](result, engine.facts)]) | beside(kind, result.recipe)
 
-        notes = COMFY if kind == "ComfyUI workflow" else ""
         try:
-            notes += " " + NOT_THE_SAME.get(picked(data, place).recipe.sampler, "") if notes else ""
+            notes = told_of(kind, picked(data, place).recipe)
         except Refusal:
             notes = ""
         return answer(made, notes)
+
+    def beside(kind: str, recipe: Recipe) -> dict[str, bytes]:
+        """The pictures that a program or a workflow is given, in the size of the run."""
+        if kind not in (SCRIPT, WORKFLOW):
+            return {}
+        found, named = pictures_of(store, [recipe]), {START: recipe.image, SHOWN: recipe.control_image}
+        size = recipe.width, recipe.height
+        return {file: png_of(pictures.fitted(found[name], *size)) for file, name in named.items() if name}
 
     def picked(data: dict[str, Any] | None, place: Any) -> Result:
         grid = finished(shown(data), find, engine.facts)
@@ -137,7 +152,8 @@ def build(
 
     def check(data: dict[str, Any] | None, place: Any) -> str:
         try:
-            return f"<p>{escaped(verify(engine, cell_png(picked(data, place), engine.facts)).sentence())}</p>"
+            receipt = verify(engine, cell_png(picked(data, place), engine.facts), store)
+            return f"<p>{escaped(receipt.sentence())}</p>"
         except Refusal as refusal:
             return error(str(refusal))
 
@@ -149,6 +165,7 @@ def build(
             sweep = comparable(restored)
             for recipe in sweep.recipes():
                 engine.check(recipe)
+            pictures_of(store, missing(engine, store, sweep.recipes()))
             filled = fill(sweep)
         except Refusal as refusal:
             return {said: error(str(refusal))}
@@ -165,6 +182,20 @@ def build(
     again.click(check, [shown_sweep, which], said, **QUIET, **ENGINE)
     dropped.upload(restore, dropped, [*inputs, said], queue=False, **QUIET)
     shown_sweep.change(choices, shown_sweep, which, queue=False, **QUIET)
+
+
+def told_of(kind: str, recipe: Recipe) -> str:
+    """What should be known of the file of one picture."""
+    place = {SCRIPT: "The program wants {} beside itself.", WORKFLOW: "ComfyUI wants {} in its folder “input”."}
+    notes = [COMFY, NOT_THE_SAME.get(recipe.sampler, "")] if kind == WORKFLOW else []
+    given = [name for name, picture in ((START, recipe.image), (SHOWN, recipe.control_image)) if picture]
+    notes += [place[kind].format(" and ".join(given))] if given and kind in place else []
+    if recipe.control_image and kind in place:
+        where = (
+            "its second argument is the ControlNet's folder" if kind == SCRIPT else "choose the ControlNet in its node"
+        )
+        notes.append(f"The ControlNet is not in the file: {where}.")
+    return " ".join(filter(None, notes))
 
 
 def finder(engine: Engine, store: Store, start: Sweep) -> Find:

@@ -6,7 +6,7 @@ from playground.engine import Engine
 from playground.recipe import Recipe
 from playground.render import LONGEST, missing
 from playground.store import Store
-from playground.sweep import Sweep, same_pictures
+from playground.sweep import Sweep, same_pictures, same_starts
 from playground.ui.compare.grid import Grid
 from playground.ui.shared.html import escaped
 
@@ -52,6 +52,11 @@ def oddities(recipes: list[Recipe]) -> list[str]:
             f"{whole} pictures will be the same: at guidance 1 and below there is no guidance, and neither the scale "
             "nor the negative prompt is used."
         ]
+    if same := same_starts(recipes):
+        if not any(r.image for r in recipes):
+            return ["The strength is not used where no run starts from a picture."]
+        whose = "their strengths come to the same number of steps"
+        return [f"{same} of the {len(recipes)} pictures will be the same as another one: {whose}."]
     if any(r.negative_prompt for r in recipes) and not any(r.guided for r in recipes):
         return ["The negative prompt is not used at guidance 1 and below."]
     return []

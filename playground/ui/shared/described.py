@@ -8,6 +8,7 @@ from typing import Any
 
 from playground.models import Facts
 from playground.recipe import (
+    CONTROL_RANGE,
     GUIDANCE_RANGE,
     LORA_RANGE,
     MOST_LORAS,
@@ -16,6 +17,7 @@ from playground.recipe import (
     SEED_RANGE,
     SIDE_RANGE,
     STEPS_RANGE,
+    STRENGTH_RANGE,
     TRUE_CFG_RANGE,
     Recipe,
 )
@@ -50,6 +52,19 @@ def recipe_in_words(facts: Facts) -> str:
     ]
     if facts.cfg == "true_cfg_scale":
         fields.append(f"true_cfg_scale (number, {_range(TRUE_CFG_RANGE)}; {unless.true_cfg_scale:g} unless given)")
+    if not facts.no_start:
+        fields += [
+            "image (the digest of a picture that this playground keeps, to start from it instead of noise)",
+            f"strength (number, {_range(STRENGTH_RANGE)}; used only with an image: of n steps the last "
+            f"int(n × strength) are run; {unless.strength:g} unless given)",
+        ]
+    if facts.controlnet:
+        fields += [
+            f"control_image (the digest of such a picture, shown to the ControlNet {facts.controlnet})",
+            f"controlnet_conditioning_scale (number, {_range(CONTROL_RANGE)}; "
+            f"{unless.controlnet_conditioning_scale:g} unless given)",
+            "control_guidance_start and control_guidance_end (shares of the run between which it is asked, 0 to 1)",
+        ]
     if facts.loras:
         known = f"{_range(LORA_RANGE)}, at most {MOST_LORAS}; known: {', '.join(facts.loras)}"
         fields.append(f'loras (an object such as {{"{next(iter(facts.loras))}": 0.8}}: names and weights {known})')

@@ -22,6 +22,12 @@ LABELS = {
     "guidance_scale": "Guidance scale",
     "seed": "Seed",
     "guidance_rescale": "Guidance rescale",
+    "image": "Start picture",
+    "strength": "Strength",
+    "control_image": "Control picture",
+    "controlnet_conditioning_scale": "Control scale",
+    "control_guidance_start": "Control from",
+    "control_guidance_end": "Control until",
     "width": "Width",
     "height": "Height",
 }
@@ -33,10 +39,20 @@ HELP = {
     "sampler": "The rule that turns each prediction into a step.",
     "seed": "Fixes the starting noise.",
     "guidance_rescale": "How much of guidance's change of contrast is taken back, from 0 to 1.",
+    "image": "",
+    "control_image": "",
+    "controlnet_conditioning_scale": "How much of what the ControlNet adds is added, 0 to 2. 0 = nothing.",
+    "control_guidance_start": "The share of the run from which it is asked. 0 = from the first step.",
+    "control_guidance_end": "The share of the run until which it is asked. 1 = to the last step.",
+    "strength": "The share of the steps that are run. 1 drowns the picture in noise; a little changes little.",
     "width": "Pixels, a multiple of 8.",
     "height": "Pixels, a multiple of 8.",
 }
 TEXTS = ("prompt", "negative_prompt")
+SHARE = {"minimum": 0, "maximum": 1, "step": 0.01}
+SLIDERS = {"strength": SHARE, "control_guidance_start": SHARE, "control_guidance_end": SHARE}
+SLIDERS |= {"controlnet_conditioning_scale": {"minimum": 0, "maximum": 2, "step": 0.05}}
+PICTURES = ("image", "control_image")
 WHOLE = ("num_inference_steps", "seed", "width", "height")
 
 
@@ -108,6 +124,10 @@ class Fields:
         }
         if name in TEXTS:
             component: gr.components.Component = gr.Textbox(value, **{"lines": 1, "max_lines": 4} | words | options)
+        elif name in SLIDERS:
+            component = gr.Slider(value=value, **SLIDERS[name] | words | options)
+        elif name in PICTURES:  # filled by those who choose a picture
+            component = gr.Textbox(value, **words | {"visible": "hidden"} | options)
         elif name == "sampler":
             component = gr.Dropdown(choices(self._facts.samplers), value=value, **words | options)
         else:

@@ -16,15 +16,22 @@ SAMPLES = (  # file, title
 )
 
 
-def gallery(samples: list[tuple[Image.Image, str]]) -> gr.Gallery:
-    """(picture, name) pairs, three a row, the first one chosen; nothing but choosing can be done with them."""
+def gallery(
+    samples: list[tuple[Image.Image, str]],
+    chosen: int | None = 0,
+    label: str = "Picture x₀",
+    elem_id: str | None = None,
+) -> gr.Gallery:
+    """(picture, name) pairs, three a row, the first one chosen unless another is; nothing but choosing can be done with
+    them."""
     return gr.Gallery(
         samples,
-        label="Picture x₀",
+        label=label,
+        elem_id=elem_id,
         columns=3,
         height="auto",
         allow_preview=False,
-        selected_index=0,
+        selected_index=chosen,
         object_fit="cover",
         buttons=[],
         interactive=False,

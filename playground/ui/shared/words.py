@@ -81,6 +81,32 @@ AXES: dict[str, AxisWords] = {
         "it does nothing.",
         "Numbers from 0 to 1. Ranges work: 0, 0.25, .., 1.",
     ),
+    "strength": AxisWords(
+        LABELS["strength"],
+        "Same picture, same noise, same words. Only how much of the run is done changes.",
+        "What to look for: at low strength the start picture's layout and colours stay and the words show in details; "
+        "towards 1 the words take over, and at 1 hardly anything of the start picture is left.",
+        "Numbers from 0 to 1. Ranges work: 0.2, 0.4, .., 1.",
+    ),
+    "controlnet_conditioning_scale": AxisWords(
+        LABELS["controlnet_conditioning_scale"],
+        "Same control picture, same noise, same words. Only how much the ControlNet adds changes.",
+        "What to look for: at 0 it is as if there were no control; as it rises the picture follows the lines, and "
+        "beyond 1 it can follow them too stiffly.",
+        "Numbers from 0 to 2. Ranges work: 0, 0.5, .., 2.",
+    ),
+    "control_guidance_start": AxisWords(
+        LABELS["control_guidance_start"],
+        "Same control picture, same noise, same words. Only when control begins changes.",
+        "What to look for: layout is decided in the first steps, so control that comes late changes details only.",
+        "Shares of the run from 0 to 1, below where control ends.",
+    ),
+    "control_guidance_end": AxisWords(
+        LABELS["control_guidance_end"],
+        "Same control picture, same noise, same words. Only when control ends changes.",
+        "What to look for: control that ends early sets the layout and leaves the details to the words.",
+        "Shares of the run from 0 to 1, above where control begins.",
+    ),
     LORA_WEIGHT: AxisWords(
         "LoRA weight",
         "Same noise, same words. Only the weight of one LoRA changes.",

@@ -75,6 +75,15 @@ def test_what_each_family_is_made_for(engine_of: Callable[[str], LocalEngine]) -
         dev.check(dev.usual.replace(width=72))
 
 
+def test_only_u_nets_start_from_a_picture(engine_of: Callable[[str], LocalEngine]) -> None:
+    for kind in FAMILIES:
+        facts = engine_of(kind).facts
+        assert bool(facts.no_start) == (facts.network == "transformer")
+        if facts.no_start:
+            with pytest.raises(Refusal, match="^image must be empty for this model. .* start"):
+                facts.check(facts.usual.replace(image="0" * 64))
+
+
 def test_a_broken_folder_is_one_sentence(folder_of: Callable[[str], Path], tmp_path: Path) -> None:
     broken = shutil.copytree(folder_of("flux-schnell-tiny"), tmp_path / "broken")
     weights = next((broken / "transformer").glob("*.safetensors"))

@@ -22,7 +22,7 @@ from playground.ui.shared.tools import MOST_SHOWN, NO_FILE, NO_PICTURE
 from tests.conftest import whole_page
 
 TAKES = {
-    "render_grid": {"sweep"},
+    "render_grid": {"sweep", "picture"},
     "add_noise": {"picture", "t", "schedule", "seed"},
     "predict_noise": {"picture", "prompt", "t", "seed", "num_inference_steps", "sampler"},
     "denoise": {"recipe"},

@@ -1,15 +1,17 @@
 """One's own picture by upload, webcam or paste: a gr.Image that hands over the untouched file."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 
 
-def own_picture() -> gr.Image:
+def own_picture(sources: Sequence[str] = ("upload", "webcam", "clipboard"), elem_id: str | None = None) -> gr.Image:
     """The field for the rail: drop, choose, take or paste a picture. Its value is the path of the file as it came."""
     field = gr.Image(
         label="Your own picture",
-        sources=["upload", "webcam", "clipboard"],
+        sources=list(sources),
+        elem_id=elem_id,
         type="filepath",
         height=150,
         buttons=[],

@@ -1,0 +1,108 @@
+"""A ControlNet beside a U-Net: what it adds to the U-Net's skip connections, for the rows that have a control picture.
+
+Zhang et al. 2023, https://arxiv.org/abs/2302.05543. It is a copy of the U-Net's first half that also sees a picture, of
+edges for example; rows without one are not told anything.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import ControlNetModel
+from safetensors import SafetensorError
+from torch import Tensor, nn
+
+from playground.models.contract import CONTROL, CONTROL_SCALE, Condition
+from playground.models.folder import file_digest
+from playground.refusal import Refusal
+
+CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
+# what must be as in the U-Net, and what a person should know where it is not
+ALIKE = {
+    "cross_attention_dim": "it reads words of width {theirs}, and this model's are {ours} wide",
+    "addition_embed_type": "it is for another family of U-Nets",
+    "in_channels": "it takes latents of {theirs} channels, and this model's have {ours}",
+    "block_out_channels": "its blocks are of another size",
+    "layers_per_block": "its blocks have another number of layers",
+    "down_block_types": "its blocks are of another kind",
+}
+
+
+class ControlNet:
+    """Of one folder in diffusers' layout, with safetensors weights."""
+
+    def __init__(self, folder: Path, unet: nn.Module, scale: int, device: torch.device, dtype: torch.dtype) -> None:
+        """`scale`: pixels per latent of the model. Raises Refusal, with one sentence, for what does not fit it."""
+        config = _config(folder)
+        _check(folder.name, config, unet.config, scale)
+        if not (folder / WEIGHTS).is_file():
+            raise Refusal(f"The ControlNet {folder.name} has no {WEIGHTS}; no other file of weights is read.")
+        try:
+            network = ControlNetModel.from_pretrained(folder, use_safetensors=True, local_files_only=True)
+        except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError, SafetensorError) as error:
+            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise Refusal(f"The ControlNet {folder.name} cannot be loaded: {first[:200]}") from error
+        self.name, self.digest = folder.name, file_digest(folder / WEIGHTS)
+        self._network, self._dtype = network.to(device, dtype).eval(), dtype
+
+    def residuals(
+        self, latents: Tensor, t: Tensor, text: Tensor, conditions: Sequence[Condition], dtype: torch.dtype, **more: Any
+    ) -> dict[str, Any]:
+        """(B, C, h, w) as the U-Net sees them, (B,), (B, tokens, width), B conditions -> the U-Net's arguments, in its
+        `dtype`: zeros for rows without control; none at all where no row has it. `more`: further arguments, row by row.
+        """
+        rows = [i for i, condition in enumerate(conditions) if CONTROL in condition]
+        if not rows:
+            return {}
+        shown = torch.cat([conditions[i][CONTROL] for i in rows])
+        scales = torch.cat([conditions[i][CONTROL_SCALE] for i in rows]).view(-1, 1, 1, 1)
+        down, middle = self._network(
+            latents[rows].to(self._dtype),
+            t[rows],
+            encoder_hidden_states=text[rows].to(self._dtype),
+            controlnet_cond=shown.to(latents.device, self._dtype),
+            conditioning_scale=scales.to(latents.device, self._dtype),
+            return_dict=False,
+            **{name: {key: x[rows].to(self._dtype) for key, x in given.items()} for name, given in more.items()},
+        )
+        spread = [_spread(x.to(dtype), rows, len(latents)) for x in (*down, middle)]
+        return {"down_block_additional_residuals": spread[:-1], "mid_block_additional_residual": spread[-1]}
+
+
+def _spread(x: Tensor, rows: list[int], of: int) -> Tensor:
+    """(len(rows), …) -> (of, …), zeros elsewhere: a skip connection plus zero is what it was"""
+    if len(rows) == of:
+        return x
+    return x.new_zeros(of, *x.shape[1:]).index_copy_(0, torch.tensor(rows, device=x.device), x)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    try:
+        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise Refusal(f"{folder.name} is no ControlNet in diffusers' layout: its {CONFIG} cannot be read.") from None
+    kind = found.get("_class_name") if isinstance(found, dict) else None
+    if kind != "ControlNetModel":
+        named = f"a {kind}" if isinstance(kind, str) else "something else"
+        raise Refusal(f"{folder.name} is {named[:60]}, and no ControlNetModel, which is the kind that is run here.")
+    return found
+
+
+def _check(name: str, config: dict[str, Any], unet: Any, scale: int) -> None:
+    """Raises Refusal with the first reason why it is not for this U-Net."""
+    for key, reason in ALIKE.items():
+        theirs, ours = _plain(config.get(key)), _plain(unet.get(key))
+        if theirs != ours:
+            why = reason.format(theirs=theirs, ours=ours)
+            raise Refusal(f"The ControlNet {name} is not for this model: {why}.")
+    if config.get("global_pool_conditions"):
+        raise Refusal(f"The ControlNet {name} pools its picture, which is not run here.")
+    levels = len(config.get("conditioning_embedding_out_channels") or (16, 32, 96, 256))
+    if 2 ** (levels - 1) != scale or config.get("conditioning_channels", 3) != 3:
+        raise Refusal(f"The ControlNet {name} is not for this model: it takes pictures of another size or kind.")
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
