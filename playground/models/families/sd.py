@@ -152,9 +152,10 @@ class StableDiffusion:
         """Each row by the network that it belongs to; Looks only where they are asked for. Rows with control are by
         themselves, so that the others are answered by OpenVINO as ever."""
         text = torch.cat([condition[TEXT] for condition in conditions])
-        controlled = torch.tensor([CONTROL in condition for condition in conditions], device=t.device)
-        if self._early is None and not controlled.any():
+        flags = [CONTROL in condition for condition in conditions]
+        if self._early is None and not any(flags):  # asked of the CPU: the device is not waited for
             return _one_call(self._network, latents, t, text, loras, look)
+        controlled = torch.tensor(flags, device=t.device)
         early = torch.zeros_like(controlled) if self._early is None else t >= self.exact_from
         outputs, found = torch.empty_like(latents, dtype=torch.float32), {}
         for network, its in ((self._early, early), (self._network, ~early)):

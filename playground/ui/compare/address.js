@@ -66,7 +66,8 @@ function listPast() {
 
 // on a phone the grid is far below what was pressed
 document.addEventListener("click", (event) => { // the button may come onto the page after this script
-  if (event.target.closest?.("#run") && matchMedia("(max-width: 800px)").matches) board.closest(".dp-stage")?.scrollIntoView({ block: "start" });
+  if (!event.target.closest?.("#run") || !matchMedia("(max-width: 800px)").matches) return;
+  board.closest(".dp-stage")?.querySelector(".dp-say")?.scrollIntoView({ block: "start" });
 });
 
 listPast();

@@ -127,8 +127,8 @@ def test_sampler_table_and_folders_of_other_kinds(tmp_path: Path) -> None:
             '{"_class_name": "StableDiffusionControlNetPipeline"}',
             "is a StableDiffusionControlNetPipeline, which cannot be run here",
         ),
-        ("[1]", "is not an object"),
-        ("{", "cannot be read"),
+        ("[1]", "names no pipeline"),
+        ("{", "is not valid JSON"),
         ('{"_class_name": "StableDiffusionPipeline"}', "cannot be loaded"),
     ):
         (tmp_path / "model_index.json").write_text(index)
