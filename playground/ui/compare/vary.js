@@ -3,12 +3,18 @@ const AXIS_OF = { width: "size", height: "" }; // one word for both sides
 const radioOf = (axis) => document.querySelector(`#vary input[value="${axis}"]`);
 const rail = element.closest(".dp-rail");
 
-/** Its editor is shown by the server's answer. */
+let asked = ""; // the axis of the latest click
+
+/** Its editor is shown by the server's answer, and a later answer may draw it anew: focused until then, unless whoever
+    asked has gone on to something else. */
 function ask(axis, until) {
+  if (axis !== asked) return;
   const found = rail.querySelectorAll(`#values-${axis.replaceAll("_", "-")} :is(input, textarea)`);
   const editor = [...found].find((one) => one.offsetParent && !one.disabled);
-  if (editor) editor.focus();
-  else if (Date.now() < until) setTimeout(ask, 100, axis, until);
+  const at = document.activeElement;
+  if (at && at !== editor && at !== document.body && !at.matches(".dp-vary, #vary input")) return;
+  if (editor && at !== editor) editor.focus();
+  if (Date.now() < until) setTimeout(ask, 100, axis, until);
 }
 
 function offer() {
@@ -23,6 +29,7 @@ function offer() {
     button.textContent = "Vary";
     button.setAttribute("aria-label", `Vary ${axis === "size" ? "the size" : label.toLowerCase()}`);
     button.addEventListener("click", () => {
+      asked = axis;
       radioOf(axis).click();
       ask(axis, Date.now() + 5000);
     });
