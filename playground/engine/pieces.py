@@ -27,19 +27,19 @@ class Single:
         shape = tuple(question.x_t.shape)
         if len(shape) != 4 or shape[:2] != (1, model.facts.channels):
             raise Refusal(f"The latents must be of shape (1, {model.facts.channels}, h, w), not {shape}.")
-        model.check(model.facts.usual.replace(loras=dict(question.loras)))
+        recipe = model.facts.usual.replace(loras=dict(question.loras))
+        model.check(recipe)
+        self._texts = [model.facts.text(words, recipe) for words in question.texts]
         self.question, self.model = question, model
         self.latents = question.x_t.to(model.device)
         self.timestep_there = torch.tensor(float(question.t), device=model.device)
-        self.loras = tuple((name, weight) for name, weight in question.loras if weight)
+        self.loras = recipe.active_loras
         self.k, self.of, self.finished = 0, 1, False
         self.seconds, self.shared, self.seconds_of_call = 0.0, 0, 0.0
         self.answer: Tensor | None = None
 
     def texts(self) -> list[Text]:
-        facts = self.model.facts
-        recipe = facts.usual.replace(loras=dict(self.loras))
-        return [facts.text(words, recipe) for words in self.question.texts]
+        return self._texts
 
     def asks_alike(self) -> tuple:
         return (self,)

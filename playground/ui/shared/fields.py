@@ -8,29 +8,16 @@ from typing import Any
 
 import gradio as gr
 
+from playground.labels import FIELD_NAMES
 from playground.models import Facts
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from playground.ui.shared.html import error, escaped
 
-LABELS = {
-    "prompt": "Prompt",
-    "negative_prompt": "Negative prompt",
-    "sampler": "Sampler",
-    "num_inference_steps": "Steps",
-    "guidance_scale": "Guidance scale",
-    "seed": "Seed",
-    "guidance_rescale": "Guidance rescale",
-    "image": "Start picture",
-    "strength": "Strength",
-    "control_image": "Control picture",
-    "controlnet_conditioning_scale": "Control scale",
-    "control_guidance_start": "Control from",
-    "control_guidance_end": "Control until",
-    "width": "Width",
-    "height": "Height",
-}
+# where a grid has room for one word, a form has two
+LABELS = {name: label for name, label in FIELD_NAMES.items() if name not in ("loras", "model")}
+LABELS["guidance_scale"] = "Guidance scale"
 HELP = {
     "prompt": "What should be in the picture.",
     "negative_prompt": "What to steer away from.",
