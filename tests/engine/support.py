@@ -1,5 +1,6 @@
 """What the engine's tests share: a loop that is ticked by hand, and what was told, computed and drawn."""
 
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -30,6 +31,12 @@ def all_done(engine: LocalEngine, cells: list[Recipe]) -> list[Done]:
     return sorted((e for e in engine.run(cells, False) if isinstance(e, Done)), key=lambda e: e.cell)
 
 
+def at_rest(engine: LocalEngine) -> None:
+    """Wait for the last tick of a run that an earlier test left: its call must not be taken for one of this test."""
+    while engine._arrived or engine.loop.busy or engine._ticking.locked():
+        time.sleep(0.01)
+
+
 def counted(loop_or_engine: Loop | LocalEngine, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Rows of every U-Net call from now on."""
     rows: list[int] = []
@@ -42,6 +49,8 @@ def before_each_call(
 ) -> None:
     """`do` is told the latents of every call of the network from now on, by whichever runtime; what it raises is what
     the network raises."""
+    if isinstance(loop_or_engine, LocalEngine):
+        at_rest(loop_or_engine)
     model = loop_or_engine.model
     for name in ("predict", "predict_and_look"):
         real = getattr(model, name)
