@@ -20,6 +20,7 @@ class Measure:
     meaning: str  # one sentence
     written: str = "{:.1f}"  # a format, or "%" for shares
     noun: str = ""  # in a sentence: "which has the larger …"; the label, where that is one
+    reference: int | None = None  # the cell that the others are held against, or that has none: no answer to a question
 
     @property
     def spoken(self) -> str:
@@ -27,6 +28,7 @@ class Measure:
 
 
 GREYS = "in grey levels of 0 to 255"
+EVEN_EDGE = 1 - (1 - 2 / 8) ** 2  # the area within an eighth of a side from the edge
 MEASURES: Mapping[str, Measure] = {
     "clipped": Measure(
         "clipped",
@@ -43,10 +45,16 @@ MEASURES: Mapping[str, Measure] = {
         noun="amount of fine structure",
     ),
     "distance": Measure(
-        "from the first", f"Mean difference to the first picture, {GREYS}.", noun="difference from the first picture"
+        "from the first",
+        f"Mean difference to the first picture, {GREYS}.",
+        noun="difference from the first picture",
+        reference=0,
     ),
     "distance_to_last": Measure(
-        "from the last", f"Mean difference to the last picture, {GREYS}.", noun="difference from the last picture"
+        "from the last",
+        f"Mean difference to the last picture, {GREYS}.",
+        noun="difference from the last picture",
+        reference=-1,
     ),
     "apart": Measure(
         "from the others",
@@ -94,14 +102,15 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "edge": Measure(
         "at the edge",
-        "Share of a word's attention that goes to the outermost eighth on each side.",
+        f"Share of a word's attention in the outermost eighth on each side; spread evenly it is {EVEN_EDGE:.0%}.",
         "%",
         noun="share of attention at the edge",
+        reference=-1,  # the picture itself
     ),
     "values": Measure("numbers", "Numbers that it consists of.", "{:,.0f}", noun="count of numbers"),
     "shrinkage": Measure(
-        "pixels' numbers for one",
-        "Numbers of the picture for each number of this.",
+        "pixel numbers for one",
+        "How many of the picture's numbers there are for each number here.",
         "{:.0f}",
         noun="number of pixel values for each of its numbers",
     ),

@@ -13,7 +13,7 @@ from torch import Tensor
 from playground.engine import Done, Engine, Failed, Keep, Step
 from playground.inside.latent_noise import decoded
 from playground.lessons.measures import measured
-from playground.lessons.runs.contract import Outcome, Preview, taken, whole_numbers
+from playground.lessons.runs.contract import OneEach, Outcome, Preview, taken, whole_numbers
 from playground.lessons.runs.pictures import Pictures
 from playground.models import Facts
 from playground.recipe import Recipe
@@ -25,7 +25,7 @@ SHOWN = ("x_t", "x0")
 
 
 @dataclass(frozen=True)
-class Film:
+class Film(OneEach):
     """`at`: calls of the network, counted from 1; x_t is what that call saw, x̂₀ what it answered. The last cell is the
     finished picture. With `beside` a cell before that is the finished picture of a run with `at[-1]` steps."""
 

@@ -37,6 +37,10 @@ class Pictures:
 
     measures: ClassVar[tuple[str, ...]] = (*OF_PICTURES, *OF_SEEDS, "evaluations")
 
+    @property
+    def tiles(self) -> tuple[int, int]:
+        return _tiles(max(len(self.seeds), 1))
+
     def labels(self, facts: Facts) -> Sequence[str]:
         self.recipes(facts)
         return [label for label, _ in self.cells]
@@ -134,17 +138,24 @@ def label_of(field: str, value: Any) -> str:
 
 
 def tiled(pictures: Sequence[Image.Image | None]) -> Image.Image | None:
-    """Pictures of one size -> one picture, two in a row where there are several; None before the first is there."""
+    """Pictures of one size -> one picture, laid out as `_tiles` says; None before the first is there."""
     there = [picture for picture in pictures if picture is not None]
     if not there or len(pictures) == 1:
         return there[0] if there else None
     # previews may be smaller than finished pictures
     width, height = max(p.width for p in there), max(p.height for p in there)
-    sheet = Image.new("RGB", (2 * width, -(-len(pictures) // 2) * height), "#808080")
+    columns, rows = _tiles(len(pictures))
+    sheet = Image.new("RGB", (columns * width, rows * height), "#808080")
     for i, picture in enumerate(pictures):
         if picture is not None:
-            sheet.paste(picture.resize((width, height)), (i % 2 * width, i // 2 * height))
+            sheet.paste(picture.resize((width, height)), (i % columns * width, i // columns * height))
     return sheet
+
+
+def _tiles(count: int) -> tuple[int, int]:
+    """Columns and rows: two in a row where there are several."""
+    columns = min(count, 2)
+    return columns, -(-count // columns)
 
 
 def _labelled(cell: Any) -> tuple[str, Mapping[str, Any]]:

@@ -61,7 +61,8 @@ def pictures(sight: Sight) -> str:
     values = drawing.values.get(measure, (None,) * len(pushed.labels))
     notes = [f"{MEASURES[measure].label} {written(measure, v)}" if v is not None else "" for v in values]
     source = f'<p class="dp-quiet dpl-source">{DRAWN}</p>' if drawing.finished else progress(sight)
-    return f"{grid(pushed.labels, urls, notes, 'done' if drawing.finished else 'waiting')}{source}"
+    tiles = pushed.run.tiles if pushed.run else (1, 1)
+    return f"{grid(pushed.labels, urls, notes, 'done' if drawing.finished else 'waiting', tiles=tiles)}{source}"
 
 
 def lettered(sight: Sight) -> str:

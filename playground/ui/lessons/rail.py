@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence, Set
 from markdown_it import MarkdownIt
 
 from playground.lessons import numbers
-from playground.lessons.answers import TREND_WORDS
+from playground.lessons.answers import TREND_WORDS, choices
 from playground.lessons.earlier import name_of
 from playground.lessons.lesson import Ask, Lesson, Step
 from playground.lessons.measures import MEASURES
@@ -99,7 +99,7 @@ def question_form(ask: Ask, labels: Sequence[str]) -> str:
     """The question with its fields; form.js reads them."""
     kinds = {"pick": _pick, "order": _order, "curve": _curve, "trend": _trend, "number": _number}
     measure = MEASURES[ask.measure]
-    decided = escaped(f"Decided by: {measure.label}. {measure.meaning}")
+    decided = escaped(f"Decided by “{measure.label}” under the pictures. {measure.meaning}")
     return (
         f'<fieldset class="dpl-{ask.kind}"><legend>{escaped(ask.question)}</legend>{kinds[ask.kind](ask, labels)}'
         f'</fieldset><p class="dp-quiet dpl-meaning">{decided}</p>'
@@ -111,7 +111,7 @@ def _radio(value: str | int, label: str) -> str:
 
 
 def _pick(ask: Ask, labels: Sequence[str]) -> str:
-    return "".join(_radio(i, label) for i, label in enumerate(labels))
+    return "".join(_radio(i, labels[i]) for i in choices(ask, len(labels)))
 
 
 def _trend(ask: Ask, labels: Sequence[str]) -> str:
