@@ -105,7 +105,13 @@ def grid_of(link: object, question: object, vote: bool, engine: Engine) -> dict[
 
 
 def read(what: Mapping[str, Any], lessons: Sequence[Lesson], engine: Engine) -> Pushed:
-    """What is kept -> what is shown. Raises Refusal where this model cannot show it, or the lesson is not there."""
+    """What is kept -> what is shown. Raises Refusal where this model cannot show it or another one is to, or the lesson
+    is not there."""
+    model, facts = what.get("model", engine.facts.name), engine.facts
+    if model in facts.others:
+        raise Refusal(f"This is shown with {model}, whose page is {facts.others[model]}; join the class there.")
+    if model != facts.name:
+        raise Refusal(f"This was shown with {model}, which does not run here now. Its answers are kept.")
     if "grid" in what:
         return _grid(what, engine)
     found = next((lesson for lesson in lessons if lesson.key == what.get("lesson")), None)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Protocol
 
 from PIL import Image
 
-from playground.engine import Engine
+from playground.engine import Engine, Waiting
 from playground.models import Facts
 from playground.refusal import Refusal
 from playground.store import Store
@@ -47,8 +47,8 @@ class Run(Protocol):
     def labels(self, facts: Facts) -> Sequence[str]:
         """One for each cell. Raises Refusal where this model cannot run it."""
 
-    def perform(self, engine: Engine, store: Store, visitor: str = "") -> Iterator[Preview | Outcome]:
-        """Previews, then the Outcome. Raises Refusal with its reason where it cannot be done."""
+    def perform(self, engine: Engine, store: Store, visitor: str = "") -> Iterator[Waiting | Preview | Outcome]:
+        """What it waits for and Previews, then the Outcome. Raises Refusal with its reason where it cannot be done."""
 
 
 class OneEach:

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from PIL import Image
 
-from playground.engine import Done, Engine, Event, Failed, Step
+from playground.engine import Done, Engine, Event, Failed, Step, Waiting
 from playground.lessons.measures import OF_PICTURES, OF_SEEDS, measured
 from playground.lessons.runs.contract import MOST_CELLS, Outcome, Preview, taken
 from playground.models import Facts
@@ -62,7 +62,7 @@ class Pictures:
             facts.check(recipe)
         return found
 
-    def perform(self, engine: Engine, store: Store, visitor: str = "") -> Iterator[Preview | Outcome]:
+    def perform(self, engine: Engine, store: Store, visitor: str = "") -> Iterator[Waiting | Preview | Outcome]:
         begun, cells, kept = time.perf_counter(), self.recipes(engine.facts), 0
         each = len(cells[0])
         flat = [recipe for cell in cells for recipe in cell]
@@ -72,6 +72,8 @@ class Pictures:
         for first, event in self._events(engine, store, flat, visitor):
             if isinstance(event, Failed):
                 raise Refusal(event.reason)
+            if isinstance(event, Waiting):
+                yield event
             if not isinstance(event, Step | Done):
                 continue
             place = first + event.cell

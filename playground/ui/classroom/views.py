@@ -27,7 +27,7 @@ def progress(sight: Sight) -> str:
         return ""
     if drawing.reason:
         return f'<p class="dpc-problem" role="status">The pictures are missing. {escaped(drawing.reason)}</p>'
-    return status(f"The pictures are being drawn: {100 * drawing.share:.0f} %.")
+    return status(drawing.waits or f"The pictures are being drawn: {100 * drawing.share:.0f} %.")
 
 
 def head(sight: Sight) -> str:

@@ -9,10 +9,10 @@ from playground.store import Store
 from playground.sweep import Sweep, same_pictures, same_starts
 from playground.ui.compare.grid import Grid
 from playground.ui.shared.html import escaped
+from playground.ui.shared.waits import roughly, sharing
 
-NICE = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50, 60)  # numbers that say that they are estimates
-BELOW, ABOVE = 0.8, 1.25  # how far off an estimate may well be
-MINUTE = 60
+CROWD = 4  # runs of others under way: from then on one grid of several pictures may take
+TURN = 20.0  # seconds of the machine; a step of a lesson takes at most half of that
 
 
 def cost(engine: Engine, store: Store, sweep: Sweep | None, page: str = "") -> str:
@@ -34,7 +34,8 @@ def cost(engine: Engine, store: Store, sweep: Sweep | None, page: str = "") -> s
         parts.append(roughly(outlook.seconds))
         if outlook.others:
             parts.append(sharing(outlook.others))
-    odd = "".join(f'<p class="dp-warning">{escaped(sentence)}</p>' for sentence in oddities(recipes))
+    warnings = [*filter(None, [turn(engine, store, recipes, page)]), *oddities(recipes)]
+    odd = "".join(f'<p class="dp-warning">{escaped(sentence)}</p>' for sentence in warnings)
     return f'<p data-asked="{sweep.digest()}">{" · ".join(parts)}</p>{odd}'
 
 
@@ -42,6 +43,20 @@ def too_long(engine: Engine, store: Store, sweep: Sweep) -> float | None:
     """Seconds, where the run would hold the machine so long that it is asked about once more; else None."""
     seconds = engine.estimate(missing(engine, store, sweep.recipes()))
     return seconds if seconds is not None and seconds > LONGEST else None
+
+
+def turn(engine: Engine, store: Store, recipes: list[Recipe], page: str = "") -> str:
+    """Why these recipes cannot be run now, because many others wait and this is more than one visitor's turn; empty
+    where they can. A single picture always can."""
+    open_cells = missing(engine, store, recipes)
+    alone, outlook = engine.estimate(open_cells), engine.outlook(open_cells, page)
+    if len(open_cells) < 2 or alone is None or alone <= TURN or outlook.others < CROWD:
+        return ""
+    return (
+        f"{outlook.others} other runs are under way, and among so many one grid may take {TURN:.0f}\u00a0s of this "
+        f"machine. This one would take {roughly(alone)} of it, and be finished in {roughly(outlook.seconds)}. Use "
+        "fewer values or fewer steps, or run it when fewer are waiting."
+    )
 
 
 def oddities(recipes: list[Recipe]) -> list[str]:
@@ -62,18 +77,6 @@ def oddities(recipes: list[Recipe]) -> list[str]:
     return []
 
 
-def roughly(seconds: float) -> str:
-    """Seconds -> a range of round numbers around them: "8–15 s", "under 1 s", "10–20 minutes"."""
-    if seconds * ABOVE <= 1:
-        return "under 1\u00a0s"
-    unit, name = (1, "s") if seconds * ABOVE <= NICE[-1] else (MINUTE, "minutes")
-    if seconds * BELOW / unit > NICE[-1]:
-        return "more than an hour"
-    low = max((n for n in NICE if n <= seconds * BELOW / unit), default=None)
-    high = min((n for n in NICE if n >= seconds * ABOVE / unit), default=NICE[-1])
-    return f"under {high}\u00a0{name}" if low is None else f"{low}–{high}\u00a0{name}"
-
-
 def progress(grid: Grid, begun: float) -> str:
     """How far a run is that began at that `time.perf_counter()`, and how long it may still take."""
     if grid.model:
@@ -85,11 +88,6 @@ def progress(grid: Grid, begun: float) -> str:
     if done and done < sum(work):
         text += f" · {roughly(passed * (sum(work) - done) / done)} left"
     return f"{text} · {sharing(grid.others)}" if grid.others else text
-
-
-def sharing(others: int) -> str:
-    """The number of other visitors' runs -> what a person should know about it."""
-    return f"shared fairly with {others} other {'run' if others == 1 else 'runs'}"
 
 
 def summary(grid: Grid, seconds: float) -> str:

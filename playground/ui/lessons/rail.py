@@ -15,9 +15,10 @@ from playground.lessons.measures import MEASURES
 from playground.ui.shared.html import escaped
 
 PARSER = MarkdownIt("commonmark", {"html": False})
-# how many steps were run, only the browser knows: the page's script says it there
+# how many runs there are, and what comes next, only the browser knows: closing.js says it there
 CLOSING = (
-    '<div class="dpl-closing"><p class="dp-quiet" data-runs></p><div class="dpl-actions">'
+    '<div class="dpl-closing"><button type="button" class="dp-button" data-act="onward">Next step</button>'
+    '<p class="dp-quiet" data-runs></p><div class="dpl-actions">'
     '<button type="button" class="dp-button" data-act="quiz">Closing quiz</button>'
     '<button type="button" class="dp-button" data-act="sheet">Print what I did</button></div>'
     '<p class="dp-quiet dpl-class">With others in the room: <a href="./join">join a class</a> or '
@@ -55,7 +56,7 @@ def rail(
         f"{_chooser(lessons, at[0])}{_onward(lessons, at, done)}"
         f'<h2 tabindex="-1">{escaped(step.title)}</h2>'
         f'<div class="dp-words">{markdown(step.before, facts)}</div>'
-        f'<form class="dpl-ask">{question}{_buttons(step, bool(labels), earlier)}</form>{CLOSING}</div>'
+        f'<form class="dpl-ask">{question}{_buttons(step, bool(labels), earlier)}</form></div>'
     )
 
 

@@ -25,11 +25,17 @@ def waiting(labels: Sequence[str], asks: bool, tiles: tuple[int, int] = (1, 1)) 
 
 
 def running(
-    labels: Sequence[str], pictures: Mapping[int, Image.Image], shares: Mapping[int, float], tiles: tuple[int, int]
+    labels: Sequence[str],
+    pictures: Mapping[int, Image.Image],
+    shares: Mapping[int, float],
+    tiles: tuple[int, int],
+    waits: str = "",
 ) -> str:
+    """Frames that fill. `waits`: what the run waits for, as a sentence."""
     cells = range(len(labels))
     drawn = [data_url(pictures[i], exact=False) if i in pictures else "" for i in cells]
-    return f'{grid(labels, drawn, [""] * len(labels), "running", shares, tiles)}<p class="dp-quiet">Running …</p>'
+    says = escaped(f"Running … {waits}".rstrip())
+    return f'{grid(labels, drawn, [""] * len(labels), "running", shares, tiles)}<p class="dp-quiet">{says}</p>'
 
 
 def cannot(sentence: str) -> str:

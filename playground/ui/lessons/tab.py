@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from playground.engine import Engine
+from playground.engine import Engine, Waiting
 from playground.lessons import numbers
 from playground.lessons.answers import check_answer
 from playground.lessons.earlier import shown_earlier
@@ -18,12 +18,13 @@ from playground.refusal import Refusal
 from playground.store import Store
 from playground.ui.lessons import desk, stage
 from playground.ui.lessons.kept import as_attribute
-from playground.ui.lessons.rail import rail
+from playground.ui.lessons.rail import CLOSING, rail
 from playground.ui.lessons.visit import Visit, read
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.fields import slot
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest, Update
+from playground.ui.shared.waits import waits_for
 
 HERE = Path(__file__).parent
 FORM = (HERE / "form.js").read_text("utf-8")
@@ -47,6 +48,13 @@ def build(engine: Engine, store: Store, lessons: Sequence[Lesson]) -> None:
                 elem_id="lesson-rail",
             )
             fault = slot("lesson-error")
+            gr.HTML(
+                CLOSING,
+                js_on_load=(HERE / "closing.js").read_text("utf-8"),
+                elem_classes="dp-flush",
+                apply_default_css=False,
+                elem_id="lesson-closing",
+            )
         with gr.Column(elem_classes="dp-stage"):
             right = gr.HTML(
                 room.right(first),
@@ -157,7 +165,7 @@ class Room:
         """The step's frames as they fill, and what the run says in the end. Raises Refusal where it fails."""
         _, step = visit.of(self._lessons)
         labels, _ = self._labels(visit)
-        pictures, shares, drawn = {}, {}, 0.0
+        pictures, shares, drawn, waits = {}, {}, 0.0, ""
         yield stage.running(labels, pictures, shares, step.run.tiles)
         with closing(step.run.perform(self._engine, self._store, page)) as events:
             for event in events:
@@ -166,11 +174,15 @@ class Room:
                     kept = as_attribute(lesson, visit.step, event, self._engine.facts)
                     yield f"<div{kept}>{self._revealed(visit, event, _ran(event, step.ask is not None))}</div>"
                     return
+                if isinstance(event, Waiting):
+                    waits = waits_for(event)
+                    yield stage.running(labels, pictures, shares, step.run.tiles, waits)
+                    continue
                 shares[event.cell] = event.share
                 if event.picture is not None:
                     pictures[event.cell] = event.picture
                 if time.perf_counter() - drawn >= REDRAW:
-                    yield stage.running(labels, pictures, shares, step.run.tiles)
+                    yield stage.running(labels, pictures, shares, step.run.tiles, waits)
                     drawn = time.perf_counter()
 
     def _revealed(self, visit: Visit, outcome: Outcome, source: str) -> str:
