@@ -81,7 +81,7 @@ def said(ask: Ask, answer: Any, labels: Sequence[str]) -> str:
         return f"{ask.options[answer]:,g}"
     if ask.kind == "order":
         return "from the lowest to the highest: " + ", ".join(labels[cell] for cell in answer)
-    return "heights " + ", ".join(f"{label}: {height:g}" for label, height in zip(labels, answer, strict=True))
+    return "drawn heights, " + ", ".join(f"{label}: {height:g}" for label, height in zip(labels, answer, strict=True))
 
 
 def trend(values: Sequence[float | None]) -> str:

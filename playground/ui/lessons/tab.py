@@ -28,6 +28,7 @@ from playground.ui.shared.waits import waits_for
 
 HERE = Path(__file__).parent
 FORM = (HERE / "form.js").read_text("utf-8")
+SHOWN = """watch("value", () => element.querySelector("p")?.scrollIntoView({ block: "nearest" }));"""  # on a phone
 REDRAW = 0.25  # seconds between two updates of growing pictures, at least
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 EARLIER, AND_MEASURED = "Drawn earlier by this model", ", and measured then."
@@ -47,7 +48,7 @@ def build(engine: Engine, store: Store, lessons: Sequence[Lesson]) -> None:
                 apply_default_css=False,
                 elem_id="lesson-rail",
             )
-            fault = slot("lesson-error")
+            fault = slot("lesson-error", SHOWN)
             gr.HTML(
                 CLOSING,
                 js_on_load=(HERE / "closing.js").read_text("utf-8"),
