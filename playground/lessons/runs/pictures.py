@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from PIL import Image
@@ -72,8 +72,8 @@ class Pictures:
         for first, event in self._events(engine, store, flat, visitor):
             if isinstance(event, Failed):
                 raise Refusal(event.reason)
-            if isinstance(event, Waiting):
-                yield event
+            if isinstance(event, Waiting):  # where the runs come one after another, the wait is that of the first only
+                yield replace(event, seconds=None) if self.again else event
             if not isinstance(event, Step | Done):
                 continue
             place = first + event.cell

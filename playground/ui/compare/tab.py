@@ -105,10 +105,11 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         reading, visitor = read(given), request.session_hash or ""
         if reading.sweep and not given[form.sure] and too_long(engine, store, reading.sweep):
             reading = replace(reading, sweep=None, errors={"sure": "Tick the box above to run so long a grid."})
-        if reading.sweep and (wait := turn(engine, store, reading.sweep.recipes(), visitor)):
-            reading = replace(reading, sweep=None, errors={"sure": wait})
         if reading.sweep is None:
             yield form.told(reading)
+            return
+        if wait := turn(engine, store, reading.sweep.recipes(), visitor):
+            yield {total: _paragraph(wait)}  # and above Run, by the check that follows
             return
         sweep = reading.sweep
         grid = empty(sweep, token=to_token(sweep, usual), own=True, begins=given_pictures(store, sweep))
