@@ -96,7 +96,7 @@ def draw(
                 failed[event.cell] = event.reason
     if not results:
         raise Refusal(f"No picture could be drawn. {next(iter(failed.values()), '')}".strip())
-    grid = FinishedGrid(sweep, tuple(results.get(i) for i in range(len(recipes))), engine.facts)
+    grid = FinishedGrid(sweep, tuple(results.get(i) for i in range(len(recipes))), lambda name: engine.of(name).facts)
     written = _write(grid, out, films, zipped, kept_starts(store, recipes))
     seconds = time.perf_counter() - started
     if events:

@@ -90,6 +90,9 @@ class LocalEngine:
         for _ in self.run([base.replace(seed=s) for s in range(4)]):
             pass
 
+    def of(self, model: str) -> "LocalEngine":
+        return self
+
     def check(self, recipe: Recipe) -> None:
         self.model.check(recipe)
 

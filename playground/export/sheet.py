@@ -23,7 +23,8 @@ FONTS = ("DejaVuSans.ttf", "LiberationSans-Regular.ttf", "Arial.ttf")  # with mo
 
 def pages(grid: FinishedGrid) -> list[Image.Image]:
     """The grid as RGB pictures, at most MOST_SIDE pixels wide and high as long as one cell fits."""
-    size = next(result.image.size for result in grid.results if result is not None)
+    sizes = [result.image.size for result in grid.results if result is not None]
+    size = max(width for width, _ in sizes), max(height for _, height in sizes)
     factor = max(1, SHOWN_SIDE // max(size))
     cell = (size[0] * factor, size[1] * factor)
     across = max(1, (MOST_SIDE - HEADER_WIDTH - 2 * MARGIN) // (cell[0] + GAP))
@@ -91,19 +92,20 @@ def _page(grid: FinishedGrid, rows: range, columns: range, cell: tuple[int, int]
                 paper.paste(MISSING, (*place, place[0] + cell[0], place[1] + cell[1]))
                 _lines(draw, (place[0] + GAP, place[1] + GAP), ["not drawn"], small, small_line, QUIET)
                 continue
-            picture = result.image.convert("RGB")
-            # cells of a size axis differ in size: each is fitted into the frame
-            fitted = picture.resize(
-                cell, Image.Resampling.NEAREST if _whole(picture.size, cell) else Image.Resampling.LANCZOS
-            )
-            paper.paste(fitted, place)
+            fitted = _fitted(result.image.convert("RGB"), cell)
+            beside_it = [(side - own) // 2 for side, own in zip(cell, fitted.size, strict=True)]
+            paper.paste(fitted, (place[0] + beside_it[0], place[1] + beside_it[1]))
         y += tall
     _lines(draw, (MARGIN, y), foot, small, small_line, QUIET)
     return paper
 
 
-def _whole(size: tuple[int, int], cell: tuple[int, int]) -> bool:
-    return cell[0] % size[0] == 0 and cell[1] % size[1] == 0
+def _fitted(picture: Image.Image, cell: tuple[int, int]) -> Image.Image:
+    """As large as its frame allows: cells of several sizes, or models, differ in size."""
+    factor = min(cell[0] / picture.width, cell[1] / picture.height)
+    size = round(picture.width * factor), round(picture.height * factor)
+    exact = size[0] % picture.width == 0 and size[1] % picture.height == 0
+    return picture.resize(size, Image.Resampling.NEAREST if exact else Image.Resampling.LANCZOS)
 
 
 def _lines(
