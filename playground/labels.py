@@ -103,7 +103,9 @@ def fixed_of(sweep: Sweep) -> str:
         if name in NEEDS and not any(getattr(recipe, NEEDS[name]) for recipe in recipes):
             continue
         found = {str(getattr(recipe, name)) for recipe in recipes}
-        if len(found) == 1 and (value := getattr(recipes[0], name)) not in ("", (), 0.0):
+        value = getattr(recipes[0], name)
+        said = value not in ("", ()) and not (isinstance(value, float) and value == 0)  # a seed of 0 is a seed
+        if len(found) == 1 and said:
             parts.append(f"{label}: {value_label(name, value)}")
     return " · ".join(parts)
 

@@ -58,6 +58,7 @@ class Facts:
     usual: Recipe  # the settings that this model is made for, with an empty prompt
     samplers: tuple[str, ...] = tuple(SAMPLERS)  # those that draw with it
     loras: Mapping[str, str] = field(default_factory=dict)  # name -> digest of its file
+    left_out: Mapping[str, str] = field(default_factory=dict)  # LoRAs that do not fit it: name -> why
     # or "none": taught to draw without it, in few steps; or "embedded": the network is told guidance_scale as an input
     guidance: str = "classifier-free"
     network: str = "U-Net"  # what denoises, as people call it: or "transformer"

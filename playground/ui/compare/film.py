@@ -131,11 +131,11 @@ def bar(recipes: list[Recipe], films: list[CellFilm | None], pictures: list[Imag
     cells = [None if film is None else _cell(film, next(strip), next(strip)) for film in films]
     most = max(len(film.calls) for film in found)
     calls = {recipe.steps_run for recipe in recipes}
-    note = (
-        "All cells stand at the same step."
-        if len(calls) == 1 and len({film.of for film in found}) == 1
-        else "The cells have runs of different length, so each stands at the same share of its own run."
-    )
+    note = "The cells have runs of different length, so each stands at the same share of its own run."
+    if len(calls) == 1 and len({film.of for film in found}) == 1:
+        note = "All cells stand at the same step."
+        if len({tuple(film.calls) for film in found}) > 1:  # fewer are kept of a model whose VAE must draw them
+            note = "Each cell stands at the kept step that is nearest to the same share of its run."
     return (
         f'<div class="dp-scrub" data-cells="{escape(json.dumps(cells), quote=True)}" data-frames="{most}">'
         '<button type="button" class="dp-play" aria-label="Play">▶</button>'

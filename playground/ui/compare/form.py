@@ -52,6 +52,7 @@ class Form:
 
     def __init__(self, start: Sweep, facts: Facts) -> None:
         self._loras, self._samplers = tuple(facts.loras), facts.samplers
+        self._left_out = tuple(facts.left_out)
         self._models = (facts.name, *facts.others)
         left_out = {LORA_WEIGHT: not self._loras, "strength": bool(facts.no_start), MODEL: len(self._models) == 1}
         left_out |= dict.fromkeys(CONTROLS, not facts.controlnet)
@@ -178,6 +179,10 @@ class Form:
                 for name in self._loras:
                     self._weights[name] = gr.Number(weights.get(name, 0.0), label=name, step=0.1, min_width=90)
             self.fields.slot(LORAS)
+        if self._left_out:
+            names = ", ".join(self._left_out)
+            told = f"LoRAs left out, because they do not fit this model: {names}. The log says why."
+            gr.HTML(f'<p class="dp-quiet">{escape(told)}</p>', elem_id="loras-left-out")
         self.fields.add("seed", help=f"{HELP['seed']} One seed for all cells, unless you vary it.")
         self.new_seed = gr.Button("Draw a new seed", size="sm")
 

@@ -200,6 +200,8 @@ def told_of(kind: str, recipe: Recipe) -> str:
     notes = [COMFY, NOT_THE_SAME.get(recipe.sampler, "")] if kind == WORKFLOW else []
     given = [name for name, picture in ((START, recipe.image), (SHOWN, recipe.control_image)) if picture]
     notes += [place[kind].format(" and ".join(given))] if given and kind in place else []
+    if recipe.active_loras and kind == SCRIPT:
+        notes.append("Its LoRAs are read from the folder loras in that of the model.")
     if recipe.control_image and kind in place:
         where = (
             "its second argument is the ControlNet's folder" if kind == SCRIPT else "choose the ControlNet in its node"

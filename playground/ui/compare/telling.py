@@ -39,7 +39,9 @@ def cost(engine: Engine, store: Store, sweep: Sweep | None, page: str = "") -> s
             parts.append(sharing(outlook.others))
     elif outlook.unknown:
         parts.append(f"time unknown until {listed(outlook.unknown)} {_has(outlook.unknown)} drawn something")
-    told = [*oddities(recipes), *_of_models(recipes, open_cells, refused)]
+    if (models := len({recipe.model for recipe in open_cells})) > 1:
+        parts.append(f"{models} models, read in turn")
+    told = [*oddities(recipes), *_undrawn(recipes, refused)]
     odd = "".join(f'<p class="dp-warning">{escaped(sentence)}</p>' for sentence in told)
     return f'<p data-asked="{sweep.digest()}">{pictures} · {escaped(" · ".join(parts))}</p>{odd}'
 
@@ -57,13 +59,13 @@ def _evaluations(engine: Engine, recipes: list[Recipe]) -> str:
     return f"{count:,} {networks.pop() if len(networks) == 1 else 'network'} evaluations"
 
 
-def _of_models(recipes: list[Recipe], open_cells: list[Recipe], refused: Mapping[int, str]) -> Iterator[str]:
-    """What should be known before a grid over several models is run: that each is read, and what cannot be drawn."""
-    if len(names := list(dict.fromkeys(recipe.model for recipe in open_cells))) > 1:
-        yield f"One model is in memory at a time, so {listed(names)} are read one after the other."
-    for name, reason in dict.fromkeys((recipes[cell].model, reason) for cell, reason in refused.items()):
-        cells = sum(recipes[cell].model == name and said == reason for cell, said in refused.items())
-        yield f"{name} cannot draw {cells} of its cells. {spoken(reason)}"
+def _undrawn(recipes: list[Recipe], refused: Mapping[int, str]) -> Iterator[str]:
+    """Which cells of a grid over several models cannot be drawn, and why."""
+    for name in dict.fromkeys(recipes[cell].model for cell in refused):
+        reasons = [reason for cell, reason in refused.items() if recipes[cell].model == name]
+        cells = sum(recipe.model == name for recipe in recipes)
+        more = " The others say why in their place." if len(set(reasons)) > 1 else ""
+        yield f"{name} cannot draw {len(reasons)} of its {cells} pictures. {spoken(reasons[0])}{more}"
 
 
 def oddities(recipes: list[Recipe]) -> list[str]:
