@@ -68,7 +68,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             film = GridFilm()
             shown_sweep = gr.State(start.flat.to_dict())  # of the grid above; several seeds per cell are an axis here
             effects.build(engine, store, shown_sweep, start.flat)
-            takeaway.build(engine, store, shown_sweep, start.flat, form.fill, form.filled)
+            named = takeaway.build(engine, store, shown_sweep, start.flat, form.fill, form.filled)
     films, latest = Films(engine), Latest()
     film.wire(engine, store, films, shown_sweep, latest)
 
@@ -239,7 +239,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         trigger_mode="always_last",
         **PRIVATE,
     )
-    page.load(arrived, None, shown, queue=False, **PRIVATE).then(**recheck)
+    page.load(arrived, None, shown, queue=False, **PRIVATE).then(**named).then(**recheck)
     cells.address(asked_for, None, shown, **PRIVATE).then(**recheck)
 
     chosen = [c.change for c in form.axes.values()]

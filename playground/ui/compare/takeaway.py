@@ -68,9 +68,10 @@ def build(
     start: Sweep,
     fill: Callable[[Sweep], Any],
     inputs: Sequence[gr.components.Component],
-) -> None:
+) -> dict[str, Any]:
     """`shown_sweep` holds the grid that stands above, as a dict, or None for `start`. `fill` gives the values of the
-    form's `inputs` for a sweep. Raises Refusal for a sweep that the form cannot show."""
+    form's `inputs` for a sweep, and raises Refusal for one that the form cannot show. Gives the event that names the
+    pictures of the grid, for where a state's change goes unnoticed: when the page is opened."""
     find = finder(engine, store, start)
     labels = FinishedGrid(start, ()).labels
     with gr.Accordion("Take away, or bring back", open=False, elem_id="take-away"):
@@ -191,7 +192,9 @@ def build(
     make_cell.click(one, [shown_sweep, which, cell_kind], [said, files], **QUIET)
     again.click(check, [shown_sweep, which], said, **QUIET, **ENGINE)
     dropped.upload(restore, dropped, [*inputs, said], queue=False, **QUIET)
-    shown_sweep.change(choices, shown_sweep, which, queue=False, **QUIET)
+    named: dict[str, Any] = {"fn": choices, "inputs": shown_sweep, "outputs": which, "queue": False, **QUIET}
+    shown_sweep.change(**named)
+    return named
 
 
 def told_of(kind: str, recipe: Recipe) -> str:
