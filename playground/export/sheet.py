@@ -23,14 +23,17 @@ FONTS = ("DejaVuSans.ttf", "LiberationSans-Regular.ttf", "Arial.ttf")  # with mo
 
 def pages(grid: FinishedGrid) -> list[Image.Image]:
     """The grid as RGB pictures, at most MOST_SIDE pixels wide and high as long as one cell fits."""
-    sizes = [result.image.size for result in grid.results if result is not None]
-    size = max(width for width, _ in sizes), max(height for _, height in sizes)
-    factor = max(1, SHOWN_SIDE // max(size))
-    cell = (size[0] * factor, size[1] * factor)
+    enlarged = [_enlarged(result.image.size) for result in grid.results if result is not None]
+    cell = max(width for width, _ in enlarged), max(height for _, height in enlarged)
     across = max(1, (MOST_SIDE - HEADER_WIDTH - 2 * MARGIN) // (cell[0] + GAP))
     down = max(1, (MOST_SIDE - 400) // (cell[1] + GAP))
     rows, columns = range(len(grid.rows)), range(len(grid.columns))
     return [_page(grid, r, c, cell) for r in _parts(rows, down) for c in _parts(columns, across)]
+
+
+def _enlarged(size: tuple[int, int]) -> tuple[int, int]:
+    factor = max(1, SHOWN_SIDE // max(size))
+    return size[0] * factor, size[1] * factor
 
 
 def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:

@@ -9,11 +9,13 @@ import torch
 
 from playground import Recipe, Sweep, open_engine
 from playground.engine import Done, Failed, Guest, House, LocalEngine, Several
+from playground.inside.grid_film import Films, strips
 from playground.models.own_sizes import with_own_sizes
 from playground.refusal import Refusal
 from playground.render import check_cost, missing, render, undrawable
 from playground.sources.given import Source, source
 from playground.store import Store
+from playground.ui.compare.film import drawn_strips
 
 FIRST, SECOND, THIRD = "sd15-tiny", "zero-snr-tiny", "sd21-tiny"  # made for 64, 64 and 96 pixels
 
@@ -112,6 +114,18 @@ def test_an_estimate_is_unknown_while_a_model_was_not_measured(several: Several,
     assert several.estimate(recipes) > 0 and several.outlook(recipes).unknown == ()
     apart = [several.of(recipe.model).outlook([recipe]).seconds for recipe in recipes]
     assert several.outlook(recipes).seconds == pytest.approx(sum(apart))
+
+
+def test_the_frames_of_a_film_are_drawn_by_the_model_of_each_cell(
+    several: Several, engines: dict[str, LocalEngine], base: Recipe
+) -> None:
+    recipes, films = Sweep(base, {"model": [SECOND, FIRST]}).recipes(), Films(several)
+    assert list(films.record(recipes))
+    found = [films.get(recipe) for recipe in recipes]
+    drawn_ = dict(drawn_strips(several, recipes, found))
+    for i, (recipe, film) in enumerate(zip(recipes, found, strict=True)):
+        alone = dict(strips(engines[recipe.model], [film.x0, film.seen]))
+        assert [drawn_[2 * i + k].tobytes() for k in (0, 1)] == [alone[k].tobytes() for k in (0, 1)]
 
 
 def test_models_draw_in_their_own_size_where_the_one_asked_for_does_not_fit(several: Several, base: Recipe) -> None:
