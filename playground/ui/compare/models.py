@@ -50,6 +50,18 @@ def way_to(engine: Engine, sweep: Sweep) -> str:
     return f'<a href="{escape(href)}">Open it on the page of {escape(name)}</a>'
 
 
+def cut_elsewhere(engine: Engine, text: str, sweep: Sweep | None) -> str:
+    """HTML under the prompt: the other models of a grid that do not read all of it."""
+    names = [] if sweep is None else map(model_of, sweep.axes.get(MODEL, []))
+    cuts = {name: engine.of(name).words(text) for name in names if name != engine.facts.name}
+    told = [
+        f"{escape(name)} reads {cut.limit} tokens, and this takes {cut.needed}."
+        for name, cut in cuts.items()
+        if cut.truncated
+    ]
+    return "".join(f'<p class="dp-marks">{sentence}</p>' for sentence in told)
+
+
 def sizes_said(values: list) -> str:
     """HTML under the editor of the axis: the models that draw in a size of their own; empty where all draw in the one
     of the form."""

@@ -27,7 +27,7 @@ from playground.ui.compare.film import GRID, Asked, GridFilm
 from playground.ui.compare.form import Form, Given
 from playground.ui.compare.grid import empty, folded, payload, stopped
 from playground.ui.compare.known import marks, surprise
-from playground.ui.compare.models import for_form, is_elsewhere, way_to
+from playground.ui.compare.models import cut_elsewhere, for_form, is_elsewhere, way_to
 from playground.ui.compare.opening import examples_for, kept_grid, says
 from playground.ui.compare.reading import Reading, values_slot
 from playground.ui.compare.telling import cost, progress, roughly, stop_text, summary, too_long
@@ -97,7 +97,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         text = given[form.fields.components["prompt"]]
         text = text[:PROMPT_LIMIT] if isinstance(text, str) else ""
         return form.told(reading) | {
-            form.marks: marks(text, engine.words(text), form.known),
+            form.marks: marks(text, engine.words(text), form.known) + cut_elsewhere(engine, text, reading.sweep),
             form.cost: cost(engine, store, reading.sweep, request.session_hash or ""),
             form.sure: gr.update(visible=long is not None, label=label),
             **form.begins.tells(store, given, reading.sweep),
