@@ -100,7 +100,7 @@ def draw(
     recipes, started = sweep.recipes(), time.perf_counter()
     refused = undrawable(engine, recipes)
     for recipe in (recipe for cell, recipe in enumerate(recipes) if cell not in refused):
-        engine.check(recipe)
+        engine.of(recipe.model).check(recipe)
     results, failed = dict[int, Result](), dict[int, str]()
     total = sum(recipe.evaluations for cell, recipe in enumerate(recipes) if cell not in refused)
     bar = tqdm(total=total, unit=" evaluations", disable=events)

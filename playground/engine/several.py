@@ -62,7 +62,8 @@ class Several:
         return self._own.ask(asks, visitor, weight)
 
     def check(self, recipe: Recipe) -> None:
-        self.of(recipe.model).check(recipe)
+        """For the views, which show the page's own model: `of` has that of another one."""
+        self._own.check(recipe)
 
     def render(self, recipe: Recipe, pictures: Pictures | None = None) -> Result:
         return self.of(recipe.model).render(recipe, pictures)

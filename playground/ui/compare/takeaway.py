@@ -174,7 +174,7 @@ def build(
             sweep = for_form(engine, comparable(restored))
             for cell, recipe in enumerate(recipes := sweep.recipes()):
                 if cell not in undrawable(engine, recipes):
-                    engine.check(recipe)
+                    engine.of(recipe.model).check(recipe)
             pictures_of(store, missing(engine, store, recipes))
             filled = fill(sweep)
             way = f" {_there(Path(path), engine, restored.drawn_by)}" if restored.drawn_by else ""

@@ -41,7 +41,7 @@ def cost(engine: Engine, store: Store, sweep: Sweep | None, page: str = "") -> s
         parts.append(f"time unknown until {listed(outlook.unknown)} {_has(outlook.unknown)} drawn something")
     if (models := len({recipe.model for recipe in open_cells})) > 1:
         parts.append(f"{models} models, read in turn")
-    told = [*oddities(recipes), *_undrawn(recipes, refused)]
+    told = [*oddities(recipes), *_undrawn(recipes, refused), *_guided_all_the_same(engine, recipes, refused)]
     odd = "".join(f'<p class="dp-warning">{escaped(sentence)}</p>' for sentence in told)
     return f'<p data-asked="{sweep.digest()}">{pictures} · {escaped(" · ".join(parts))}</p>{odd}'
 
@@ -66,6 +66,15 @@ def _undrawn(recipes: list[Recipe], refused: Mapping[int, str]) -> Iterator[str]
         cells = sum(recipe.model == name for recipe in recipes)
         more = " The others say why in their place." if len(set(reasons)) > 1 else ""
         yield f"{name} cannot draw {len(reasons)} of its {cells} pictures. {spoken(reasons[0])}{more}"
+
+
+def _guided_all_the_same(engine: Engine, recipes: list[Recipe], refused: Mapping[int, str]) -> Iterator[str]:
+    """Models of a grid over several that are made to draw without the guidance that the others are given."""
+    drawn = [recipe for cell, recipe in enumerate(recipes) if cell not in refused]
+    if len(models := list(dict.fromkeys(recipe.model for recipe in drawn))) > 1:
+        for facts in (engine.of(model).facts for model in models):
+            if facts.guidance == "none" and any(facts.guided(r) for r in drawn if r.model == facts.name):
+                yield f"{facts.name} is made to draw without guidance, and has the same guidance as the others here."
 
 
 def oddities(recipes: list[Recipe]) -> list[str]:
