@@ -25,7 +25,8 @@ from playground.refusal import Refusal
 from playground.samplers import SAMPLERS, Sampler
 
 # A model's scheduler config, as diffusers has it. Keys of flow models that start with "_" are what their pipeline does
-# besides: "_even" (it asks for evenly spaced σ), "_token" (pixels per side of a token, which decide the shift).
+# besides: "_even" (it asks for evenly spaced σ), "_even_unipc" (of UniPC as well), "_token" (pixels per side of a token,
+# which decide the shift), "_tokens" (their number, where it takes a fixed one), "_mu" ("empirical": Flux.2's own shift).
 Config = Mapping[str, Any]
 FLOW = "flow_prediction"  # as diffusers' solvers name it: the network answers with the velocity ε − x₀
 STEPS_BACK = 100  # of a run that starts from a picture, so that nobody waits long for one
@@ -104,7 +105,9 @@ def _flow_scheduler(sampler: Sampler, recipe: Recipe, config: Config) -> Any:
     given = {}
     if config.get("use_dynamic_shifting"):
         given["mu"] = _mu(recipe, config)
-    if config.get("_even") and sampler.flow_class == "FlowMatchEulerDiscreteScheduler":
+    even = ["FlowMatchEulerDiscreteScheduler"] if config.get("_even") else []
+    even += ["UniPCMultistepScheduler"] if config.get("_even_unipc") else []
+    if sampler.flow_class in even:
         n = recipe.num_inference_steps
         given["sigmas"] = np.linspace(1.0, 1 / n, n)
     scheduler.set_timesteps(recipe.num_inference_steps, device="cpu", **given)
@@ -112,8 +115,13 @@ def _flow_scheduler(sampler: Sampler, recipe: Recipe, config: Config) -> Any:
 
 
 def _mu(recipe: Recipe, config: Config) -> float:
-    """The logarithm of the shift, linear in the number of tokens: `calculate_shift` of diffusers' flow pipelines."""
-    tokens = (recipe.width // config["_token"]) * (recipe.height // config["_token"])
+    """The logarithm of the shift, linear in the number of tokens: `calculate_shift` of diffusers' flow pipelines; of
+    Flux.2 its own formula, in which the number of steps counts too."""
+    tokens = config.get("_tokens") or (recipe.width // config["_token"]) * (recipe.height // config["_token"])
+    if config.get("_mu") == "empirical":
+        from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu  # which needs its text encoder
+
+        return compute_empirical_mu(tokens, recipe.num_inference_steps)
     few, many = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
     low, high = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
     return low + (high - low) * (tokens - few) / (many - few)

@@ -29,6 +29,7 @@ Size = tuple[int, int]  # rows, columns
 NO_RESCALE = "The image-to-image pipeline of this model's family does not have it."
 NO_CONTROLNET = "this playground was started without a ControlNet (--controlnet FOLDER)."
 NO_RESCALE_CONTROLLED = "The pipelines with a ControlNet do not have it."
+NO_GUIDANCE = "it was taught to draw without guidance, and its pipeline has none"
 MOST_SIDE = 1024  # pixels; larger ones are refused by `Recipe` already
 
 
@@ -61,7 +62,8 @@ class Facts:
     # or "none": taught to draw without it, in few steps; or "embedded": the network is told guidance_scale as an input
     guidance: str = "classifier-free"
     network: str = "U-Net"  # what denoises, as people call it: or "transformer"
-    cfg: str = "guidance_scale"  # the field of a recipe that is the scale of classifier-free guidance
+    cfg: str = "guidance_scale"  # the field of a recipe that is the scale of classifier-free guidance; "" where none is
+    guided_above: float = 1.0  # the scale from which its pipeline guides
     own_negative: bool = False  # a negative prompt is encoded in another way than the same words as a prompt
     no_start: str = ""  # why its runs cannot start from a picture, as a sentence; empty where they can
     rescales_starts: bool = False  # its pipeline knows guidance_rescale also where a run starts from a picture
@@ -85,7 +87,7 @@ class Facts:
 
     def guided(self, recipe: Recipe) -> bool:
         """Whether classifier-free guidance runs, with two rows a step, as the family's pipeline decides it."""
-        return recipe.guided if self.cfg == "guidance_scale" else recipe.true_cfg_scale > 1
+        return bool(self.cfg) and getattr(recipe, self.cfg) > self.guided_above
 
     def evaluations(self, recipe: Recipe) -> int:
         """Passes of the network for this picture: calls of the sampler, twice that when guided."""
@@ -123,7 +125,10 @@ class Facts:
                     f"{side} must be a multiple of {self.multiple} for this model, not {getattr(recipe, side)}."
                 )
         if recipe.true_cfg_scale != 1 and self.cfg != "true_cfg_scale":
-            raise Refusal("true_cfg_scale must be 1 for this model: its guidance scale is guidance_scale.")
+            scale = "its guidance scale is guidance_scale" if self.cfg else NO_GUIDANCE
+            raise Refusal(f"true_cfg_scale must be 1 for this model: {scale}.")
+        if not self.cfg and recipe.guidance_scale > self.guided_above:
+            raise Refusal(f"guidance_scale must be at most {self.guided_above:g} for this model: {NO_GUIDANCE}.")
         if recipe.image and self.no_start:
             raise Refusal(f"image must be empty for this model. {self.no_start}")
         if recipe.control_image and not self.controlnet:

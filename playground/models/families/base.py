@@ -50,6 +50,7 @@ class Family:
     title: ClassVar[str]  # as people say it
     denoiser: ClassVar[str] = "transformer"  # of the pipeline's parts
     cfg: ClassVar[str] = "guidance_scale"
+    guided_above: ClassVar[float] = 1.0  # the scale from which its pipeline guides
     own_negative: ClassVar[bool] = False
     patch: ClassVar[int] = 1  # latents per side that make one token
     token_mark: ClassVar[str] = "tokenizer"  # the part of the pipeline whose tokens the pages show
@@ -84,7 +85,7 @@ class Family:
         self.encode = lru_cache(self._texts_kept())(self.encode_now)
         self._posteriors, self._control = Posteriors(self.vae, device), None
         self._shapes = threading.Lock()
-        self._skeleton = NetworkSkeleton(self.network, self.vae, self.inputs)
+        self._skeleton = NetworkSkeleton(self.network, self.vae, self.inputs, self.pixels)
         self.anatomy = lru_cache(16)(self._anatomy)
         self.cost = lru_cache(16)(self._cost)
         schedule = self._schedule(dict(pipeline.scheduler.config), type(pipeline.scheduler).__name__)
@@ -100,13 +101,14 @@ class Family:
             schedule=schedule,
             channels=self._channels(),
             scale=self.scale,
-            multiple=self.scale * self.patch,
+            multiple=self.multiple,
             usual=self.usual(name, schedule),
             samplers=self.samplers(schedule),
             loras=self.lora_files.digests,
             guidance=self.guidance(schedule),
             network="U-Net" if self.denoiser == "unet" else "transformer",
             cfg=self.cfg,
+            guided_above=self.guided_above,
             own_negative=self.own_negative,
             no_attention=self.no_attention,
             no_start=self.no_start,
@@ -123,6 +125,11 @@ class Family:
     )
 
     no_start: ClassVar[str] = "Runs of this family start from noise only here."
+
+    @property
+    def multiple(self) -> int:
+        """Pixels that both sides of a picture must be a multiple of."""
+        return self.scale * self.patch
 
     @property
     def tokens(self) -> int:
@@ -144,15 +151,27 @@ class Family:
     def usual(self, name: str, schedule: dict[str, Any]) -> Recipe:
         raise NotImplementedError
 
+    def pixels(self, picture: Tensor) -> Tensor:
+        """(B, 3, H, W) -> as the VAE takes it"""
+        return picture
+
+    def posterior_mode(self, encoded: Any) -> Tensor:
+        """What the VAE's encoder answers -> the latents it means, in the VAE's scale"""
+        return encoded.mode()
+
     def guidance(self, schedule: dict[str, Any]) -> str:
         return "classifier-free"
 
     def samplers(self, schedule: dict[str, Any]) -> tuple[str, ...]:
-        """Those that the family's own pipeline takes: Heun's flow form knows no shift that depends on the size."""
+        """Those that the family's own pipeline takes: Heun's flow form knows neither a shift that depends on the size
+        nor given σ, DPM++ no given σ; and where the shift is fixed, pipelines that give σ still hand DPM++ one that
+        depends on the size."""
         if not is_flow(schedule):
             return tuple(SAMPLERS)
-        fixed = not schedule.get("use_dynamic_shifting") and not schedule.get("_even")
-        return tuple(key for key in FLOW_SAMPLERS if key != "heun" or fixed)
+        dynamic, even = (bool(schedule.get(name)) for name in ("use_dynamic_shifting", "_even"))
+        left_out = {"heun"} if dynamic or even else set()
+        left_out |= {"dpmpp_2m"} if schedule.get("_even_unipc") or (even and not dynamic) else set()
+        return tuple(key for key in FLOW_SAMPLERS if key not in left_out)
 
     # --- the Model ----------------------------------------------------------------------------------------------------
 
@@ -200,7 +219,7 @@ class Family:
     @torch.inference_mode()
     def encode_picture(self, picture: Image.Image) -> Tensor:
         pixels = pictures.to_x0(picture)[None].to(self.device)
-        return self.scaled(self.vae.encode(pixels, return_dict=False)[0].mode())
+        return self.scaled(self.posterior_mode(self.vae.encode(self.pixels(pixels), return_dict=False)[0]))
 
     @torch.inference_mode()
     def sample_picture(self, picture: Image.Image, noise: Tensor) -> Tensor:
