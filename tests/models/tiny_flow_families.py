@@ -1,5 +1,6 @@
 """Families whose words are encoded by a language model, as small models with random weights, in diffusers' layout."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -46,9 +47,19 @@ CHAT = (
 
 
 def gemma() -> tuple[GemmaTokenizer, Gemma2Model]:
+    """Of Sana's instruction its tokenizer learned longer pieces: letter by letter that would be 1,400 tokens."""
     vocabulary = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "▁"]
     vocabulary += [f"<0x{byte:02X}>" for byte in range(256)] + list("abcdefghijklmnopqrstuvwxyz,.:'-")
-    tokenizer = GemmaTokenizer(vocab={piece: i for i, piece in enumerate(vocabulary)}, merges=[])
+    learned, merges = inspect.signature(SanaPipeline.__call__).parameters["complex_human_instruction"].default, []
+    for word in dict.fromkeys(" ".join(learned).split()):
+        for end in range(2, len(word) + 1):
+            merges.append((word[: end - 1], word[end - 1]))
+            vocabulary.append(word[:end])
+    vocabulary += [letter for letter in dict.fromkeys("".join(learned)) if letter != " "]
+    vocabulary = list(dict.fromkeys(vocabulary))
+    tokenizer = GemmaTokenizer(
+        vocab={piece: i for i, piece in enumerate(vocabulary)}, merges=list(dict.fromkeys(merges))
+    )
     config = Gemma2Config(
         vocab_size=len(tokenizer), hidden_size=WIDTH, intermediate_size=2 * WIDTH, num_hidden_layers=2,
         num_attention_heads=4, num_key_value_heads=2, head_dim=8, max_position_embeddings=4096, pad_token_id=0,

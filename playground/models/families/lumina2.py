@@ -53,7 +53,18 @@ class Lumina2(Family):
         side = self.network.config.sample_size * self.scale
         return usual_recipe(name, side, sampler="euler", num_inference_steps=30, guidance_scale=4.0)
 
+    def _example(self, rows: int, columns: int) -> tuple[Tensor, Tensor, list[Condition]]:
+        latents, t, (condition,) = super()._example(rows, columns)
+        return latents, t, [condition | {MASK: condition[MASK].as_subclass(_Whole)}]
+
     def _schedule(self, config: dict[str, Any], scheduler: str) -> dict[str, Any]:
         """Where the shift is dynamic, the pipeline takes the number of channels for the number of tokens."""
         told = {"_even": True, "_even_unipc": True, "_tokens": self._channels()}
         return super()._schedule(config, scheduler) | told
+
+
+class _Whole(Tensor):
+    """A mask without numbers, on the meta device, of a text that takes all tokens: the network asks for how many."""
+
+    def sum(self, dim: int) -> Tensor:
+        return torch.full(self.shape[:1], self.shape[1])

@@ -105,7 +105,7 @@ class NetworkSkeleton:
 def skeleton(module: Any) -> Any:
     """A diffusers network of the same config and precision on the meta device."""
     with torch.device("meta"):
-        return type(module).from_config(module.config).to(module.dtype).eval()
+        return type(module).from_config(module.config).to(module.dtype).eval().requires_grad_(False)
 
 
 def _names(network: nn.Module) -> list[str]:
