@@ -153,11 +153,9 @@ def exchanged(prompt: str, words: dict[str, str]) -> str:
     return re.sub("|".join(map(_alone, longest_first)), lambda m: lower[m[0].lower()], prompt, flags=re.IGNORECASE)
 
 
-def same_pictures(recipes: list[Recipe]) -> int:
-    """How many of them are certain to be the picture of another one: without guidance, its scale, its rescaling and the
-    negative prompt are not used."""
-    used = (r if r.guided else r.replace(guidance_scale=1, guidance_rescale=0, negative_prompt="") for r in recipes)
-    return len(recipes) - len(set(used))
+def same_pictures(recipes: list[Recipe], used: Callable[[Recipe], Recipe]) -> int:
+    """How many of them are certain to be the picture of another one. `used`: what of a recipe its model looks at."""
+    return len(recipes) - len(set(map(used, recipes)))
 
 
 def same_starts(recipes: list[Recipe]) -> int:

@@ -89,6 +89,14 @@ class Facts:
         """Whether classifier-free guidance runs, with two rows a step, as the family's pipeline decides it."""
         return bool(self.cfg) and getattr(recipe, self.cfg) > self.guided_above
 
+    def used(self, recipe: Recipe) -> Recipe:
+        """What of a recipe its picture comes from: without guidance neither its scale, unless the network is told it,
+        nor its rescaling nor the negative prompt."""
+        if self.guided(recipe):
+            return recipe
+        told = {} if self.guidance == "embedded" else {"guidance_scale": 0.0}
+        return recipe.replace(negative_prompt="", guidance_rescale=0.0, **told)
+
     def evaluations(self, recipe: Recipe) -> int:
         """Passes of the network for this picture: calls of the sampler, twice that when guided."""
         return recipe.calls * (2 if self.guided(recipe) else 1)

@@ -15,9 +15,10 @@ from playground.recipe import Recipe
 
 
 class QwenImage(Family):
+    """What a recipe says as guidance_scale is its pipeline's true_cfg_scale, the only scale that it has."""
+
     title = "Qwen-Image"
     patch = 2
-    cfg = "true_cfg_scale"
 
     @property
     def tokens(self) -> int:
@@ -78,7 +79,7 @@ class QwenImage(Family):
 
     def usual(self, name: str, schedule: dict[str, Any]) -> Recipe:
         side = self.pipeline.default_sample_size * self.scale
-        return usual_recipe(name, side, sampler="euler", num_inference_steps=50, true_cfg_scale=4.0)
+        return usual_recipe(name, side, sampler="euler", num_inference_steps=50, guidance_scale=4.0)
 
     def _statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of its VAE's latents, each (1, C, 1, 1)."""

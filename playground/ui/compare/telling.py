@@ -3,6 +3,7 @@
 import time
 
 from playground.engine import Engine
+from playground.models import Facts
 from playground.recipe import Recipe
 from playground.render import LONGEST, missing
 from playground.store import Store
@@ -34,7 +35,7 @@ def cost(engine: Engine, store: Store, sweep: Sweep | None, page: str = "") -> s
         parts.append(roughly(outlook.seconds))
         if outlook.others:
             parts.append(sharing(outlook.others))
-    odd = "".join(f'<p class="dp-warning">{escaped(sentence)}</p>' for sentence in oddities(recipes))
+    odd = "".join(f'<p class="dp-warning">{escaped(sentence)}</p>' for sentence in oddities(recipes, engine.facts))
     return f'<p data-asked="{sweep.digest()}">{" · ".join(parts)}</p>{odd}'
 
 
@@ -44,21 +45,23 @@ def too_long(engine: Engine, store: Store, sweep: Sweep) -> float | None:
     return seconds if seconds is not None and seconds > LONGEST else None
 
 
-def oddities(recipes: list[Recipe]) -> list[str]:
+def oddities(recipes: list[Recipe], facts: Facts) -> list[str]:
     """What a person may not mean: pictures that are bound to be the same, words that are not used."""
-    if same := same_pictures(recipes):
+    scale = "guidance" if facts.cfg == "guidance_scale" else facts.cfg
+    without = f"at {scale} {facts.guided_above:g} and below" if scale else "with this model"
+    if same := same_pictures(recipes, facts.used):
         whole = "All" if same == len(recipes) - 1 else f"{same + 1} of the {len(recipes)}"
         return [
-            f"{whole} pictures will be the same: at guidance 1 and below there is no guidance, and neither the scale "
-            "nor the negative prompt is used."
+            f"{whole} pictures will be the same: {without} there is no guidance, and neither the scale nor the negative "
+            "prompt is used."
         ]
     if same := same_starts(recipes):
         if not any(r.image for r in recipes):
             return ["The strength is not used where no run starts from a picture."]
         whose = "their strengths come to the same number of steps"
         return [f"{same} of the {len(recipes)} pictures will be the same as another one: {whose}."]
-    if any(r.negative_prompt for r in recipes) and not any(r.guided for r in recipes):
-        return ["The negative prompt is not used at guidance 1 and below."]
+    if any(r.negative_prompt for r in recipes) and not any(facts.guided(r) for r in recipes):
+        return [f"The negative prompt is not used {without}."]
     return []
 
 

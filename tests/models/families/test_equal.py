@@ -22,23 +22,24 @@ def plain(pipeline: DiffusionPipeline, schedule: Config, recipe: Recipe) -> np.n
     own: dict[str, Any] = {"negative_prompt": recipe.negative_prompt}
     if kind == "StableDiffusionXLPipeline":  # which makes zeros of a negative prompt that is not given
         own = {"negative_prompt": recipe.negative_prompt or None, "guidance_rescale": recipe.guidance_rescale}
-    if kind in ("FluxPipeline", "QwenImagePipeline"):
+    if kind == "FluxPipeline":
         own["true_cfg_scale"] = recipe.true_cfg_scale
+    if kind == "QwenImagePipeline":  # whose guidance_scale is for a model that there is not
+        own |= {"true_cfg_scale": recipe.guidance_scale, "guidance_scale": None}
     if kind == "Flux2KleinPipeline":  # which takes another negative prompt than "" only encoded
         own = {"negative_prompt_embeds": pipeline.encode_prompt(recipe.negative_prompt)[0]}
     if kind == "SanaPipeline":
         own["use_resolution_binning"] = False
     if kind.startswith("PixArt"):  # sizes as asked; texts cleaned only where two more packages are installed
         own |= {"use_resolution_binning": False, "clean_caption": False}
-    picture = pipeline(
-        prompt=recipe.prompt,
-        num_inference_steps=recipe.num_inference_steps,
-        guidance_scale=recipe.guidance_scale,
-        width=recipe.width,
-        height=recipe.height,
-        generator=torch.Generator().manual_seed(recipe.seed),
-        **own,
-    ).images[0]
+    told = {
+        "num_inference_steps": recipe.num_inference_steps,
+        "guidance_scale": recipe.guidance_scale,
+        "width": recipe.width,
+        "height": recipe.height,
+        "generator": torch.Generator().manual_seed(recipe.seed),
+    }
+    picture = pipeline(prompt=recipe.prompt, **told | own).images[0]
     return np.asarray(picture).astype(int)
 
 

@@ -1,8 +1,12 @@
 """What is said of a run in numbers, and what is said of a grid."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from playground import Recipe, Sweep
+from playground.engine import LocalEngine
 from playground.ui.compare.caption import caption, fixed, say
 from playground.ui.compare.telling import oddities, roughly
 
@@ -24,9 +28,9 @@ def test_an_estimate_is_a_range_of_round_numbers(seconds: float, said: str) -> N
     assert roughly(seconds).replace("\u00a0", " ") == said
 
 
-def test_pictures_that_will_be_the_same_are_told_before_the_run() -> None:
-    def told(sweep: Sweep) -> str:
-        return " ".join(oddities(sweep.recipes()))
+def test_pictures_that_will_be_the_same_are_told_before_the_run(engine: LocalEngine) -> None:
+    def told(sweep: Sweep, **facts: Any) -> str:
+        return " ".join(oddities(sweep.recipes(), replace(engine.facts, **facts)))
 
     plain = Recipe(guidance_scale=1)
     assert told(Sweep(plain, {"negative_prompt": ["", "a"]})).startswith("All pictures will be the same")
@@ -35,6 +39,12 @@ def test_pictures_that_will_be_the_same_are_told_before_the_run() -> None:
         "The negative prompt is not used"
     )
     assert told(Sweep(Recipe(negative_prompt="a"), {"seed": [1, 2]})) == ""
+    low = Sweep(plain, {"guidance_scale": [0, 0.5, 1]})
+    assert told(low, guided_above=0.0) == ""  # Z-Image, whose scale counts from the prompt's answer
+    assert told(low, guidance="embedded", cfg="true_cfg_scale") == ""  # Flux, which is told the scale
+    assert told(Sweep(plain, {"negative_prompt": ["", "a"]}), guidance="none", cfg="").startswith(
+        "All pictures will be the same: with this model there is no guidance"
+    )
 
 
 def test_a_caption_names_prompt_axes_and_what_is_fixed() -> None:
