@@ -25,8 +25,8 @@ from playground.refusal import Refusal
 from playground.samplers import SAMPLERS, Sampler
 
 # A model's scheduler config, as diffusers has it. Keys of flow models that start with "_" are what their pipeline does
-# besides: "_even" (it asks for evenly spaced σ), "_even_unipc" (of UniPC as well), "_token" (pixels per side of a token,
-# which decide the shift), "_tokens" (their number, where it takes a fixed one), "_mu" ("empirical": Flux.2's own shift).
+# besides: "_even" (it asks for evenly spaced σ), "_even_unipc" (of UniPC as well), "_token" (pixels per side of one of the
+# tokens that decide the shift), "_tokens" (how many, where it takes a fixed number), "_mu" ("empirical": Flux.2's shift).
 Config = Mapping[str, Any]
 FLOW = "flow_prediction"  # as diffusers' solvers name it: the network answers with the velocity ε − x₀
 STEPS_BACK = 100  # of a run that starts from a picture, so that nobody waits long for one
@@ -97,7 +97,7 @@ def _flow_scheduler(sampler: Sampler, recipe: Recipe, config: Config) -> Any:
     """
     if not sampler.flow_class:
         raise Refusal(f"sampler must be one for flow matching for this model, not {recipe.sampler}.")
-    shift = config.get("shift", config.get("flow_shift", 1.0))
+    shift = recipe.shift or config.get("shift", config.get("flow_shift", 1.0))
     changes: dict[str, Any] = {"shift": shift}
     if not sampler.flow_class.startswith("FlowMatch"):
         changes = {"use_flow_sigmas": True, "prediction_type": FLOW, "flow_shift": shift}

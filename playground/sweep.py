@@ -26,11 +26,14 @@ AXES = (
     "controlnet_conditioning_scale",
     "control_guidance_start",
     "control_guidance_end",
+    "eta",
+    "clip_skip",
+    "shift",
     SIZE,
 )
 LORA_PREFIX = "loras."  # of an axis over one LoRA's weight: "loras.ink" is the axis of the LoRA named ink
 WORDS_PREFIX = "words."  # of an axis over words exchanged in the prompt: "words.apple" exchanges the word apple
-_WHOLE = {"num_inference_steps", "seed", SIZE}
+_WHOLE = {"num_inference_steps", "seed", "clip_skip", SIZE}
 
 
 @dataclass(frozen=True)

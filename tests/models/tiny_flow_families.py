@@ -145,9 +145,7 @@ def qwen_image() -> DiffusionPipeline:
         shift=1.0, use_dynamic_shifting=True, base_shift=0.5, max_shift=0.9, base_image_seq_len=256,
         max_image_seq_len=8192, shift_terminal=0.02, time_shift_type="exponential",
     )  # fmt: skip
-    return QwenImagePipeline(
-        scheduler, autoencoder, Qwen2_5_VLForConditionalGeneration(config), tokenizer, transformer
-    )
+    return QwenImagePipeline(scheduler, autoencoder, Qwen2_5_VLForConditionalGeneration(config), tokenizer, transformer)
 
 
 def z_image(shift: float) -> DiffusionPipeline:
@@ -172,7 +170,7 @@ def flux2_klein(distilled: bool) -> DiffusionPipeline:
     autoencoder.bn.running_var.uniform_(0.5, 2.0)
     transformer = Flux2Transformer2DModel(
         patch_size=1, in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
-        joint_attention_dim=3 * WIDTH, timestep_guidance_channels=16, axes_dims_rope=(4, 4, 4, 4), guidance_embeds=False,
+        joint_attention_dim=3 * WIDTH, timestep_guidance_channels=16, axes_dims_rope=(4,) * 4, guidance_embeds=False,
     )  # fmt: skip
     scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0, use_dynamic_shifting=True)
     return Flux2KleinPipeline(scheduler, autoencoder, text_encoder, tokenizer, transformer, is_distilled=distilled)

@@ -114,6 +114,7 @@ class Family:
             no_start=self.no_start,
             rescales_starts=not self.no_start,
             tokens=self.tokens,
+            clip_skips=self.clip_skips,
             licence=licence(folder),
         )
 
@@ -136,8 +137,13 @@ class Family:
         """Positions that the text encoder reads."""
         return getattr(self.pipeline, self.token_mark).model_max_length
 
-    def encoded(self, words: str, negative: bool = False) -> Condition:
-        """By the text encoders as they are now."""
+    @property
+    def clip_skips(self) -> int:
+        """The most layers of CLIP that a recipe can leave out."""
+        return 0
+
+    def encoded(self, words: str, negative: bool = False, clip_skip: int = 0) -> Condition:
+        """By the text encoders as they are now; `clip_skip` is 0 where `clip_skips` is."""
         raise NotImplementedError
 
     def inputs(self, latents: Tensor, t: Tensor, conditions: Sequence[Condition]) -> dict[str, Any]:
@@ -181,11 +187,11 @@ class Family:
 
     def condition(self, text: Text) -> Condition:
         told = {} if text.guidance is None else {"guidance": torch.tensor([text.guidance], device=self.device)}
-        return self.encode(text.words, text.negative, self._text_loras.concerned(text.loras)) | told
+        return self.encode(text.words, text.negative, self._text_loras.concerned(text.loras), text.clip_skip) | told
 
-    def encode_now(self, words: str, negative: bool = False, loras: Pairs = ()) -> Condition:
+    def encode_now(self, words: str, negative: bool = False, loras: Pairs = (), clip_skip: int = 0) -> Condition:
         with self._text_loras.added(loras):
-            return self.encoded(words, negative)
+            return self.encoded(words, negative, clip_skip) if clip_skip else self.encoded(words, negative)
 
     @torch.inference_mode()
     def predict(
@@ -292,6 +298,11 @@ class Family:
         condition = {name: x.to("meta") for name, x in self.condition(self.facts.text("", recipe)).items()}
         latents = torch.empty(1, self.facts.channels, rows, columns, device="meta")
         return latents, torch.zeros(1, device="meta"), [condition]
+
+
+def most_skipped(*encoders: nn.Module) -> int:
+    """Layers that can be left out of CLIPs whose last one is left out anyhow."""
+    return min(encoder.config.num_hidden_layers for encoder in encoders) - 1
 
 
 def stacked(conditions: Sequence[Condition], name: str) -> Tensor:

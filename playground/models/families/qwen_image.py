@@ -1,5 +1,5 @@
-"""Qwen-Image: latents packed into tokens, words read by Qwen 2.5 VL (Wu et al. 2025, https://arxiv.org/abs/2508.02324).
-"""
+"""Qwen-Image: latents packed into tokens, words read by Qwen 2.5 VL (Wu et al. 2025,
+https://arxiv.org/abs/2508.02324)."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -1,5 +1,5 @@
-"""Sana: a transformer with linear attention over the latents of a deeper autoencoder, 32 pixels to one (Xie et al. 2024,
-https://arxiv.org/abs/2410.10629)."""
+"""Sana: a transformer with linear attention over the latents of a deeper autoencoder, 32 pixels to one (Xie et al.
+2024, https://arxiv.org/abs/2410.10629)."""
 
 import inspect
 from collections.abc import Sequence

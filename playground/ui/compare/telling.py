@@ -52,8 +52,8 @@ def oddities(recipes: list[Recipe], facts: Facts) -> list[str]:
     if same := same_pictures(recipes, facts.used):
         whole = "All" if same == len(recipes) - 1 else f"{same + 1} of the {len(recipes)}"
         return [
-            f"{whole} pictures will be the same: {without} there is no guidance, and neither the scale nor the negative "
-            "prompt is used."
+            f"{whole} pictures will be the same: {without} there is no guidance, and neither the scale nor the "
+            "negative prompt is used."
         ]
     if same := same_starts(recipes):
         if not any(r.image for r in recipes):
