@@ -25,9 +25,9 @@ from playground.refusal import Refusal
 from playground.samplers import SAMPLERS, Sampler
 
 # A model's scheduler config, as diffusers has it. Keys of flow models that start with "_" are what their pipeline does
-# besides: "_even" (it asks for evenly spaced σ), "_even_unipc" (of UniPC too), "_token" (pixels per side of a token; how
-# many there are decides the shift), "_tokens" (how many it takes there to be, whatever the size), "_mu" ("empirical":
-# Flux.2's own shift).
+# besides: "_even" (it asks for evenly spaced σ), "_even_unipc" (of UniPC too), "_token" (pixels per side of a token;
+# how many there are decides the shift), "_tokens" (how many it takes there to be, whatever the size), "_mu"
+# ("empirical": Flux.2's own shift).
 Config = Mapping[str, Any]
 FLOW = "flow_prediction"  # as diffusers' solvers name it: the network answers with the velocity ε − x₀
 STEPS_BACK = 100  # of a run that starts from a picture, so that nobody waits long for one
