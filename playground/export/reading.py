@@ -26,7 +26,7 @@ _SAYS_NOTHING = {"RNG", "Version", "Lora hashes", "TI hashes", "Created Date", "
 _EMPHASIS = re.compile(r"\([^()]+:\s*\d*\.?\d+\)|\(\(|\[\[")
 _KARRAS = " Karras"
 _SAME = {"LMS": "pndm", "UniPC": "unipc", "Uni PC": "unipc", "DPM++ SDE Karras": "dpmpp_sde"}
-_OF_SOME_MODELS = ("eta", "clip_skip", "shift")
+_OF_SOME_MODELS = ("guidance_rescale", "eta", "clip_skip", "shift")
 SHOWN = 60  # characters of a foreign text in a sentence
 
 

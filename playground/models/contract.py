@@ -68,6 +68,7 @@ class Facts:
     guided_above: float = 1.0  # the scale from which its pipeline guides
     own_negative: bool = False  # a negative prompt is encoded in another way than the same words as a prompt
     no_start: str = ""  # why its runs cannot start from a picture, as a sentence; empty where they can
+    rescales: bool = True  # its pipeline knows guidance_rescale
     rescales_starts: bool = False  # its pipeline knows guidance_rescale also where a run starts from a picture
     controlnet: str = ""  # the name of the ControlNet that was given at the start
     controlnet_digest: str = ""  # of its weights
@@ -148,6 +149,8 @@ class Facts:
             raise Refusal(f"true_cfg_scale must be 1 for this model: {scale}.")
         if not self.cfg and recipe.guidance_scale > self.guided_above:
             raise Refusal(f"guidance_scale must be at most {self.guided_above:g} for this model: {NO_GUIDANCE}.")
+        if recipe.guidance_rescale and not self.rescales:
+            raise Refusal("guidance_rescale must be 0 for this model: its pipeline does not have it.")
         if recipe.eta and not SAMPLERS[recipe.sampler].has_eta:
             raise Refusal(f"eta must be 0 with the sampler {recipe.sampler}: only ddim has it.")
         if recipe.clip_skip > self.clip_skips:

@@ -52,6 +52,7 @@ class Family:
     cfg: ClassVar[str] = "guidance_scale"
     guided_above: ClassVar[float] = 1.0  # the scale from which its pipeline guides
     own_negative: ClassVar[bool] = False
+    rescales: ClassVar[bool] = False  # its pipeline has guidance_rescale
     patch: ClassVar[int] = 1  # latents per side that make one token
     token_mark: ClassVar[str] = "tokenizer"  # the part of the pipeline whose tokens the pages show
 
@@ -81,7 +82,7 @@ class Family:
         files = LoraFiles([folder / "loras", *loras], {self.denoiser: self.network} | clips, type(pipeline))
         self.lora_files, self._loras = files, Loras(files, self.denoiser, self.network, device, dtype)
         self._text_loras = TextLoras(files, device, dtype)
-        self.words: Callable[[str], Words] = Cutter(getattr(pipeline, self.token_mark), self.tokens)
+        self.words: Callable[[str], Words] = Cutter(getattr(pipeline, self.token_mark), self.tokens, self.around)
         self.encode = lru_cache(self._texts_kept())(self.encode_now)
         self._posteriors, self._control = Posteriors(self.vae, device), None
         self._shapes = threading.Lock()
@@ -112,6 +113,7 @@ class Family:
             own_negative=self.own_negative,
             no_attention=self.no_attention,
             no_start=self.no_start,
+            rescales=self.rescales,
             rescales_starts=not self.no_start,
             tokens=self.tokens,
             clip_skips=self.clip_skips,
@@ -134,8 +136,13 @@ class Family:
 
     @property
     def tokens(self) -> int:
-        """Positions that the text encoder reads."""
+        """Positions of a prompt that the text encoder reads, without what is put around it."""
         return getattr(self.pipeline, self.token_mark).model_max_length
+
+    @property
+    def around(self) -> int:
+        """Tokens that the pipeline puts around a prompt."""
+        return 0
 
     @property
     def clip_skips(self) -> int:

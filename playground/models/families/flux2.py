@@ -9,6 +9,7 @@ from torch import Tensor
 
 from playground.models.contract import Condition, usual_recipe
 from playground.models.families.base import TEXT, Family, stacked
+from playground.models.words import chat_sizes
 from playground.recipe import Recipe
 
 
@@ -22,7 +23,16 @@ class Flux2Klein(Family):
 
     @property
     def tokens(self) -> int:
-        return self.pipeline.tokenizer_max_length
+        return self.pipeline.tokenizer_max_length - self._template[0]
+
+    @property
+    def around(self) -> int:
+        return sum(self._template)
+
+    @property
+    def _template(self) -> tuple[int, int]:
+        """Tokens that the chat around a prompt takes before and after it."""
+        return chat_sizes(self.pipeline.tokenizer, thinking=False)
 
     @torch.inference_mode()
     def encoded(self, words: str, negative: bool = False) -> Condition:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from playground.models.contract import Condition, usual_recipe
 from playground.models.families.base import TEXT, Family, stacked
+from playground.models.words import template_sizes
 from playground.recipe import Recipe
 
 MASK = "encoder_attention_mask"
@@ -21,7 +22,13 @@ class Lumina2(Family):
 
     @property
     def tokens(self) -> int:
-        return 256  # the pipeline's max_sequence_length
+        return 256 - self.around  # the pipeline's max_sequence_length
+
+    @property
+    def around(self) -> int:
+        pipeline = self.pipeline
+        before, _ = template_sizes(pipeline.tokenizer, lambda words: f"{pipeline.system_prompt} <Prompt Start> {words}")
+        return before - len(pipeline.tokenizer("").input_ids)  # whose mark at the start is the prompt's own
 
     @torch.inference_mode()
     def encoded(self, words: str, negative: bool = False) -> Condition:

@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 
 from playground.models.contract import Condition, usual_recipe
 from playground.models.families.base import TEXT, Family
+from playground.models.words import template_sizes
 from playground.recipe import Recipe
 
 
@@ -23,6 +24,10 @@ class QwenImage(Family):
     @property
     def tokens(self) -> int:
         return self.pipeline.tokenizer_max_length
+
+    @property
+    def around(self) -> int:
+        return sum(template_sizes(self.pipeline.tokenizer, self.pipeline.prompt_template_encode.format))
 
     @torch.inference_mode()
     def encoded(self, words: str, negative: bool = False) -> Condition:

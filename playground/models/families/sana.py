@@ -10,6 +10,7 @@ from torch import Tensor
 
 from playground.models.contract import Condition, usual_recipe
 from playground.models.families.base import TEXT, Family, stacked
+from playground.models.words import template_sizes
 from playground.recipe import Recipe
 
 MASK = "encoder_attention_mask"
@@ -26,16 +27,25 @@ class Sana(Family):
 
     @property
     def tokens(self) -> int:
-        return 300  # the pipeline's max_sequence_length
+        return 299  # the pipeline's max_sequence_length, one of which the end of its instruction takes
+
+    @property
+    def around(self) -> int:
+        before, _ = template_sizes(self.pipeline.tokenizer, lambda words: "\n".join(self._asked) + words)
+        return before - len(self.pipeline.tokenizer("").input_ids)  # whose mark at the start is the prompt's own
+
+    @property
+    def _asked(self) -> list[str]:
+        """What the pipeline tells its text encoder to do with a prompt."""
+        return inspect.signature(type(self.pipeline).__call__).parameters["complex_human_instruction"].default
 
     @torch.inference_mode()
     def encoded(self, words: str, negative: bool = False) -> Condition:
-        asked = inspect.signature(type(self.pipeline).__call__).parameters["complex_human_instruction"].default
         text, mask, _, _ = self.pipeline.encode_prompt(
             words,
             do_classifier_free_guidance=False,
             device=self.device,
-            complex_human_instruction=None if negative else asked,
+            complex_human_instruction=None if negative else self._asked,
         )
         return {TEXT: text, MASK: mask}
 

@@ -19,6 +19,7 @@ class StableDiffusionXL(Family):
     title = "Stable Diffusion XL"
     denoiser = "unet"
     own_negative = True
+    rescales = True
     no_start = ""
     no_attention = "The attention of this U-Net is not looked into here yet."
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from playground.models.contract import Condition, usual_recipe
 from playground.models.families.base import TEXT, Family
+from playground.models.words import chat_sizes
 from playground.recipe import Recipe
 
 SIDE = 1024  # pixels; no config says it
@@ -22,7 +23,16 @@ class ZImage(Family):
 
     @property
     def tokens(self) -> int:
-        return 512  # the pipeline's max_sequence_length
+        return 512 - self._template[0]  # the pipeline's max_sequence_length
+
+    @property
+    def around(self) -> int:
+        return sum(self._template)
+
+    @property
+    def _template(self) -> tuple[int, int]:
+        """Tokens that the chat around a prompt takes before and after it."""
+        return chat_sizes(self.pipeline.tokenizer, thinking=True)
 
     @torch.inference_mode()
     def encoded(self, words: str, negative: bool = False) -> Condition:

@@ -166,7 +166,7 @@ class Form:
         self.says[key] = gr.HTML("", visible=_seen(shown), elem_classes="dp-error dp-parsed dp-flush", elem_id=slot)
 
     def _add_everything_else(self, start: Sweep) -> None:
-        for name in ("sampler", "num_inference_steps", "guidance_scale", "guidance_rescale", *self._special):
+        for name in ("sampler", "num_inference_steps", "guidance_scale", *self._special):
             self.fields.add(name)
         with gr.Row():
             for name in ("width", "height"):
@@ -292,7 +292,12 @@ class Form:
 def special(facts: Facts) -> dict[str, bool]:
     """Fields that only some models have a use for, and whether this one does."""
     eta = any(SAMPLERS[key].has_eta for key in facts.samplers)
-    return {"eta": eta, "clip_skip": facts.clip_skips > 0, "shift": not facts.no_shift}
+    return {
+        "guidance_rescale": facts.rescales,
+        "eta": eta,
+        "clip_skip": facts.clip_skips > 0,
+        "shift": not facts.no_shift,
+    }
 
 
 def _seen(now: bool) -> Literal[True, "hidden"]:

@@ -50,10 +50,12 @@ def recipe_in_words(facts: Facts) -> str:
         f"sampler ({', '.join(facts.samplers)}; {unless.sampler} unless given)",
         f"num_inference_steps (whole number, {_range(STEPS_RANGE)}; {unless.num_inference_steps} unless given)",
         f"guidance_scale (number, {_range(GUIDANCE_RANGE)}; {unless.guidance_scale:g} unless given)",
-        f"guidance_rescale (number, {_range(RESCALE_RANGE)}; {unless.guidance_rescale:g} unless given)",
         f"seed (whole number, {_range(SEED_RANGE)}; {unless.seed} unless given)",
         f"width and height (pixels, {_range(SIDE_RANGE)}, multiples of {facts.multiple}; {facts.side} unless given)",
     ]
+    if facts.rescales:
+        rescale = f"{_range(RESCALE_RANGE)}; {unless.guidance_rescale:g} unless given"
+        fields.append(f"guidance_rescale (number, {rescale})")
     if any(SAMPLERS[key].has_eta for key in facts.samplers):
         fields.append(f"eta (number, {_range(ETA_RANGE)}, with the sampler ddim; {unless.eta:g} unless given)")
     if facts.clip_skips:

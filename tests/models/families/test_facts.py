@@ -60,6 +60,23 @@ def test_a_flow_model_is_told_the_level_that_it_is_asked_at(engine_of: Callable[
     assert (level_at(config, 250).signal, level_at(config, 250).noise) == (0.75, 0.25)
 
 
+@pytest.mark.parametrize("kind", ["z-image-tiny", "lumina2-tiny", "qwen-image-tiny"])
+def test_a_templates_tokens_are_counted(engine_of: Callable[[str], LocalEngine], kind: str) -> None:
+    """What the text encoder reads of a prompt are the shown tokens and those of the pipeline's template."""
+    engine, dropped = engine_of(kind), 34 if kind == "qwen-image-tiny" else 0  # which that pipeline takes away again
+    words, read = engine.words("red apple"), engine.model.encode("red apple")
+    mask = read.get("encoder_attention_mask", torch.ones(1, next(iter(read.values())).shape[1]))
+    assert words.around > 10 and int(mask.sum()) == words.needed + words.around - dropped
+
+
+def test_a_prompt_fills_what_the_template_leaves(engine_of: Callable[[str], LocalEngine]) -> None:
+    engine = engine_of("flux2-klein-tiny")
+    room = engine.facts.tokens
+    assert not engine.words("a" * room).truncated and engine.words("a" * (room + 1)).truncated
+    less, full, more = (engine.model.encode("a" * n)["encoder_hidden_states"] for n in (room - 1, room, room + 1))
+    assert torch.equal(full, more) and not torch.equal(full, less)
+
+
 def test_what_each_family_is_made_for(engine_of: Callable[[str], LocalEngine]) -> None:
     for kind in FAMILIES:
         facts = engine_of(kind).facts
@@ -80,6 +97,8 @@ def test_what_each_family_is_made_for(engine_of: Callable[[str], LocalEngine]) -
         klein.check(klein.usual.replace(guidance_scale=2))
     with pytest.raises(Refusal, match="^true_cfg_scale must be 1 for this model: it was taught to draw without"):
         klein.check(klein.usual.replace(true_cfg_scale=2))
+    with pytest.raises(Refusal, match="^guidance_rescale must be 0 for this model: its pipeline does not have it"):
+        z.check(z.usual.replace(guidance_rescale=0.5))
     with pytest.raises(Refusal, match="^height must be a multiple of 32 for this model"):
         engine_of("sana-tiny").facts.check(z.usual.replace(model="sana-tiny", width=96, height=72))
     with pytest.raises(Refusal, match="^true_cfg_scale must be 1 for this model"):
