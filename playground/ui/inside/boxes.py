@@ -166,7 +166,7 @@ def remarks_on(words: Words) -> list[str]:
     where = " between the start and the end mark" if words.marks == 2 else ""
     found = [f"{text} {'token' if text == 1 else 'tokens'} of text; {room} fit{where}."]
     if words.around:
-        found.append(f"The pipeline puts {words.around} tokens of its own around them, an instruction not shown here.")
+        found.append(f"The pipeline puts {words.around} tokens of its own around them, which are not shown here.")
     if words.truncated:
         gone = " ".join(word.text for word in words.truncated)
         found.append(f"Cut off, so the model does not see it: {gone}")
