@@ -80,8 +80,7 @@ def measured(grid: FinishedGrid) -> pd.DataFrame:
     found: list[Result] = [result for result in grid.results if result is not None]
     places = list(product(*(a.values if a.is_number else a.labels for a in grid.axes)))
     table = pd.DataFrame([places[i] for i in indices], columns=[axis.name for axis in grid.axes])
-    if (judge := towers(found[0].recipe.model)) is not None:
-        table["fit"] = judge.scores([r.image for r in found], [r.recipe.prompt for r in found])
+    table["fit"] = _fits(found)
     for measure in (saturation, clipped, sharpness):
         table[measure.__name__] = [measure(result.image) for result in found]
     table["diversity"] = list(_diversities(found))
@@ -89,6 +88,18 @@ def measured(grid: FinishedGrid) -> pd.DataFrame:
     table["seconds"] = [result.seconds for result in found]
     table["evaluations"] = [result.evaluations for result in found]
     return table.dropna(axis=1, how="all")
+
+
+def _fits(results: list[Result]) -> list[float | None]:
+    """Each by the towers of the model that drew it; None where it brings none."""
+    fits: list[float | None] = [None] * len(results)
+    for model in dict.fromkeys(result.recipe.model for result in results):
+        if (judge := towers(model)) is not None:
+            places = [i for i, result in enumerate(results) if result.recipe.model == model]
+            pictures, prompts = zip(*((results[i].image, results[i].recipe.prompt) for i in places), strict=True)
+            for i, score in zip(places, judge.scores(list(pictures), list(prompts)), strict=True):
+                fits[i] = score
+    return fits
 
 
 def _diversities(results: list[Result]) -> Iterator[float | None]:

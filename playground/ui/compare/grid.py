@@ -19,6 +19,7 @@ from playground.sweep import Sweep
 from playground.ui.compare.caption import alt_of, axis_name, caption, place_label
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import data_url
+from playground.ui.shared.spoken import spoken
 
 MOST_COLUMNS = 6  # of a grid with one axis, which is laid out in rows
 
@@ -97,7 +98,7 @@ def folded(grid: Grid, event: Event) -> Grid:
         computed = event.result.evaluations - event.result.shared
         return replace(grid, computed=grid.computed + computed, shared=grid.shared + event.result.shared)
     if isinstance(event, Failed):
-        return _with_cell(grid, event.cell, state="failed", progress=0.0, picture="", note=event.reason)
+        return _with_cell(grid, event.cell, state="failed", progress=0.0, picture="", note=spoken(event.reason))
     return grid
 
 

@@ -85,11 +85,17 @@ def recipe_in_words(facts: Facts) -> str:
 
 def sweep_in_words(facts: Facts) -> str:
     """What a sweep for this model may have, in the same way."""
+    models = ""
+    if facts.others:
+        models = (
+            f'"model" may be in base and an axis: {", ".join([facts.name, *facts.others])}; one that the size does not '
+            'fit draws in its own, or in that of {"model": name, "width": pixels, "height": pixels} as a value. '
+        )
     return (
         f'A JSON object {{"base": recipe, "axes": {{field: [values]}}}}, for example {SWEEP}. One to {MOST_AXES} axes, '
         f'the last varying fastest, at most {MOST_CELLS} pictures: any field of a recipe, "{LORA_PREFIX}NAME" (a '
         f'LoRA\'s weight), "{WORDS_PREFIX}TEXT" (its values take the place of TEXT in the prompt) or "{SIZE}" (pixels '
-        f'per side). "seeds": k beside base and axes draws every cell with k seeds. {recipe_in_words(facts)}'
+        f'per side). "seeds": k beside base and axes draws every cell with k seeds. {models}{recipe_in_words(facts)}'
     )
 
 
