@@ -22,6 +22,9 @@ RESCALE_RANGE = (0.0, 1.0)
 STRENGTH_RANGE = (0.0, 1.0)
 CONTROL_RANGE = (0.0, 2.0)
 SHARE_RANGE = (0.0, 1.0)
+ETA_RANGE = (0.0, 1.0)
+CLIP_SKIP_RANGE = (0, 12)  # layers; a model may have fewer
+SHIFT_RANGE = (0.0, 20.0)
 TRUE_CFG_RANGE = (1.0, 20.0)
 MOST_LORAS = 4  # in one picture
 LORA_NAME_LIMIT = 64  # characters
@@ -64,6 +67,11 @@ class Recipe:
     controlnet_conditioning_scale: float = _late(1.0)  # 0 … 2, how much of what it adds is added
     control_guidance_start: float = _late(0.0)  # shares of the run between which it is asked, 0 … 1
     control_guidance_end: float = _late(1.0)
+    # 0 … 1, how much of DDPM's noise DDIM adds at each step: Song et al. 2020, arxiv.org/abs/2010.02502, equation 16
+    eta: float = _late(0.0)
+    clip_skip: int = _late(0)  # 0 … 12, of CLIP's last layers those that are left out for the prompt
+    # 0 … 20, how far flow matching's steps are moved towards noise; 0 is as the model's own schedule has it
+    shift: float = _late(0.0)
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative_prompt"):
@@ -98,6 +106,10 @@ class Recipe:
         for name, limits in ranges.items():
             _check_number(name, getattr(self, name), *limits)
             object.__setattr__(self, name, float(getattr(self, name)))
+        for name, limits in {"eta": ETA_RANGE, "shift": SHIFT_RANGE}.items():
+            _check_number(name, getattr(self, name), *limits)
+            object.__setattr__(self, name, float(getattr(self, name)))
+        _check_whole("clip_skip", self.clip_skip, *CLIP_SKIP_RANGE)
         if self.control_guidance_start >= self.control_guidance_end:
             raise Refusal("control_guidance_start must be below control_guidance_end.")
         for name in ("width", "height"):

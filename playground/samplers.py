@@ -20,6 +20,7 @@ class Sampler:
     order: int = 1  # U-Net calls per step, before guidance
     extra_calls: int = 0  # calls beyond order · steps, negative when the last step saves one
     brownian_noise: bool = False  # draws it from a Brownian tree with the recipe's seed, not from a generator
+    has_eta: bool = False  # adds as much noise as the recipe's eta says
     adds_noise: bool = False  # draws fresh noise at every step, so the picture keeps changing with more steps
     fewest_steps: int = 1
     most_steps: int = 1000  # the schedule has that many; see LEADING for those that can take fewer
@@ -51,6 +52,7 @@ _ROWS = (
         "ddim",
         "DDIM",
         "DDIMScheduler",
+        has_eta=True,
         most_steps=LEADING,
         sentence="The same network without the added noise: a straight walk that can take large steps.",
         paper="https://arxiv.org/abs/2010.02502",

@@ -25,7 +25,9 @@ from playground.refusal import Refusal
 from playground.samplers import SAMPLERS, Sampler
 
 # A model's scheduler config, as diffusers has it. Keys of flow models that start with "_" are what their pipeline does
-# besides: "_even" (it asks for evenly spaced σ), "_token" (pixels per side of a token, which decide the shift).
+# besides: "_even" (it asks for evenly spaced σ), "_even_unipc" (of UniPC too), "_token" (pixels per side of a token;
+# how many there are decides the shift), "_tokens" (how many it takes there to be, whatever the size), "_mu"
+# ("empirical": Flux.2's own shift).
 Config = Mapping[str, Any]
 FLOW = "flow_prediction"  # as diffusers' solvers name it: the network answers with the velocity ε − x₀
 STEPS_BACK = 100  # of a run that starts from a picture, so that nobody waits long for one
@@ -96,7 +98,7 @@ def _flow_scheduler(sampler: Sampler, recipe: Recipe, config: Config) -> Any:
     """
     if not sampler.flow_class:
         raise Refusal(f"sampler must be one for flow matching for this model, not {recipe.sampler}.")
-    shift = config.get("shift", config.get("flow_shift", 1.0))
+    shift = recipe.shift or config.get("shift", config.get("flow_shift", 1.0))
     changes: dict[str, Any] = {"shift": shift}
     if not sampler.flow_class.startswith("FlowMatch"):
         changes = {"use_flow_sigmas": True, "prediction_type": FLOW, "flow_shift": shift}
@@ -104,7 +106,9 @@ def _flow_scheduler(sampler: Sampler, recipe: Recipe, config: Config) -> Any:
     given = {}
     if config.get("use_dynamic_shifting"):
         given["mu"] = _mu(recipe, config)
-    if config.get("_even") and sampler.flow_class == "FlowMatchEulerDiscreteScheduler":
+    even = ["FlowMatchEulerDiscreteScheduler"] if config.get("_even") else []
+    even += ["UniPCMultistepScheduler"] if config.get("_even_unipc") else []
+    if sampler.flow_class in even:
         n = recipe.num_inference_steps
         given["sigmas"] = np.linspace(1.0, 1 / n, n)
     scheduler.set_timesteps(recipe.num_inference_steps, device="cpu", **given)
@@ -112,8 +116,13 @@ def _flow_scheduler(sampler: Sampler, recipe: Recipe, config: Config) -> Any:
 
 
 def _mu(recipe: Recipe, config: Config) -> float:
-    """The logarithm of the shift, linear in the number of tokens: `calculate_shift` of diffusers' flow pipelines."""
-    tokens = (recipe.width // config["_token"]) * (recipe.height // config["_token"])
+    """The logarithm of the shift, linear in the number of tokens: `calculate_shift` of diffusers' flow pipelines; of
+    Flux.2 its own formula, in which the number of steps counts too."""
+    tokens = config.get("_tokens") or (recipe.width // config["_token"]) * (recipe.height // config["_token"])
+    if config.get("_mu") == "empirical":
+        from diffusers.pipelines.flux2.pipeline_flux2_klein import compute_empirical_mu  # which needs its text encoder
+
+        return compute_empirical_mu(tokens, recipe.num_inference_steps)
     few, many = config.get("base_image_seq_len", 256), config.get("max_image_seq_len", 4096)
     low, high = config.get("base_shift", 0.5), config.get("max_shift", 1.15)
     return low + (high - low) * (tokens - few) / (many - few)

@@ -27,11 +27,14 @@ AXES = (
     "controlnet_conditioning_scale",
     "control_guidance_start",
     "control_guidance_end",
+    "eta",
+    "clip_skip",
+    "shift",
     SIZE,
 )
 LORA_PREFIX = "loras."  # of an axis over one LoRA's weight: "loras.ink" is the axis of the LoRA named ink
 WORDS_PREFIX = "words."  # of an axis over words exchanged in the prompt: "words.apple" exchanges the word apple
-_WHOLE = {"num_inference_steps", "seed", SIZE}
+_WHOLE = {"num_inference_steps", "seed", "clip_skip", SIZE}
 _SIDES = ("width", "height")
 
 
@@ -176,11 +179,9 @@ def exchanged(prompt: str, words: dict[str, str]) -> str:
     return re.sub("|".join(map(_alone, longest_first)), lambda m: lower[m[0].lower()], prompt, flags=re.IGNORECASE)
 
 
-def same_pictures(recipes: list[Recipe]) -> int:
-    """How many of them are certain to be the picture of another one: without guidance, its scale, its rescaling and the
-    negative prompt are not used."""
-    used = (r if r.guided else r.replace(guidance_scale=1, guidance_rescale=0, negative_prompt="") for r in recipes)
-    return len(recipes) - len(set(used))
+def same_pictures(recipes: list[Recipe], used: Callable[[Recipe], Recipe]) -> int:
+    """How many of them are certain to be the picture of another one. `used`: what of a recipe its model looks at."""
+    return len(recipes) - len(set(map(used, recipes)))
 
 
 def same_starts(recipes: list[Recipe]) -> int:

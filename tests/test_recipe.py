@@ -68,6 +68,9 @@ def test_any_changed_field_changes_the_digest() -> None:
         {"model": "other"},
         {"loras": {"ink": 0.5}},
         {"guidance_rescale": 0.7},
+        {"eta": 0.5},
+        {"clip_skip": 1},
+        {"shift": 3.0},
         {"image": "0" * 64},
         {"strength": 0.5},
         {"control_image": "0" * 64},
@@ -108,6 +111,13 @@ def test_any_changed_field_changes_the_digest() -> None:
         ("model", ""),
         ("guidance_rescale", 1.5),
         ("guidance_rescale", "0"),
+        ("eta", 1.1),
+        ("eta", math.nan),
+        ("clip_skip", 1.0),
+        ("clip_skip", 13),
+        ("clip_skip", True),
+        ("shift", -0.1),
+        ("shift", 20.5),
         ("image", "../cells"),
         ("image", "A" * 64),
         ("image", None),
@@ -145,7 +155,7 @@ def test_a_late_field_at_its_default_is_not_in_the_json() -> None:
     """By rule, for every field that came after pictures were kept; see `test_store` for the pictures."""
     late = {"guidance_rescale": 0.0, "true_cfg_scale": 1.0, "image": "", "strength": 0.8}
     late |= {"control_image": "", "controlnet_conditioning_scale": 1.0}
-    late |= {"control_guidance_start": 0.0, "control_guidance_end": 1.0}
+    late |= {"control_guidance_start": 0.0, "control_guidance_end": 1.0, "eta": 0.0, "clip_skip": 0, "shift": 0.0}
     assert LATE == late and set(Recipe().to_dict()) == FIRST_FIELDS
     for name, default in LATE.items():
         assert name not in Recipe(**{name: default}).to_dict()

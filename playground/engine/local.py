@@ -88,7 +88,8 @@ class LocalEngine:
         if zero_gpu.ACTIVE:
             return
         self.model.wait_until_converted()
-        base = self.facts.usual.replace(num_inference_steps=2, guidance_scale=2.0)
+        scale = {"guidance_scale": 2.0} if self.facts.cfg else {}
+        base = self.facts.usual.replace(num_inference_steps=2, **scale)
         for _ in self.run([base.replace(seed=s) for s in range(4)]):
             pass
 

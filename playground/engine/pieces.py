@@ -91,7 +91,7 @@ def _begun(ask: Begin, model: Model) -> Begun:
     words = model.words(ask.recipe.prompt)
     cut = clock()
     # encoded anew: there would be nothing to measure of what was kept
-    condition = model.encode_now(ask.recipe.prompt, loras=ask.recipe.active_loras)
+    condition = model.encode_now(ask.recipe.prompt, loras=ask.recipe.active_loras, clip_skip=ask.recipe.clip_skip)
     encoded = clock()
     trajectory = Trajectory(ask.recipe, model)
     drawn = clock()

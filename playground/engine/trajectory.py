@@ -211,7 +211,8 @@ class Trajectory:
 def steps_together(trajectory: Trajectory) -> tuple:
     """Trajectories with an equal key are at the same point of the same schedule: one scheduler step serves all."""
     recipe = trajectory.recipe
-    return recipe.sampler, recipe.num_inference_steps, trajectory.begin, trajectory.k, tuple(trajectory.latents.shape)
+    schedule = recipe.sampler, recipe.num_inference_steps, recipe.eta, recipe.shift
+    return *schedule, trajectory.begin, trajectory.k, tuple(trajectory.latents.shape)
 
 
 @torch.inference_mode()
@@ -225,9 +226,10 @@ def advance_together(group: list[Trajectory], answers: list[list[Tensor]]) -> No
     output = torch.cat([t.output for t in group])
     x0 = x0_of(torch.cat([t.seen for t in group]), output, level.signal, level.noise, first.kind)
     generators = {"generator": [t.generator for t in group]} if first.takes_generator else {}
+    eta = {"eta": first.recipe.eta} if SAMPLERS[first.recipe.sampler].has_eta else {}
     scheduler = _joined([t.scheduler for t in group])
     latents = torch.cat([t.latents for t in group])
-    latents = scheduler.step(output, first.timestep, latents, **generators, return_dict=False)[0]
+    latents = scheduler.step(output, first.timestep, latents, **generators, **eta, return_dict=False)[0]
     _split(scheduler, [t.scheduler for t in group])
     for trajectory, x0_i, latents_i in zip(group, x0.split(1), latents.split(1), strict=True):
         trajectory.x0, trajectory.latents = x0_i, latents_i

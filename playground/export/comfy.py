@@ -40,6 +40,7 @@ WIDGETS = {
         "scheduler",
     ),
     "CLIPTextEncode": ("text",),
+    "CLIPSetLastLayer": ("stop_at_clip_layer",),
     "LoadImage": ("image",),
     "EmptyLatentImage": ("width", "height", "batch_size"),
     "CheckpointLoaderSimple": ("ckpt_name",),
@@ -83,7 +84,11 @@ def to_workflow(recipe: Recipe) -> dict[str, Node]:
             strength_clip=weight,
         )
         model, clip = [key, 0], [key, 1]
-    nodes["6"] = _node("CLIPTextEncode", clip=clip, text=recipe.prompt)
+    read = clip  # by which the prompt is; a negative one is read by all layers, as in diffusers
+    if recipe.clip_skip:
+        nodes["31"] = _node("CLIPSetLastLayer", clip=clip, stop_at_clip_layer=-1 - recipe.clip_skip)
+        read = ["31", 0]
+    nodes["6"] = _node("CLIPTextEncode", clip=read, text=recipe.prompt)
     nodes["7"] = _node("CLIPTextEncode", clip=clip, text=recipe.negative_prompt)
     if recipe.image:
         nodes["40"] = _node("LoadImage", image=START)
@@ -137,6 +142,9 @@ def read_workflow(prompt: str | None, workflow: str | None) -> Graph | None:
     graph.prompt = _text(nodes, _before_control(nodes, given.get("positive")))
     graph.negative_prompt = _text(nodes, _before_control(nodes, given.get("negative")))
     graph.values = {name: given[name] for name in ("steps", "cfg", "sampler_name", "scheduler") if name in given}
+    skip = _find(nodes, _before_control(nodes, given.get("positive")), "stop_at_clip_layer")
+    if skip is not None and isinstance(layer := skip["inputs"]["stop_at_clip_layer"], int):
+        graph.values["clip_skip"] = -1 - layer
     graph.values["seed"] = _value(nodes, given.get("seed", given.get("noise_seed")))
     if (latent := _find(nodes, given.get("latent_image"), "width")) is not None:
         graph.values |= {"width": latent["inputs"]["width"], "height": latent["inputs"].get("height")}
@@ -153,7 +161,7 @@ def read_workflow(prompt: str | None, workflow: str | None) -> Graph | None:
         if isinstance(inputs.get("ckpt_name"), str):
             graph.model = _stem(inputs["ckpt_name"])
         link = inputs.get("model")
-    known = {*WIDGETS, "VAEDecode", "SaveImage", "PreviewImage", "RescaleCFG", "VAEEncode"}
+    known = {*WIDGETS, "VAEDecode", "SaveImage", "PreviewImage", "RescaleCFG", "VAEEncode", "CLIPSetLastLayer"}
     graph.other = sorted({str(n["class_type"]) for n in nodes.values()} - known)
     if len(samplers) > 1:
         graph.other.append(f"{len(samplers) - 1} more sampler")

@@ -52,6 +52,12 @@ def to_parameters(recipe: Recipe) -> str:
             f"Weight: {recipe.controlnet_conditioning_scale:g}, Guidance Start: {recipe.control_guidance_start:g}, "
             f"Guidance End: {recipe.control_guidance_end:g}"
         )
+    if recipe.clip_skip:
+        settings["Clip skip"] = recipe.clip_skip + 1  # which counts the last layer as the first
+    if recipe.eta:
+        settings["Eta DDIM"] = f"{recipe.eta:g}"
+    if recipe.shift:
+        settings["Shift"] = f"{recipe.shift:g}"
     if recipe.guidance_rescale:
         settings["CFG Rescale"] = f"{recipe.guidance_rescale:g}"
     return "\n".join([*lines, ", ".join(f"{name}: {value}" for name, value in settings.items())])

@@ -21,10 +21,12 @@ from playground.sweep import Sweep, model_of
 NO_RECIPE = "This PNG carries no recipe: neither this playground, AUTOMATIC1111 nor ComfyUI wrote into it."
 # AUTOMATIC1111's names of settings that a recipe has, and of those that say nothing about the picture
 _READ = {"Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Model", "Model hash", "CFG Rescale"}
+_READ |= {"Clip skip", "Eta DDIM", "Shift"}
 _SAYS_NOTHING = {"RNG", "Version", "Lora hashes", "TI hashes", "Created Date", "Hashes"}
 _EMPHASIS = re.compile(r"\([^()]+:\s*\d*\.?\d+\)|\(\(|\[\[")
 _KARRAS = " Karras"
 _SAME = {"LMS": "pndm", "UniPC": "unipc", "Uni PC": "unipc", "DPM++ SDE Karras": "dpmpp_sde"}
+_OF_SOME_MODELS = ("guidance_rescale", "eta", "clip_skip", "shift")
 SHOWN = 60  # characters of a foreign text in a sentence
 
 
@@ -81,7 +83,8 @@ def _own(text: str, facts: Facts) -> Restored:
         taken.model(base.model)
     taken.set(steps=base.num_inference_steps, scale=base.guidance_scale, seed=base.seed, sampler=base.sampler)
     taken.size(base.width, base.height)
-    taken.change("guidance_rescale", base.guidance_rescale, "Guidance rescale")
+    for name in ("guidance_rescale", "eta", "clip_skip", "shift"):
+        taken.change(name, getattr(base, name), FIELD_NAMES[name])
     taken.loras(dict(base.loras))
     if base.image and facts.no_start:
         taken.say(f"It started from a picture. {facts.no_start}")
@@ -112,6 +115,12 @@ def _automatic(text: str, facts: Facts) -> Restored:
     )
     if (rescale := _number(settings.get("CFG Rescale"))) is not None:
         taken.change("guidance_rescale", rescale, "CFG Rescale")
+    if skipped := (_whole(settings.get("Clip skip")) or 1) - 1:  # it counts from the last layer, which is 1
+        taken.change("clip_skip", skipped, "Clip skip")
+    if (eta := _number(settings.get("Eta DDIM"))) is not None:
+        taken.change("eta", eta, "Eta DDIM")
+    if (shift := _number(settings.get("Shift"))) is not None:
+        taken.change("shift", shift, "Shift")
     if match := re.fullmatch(r"(\d{1,5})x(\d{1,5})", settings.get("Size", "")):
         taken.size(int(match[1]), int(match[2]))
     taken.model(settings.get("Model", ""))
@@ -135,6 +144,8 @@ def _comfy(graph: comfy.Graph, facts: Facts) -> Restored:
     )
     if near and not exact:
         taken.say(f"The scheduler {named[1]} has no place here; {SAMPLERS[near].label} keeps its usual steps in noise.")
+    if skipped := values.get("clip_skip"):
+        taken.change("clip_skip", skipped, "CLIPSetLastLayer")
     width, height = _whole(values.get("width")), _whole(values.get("height"))
     if width and height:
         taken.size(width, height)
@@ -164,7 +175,10 @@ class _Taken:
     def change(self, name: str, value: Any, called: str) -> None:
         """Set one field, or say why it could not be."""
         try:
-            self._recipe = self._recipe.replace(**{name: value})
+            changed = self._recipe.replace(**{name: value})
+            if name in _OF_SOME_MODELS:
+                self._facts.check(changed)
+            self._recipe = changed
         except Refusal as refusal:
             self.say(f"{called} {_short(value)} has no place here: {refusal}")
 

@@ -9,6 +9,7 @@ from playground.samplers import SAMPLERS
 
 EMBEDDED = Path(__file__).parents[1] / "models"  # where the models stand that come with the playground
 
+LATE_ONES = ("guidance_rescale", "eta", "clip_skip")  # arguments that the program has only where a recipe has them
 START = "start.png"  # what the program calls the picture that it starts from, which must lie beside it
 SHOWN = "control.png"  # and the one that a ControlNet is shown
 TEMPLATE = '''"""One picture of the diffusion playground, made by diffusers alone.
@@ -51,6 +52,8 @@ def to_script(recipe: Recipe, file: str = "picture.py") -> str:
     if sampler.brownian_noise:
         config["noise_sampler_seed"] = recipe.seed
         packages.append("torchsde")
+    if recipe.shift:
+        config["shift"] = recipe.shift
     if recipe.active_loras:
         packages.append("peft")
     embedded = EMBEDDED / recipe.model / "model_index.json"
@@ -65,7 +68,7 @@ def to_script(recipe: Recipe, file: str = "picture.py") -> str:
         negative_prompt=recipe.negative_prompt,
         num_inference_steps=recipe.num_inference_steps,
         guidance_scale=recipe.guidance_scale,
-        rescale=f"\n    guidance_rescale={recipe.guidance_rescale!r}," if recipe.guidance_rescale else "",
+        rescale="".join(f"\n    {name}={getattr(recipe, name)!r}," for name in LATE_ONES if getattr(recipe, name)),
         **_begins(recipe),
         seed=recipe.seed,
     )

@@ -29,6 +29,8 @@ Size = tuple[int, int]  # rows, columns
 NO_RESCALE = "The image-to-image pipeline of this model's family does not have it."
 NO_CONTROLNET = "this playground was started without a ControlNet (--controlnet FOLDER)."
 NO_RESCALE_CONTROLLED = "The pipelines with a ControlNet do not have it."
+NO_GUIDANCE = "it was taught to draw without guidance, and its pipeline has none"
+NO_CLIP = "CLIP's layers are not what its network reads"
 MOST_SIDE = 1024  # pixels; larger ones are refused by `Recipe` already
 
 
@@ -39,6 +41,7 @@ class Text(NamedTuple):
     negative: bool = False  # some families encode what to steer away from in another way
     guidance: float | None = None  # of models that are told the scale as an input
     loras: Pairs = ()  # of the row; some change the text encoders as well
+    clip_skip: int = 0  # of CLIP's last layers those that are left out
 
 
 @dataclass(frozen=True)
@@ -62,15 +65,18 @@ class Facts:
     # or "none": taught to draw without it, in few steps; or "embedded": the network is told guidance_scale as an input
     guidance: str = "classifier-free"
     network: str = "U-Net"  # what denoises, as people call it: or "transformer"
-    cfg: str = "guidance_scale"  # the field of a recipe that is the scale of classifier-free guidance
+    cfg: str = "guidance_scale"  # the field of a recipe that is the scale of classifier-free guidance; "" where none is
+    guided_above: float = 1.0  # the scale from which its pipeline guides
     own_negative: bool = False  # a negative prompt is encoded in another way than the same words as a prompt
     no_start: str = ""  # why its runs cannot start from a picture, as a sentence; empty where they can
+    rescales: bool = True  # its pipeline knows guidance_rescale
     rescales_starts: bool = False  # its pipeline knows guidance_rescale also where a run starts from a picture
     controlnet: str = ""  # the name of the ControlNet that was given at the start
     controlnet_digest: str = ""  # of its weights
     quick_previews: bool = False  # a small decoder of its own draws x̂₀; else the VAE does
     no_attention: str = ""  # why its attention cannot be looked into, as a sentence; empty where it can
     tokens: int = 77  # that the text encoder reads, marks included
+    clip_skips: int = 0  # the most layers of CLIP that can be left out; 0 where the words are not read by CLIP
     licence: str = ""  # as its card names it; empty where it names none
     others: Mapping[str, str] = field(default_factory=dict)  # models beside it, which have pages of their own: address
 
@@ -84,9 +90,24 @@ class Facts:
         """T of its training schedule."""
         return schedule.total_timesteps(self.schedule)
 
+    @property
+    def no_shift(self) -> str:
+        """Why its schedule cannot be shifted by a recipe, as the end of a sentence; empty where it can."""
+        if not schedule.is_flow(self.schedule):
+            return "it was not taught flow matching"
+        return "its own depends on the size of the picture" if self.schedule.get("use_dynamic_shifting") else ""
+
     def guided(self, recipe: Recipe) -> bool:
         """Whether classifier-free guidance runs, with two rows a step, as the family's pipeline decides it."""
-        return recipe.guided if self.cfg == "guidance_scale" else recipe.true_cfg_scale > 1
+        return bool(self.cfg) and getattr(recipe, self.cfg) > self.guided_above
+
+    def used(self, recipe: Recipe) -> Recipe:
+        """What of a recipe its picture comes from: without guidance neither its scale, unless the network is told it,
+        nor its rescaling nor the negative prompt."""
+        if self.guided(recipe):
+            return recipe
+        told = {} if self.guidance == "embedded" else {"guidance_scale": 0.0}
+        return recipe.replace(negative_prompt="", guidance_rescale=0.0, **told)
 
     def evaluations(self, recipe: Recipe) -> int:
         """Passes of the network for this picture: calls of the sampler, twice that when guided."""
@@ -95,7 +116,8 @@ class Facts:
     def text(self, words: str, recipe: Recipe, negative: bool = False) -> Text:
         """Words as a row of this recipe is told them."""
         scale = recipe.guidance_scale if self.guidance == "embedded" else None
-        return Text(words, negative and self.own_negative, scale, recipe.active_loras)
+        skip = 0 if negative else recipe.clip_skip  # diffusers' pipelines leave out none of a negative prompt's
+        return Text(words, negative and self.own_negative, scale, recipe.active_loras, skip)
 
     def fits(self, width: int, height: int) -> bool:
         """Pixels that it can draw well: multiples of its own, from half to twice what it is made for. Far from that a
@@ -133,7 +155,19 @@ class Facts:
                     f"{side} must be a multiple of {self.multiple} for this model, not {getattr(recipe, side)}."
                 )
         if recipe.true_cfg_scale != 1 and self.cfg != "true_cfg_scale":
-            raise Refusal("true_cfg_scale must be 1 for this model: its guidance scale is guidance_scale.")
+            scale = "its guidance scale is guidance_scale" if self.cfg else NO_GUIDANCE
+            raise Refusal(f"true_cfg_scale must be 1 for this model: {scale}.")
+        if not self.cfg and recipe.guidance_scale > self.guided_above:
+            raise Refusal(f"guidance_scale must be at most {self.guided_above:g} for this model: {NO_GUIDANCE}.")
+        if recipe.guidance_rescale and not self.rescales:
+            raise Refusal("guidance_rescale must be 0 for this model: its pipeline does not have it.")
+        if recipe.eta and not SAMPLERS[recipe.sampler].has_eta:
+            raise Refusal(f"eta must be 0 with the sampler {recipe.sampler}: only ddim has it.")
+        if recipe.clip_skip > self.clip_skips:
+            most = f"at most {self.clip_skips} for this model" if self.clip_skips else f"0 for this model: {NO_CLIP}"
+            raise Refusal(f"clip_skip must be {most}.")
+        if recipe.shift and self.no_shift:
+            raise Refusal(f"shift must be 0 for this model: {self.no_shift}.")
         if recipe.image and self.no_start:
             raise Refusal(f"image must be empty for this model. {self.no_start}")
         if recipe.control_image and not self.controlnet:
@@ -170,11 +204,11 @@ class Model(Protocol):
     def words(self, text: str) -> Words:
         """A text as the tokenizer cuts it."""
 
-    def encode(self, words: str, negative: bool = False, loras: Pairs = ()) -> Condition:
+    def encode(self, words: str, negative: bool = False, loras: Pairs = (), clip_skip: int = 0) -> Condition:
         """Words for the network, cut and padded as the family's pipeline does; kept for the next time. The encoded
         ones, (1, tokens, width), come first. Of `loras` count those that change the text encoders."""
 
-    def encode_now(self, words: str, negative: bool = False, loras: Pairs = ()) -> Condition:
+    def encode_now(self, words: str, negative: bool = False, loras: Pairs = (), clip_skip: int = 0) -> Condition:
         """The same, computed now whatever was kept: for whoever wants to know how long it takes."""
 
     def condition(self, text: Text) -> Condition:

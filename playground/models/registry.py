@@ -13,9 +13,14 @@ from playground.models.contract import Model
 from playground.models.families import sd
 from playground.models.families.base import Family
 from playground.models.families.flux import Flux
+from playground.models.families.flux2 import Flux2Klein
+from playground.models.families.lumina2 import Lumina2
 from playground.models.families.pixart import PixArt
+from playground.models.families.qwen_image import QwenImage
+from playground.models.families.sana import Sana
 from playground.models.families.sd3 import StableDiffusion3
 from playground.models.families.sdxl import StableDiffusionXL
+from playground.models.families.z_image import ZImage
 from playground.models.running.device import default_device, default_dtype
 from playground.refusal import Refusal
 from playground.sources.given import REGISTERED, Source, source
@@ -28,6 +33,11 @@ FAMILIES: dict[str, type[Family]] = {
     "FluxPipeline": Flux,
     "PixArtAlphaPipeline": PixArt,
     "PixArtSigmaPipeline": PixArt,
+    "SanaPipeline": Sana,
+    "QwenImagePipeline": QwenImage,
+    "ZImagePipeline": ZImage,
+    "Lumina2Pipeline": Lumina2,
+    "Flux2KleinPipeline": Flux2Klein,
 }
 
 __all__ = ["FAMILIES", "KNOWN", "REGISTERED", "load_model"]

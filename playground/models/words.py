@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
+
+PLACE = "\N{ASTERISM}"  # of the text in a template; no template has one
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,9 @@ class Words:
     limit: int  # positions that the text encoder has
     needed: int  # positions that the whole text would take, marks included; may exceed the limit
     marks: int  # of those, start and end marks
+    around: int = (
+        0  # tokens that the pipeline puts before and after them, an instruction of its own; not among `tokens`
+    )
 
     @property
     def truncated(self) -> tuple[Word, ...]:
@@ -64,9 +70,10 @@ class Cutter:
     """Cuts texts as one tokenizer does, by a copy of it: a fast tokenizer keeps its truncation as state, and the engine
     may set that at any moment."""
 
-    def __init__(self, tokenizer: Any, limit: int | None = None) -> None:
-        """`limit`: positions that the text encoder reads, where the tokenizer does not say it."""
-        self._tokenizer = copy.deepcopy(tokenizer)
+    def __init__(self, tokenizer: Any, limit: int | None = None, around: int = 0) -> None:
+        """`limit`: positions that the text encoder reads, where the tokenizer does not say it; `around`: tokens that
+        the pipeline puts around the text, for which there is room besides."""
+        self._tokenizer, self._around = copy.deepcopy(tokenizer), around
         self._limit: int = limit or tokenizer.model_max_length
 
     def __call__(self, text: str) -> Words:
@@ -81,7 +88,24 @@ class Cutter:
         padding = Token(tokenizer.pad_token_id, _piece(tokenizer, tokenizer.pad_token_id), "", "padding", None)
         padded = kept + [padding] * (limit - len(kept))
         words = _words(tokenizer, text, inside, padded, whole)
-        return Words(tuple(padded), words, limit, len(tokens), len(before) + len(after))
+        return Words(tuple(padded), words, limit, len(tokens), len(before) + len(after), self._around)
+
+
+def template_sizes(tokenizer: Any, wrapped: Callable[[str], str]) -> tuple[int, int]:
+    """Tokens that stand before a text and after it, where `wrapped` puts it into a template."""
+    before, after = wrapped(PLACE).split(PLACE)
+    return len(tokenizer(before).input_ids), len(tokenizer(after).input_ids) if after else 0
+
+
+def chat_sizes(tokenizer: Any, thinking: bool) -> tuple[int, int]:
+    """The same of a chat with a language model, in which the text is what its user says."""
+
+    def wrapped(words: str) -> str:
+        messages = [{"role": "user", "content": words}]
+        given = {"tokenize": False, "add_generation_prompt": True, "enable_thinking": thinking}
+        return tokenizer.apply_chat_template(messages, **given)
+
+    return template_sizes(tokenizer, wrapped)
 
 
 def _tokens(tokenizer: Any, text: str, whole: Any) -> list[Token]:

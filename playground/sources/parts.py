@@ -18,11 +18,16 @@ PIPELINES = (
     "FluxPipeline",
     "PixArtAlphaPipeline",
     "PixArtSigmaPipeline",
+    "SanaPipeline",
+    "QwenImagePipeline",
+    "ZImagePipeline",
+    "Lumina2Pipeline",
+    "Flux2KleinPipeline",
 )
 UNUSED = ("safety_checker", "feature_extractor", "image_encoder")  # parts that draw nothing from words
 LIBRARIES = ("diffusers", "transformers")  # whose classes may be parts; others would be code of the repository
 WEIGHTS = re.compile(r"(?:diffusion_pytorch_model|model)(-\d{5}-of-\d{5})?\.safetensors")
-SETTINGS = re.compile(r"[\w.-]+\.(?:json|txt|model)")  # of networks, schedules and tokenizers
+SETTINGS = re.compile(r"[\w.-]+\.(?:json|txt|model|jinja)")  # of networks, schedules and tokenizers
 OF_OTHER_WEIGHTS = re.compile(r"\.bin\.|\.fp16\.|\.bf16\.|\.non_ema\.|\.ema\.|openvino|flax|onnx", re.I)
 
 

@@ -47,9 +47,10 @@ def test_automatic1111s_picture_fills_the_form(engine: LocalEngine) -> None:
     )
     assert recipe.negative_prompt == "blurry, hands\nfog"
     assert (recipe.num_inference_steps, recipe.guidance_scale, recipe.seed) == (28, 6.5, 1234)
+    assert recipe.clip_skip == 1  # it counts from 1
     assert recipe.sampler == "dpmpp_2m_karras" and dict(recipe.loras) == {"ink_outline": 0.8}
     assert (recipe.model, recipe.width, recipe.height) == ("pocket", 128, 128)
-    for words in ("emphasis marks", "512 × 768", "v1-5, pruned", "other 1", "Clip skip 2", "Denoising strength 0.4"):
+    for words in ("emphasis marks", "512 × 768", "v1-5, pruned", "other 1", "Denoising strength 0.4"):
         assert words in said, words
     assert "Version" not in said and "Hires upscale 2" in said
 
@@ -58,17 +59,19 @@ def test_civitais_resource_lines_are_read(engine: LocalEngine) -> None:
     found = automatic(engine, CIVITAI)
     assert dict(found.recipe.loras) == {"pixel_art": 0.5} and found.recipe.sampler == "euler_a"
     said = " ".join(found.sentences)
-    assert "Nice, Model" in said and "Clip skip 2" in said and "Created" not in said and "Civitai" not in said
+    assert found.recipe.clip_skip == 1
+    assert "Nice, Model" in said and "Created" not in said and "Civitai" not in said
 
 
 @pytest.mark.parametrize("key", SAMPLERS)
 def test_what_is_written_for_automatic1111_and_comfyui_is_read_back(key: str, engine: LocalEngine) -> None:
     recipe = Recipe(prompt="cat, red background", negative_prompt="dog", sampler=key, guidance_scale=3.5, seed=9)
-    recipe = recipe.replace(loras={"pixel_art": 0.5}, guidance_rescale=0.7)
+    recipe = recipe.replace(loras={"pixel_art": 0.5}, guidance_rescale=0.7, clip_skip=1)
+    recipe = recipe.replace(eta=0.4 if key == "ddim" else 0)
     found = automatic(engine, to_parameters(recipe))
     assert (found.recipe, found.sentences) == (recipe, [])
     found = read_picture(_png(prompt=json.dumps(to_workflow(recipe))), engine.facts)
-    assert found.recipe == recipe.replace(guidance_rescale=0) and found.sentences == []
+    assert found.recipe == recipe.replace(guidance_rescale=0, eta=0) and found.sentences == []
 
 
 def test_the_steps_of_older_versions_and_unknown_samplers(engine: LocalEngine) -> None:

@@ -33,6 +33,7 @@ from transformers import (
 
 from playground.models import REGISTERED
 from tests.models.tiny import BETAS
+from tests.models.tiny_flow_families import FLOW_FAMILIES
 
 WIDTH = 32  # of every encoded word, and of what is pooled
 WORDS = ["▁red", "▁apple", "▁cat", "▁blue", "▁background", "▁owl", "▁", ",", *"abcdefghijklmnopqrstuvwxyz"]
@@ -137,6 +138,7 @@ FAMILIES: dict[str, Callable[[], DiffusionPipeline]] = {
     "flux-schnell-tiny": lambda: flux(dev=False),
     "pixart-alpha-tiny": lambda: pixart(PixArtAlphaPipeline, 128),
     "pixart-sigma-tiny": lambda: pixart(PixArtSigmaPipeline, 8),
+    **FLOW_FAMILIES,
 }
 
 

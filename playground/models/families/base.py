@@ -50,7 +50,9 @@ class Family:
     title: ClassVar[str]  # as people say it
     denoiser: ClassVar[str] = "transformer"  # of the pipeline's parts
     cfg: ClassVar[str] = "guidance_scale"
+    guided_above: ClassVar[float] = 1.0  # the scale from which its pipeline guides
     own_negative: ClassVar[bool] = False
+    rescales: ClassVar[bool] = False  # its pipeline has guidance_rescale
     patch: ClassVar[int] = 1  # latents per side that make one token
     token_mark: ClassVar[str] = "tokenizer"  # the part of the pipeline whose tokens the pages show
 
@@ -80,11 +82,11 @@ class Family:
         files = LoraFiles([own_folder(folder)], {self.denoiser: self.network} | clips, type(pipeline), loras)
         self.lora_files, self._loras = files, Loras(files, self.denoiser, self.network, device, dtype)
         self._text_loras = TextLoras(files, device, dtype)
-        self.words: Callable[[str], Words] = Cutter(getattr(pipeline, self.token_mark), self.tokens)
+        self.words: Callable[[str], Words] = Cutter(getattr(pipeline, self.token_mark), self.tokens, self.around)
         self.encode = lru_cache(self._texts_kept())(self.encode_now)
         self._posteriors, self._control = Posteriors(self.vae, device), None
         self._shapes = threading.Lock()
-        self._skeleton = NetworkSkeleton(self.network, self.vae, self.inputs)
+        self._skeleton = NetworkSkeleton(self.network, self.vae, self.inputs, self.pixels)
         self.anatomy = lru_cache(16)(self._anatomy)
         self.cost = lru_cache(16)(self._cost)
         schedule = self._schedule(dict(pipeline.scheduler.config), type(pipeline.scheduler).__name__)
@@ -100,7 +102,7 @@ class Family:
             schedule=schedule,
             channels=self._channels(),
             scale=self.scale,
-            multiple=self.scale * self.patch,
+            multiple=self.multiple,
             usual=self.usual(name, schedule),
             samplers=self.samplers(schedule),
             loras=self.lora_files.digests,
@@ -108,11 +110,14 @@ class Family:
             guidance=self.guidance(schedule),
             network="U-Net" if self.denoiser == "unet" else "transformer",
             cfg=self.cfg,
+            guided_above=self.guided_above,
             own_negative=self.own_negative,
             no_attention=self.no_attention,
             no_start=self.no_start,
+            rescales=self.rescales,
             rescales_starts=not self.no_start,
             tokens=self.tokens,
+            clip_skips=self.clip_skips,
             licence=licence(folder),
         )
 
@@ -126,12 +131,27 @@ class Family:
     no_start: ClassVar[str] = "Runs of this family start from noise only here."
 
     @property
+    def multiple(self) -> int:
+        """Pixels that both sides of a picture must be a multiple of."""
+        return self.scale * self.patch
+
+    @property
     def tokens(self) -> int:
-        """Positions that the text encoder reads."""
+        """Positions of a prompt that the text encoder reads, without what is put around it."""
         return getattr(self.pipeline, self.token_mark).model_max_length
 
-    def encoded(self, words: str, negative: bool = False) -> Condition:
-        """By the text encoders as they are now."""
+    @property
+    def around(self) -> int:
+        """Tokens that the pipeline puts around a prompt."""
+        return 0
+
+    @property
+    def clip_skips(self) -> int:
+        """The most layers of CLIP that a recipe can leave out."""
+        return 0
+
+    def encoded(self, words: str, negative: bool = False, clip_skip: int = 0) -> Condition:
+        """By the text encoders as they are now; `clip_skip` is 0 where `clip_skips` is."""
         raise NotImplementedError
 
     def inputs(self, latents: Tensor, t: Tensor, conditions: Sequence[Condition]) -> dict[str, Any]:
@@ -145,15 +165,27 @@ class Family:
     def usual(self, name: str, schedule: dict[str, Any]) -> Recipe:
         raise NotImplementedError
 
+    def pixels(self, picture: Tensor) -> Tensor:
+        """(B, 3, H, W) -> as the VAE takes it"""
+        return picture
+
+    def posterior_mode(self, encoded: Any) -> Tensor:
+        """What the VAE's encoder answers -> the latents it means, in the VAE's scale"""
+        return encoded.mode()
+
     def guidance(self, schedule: dict[str, Any]) -> str:
         return "classifier-free"
 
     def samplers(self, schedule: dict[str, Any]) -> tuple[str, ...]:
-        """Those that the family's own pipeline takes: Heun's flow form knows no shift that depends on the size."""
+        """Those that the family's own pipeline takes: Heun's flow form knows neither a shift that depends on the size
+        nor given σ, DPM++ no given σ; and where the shift is fixed, pipelines that give σ still hand DPM++ one that
+        depends on the size."""
         if not is_flow(schedule):
             return tuple(SAMPLERS)
-        fixed = not schedule.get("use_dynamic_shifting") and not schedule.get("_even")
-        return tuple(key for key in FLOW_SAMPLERS if key != "heun" or fixed)
+        dynamic, even = (bool(schedule.get(name)) for name in ("use_dynamic_shifting", "_even"))
+        left_out = {"heun"} if dynamic or even else set()
+        left_out |= {"dpmpp_2m"} if schedule.get("_even_unipc") or (even and not dynamic) else set()
+        return tuple(key for key in FLOW_SAMPLERS if key not in left_out)
 
     # --- the Model ----------------------------------------------------------------------------------------------------
 
@@ -163,11 +195,11 @@ class Family:
 
     def condition(self, text: Text) -> Condition:
         told = {} if text.guidance is None else {"guidance": torch.tensor([text.guidance], device=self.device)}
-        return self.encode(text.words, text.negative, self._text_loras.concerned(text.loras)) | told
+        return self.encode(text.words, text.negative, self._text_loras.concerned(text.loras), text.clip_skip) | told
 
-    def encode_now(self, words: str, negative: bool = False, loras: Pairs = ()) -> Condition:
+    def encode_now(self, words: str, negative: bool = False, loras: Pairs = (), clip_skip: int = 0) -> Condition:
         with self._text_loras.added(loras):
-            return self.encoded(words, negative)
+            return self.encoded(words, negative, clip_skip) if clip_skip else self.encoded(words, negative)
 
     @torch.inference_mode()
     def predict(
@@ -201,7 +233,7 @@ class Family:
     @torch.inference_mode()
     def encode_picture(self, picture: Image.Image) -> Tensor:
         pixels = pictures.to_x0(picture)[None].to(self.device)
-        return self.scaled(self.vae.encode(pixels, return_dict=False)[0].mode())
+        return self.scaled(self.posterior_mode(self.vae.encode(self.pixels(pixels), return_dict=False)[0]))
 
     @torch.inference_mode()
     def sample_picture(self, picture: Image.Image, noise: Tensor) -> Tensor:
@@ -274,6 +306,11 @@ class Family:
         condition = {name: x.to("meta") for name, x in self.condition(self.facts.text("", recipe)).items()}
         latents = torch.empty(1, self.facts.channels, rows, columns, device="meta")
         return latents, torch.zeros(1, device="meta"), [condition]
+
+
+def most_skipped(*encoders: nn.Module) -> int:
+    """Layers that can be left out of CLIPs whose last one is left out anyhow."""
+    return min(encoder.config.num_hidden_layers for encoder in encoders) - 1
 
 
 def stacked(conditions: Sequence[Condition], name: str) -> Tensor:

@@ -52,11 +52,6 @@ class Flux(Family):
     def guidance(self, schedule: dict[str, Any]) -> str:
         return "embedded" if self.network.config.guidance_embeds else "none"
 
-    def samplers(self, schedule: dict[str, Any]) -> tuple[str, ...]:
-        """Where the shift is fixed, as schnell's is, the pipeline still hands DPM++ one that depends on the size."""
-        dynamic = schedule.get("use_dynamic_shifting")
-        return tuple(key for key in super().samplers(schedule) if dynamic or key != "dpmpp_2m")
-
     def usual(self, name: str, schedule: dict[str, Any]) -> Recipe:
         if self.guidance(schedule) == "none":
             return usual_recipe(name, SIDE, sampler="euler", num_inference_steps=4, guidance_scale=0.0)

@@ -111,6 +111,7 @@ class StableDiffusion:
             quick_previews=self.preview_decoder is not None,
             no_attention="" if cross_attention_layers(self.unet) else "This model has no cross-attention layers.",
             tokens=self.tokenizer.model_max_length,
+            clip_skips=self.text_encoder.config.num_hidden_layers - 1,
             licence=licence(folder),
         )
 
@@ -119,7 +120,7 @@ class StableDiffusion:
         self.lora_files.check(recipe.loras)
 
     @torch.inference_mode()
-    def encode_now(self, words: str, negative: bool = False, loras: Pairs = ()) -> Condition:
+    def encode_now(self, words: str, negative: bool = False, loras: Pairs = (), clip_skip: int = 0) -> Condition:
         """words -> (1, tokens, width), cut and padded to the tokenizer's limit as StableDiffusionPipeline does"""
         ids = self.tokenizer(
             words,
@@ -129,10 +130,14 @@ class StableDiffusion:
             return_tensors="pt",
         ).input_ids
         with self._text_loras.added(loras):
-            return {TEXT: self.text_encoder(ids.to(self.device))[0]}
+            if not clip_skip:
+                return {TEXT: self.text_encoder(ids.to(self.device))[0]}
+            states = self.text_encoder(ids.to(self.device), output_hidden_states=True).hidden_states
+            inner = getattr(self.text_encoder, "text_model", self.text_encoder)  # newer transformers have none
+            return {TEXT: inner.final_layer_norm(states[-(clip_skip + 1)])}
 
     def condition(self, text: Text) -> Condition:
-        return self.encode(text.words, loras=self._text_loras.concerned(text.loras))
+        return self.encode(text.words, loras=self._text_loras.concerned(text.loras), clip_skip=text.clip_skip)
 
     def predict(
         self, latents: Tensor, t: Tensor, conditions: Sequence[Condition], loras: Sequence[Weights] | None = None

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from playground.models.contract import Condition, usual_recipe
-from playground.models.families.base import TEXT, Family, stacked
+from playground.models.families.base import TEXT, Family, most_skipped, stacked
 from playground.recipe import Recipe
 
 POOLED = "pooled_projections"
@@ -18,10 +18,14 @@ class StableDiffusion3(Family):
     title = "Stable Diffusion 3"
     patch = 2
 
+    @property
+    def clip_skips(self) -> int:
+        return most_skipped(self.pipeline.text_encoder, self.pipeline.text_encoder_2)
+
     @torch.inference_mode()
-    def encoded(self, words: str, negative: bool = False) -> Condition:
+    def encoded(self, words: str, negative: bool = False, clip_skip: int = 0) -> Condition:
         text, _, pooled, _ = self.pipeline.encode_prompt(
-            words, None, None, do_classifier_free_guidance=False, device=self.device
+            words, None, None, do_classifier_free_guidance=False, device=self.device, clip_skip=clip_skip or None
         )
         return {TEXT: text, POOLED: pooled}
 

@@ -9,7 +9,7 @@ from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import resca
 from torch import Tensor
 
 from playground.models.contract import Condition, usual_recipe
-from playground.models.families.base import TEXT, Family, stacked
+from playground.models.families.base import TEXT, Family, most_skipped, stacked
 from playground.recipe import Recipe
 
 POOLED = "text_embeds"
@@ -19,13 +19,20 @@ class StableDiffusionXL(Family):
     title = "Stable Diffusion XL"
     denoiser = "unet"
     own_negative = True
+    rescales = True
     no_start = ""
     no_attention = "The attention of this U-Net is not looked into here yet."
 
+    @property
+    def clip_skips(self) -> int:
+        return most_skipped(*self.text_encoders)
+
     @torch.inference_mode()
-    def encoded(self, words: str, negative: bool = False) -> Condition:
+    def encoded(self, words: str, negative: bool = False, clip_skip: int = 0) -> Condition:
         """An empty negative prompt is zeros where the pipeline's config says so, as it is where none is given."""
-        text, _, pooled, _ = self.pipeline.encode_prompt(words, do_classifier_free_guidance=False, device=self.device)
+        text, _, pooled, _ = self.pipeline.encode_prompt(
+            words, do_classifier_free_guidance=False, device=self.device, clip_skip=clip_skip or None
+        )
         if negative and not words and self.pipeline.config.force_zeros_for_empty_prompt:
             text, pooled = torch.zeros_like(text), torch.zeros_like(pooled)
         return {TEXT: text, POOLED: pooled}

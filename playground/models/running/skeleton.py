@@ -48,8 +48,15 @@ class Skeletons:
 class NetworkSkeleton:
     """The same of any denoiser, whose arguments its family makes from latents, timesteps and conditions."""
 
-    def __init__(self, network: nn.Module, vae: nn.Module, inputs: Callable[..., dict[str, Any]]) -> None:
-        self._loaded, self._loaded_vae, self._inputs = network, vae, inputs
+    def __init__(
+        self,
+        network: nn.Module,
+        vae: nn.Module,
+        inputs: Callable[..., dict[str, Any]],
+        pixels: Callable[[torch.Tensor], torch.Tensor],
+    ) -> None:
+        """`pixels`: pictures (B, 3, H, W) as this VAE takes them."""
+        self._loaded, self._loaded_vae, self._inputs, self._pixels = network, vae, inputs, pixels
         self._network, self._vae = skeleton(network), skeleton(vae)
 
     def anatomy(
@@ -67,12 +74,12 @@ class NetworkSkeleton:
             described(nn.ModuleList(halves), f"{type(vae).__name__}.decoder"),
             _blocks(self._network, _names(self._network), lambda: self._call(example)),
             _blocks(decoder, _names(decoder), lambda: self._decode(example, unscaled)),
-            vae.config.out_channels,
+            vae.config.get("out_channels", 3),
         )
 
     def cost(self, small: tuple, large: tuple, size: tuple[int, int], unscaled: Callable) -> Cost:
         """Of examples with a place for every latent and for every pixel; `size`: width and height in pixels."""
-        picture = torch.empty(1, self._vae.config.in_channels, size[1], size[0], device="meta")
+        picture = self._pixels(torch.empty(1, 3, size[1], size[0], device="meta"))
         return Cost(
             _multiply_adds(lambda: self._call(small)),
             self._on_pixels(large),
@@ -98,7 +105,7 @@ class NetworkSkeleton:
 def skeleton(module: Any) -> Any:
     """A diffusers network of the same config and precision on the meta device."""
     with torch.device("meta"):
-        return type(module).from_config(module.config).to(module.dtype).eval()
+        return type(module).from_config(module.config).to(module.dtype).eval().requires_grad_(False)
 
 
 def _names(network: nn.Module) -> list[str]:

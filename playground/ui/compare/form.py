@@ -11,6 +11,7 @@ from playground.labels import CONTROLS
 from playground.models import Facts
 from playground.recipe import check_known_loras
 from playground.refusal import Refusal
+from playground.samplers import SAMPLERS
 from playground.sweep import SIZE, Sweep
 from playground.ui.compare.begins import Begins
 from playground.ui.compare.control import Control
@@ -44,7 +45,8 @@ KNOWN_SCRIPT: str = (HERE / "known.js").read_text("utf-8")
 CHECKED = 'watch("value", () => document.dispatchEvent(new Event("dp-form-checked")));\n'
 VARY: str = (HERE / "vary.js").read_text("utf-8")  # of the last part of the form, when all fields are there
 WHERE = {"columns": "across", "rows": "down", "tabs": "as tabs"}
-ELSE = ("sampler", "num_inference_steps", "guidance_scale", "guidance_rescale", "width", "height", "seed", LORAS)
+ELSE = ("sampler", "num_inference_steps", "guidance_scale", "guidance_rescale", "eta", "clip_skip", "shift", "width")
+ELSE += ("height", "seed", LORAS)
 
 
 class Form:
@@ -52,10 +54,12 @@ class Form:
 
     def __init__(self, start: Sweep, facts: Facts) -> None:
         self._loras, self._samplers = tuple(facts.loras), facts.samplers
+        self._special = [name for name, there in special(facts).items() if there]
         self._left_out = tuple(facts.left_out)
         self._models = (facts.name, *facts.others)
         left_out = {LORA_WEIGHT: not self._loras, "strength": bool(facts.no_start), MODEL: len(self._models) == 1}
         left_out |= dict.fromkeys(CONTROLS, not facts.controlnet)
+        left_out |= {name: not there for name, there in special(facts).items()}
         self.keys = [key for key in AXES if not left_out.get(key)]
         slots = slots_of(start)
         self.fields = Fields(start.base, facts)
@@ -166,7 +170,7 @@ class Form:
         self.says[key] = gr.HTML("", visible=_seen(shown), elem_classes="dp-error dp-parsed dp-flush", elem_id=slot)
 
     def _add_everything_else(self, start: Sweep) -> None:
-        for name in ("sampler", "num_inference_steps", "guidance_scale", "guidance_rescale"):
+        for name in ("sampler", "num_inference_steps", "guidance_scale", *self._special):
             self.fields.add(name)
         with gr.Row():
             for name in ("width", "height"):
@@ -247,6 +251,16 @@ class Form:
         values[VALUES] = {key: given[editor] for key, editor in self.editors.items()}
         return read_form(values, self.fields.start)
 
+    def slot_of(self, refused: str, given: Given) -> str:
+        """Where it belongs what the model refuses: at the field that the sentence begins with, or at the editor of the
+        axis over it; at the columns' where it is neither."""
+        named, varied = refused.split()[0], [key for key in self._slots(given).values() if key is not None]
+        if SIZE in varied and named in ("width", "height"):
+            named = SIZE
+        if named in self.fields.errors and named not in varied:
+            return named
+        return values_slot(named if named in varied else given[self.axes["columns"]])
+
     def told(self, reading: Reading) -> Updates:
         """Errors beside their fields, and under each editor without one what its values are. An error opens what it is
         folded into."""
@@ -281,6 +295,17 @@ class Form:
         if self._lora and lora is not None:
             values[self._lora] = lora
         return self._arranged(slots, values) | self.begins.filled(sweep.base) | self.control.filled(sweep.base)
+
+
+def special(facts: Facts) -> dict[str, bool]:
+    """Fields that only some models have a use for, and whether this one does."""
+    eta = any(SAMPLERS[key].has_eta for key in facts.samplers)
+    return {
+        "guidance_rescale": facts.rescales,
+        "eta": eta,
+        "clip_skip": facts.clip_skips > 0,
+        "shift": not facts.no_shift,
+    }
 
 
 def _seen(now: bool) -> Literal[True, "hidden"]:

@@ -29,7 +29,7 @@ from playground.ui.compare.grid import empty, folded, payload, stopped
 from playground.ui.compare.known import marks, surprise
 from playground.ui.compare.models import cut_elsewhere, for_form, is_elsewhere, way_to
 from playground.ui.compare.opening import examples_for, kept_grid, says
-from playground.ui.compare.reading import Reading, values_slot
+from playground.ui.compare.reading import Reading
 from playground.ui.compare.telling import cost, progress, stop_text, summary, too_long, turn
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.fields import LABELS
@@ -82,7 +82,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
                 reading = replace(reading, sweep=sweep, parsed=parsed)
                 undrawable(engine, sweep.recipes())
         except Refusal as refusal:
-            return Reading(None, {values_slot(given[form.axes["columns"]]): spoken(str(refusal))}, reading.parsed)
+            return Reading(None, {form.slot_of(str(refusal), given): spoken(str(refusal))}, reading.parsed)
         try:  # after what the model says, so that nobody is sent for a picture that it could not use
             pictures_of(store, missing(engine, store, reading.sweep.recipes() if reading.sweep else []))
         except Refusal as refusal:

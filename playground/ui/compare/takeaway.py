@@ -201,6 +201,8 @@ def told_of(kind: str, recipe: Recipe) -> str:
     """What should be known of the file of one picture."""
     place = {SCRIPT: "The program wants {} beside itself.", WORKFLOW: "ComfyUI wants {} in its folder “input”."}
     notes = [COMFY, NOT_THE_SAME.get(recipe.sampler, "")] if kind == WORKFLOW else []
+    lost = [name for name in ("eta", "shift") if getattr(recipe, name) and kind == WORKFLOW]
+    notes += [f"Left out, because its sampler has no place for it: {' and '.join(lost)}."] if lost else []
     given = [name for name, picture in ((START, recipe.image), (SHOWN, recipe.control_image)) if picture]
     notes += [place[kind].format(" and ".join(given))] if given and kind in place else []
     if recipe.active_loras and kind == SCRIPT:

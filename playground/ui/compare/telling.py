@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 
 from playground.engine import Engine
+from playground.models import Facts
 from playground.recipe import Recipe
 from playground.render import LONGEST, missing, seconds_known, undrawable
 from playground.store import Store
@@ -41,10 +42,12 @@ def cost(engine: Engine, store: Store, sweep: Sweep | None, page: str = "") -> s
         parts.append(f"time unknown until {listed(outlook.unknown)} {_has(outlook.unknown)} drawn something")
     if (models := len({recipe.model for recipe in open_cells})) > 1:
         parts.append(f"{models} models, read in turn")
+    asked = {recipe.model for recipe in recipes}
+    facts = engine.of(asked.pop()).facts if len(asked) == 1 else engine.facts
     wait = turn(engine, store, recipes, page)
     told = [
         *filter(None, [wait]),
-        *oddities(recipes),
+        *oddities(recipes, facts),
         *_undrawn(recipes, refused),
         *_guided_all_the_same(engine, recipes, refused),
     ]
@@ -98,21 +101,23 @@ def turn(engine: Engine, store: Store, recipes: list[Recipe], page: str = "") ->
     )
 
 
-def oddities(recipes: list[Recipe]) -> list[str]:
+def oddities(recipes: list[Recipe], facts: Facts) -> list[str]:
     """What a person may not mean: pictures that are bound to be the same, words that are not used."""
-    if same := same_pictures(recipes):
+    scale = "guidance" if facts.cfg == "guidance_scale" else facts.cfg
+    without = f"at {scale} {facts.guided_above:g} and below" if scale else "with this model"
+    if same := same_pictures(recipes, facts.used):
         whole = "All" if same == len(recipes) - 1 else f"{same + 1} of the {len(recipes)}"
         return [
-            f"{whole} pictures will be the same: at guidance 1 and below there is no guidance, and neither the scale "
-            "nor the negative prompt is used."
+            f"{whole} pictures will be the same: {without} there is no guidance, and neither the scale nor the "
+            "negative prompt is used."
         ]
     if same := same_starts(recipes):
         if not any(r.image for r in recipes):
             return ["The strength is not used where no run starts from a picture."]
         whose = "their strengths come to the same number of steps"
         return [f"{same} of the {len(recipes)} pictures will be the same as another one: {whose}."]
-    if any(r.negative_prompt for r in recipes) and not any(r.guided for r in recipes):
-        return ["The negative prompt is not used at guidance 1 and below."]
+    if any(r.negative_prompt for r in recipes) and not any(facts.guided(r) for r in recipes):
+        return [f"The negative prompt is not used {without}."]
     return []
 
 

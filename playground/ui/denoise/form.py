@@ -86,7 +86,7 @@ def _second(name: str, start: Recipe, facts: Facts) -> gr.components.Component:
 def _contrast(name: str, start: Recipe, facts: Facts) -> Any:
     """What run B has at first: something that makes another picture than `start`; None where there is nothing else."""
     if name == "guidance_scale":
-        return 1.0 if facts.guided(start) else 2.0
+        return (1.0 if facts.guided(start) else 2.0) if facts.guidance == "embedded" or facts.cfg else None
     samplers = [key for key in ("euler_a", *facts.samplers) if key in facts.samplers]
     likely = {"sampler": samplers, "num_inference_steps": (10, 20), "seed": (1, 2)}[name]
     return next((value for value in likely if value != getattr(start, name)), None)

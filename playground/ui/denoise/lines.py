@@ -58,7 +58,7 @@ class Lines:
             "unit": "step" if of == recipe.num_inference_steps else "call",
             "guided": self._facts.guided(recipe),
             "negative": bool(recipe.negative_prompt),
-            "w": getattr(recipe, self._facts.cfg),
+            "w": getattr(recipe, self._facts.cfg or "guidance_scale"),
             "rescale": recipe.guidance_rescale,
             "width": recipe.width,
             "height": recipe.height,

@@ -163,7 +163,10 @@ def _chip(position: int, token: Token) -> str:
 def remarks_on(words: Words) -> list[str]:
     """What a visitor should know about how this prompt was read, as sentences."""
     text, room = words.needed - words.marks, words.limit - words.marks
-    found = [f"{text} {'token' if text == 1 else 'tokens'} of text; {room} fit between the start and the end mark."]
+    where = " between the start and the end mark" if words.marks == 2 else ""
+    found = [f"{text} {'token' if text == 1 else 'tokens'} of text; {room} fit{where}."]
+    if words.around:
+        found.append(f"The pipeline puts {words.around} tokens of its own around them, which are not shown here.")
     if words.truncated:
         gone = " ".join(word.text for word in words.truncated)
         found.append(f"Cut off, so the model does not see it: {gone}")
@@ -180,7 +183,8 @@ def remarks_on(words: Words) -> list[str]:
 
 def _embeddings(walk: Walk) -> str:
     picture, limit = heat_map(walk.embeddings)
-    names = "".join(f"<li>{escaped(t.text if t.kind == 'text' else t.kind)}</li>" for t in walk.words.tokens)
+    named = () if walk.words.around else walk.words.tokens  # else it is not known whose row is whose
+    names = "".join(f"<li>{escaped(t.text if t.kind == 'text' else t.kind)}</li>" for t in named)
     rows, columns = walk.embeddings.shape
     return (
         f'<div class="dpi-heat" style="--rows: {rows}"><ol>{names}</ol>'

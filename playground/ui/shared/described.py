@@ -9,18 +9,21 @@ from typing import Any
 from playground.models import Facts
 from playground.recipe import (
     CONTROL_RANGE,
+    ETA_RANGE,
     GUIDANCE_RANGE,
     LORA_RANGE,
     MOST_LORAS,
     PROMPT_LIMIT,
     RESCALE_RANGE,
     SEED_RANGE,
+    SHIFT_RANGE,
     SIDE_RANGE,
     STEPS_RANGE,
     STRENGTH_RANGE,
     TRUE_CFG_RANGE,
     Recipe,
 )
+from playground.samplers import SAMPLERS
 from playground.sweep import LORA_PREFIX, MOST_AXES, MOST_CELLS, SIZE, WORDS_PREFIX
 
 PICTURE = (
@@ -40,16 +43,25 @@ def describe(function: Callable[..., Any], **parts: str) -> None:
 def recipe_in_words(facts: Facts) -> str:
     """What a recipe for this model may have, as sentences on one line, with an example."""
     unless = Recipe()  # what is taken for a field that is left out
+    used = f"used only where {facts.cfg} is above {facts.guided_above:g}" if facts.cfg else "not used by this model"
     fields = [
         f"prompt (text, at most {PROMPT_LIMIT:,} characters)",
-        f"negative_prompt (the same; what to steer away from, used only where {facts.cfg} is above 1)",
+        f"negative_prompt (the same; what to steer away from, {used})",
         f"sampler ({', '.join(facts.samplers)}; {unless.sampler} unless given)",
         f"num_inference_steps (whole number, {_range(STEPS_RANGE)}; {unless.num_inference_steps} unless given)",
         f"guidance_scale (number, {_range(GUIDANCE_RANGE)}; {unless.guidance_scale:g} unless given)",
-        f"guidance_rescale (number, {_range(RESCALE_RANGE)}; {unless.guidance_rescale:g} unless given)",
         f"seed (whole number, {_range(SEED_RANGE)}; {unless.seed} unless given)",
         f"width and height (pixels, {_range(SIDE_RANGE)}, multiples of {facts.multiple}; {facts.side} unless given)",
     ]
+    if facts.rescales:
+        rescale = f"{_range(RESCALE_RANGE)}; {unless.guidance_rescale:g} unless given"
+        fields.append(f"guidance_rescale (number, {rescale})")
+    if any(SAMPLERS[key].has_eta for key in facts.samplers):
+        fields.append(f"eta (number, {_range(ETA_RANGE)}, with the sampler ddim; {unless.eta:g} unless given)")
+    if facts.clip_skips:
+        fields.append(f"clip_skip (whole number, 0 to {facts.clip_skips}; {unless.clip_skip} unless given)")
+    if not facts.no_shift:
+        fields.append(f"shift (number, {_range(SHIFT_RANGE)}; {unless.shift:g}, the model's own, unless given)")
     if facts.cfg == "true_cfg_scale":
         fields.append(f"true_cfg_scale (number, {_range(TRUE_CFG_RANGE)}; {unless.true_cfg_scale:g} unless given)")
     if not facts.no_start:

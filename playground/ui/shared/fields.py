@@ -26,6 +26,9 @@ HELP = {
     "sampler": "The rule that turns each prediction into a step.",
     "seed": "Fixes the starting noise.",
     "guidance_rescale": "How much of guidance's change of contrast is taken back, from 0 to 1.",
+    "eta": "How much fresh noise DDIM adds at each step, 0 to 1. Other samplers have none.",
+    "clip_skip": "How many of CLIP's last layers are left out for the prompt. AUTOMATIC1111's 2 is 1 here.",
+    "shift": "How far the steps are moved towards noise. 0 = as the model's own schedule has it.",
     "image": "",
     "control_image": "",
     "controlnet_conditioning_scale": "How much of what the ControlNet adds is added, 0 to 2. 0 = nothing.",
@@ -40,7 +43,7 @@ SHARE = {"minimum": 0, "maximum": 1, "step": 0.01}
 SLIDERS = {"strength": SHARE, "control_guidance_start": SHARE, "control_guidance_end": SHARE}
 SLIDERS |= {"controlnet_conditioning_scale": {"minimum": 0, "maximum": 2, "step": 0.05}}
 PICTURES = ("image", "control_image")
-WHOLE = ("num_inference_steps", "seed", "width", "height")
+WHOLE = ("num_inference_steps", "seed", "width", "height", "clip_skip")
 
 
 def slot(elem_id: str | None = None, script: str | None = None) -> gr.HTML:

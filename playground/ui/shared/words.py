@@ -114,6 +114,27 @@ AXES: dict[str, AxisWords] = {
         "What to look for: control that ends early sets the layout and leaves the details to the words.",
         "Shares of the run from 0 to 1, above where control begins.",
     ),
+    "eta": AxisWords(
+        LABELS["eta"],
+        "Same start, same words. Only how much fresh noise DDIM adds at each step changes.",
+        "What to look for: at 0 DDIM adds none and its pictures stay as the steps grow; at 1 it adds as much as DDPM, "
+        "and few steps leave some of it in the picture.",
+        "Numbers from 0 to 1, with the sampler DDIM. Ranges work: 0, 0.25, .., 1.",
+    ),
+    "clip_skip": AxisWords(
+        LABELS["clip_skip"],
+        "Same noise, same words. Only how many of CLIP's last layers are left out changes.",
+        "What to look for: a model was trained with one of CLIP's layers; from an earlier one the words come less "
+        "worked out, so subject or style may drift.",
+        "Whole numbers from 0 on: layers left out. AUTOMATIC1111 counts from 1, so its 2 is 1 here.",
+    ),
+    "shift": AxisWords(
+        LABELS["shift"],
+        "Same noise, same words, same number of steps. Only where the steps lie changes.",
+        "What to look for: a higher shift spends more of the steps in strong noise, where the layout is decided, and "
+        "fewer on details.",
+        "Numbers from 0 to 20; 1 leaves the steps evenly spaced in σ, 0 is the model's own.",
+    ),
     LORA_WEIGHT: AxisWords(
         "LoRA weight",
         "Same noise, same words. Only the weight of one LoRA changes.",

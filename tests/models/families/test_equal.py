@@ -24,26 +24,32 @@ def plain(pipeline: DiffusionPipeline, schedule: Config, recipe: Recipe) -> np.n
         own = {"negative_prompt": recipe.negative_prompt or None, "guidance_rescale": recipe.guidance_rescale}
     if kind == "FluxPipeline":
         own["true_cfg_scale"] = recipe.true_cfg_scale
+    if kind == "QwenImagePipeline":  # whose guidance_scale is for a model that there is not
+        own |= {"true_cfg_scale": recipe.guidance_scale, "guidance_scale": None}
+    if kind == "Flux2KleinPipeline":  # which takes another negative prompt than "" only encoded
+        own = {"negative_prompt_embeds": pipeline.encode_prompt(recipe.negative_prompt)[0]}
+    if kind == "SanaPipeline":
+        own["use_resolution_binning"] = False
     if kind.startswith("PixArt"):  # sizes as asked; texts cleaned only where two more packages are installed
         own |= {"use_resolution_binning": False, "clean_caption": False}
-    picture = pipeline(
-        recipe.prompt,
-        num_inference_steps=recipe.num_inference_steps,
-        guidance_scale=recipe.guidance_scale,
-        width=recipe.width,
-        height=recipe.height,
-        generator=torch.Generator().manual_seed(recipe.seed),
-        **own,
-    ).images[0]
+    told = {
+        "num_inference_steps": recipe.num_inference_steps,
+        "guidance_scale": recipe.guidance_scale,
+        "width": recipe.width,
+        "height": recipe.height,
+        "generator": torch.Generator().manual_seed(recipe.seed),
+    }
+    picture = pipeline(prompt=recipe.prompt, **told | own).images[0]
     return np.asarray(picture).astype(int)
 
 
 def other_cells(base: Recipe, cfg: str) -> list[Recipe]:
     """What stands beside: other guidance, steps, words, seeds and sizes."""
+    stronger, weaker = ({cfg: 3.0}, {"guidance_scale": 2.5}) if cfg else ({}, {})
     return [
         base.replace(guidance_scale=1.0, seed=4),
-        base.replace(prompt="owl", num_inference_steps=3, negative_prompt="", **{cfg: 3.0}),
-        base.replace(width=96, seed=5, guidance_scale=2.5),
+        base.replace(prompt="owl", num_inference_steps=3, negative_prompt="", **stronger),
+        base.replace(width=96, seed=5, **weaker),
     ]
 
 

@@ -12,8 +12,9 @@ from playground.models import load_model
 from playground.refusal import Refusal
 from playground.schedule import amplitudes, is_flow, level_at, levels
 from tests.models.tiny_families import FAMILIES
+from tests.models.tiny_flow_families import FLOW_FAMILIES
 
-FLOWS = ("sd3-tiny", "sd35-tiny", "flux-dev-tiny", "flux-schnell-tiny")
+FLOWS = ("sd3-tiny", "sd35-tiny", "flux-dev-tiny", "flux-schnell-tiny", *FLOW_FAMILIES)
 
 
 @pytest.mark.parametrize("kind", FAMILIES)
@@ -26,11 +27,12 @@ def test_every_kind_of_ask_is_answered(engine_of: Callable[[str], LocalEngine], 
     question, decoded = sorted(engine.ask([Question(x0, 500, ("a", "b")), Decode(x0)]), key=lambda a: a.cell)
     assert question.value.shape == (2, *x0.shape[1:]) and decoded.value[0].size == (64, 64)
     assert not torch.equal(*question.value)  # the words reach the network
-    assert len([e for e in engine.run([recipe], start=Start(x0, 600)) if isinstance(e, Done)]) == 1
+    assert len([e for e in engine.run([recipe], start=Start(x0, 900)) if isinstance(e, Done)]) == 1
     (refused,) = engine.run([recipe], keep=Keep(attention=True))
     assert isinstance(refused, Failed) and refused.reason == facts.no_attention
     anatomy = engine.anatomy(64, 64)
-    assert anatomy.unet_blocks and anatomy.decoder_blocks[-1].gives == (1, 3, 64, 64)
+    frames = (1,) if kind == "qwen-image-tiny" else ()  # whose VAE is one for films
+    assert anatomy.unet_blocks and anatomy.decoder_blocks[-1].gives == (1, 3, *frames, 64, 64)
     assert engine.cost(64, 64).unet_latents > 0
     assert len(engine.words("cat").tokens) == facts.tokens
 
@@ -58,6 +60,23 @@ def test_a_flow_model_is_told_the_level_that_it_is_asked_at(engine_of: Callable[
     assert (level_at(config, 250).signal, level_at(config, 250).noise) == (0.75, 0.25)
 
 
+@pytest.mark.parametrize("kind", ["z-image-tiny", "lumina2-tiny", "qwen-image-tiny"])
+def test_a_templates_tokens_are_counted(engine_of: Callable[[str], LocalEngine], kind: str) -> None:
+    """What the text encoder reads of a prompt are the shown tokens and those of the pipeline's template."""
+    engine, dropped = engine_of(kind), 34 if kind == "qwen-image-tiny" else 0  # which that pipeline takes away again
+    words, read = engine.words("red apple"), engine.model.encode("red apple")
+    mask = read.get("encoder_attention_mask", torch.ones(1, next(iter(read.values())).shape[1]))
+    assert words.around > 10 and int(mask.sum()) == words.needed + words.around - dropped
+
+
+def test_a_prompt_fills_what_the_template_leaves(engine_of: Callable[[str], LocalEngine]) -> None:
+    engine = engine_of("flux2-klein-tiny")
+    room = engine.facts.tokens
+    assert not engine.words("a" * room).truncated and engine.words("a" * (room + 1)).truncated
+    less, full, more = (engine.model.encode("a" * n)["encoder_hidden_states"] for n in (room - 1, room, room + 1))
+    assert torch.equal(full, more) and not torch.equal(full, less)
+
+
 def test_what_each_family_is_made_for(engine_of: Callable[[str], LocalEngine]) -> None:
     for kind in FAMILIES:
         facts = engine_of(kind).facts
@@ -69,6 +88,19 @@ def test_what_each_family_is_made_for(engine_of: Callable[[str], LocalEngine]) -
     assert dev.evaluations(dev.usual.replace(true_cfg_scale=2)) == 2 * dev.usual.num_inference_steps
     assert engine_of("sdxl-turbo-tiny").facts.guidance == "none"
     assert "heun" in engine_of("sd3-tiny").facts.samplers and "heun" not in engine_of("sd35-tiny").facts.samplers
+    z, turbo = engine_of("z-image-tiny").facts, engine_of("z-image-turbo-tiny").facts
+    assert (z.guidance, turbo.guidance, turbo.usual.guidance_scale) == ("classifier-free", "none", 0)
+    assert z.guided(z.usual.replace(guidance_scale=0.5)) and not z.guided(z.usual.replace(guidance_scale=0))
+    klein, klein_base = engine_of("flux2-klein-tiny").facts, engine_of("flux2-klein-base-tiny").facts
+    assert (klein.guidance, klein_base.guidance) == ("none", "classifier-free")
+    with pytest.raises(Refusal, match="^guidance_scale must be at most 1 for this model"):
+        klein.check(klein.usual.replace(guidance_scale=2))
+    with pytest.raises(Refusal, match="^true_cfg_scale must be 1 for this model: it was taught to draw without"):
+        klein.check(klein.usual.replace(true_cfg_scale=2))
+    with pytest.raises(Refusal, match="^guidance_rescale must be 0 for this model: its pipeline does not have it"):
+        z.check(z.usual.replace(guidance_rescale=0.5))
+    with pytest.raises(Refusal, match="^height must be a multiple of 32 for this model"):
+        engine_of("sana-tiny").facts.check(z.usual.replace(model="sana-tiny", width=96, height=72))
     with pytest.raises(Refusal, match="^true_cfg_scale must be 1 for this model"):
         engine_of("sd3-tiny").check(engine_of("sd3-tiny").facts.usual.replace(true_cfg_scale=2))
     with pytest.raises(Refusal, match="^width must be a multiple of 16 for this model"):

@@ -28,6 +28,13 @@ KINDS = {
     "flux-schnell-tiny": "Flux.1 schnell",
     "pixart-alpha-tiny": "PixArt-α",
     "pixart-sigma-tiny": "PixArt-Σ",
+    "sana-tiny": "Sana",
+    "qwen-image-tiny": "Qwen-Image",
+    "z-image-tiny": "Z-Image",
+    "z-image-turbo-tiny": "Z-Image Turbo",
+    "lumina2-tiny": "Lumina Image 2.0",
+    "flux2-klein-base-tiny": "Flux.2 klein base",
+    "flux2-klein-tiny": "Flux.2 klein",
 }
 HEAD = (
     "| model | network | guidance | samplers, each the pipeline's own picture | word maps |",

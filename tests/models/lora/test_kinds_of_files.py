@@ -94,6 +94,10 @@ CASES = [
     ("sd3-tiny", "diffusers", True),
     ("flux-dev-tiny", "diffusers", False),
     ("pixart-sigma-tiny", "diffusers", False),
+    ("sana-tiny", "diffusers", False),
+    ("qwen-image-tiny", "diffusers", False),
+    ("lumina2-tiny", "diffusers", False),
+    ("flux2-klein-base-tiny", "diffusers", False),
 ]
 
 

@@ -59,11 +59,11 @@ def test_what_is_said_of_a_grid_from_a_picture(engine: LocalEngine) -> None:
     assert "picture" not in alt_of(BASE.replace(image=""), "1")
     assert what_runs(seeds, engine.facts).startswith("Noise is added to it up to t = 5")
     assert "2 of 20, 10 of 20." in what_runs(strengths, engine.facts)
-    assert oddities(strengths.recipes()) == [
+    assert oddities(strengths.recipes(), engine.facts) == [
         "1 of the 3 pictures will be the same as another one: their strengths come to the same number of steps."
     ]
     noise = Sweep(Recipe(), {"strength": [0.1, 0.5]})
-    assert oddities(noise.recipes()) == ["The strength is not used where no run starts from a picture."]
+    assert oddities(noise.recipes(), engine.facts) == ["The strength is not used where no run starts from a picture."]
 
 
 @pytest.fixture

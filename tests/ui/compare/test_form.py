@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Page, expect
 
 from playground import Recipe, Sweep
 from playground.sweep import MOST_CELLS
@@ -118,6 +119,8 @@ TWO = {"num_inference_steps": [4, 8], "guidance_scale": [1, 5]}
         Sweep(Recipe(prompt="red apple"), {"sampler": ["ddim", "euler"], **TWO}),
         Sweep(Recipe(prompt="red apple"), {"words.red apple": ["red apple", "cat", ""], "size": [64, 128]}),
         Sweep(Recipe(prompt="cat"), {"guidance_rescale": [0, 0.5], "loras.ink": [0, 1]}, seeds=3),
+        Sweep(Recipe(sampler="ddim", clip_skip=2), {"eta": [0, 0.5], "shift": [1, 3]}),
+        Sweep(Recipe(sampler="ddim", eta=0.5), {"clip_skip": [0, 1]}),
     ],
 )
 def test_several_axes_read_back_in_their_order(sweep: Sweep) -> None:
@@ -179,3 +182,20 @@ def test_picture_files_are_written_once_and_bounded(tmp_path: Path, monkeypatch:
     assert Path(files.path(b"\x08", "../../up.png")).is_relative_to(tmp_path)  # a name is no way out of the folder
     large = Path(files.path(b"1234", "large.png"))  # more than fits: alone
     assert large.exists() and not any(p.exists() for p in [*paths, newest])
+
+
+def test_what_the_model_has_no_use_for_is_said_at_its_own_field(page: Page) -> None:
+    page.locator("#everything-else button").first.click()
+    eta, skip = (page.locator(f"#field-{name} input") for name in ("eta", "clip-skip"))
+    eta.fill("0.5")
+    eta.blur()
+    expect(page.locator("#error-eta")).to_contain_text("Eta must be 0 with the sampler DPM++ 2M: only DDIM has it.")
+    eta.fill("0")
+    skip.fill("9")
+    skip.blur()
+    expect(page.locator("#error-clip-skip")).to_contain_text("Clip skip must be at most 2 for this model.")
+    expect(page.locator("#error-eta")).not_to_contain_text("Eta")
+    expect(page.locator("#field-shift")).to_have_count(0)  # of flow matching
+    page.get_by_role("radio", name="Clip skip").check()
+    expect(page.locator("#error-clip-skip")).not_to_contain_text("Clip skip")  # the axis takes its place
+    expect(page.locator("#cost")).to_contain_text("3 pictures")

@@ -1,6 +1,8 @@
 """What is said of a run in numbers, and what is said of a grid."""
 
 import re
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -54,9 +56,9 @@ def test_what_a_run_waits_for_is_said() -> None:
     assert waits_for(Waiting(0, None, "x is being read into memory: 3 s.")) == "x is being read into memory: 3 s."
 
 
-def test_pictures_that_will_be_the_same_are_told_before_the_run() -> None:
-    def told(sweep: Sweep) -> str:
-        return " ".join(oddities(sweep.recipes()))
+def test_pictures_that_will_be_the_same_are_told_before_the_run(engine: LocalEngine) -> None:
+    def told(sweep: Sweep, **facts: Any) -> str:
+        return " ".join(oddities(sweep.recipes(), replace(engine.facts, **facts)))
 
     plain = Recipe(guidance_scale=1)
     assert told(Sweep(plain, {"negative_prompt": ["", "a"]})).startswith("All pictures will be the same")
@@ -65,6 +67,12 @@ def test_pictures_that_will_be_the_same_are_told_before_the_run() -> None:
         "The negative prompt is not used"
     )
     assert told(Sweep(Recipe(negative_prompt="a"), {"seed": [1, 2]})) == ""
+    low = Sweep(plain, {"guidance_scale": [0, 0.5, 1]})
+    assert told(low, guided_above=0.0) == ""  # Z-Image, whose scale counts from the prompt's answer
+    assert told(low, guidance="embedded", cfg="true_cfg_scale") == ""  # Flux, which is told the scale
+    assert told(Sweep(plain, {"negative_prompt": ["", "a"]}), guidance="none", cfg="").startswith(
+        "All pictures will be the same: with this model there is no guidance"
+    )
 
 
 def test_a_caption_names_prompt_axes_and_what_is_fixed() -> None:

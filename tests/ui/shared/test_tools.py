@@ -78,8 +78,8 @@ def test_the_tools_are_the_five_endpoints_and_say_what_they_take(served: str, en
             assert about["type"] in ("object", "string", "number") and len(about["description"]) > 20, field
         assert len(tool.description) > 60
         assert "{" not in tool.description, "a part of the description was not filled in"
-    # no other model is named, and Pocket has neither of these
-    known = {name for name in FIELDS - {"model", "true_cfg_scale"} if "control" not in name}
+    # no other model is named, and Pocket has none of these
+    known = {name for name in FIELDS - {"model", "true_cfg_scale", "shift"} if "control" not in name}
     for name, field in (("render_grid", "sweep"), ("denoise", "recipe"), ("inspect_prompt", "recipe")):
         says = tools[name].inputSchema["properties"][field]["description"]
         assert not {known_field for known_field in known if known_field not in says}

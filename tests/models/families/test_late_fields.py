@@ -1,0 +1,116 @@
+"""eta, clip_skip and shift in a recipe: what diffusers draws with them, and one sentence where a model has none."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDIMScheduler, DiffusionPipeline, FlowMatchEulerDiscreteScheduler, StableDiffusionPipeline
+from transformers import CLIPTextModel
+
+from playground.engine import Done, LocalEngine
+from playground.models import Facts
+from playground.recipe import Recipe
+from playground.refusal import Refusal
+from playground.schedule import levels, scheduler_for
+from tests.reference import TOLERANCE, largest_difference
+
+SD = "sd15-tiny"
+Engines = Callable[[str], LocalEngine]
+Pipelines = Callable[[str], DiffusionPipeline]
+
+
+@pytest.fixture
+def either(engine_of: Engines, engines: dict[str, LocalEngine]) -> Engines:
+    return lambda kind: engines[kind] if kind == SD else engine_of(kind)
+
+
+@pytest.fixture
+def own(pipeline_of: Pipelines, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Pipelines:
+    """Each family's own pipeline. Where transformers' CLIP has no inner text_model any more, it is its own, because
+    StableDiffusionPipeline still looks there for the last layer's norm."""
+    monkeypatch.setattr(CLIPTextModel, "text_model", property(lambda self: self), raising=False)
+    return lambda kind: StableDiffusionPipeline.from_pretrained(folders[kind]) if kind == SD else pipeline_of(kind)
+
+
+def base_of(facts: Facts, **changes: Any) -> Recipe:
+    given = {"prompt": "red apple", "negative_prompt": "cat", "num_inference_steps": 4, "seed": 3}
+    return facts.usual.replace(**given, width=64, height=64, **changes)
+
+
+def drawn(pipeline: DiffusionPipeline, recipe: Recipe, **more: Any) -> np.ndarray:
+    if type(pipeline).__name__.startswith("PixArt"):
+        more |= {"use_resolution_binning": False, "clean_caption": False}
+    picture = pipeline(
+        prompt=recipe.prompt,
+        negative_prompt=recipe.negative_prompt,
+        num_inference_steps=recipe.num_inference_steps,
+        guidance_scale=recipe.guidance_scale,
+        width=recipe.width,
+        height=recipe.height,
+        generator=torch.Generator().manual_seed(recipe.seed),
+        **more,
+    ).images[0]
+    return np.asarray(picture).astype(int)
+
+
+def compared(engine: LocalEngine, cells: list[Recipe], expected: list[np.ndarray]) -> None:
+    """All are drawn in one grid, each as expected, and no two alike."""
+    found = {e.cell: e.result for e in engine.run(cells) if isinstance(e, Done)}
+    assert len(found) == len(cells)
+    for i, recipe in enumerate(cells):
+        assert largest_difference(found[i], expected[i]) <= TOLERANCE, recipe.to_json()
+    assert all(np.abs(one - other).max() > TOLERANCE for one in expected for other in expected if one is not other)
+
+
+@pytest.mark.parametrize("kind", [SD, "sdxl-tiny", "pixart-sigma-tiny"])
+def test_ddim_with_some_of_ddpms_noise(either: Engines, own: Pipelines, kind: str) -> None:
+    base = base_of(either(kind).facts, sampler="ddim")
+    pipeline = own(kind)
+    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
+    cells = [base.replace(eta=eta) for eta in (0, 0.4, 1)] + [base.replace(eta=0.4, seed=4, guidance_scale=1)]
+    compared(either(kind), cells, [drawn(pipeline, recipe, eta=recipe.eta) for recipe in cells])
+
+
+@pytest.mark.parametrize("kind", [SD, "sdxl-tiny", "sd3-tiny"])
+def test_an_earlier_layer_of_clip(either: Engines, own: Pipelines, kind: str) -> None:
+    """Of the prompt alone, as the pipelines have it, also where the negative prompt says the same."""
+    facts = either(kind).facts
+    base, pipeline = base_of(facts, sampler="euler"), own(kind)
+    pipeline.scheduler = scheduler_for(base, facts.schedule)
+    cells = [base.replace(clip_skip=n) for n in range(facts.clip_skips + 1)]
+    cells.append(base.replace(clip_skip=1, negative_prompt=base.prompt, seed=4))
+    compared(either(kind), cells, [drawn(pipeline, recipe, clip_skip=recipe.clip_skip) for recipe in cells])
+
+
+@pytest.mark.parametrize("kind", ["sd3-tiny", "lumina2-tiny", "z-image-tiny"])
+def test_flow_matching_with_another_shift(either: Engines, own: Pipelines, kind: str) -> None:
+    facts, pipeline = either(kind).facts, own(kind)
+    cells = [base_of(facts, sampler="euler", shift=shift) for shift in (0, 1, 2, 9)]
+    expected, config = [], dict(pipeline.scheduler.config)
+    for recipe in cells:
+        told = {"shift": recipe.shift} if recipe.shift else {}
+        pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(config | told)
+        expected.append(drawn(pipeline, recipe))
+    pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(config)
+    compared(either(kind), cells, expected)
+    middles = [levels(recipe, facts.schedule)[2].noise for recipe in cells[1:]]
+    assert middles == sorted(middles)  # a higher shift stands in stronger noise half-way
+
+
+def test_what_a_model_has_no_use_for_is_one_sentence(either: Engines) -> None:
+    for kind, field, said in [
+        (SD, "shift", "shift must be 0 for this model: it was not taught flow matching."),
+        ("flux-dev-tiny", "shift", "shift must be 0 for this model: its own depends on the size of the picture."),
+        ("sdxl-tiny", "clip_skip", "clip_skip must be at most 2 for this model."),
+        ("z-image-tiny", "clip_skip", "clip_skip must be 0 for this model: CLIP's layers are not what its network "),
+        (SD, "eta", "eta must be 0 with the sampler euler: only ddim has it."),
+        ("sana-tiny", "eta", "eta must be 0 with the sampler euler: only ddim has it."),
+    ]:
+        recipe = base_of(either(kind).facts, sampler="euler")
+        either(kind).check(recipe)
+        with pytest.raises(Refusal) as caught:
+            either(kind).check(recipe.replace(**{field: 7 if field == "clip_skip" else 0.5}))
+        assert str(caught.value).startswith(said)
