@@ -71,6 +71,7 @@ class Facts:
     no_attention: str = ""  # why its attention cannot be looked into, as a sentence; empty where it can
     tokens: int = 77  # that the text encoder reads, marks included
     licence: str = ""  # as its card names it; empty where it names none
+    folder: str = ""  # where it was read, or its single file; what else lies there may be looked at, by no visitor
     others: Mapping[str, str] = field(default_factory=dict)  # models beside it, which have pages of their own: address
 
     @property

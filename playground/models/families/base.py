@@ -113,6 +113,7 @@ class Family:
             rescales_starts=not self.no_start,
             tokens=self.tokens,
             licence=licence(folder),
+            folder=str(folder),
         )
 
     # --- what a family says -------------------------------------------------------------------------------------------

@@ -108,6 +108,7 @@ class StableDiffusion:
             no_attention="" if cross_attention_layers(self.unet) else "This model has no cross-attention layers.",
             tokens=self.tokenizer.model_max_length,
             licence=licence(folder),
+            folder=str(folder),
         )
 
     def check(self, recipe: Recipe) -> None:

@@ -7,8 +7,8 @@ from PIL import Image
 
 from playground.lessons.answers import TREND_WORDS, Verdict, as_expected, judge
 from playground.lessons.lesson import Ask, Lesson, Step
-from playground.lessons.measures import MEASURES, written
 from playground.lessons.runs.contract import Outcome
+from playground.measure.named import MEASURES, written
 from playground.ui.lessons.rail import markdown, sources
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import data_url, escaped, png
