@@ -38,8 +38,9 @@ from playground.ui.shared.spoken import spoken
 
 HERE = Path(__file__).parent
 FRAME: str = (HERE / "board.html").read_text("utf-8")  # a template without placeholders: no text can enter it
-# one script of four files, because they share the grid that is drawn; the last one starts it
-SCRIPT: str = "".join((HERE / name).read_text("utf-8") for name in ("board.js", "dialog.js", "blind.js", "address.js"))
+# one script of several files, because they share the grid that is drawn; the last one starts it
+PARTS = ("board.js", "keys.js", "dialog.js", "blind.js", "address.js")
+SCRIPT: str = "".join((HERE / name).read_text("utf-8") for name in PARTS)
 WORDS = {"fields": LABELS, "samplers": {key: row.label for key, row in SAMPLERS.items()}, "longest": LONGEST}
 REDRAW = 0.2  # seconds between two updates of a growing grid, at least
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
