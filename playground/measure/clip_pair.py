@@ -38,11 +38,7 @@ class ClipPair:
     def load(cls, folder: Path) -> "ClipPair | None":
         """The towers of a model folder in diffusers layout, in fp32 on the CPU; None where the folder has no pair, or
         one that cannot be read. Nothing is downloaded."""
-        images = _config(folder / IMAGES / "config.json")
-        width = images.get("projection_dim")
-        texts = {name: _config(folder / name / "config.json") for name in TEXTS}
-        name = next((n for n, c in texts.items() if _is(c, CLIPTextModelWithProjection, width)), None)
-        if name is None or not _is(images, CLIPVisionModelWithProjection, width):
+        if (name := text_tower(folder)) is None:
             return None
         local: dict[str, Any] = {"local_files_only": True, "use_safetensors": True}
         try:
@@ -77,6 +73,17 @@ class ClipPair:
         places = [distinct.index(prompt) for prompt in prompts]
         cosines = (F.normalize(torch.cat(rows), dim=-1) * texts[places]).sum(1)
         return cosines.clamp(-1, 1).tolist()
+
+
+def text_tower(folder: Path) -> str | None:
+    """The part of a model folder whose projection is as wide as that of its image encoder; None where there is no such
+    pair."""
+    images = _config(folder / IMAGES / "config.json")
+    width = images.get("projection_dim")
+    if not _is(images, CLIPVisionModelWithProjection, width):
+        return None
+    found = {name: _config(folder / name / "config.json") for name in TEXTS}
+    return next((name for name, text in found.items() if _is(text, CLIPTextModelWithProjection, width)), None)
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from PIL import Image
 
-from playground.measure.adherence import Adherence
-from playground.measure.clip_pair import ClipPair
+from playground.measure.adherence import Adherence, has_heads
+from playground.measure.clip_pair import ClipPair, text_tower
 
 NOBODY = (
     "Fit to the prompt is not measured here: it takes CLIP's image tower beside the text tower that it was trained "
@@ -18,6 +18,12 @@ NOBODY = (
 class Judge(Protocol):
     def scores(self, pictures: list[Image.Image], prompts: list[str]) -> list[float]:
         """The cosine similarity, in [-1, 1], of each picture and its own prompt."""
+
+
+def brings(folder: str) -> bool:
+    """Whether there is such a folder with towers in it, without loading them."""
+    path = Path(folder)
+    return bool(folder) and (has_heads(path) or text_tower(path) is not None)
 
 
 @lru_cache(1)

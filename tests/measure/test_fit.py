@@ -19,12 +19,13 @@ from transformers import (
 from playground import Sweep
 from playground.engine import LocalEngine
 from playground.export.finished import FinishedGrid
+from playground.lessons.expecting import main_axis
 from playground.measure.adherence import Adherence
 from playground.measure.clip_pair import ClipPair
-from playground.measure.fit import NOBODY, judge
+from playground.measure.fit import NOBODY, brings, judge
 from playground.measure.table import measured
 from playground.models import REGISTERED
-from playground.ui.compare.effects import main_axis, said
+from playground.ui.compare.effects import said
 from tests.export.conftest import drawn
 
 SIDE, WIDTH = 32, 24
@@ -63,7 +64,7 @@ def folder(whole: CLIPModel, tmp_path: Path) -> Path:
 
 def test_the_towers_of_a_folder_say_what_the_whole_clip_says(whole: CLIPModel, folder: Path) -> None:
     pair = judge(str(folder))
-    assert isinstance(pair, ClipPair)
+    assert isinstance(pair, ClipPair) and brings(str(folder))
     processor = CLIPImageProcessor(size={"shortest_edge": SIDE}, crop_size={"height": SIDE, "width": SIDE})
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer_2")
     with torch.inference_mode():
@@ -95,10 +96,11 @@ def test_a_damaged_tower_is_no_tower(folder: Path) -> None:
 def test_a_model_without_towers_says_so_and_the_embedded_one_has_its_own(
     engine: LocalEngine, engines: dict[str, LocalEngine]
 ) -> None:
-    assert isinstance(judge(engine.facts.folder), Adherence)
     other = engines["sd15-tiny"]
+    assert isinstance(judge(engine.facts.folder), Adherence)
+    assert brings(engine.facts.folder) and not brings(other.facts.folder) and not brings("")
     sweep = Sweep(other.facts.usual.replace(num_inference_steps=2), {"seed": [1, 2]})
     grid = FinishedGrid(sweep, drawn(other, sweep.recipes()), other.facts)
     table = measured(grid)
     assert "fit" not in table and "saturation" in table
-    assert NOBODY.split(":")[0] in said(table, main_axis(grid))
+    assert NOBODY.split(":")[0] in said(table, main_axis(grid.axes))

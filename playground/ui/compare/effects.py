@@ -6,8 +6,9 @@ import gradio as gr
 import pandas as pd
 
 from playground.engine import Engine
-from playground.export.finished import FinishedGrid, finished
+from playground.export.finished import finished
 from playground.labels import Axis
+from playground.lessons.expecting import main_axis
 from playground.measure.fit import NOBODY
 from playground.measure.named import MEASURES
 from playground.measure.seed_noise import effect
@@ -55,7 +56,7 @@ def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> 
             grid = finished(start if data is None else Sweep.from_dict(data), find, engine.facts)
         except Refusal as refusal:
             return hidden() | {verdict: error(str(refusal))}
-        table, axis = measured(grid), main_axis(grid)
+        table, axis = measured(grid), main_axis(grid.axes)
         shown = hidden() | {verdict: said(table, axis)}
         for key in COLUMNS:
             if key in table:
@@ -70,11 +71,6 @@ def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> 
 
     ask.click(show, shown_sweep, outputs, **QUIET)
     shown_sweep.change(hidden, None, outputs, queue=False, **QUIET)
-
-
-def main_axis(grid: FinishedGrid) -> Axis:
-    """What the curves are drawn along: the last axis that is not the seed; the seed where there is no other."""
-    return next((axis for axis in reversed(grid.axes) if axis.key != "seed"), grid.axes[-1])
 
 
 def curve(table: pd.DataFrame, axis: Axis, measure: str) -> dict[str, Any]:
