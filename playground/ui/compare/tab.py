@@ -50,7 +50,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     """Lay out the tab and wire it, inside a `gr.Tab` of the page. Gives a value that changes after every run."""
     examples = examples_for(engine.facts, engine.check)
     start, usual = examples[0].sweep, engine.facts.usual
-    first = kept_grid(engine, store, start)
+    first, films = kept_grid(engine, store, start), Films(engine)
     with gr.Row(elem_classes="dp-columns"):
         with gr.Column(elem_classes="dp-rail"):
             form = Form(start, engine.facts)
@@ -69,8 +69,8 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             film = GridFilm()
             shown_sweep = gr.State(start.flat.to_dict())  # of the grid above; several seeds per cell are an axis here
             effects.build(engine, store, shown_sweep, start.flat)
-            takeaway.build(engine, store, shown_sweep, start.flat, form.fill, form.filled)
-    films, latest = Films(engine), Latest()
+            takeaway.build(engine, store, shown_sweep, start.flat, form.fill, form.filled, films)
+    latest = Latest()
     film.wire(engine, store, films, shown_sweep, latest)
     form.predict.wire(engine, takeaway.finder(engine, store, start.flat))
 
