@@ -1,9 +1,11 @@
 """What axes and their values are called wherever a person reads them: above a cell, in a file, in a table."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 from playground.sweep import SIZE, Sweep, lora_of
 
@@ -94,13 +96,17 @@ def axes_of(sweep: Sweep) -> list[Axis]:
 
 def fixed_of(sweep: Sweep) -> str:
     """What all cells have in common, as one line: 'Prompt: red apple · Seed: 7 · …'."""
-    recipes = sweep.recipes()
+    return common_of(sweep.recipes())
+
+
+def common_of(recipes: Sequence[Recipe]) -> str:
+    """The settings that are the same in all recipes, as one line."""
     parts = []
     for name, label in FIELD_NAMES.items():
         if name in NEEDS and not any(getattr(recipe, NEEDS[name]) for recipe in recipes):
             continue
         found = {str(getattr(recipe, name)) for recipe in recipes}
-        if len(found) == 1 and (value := getattr(recipes[0], name)) not in ("", (), 0.0):
+        if len(found) == 1 and ((value := getattr(recipes[0], name)) or name == "seed"):
             parts.append(f"{label}: {value_label(name, value)}")
     return " · ".join(parts)
 

@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     items.sort(key=needs)
     for item in items:
-        if needs(item)[0]:  # once more, because a busy machine can starve a browser; the summary names each such test
+        if any(needs(item)):  # once more, as a busy machine can starve a browser or a thread; the summary names each
             item.add_marker(pytest.mark.flaky(reruns=1))
 
 

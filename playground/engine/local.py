@@ -42,7 +42,7 @@ RUNTIMES = ("openvino", "torch")
 LONGEST_TICK = 60.0  # seconds that the end of the process waits for one
 # Seconds that the first run waits for the converted network, so that its pictures are those of every later run to the
 # last bit. Pocket needs less the first time on a machine and about one later; a larger network is not waited for.
-PATIENCE = 20.0
+PATIENCE = 30.0
 RESTARTED = "The engine stopped unexpectedly and was started again. Finished pictures are kept; Run draws the rest."
 log = logging.getLogger(__name__)
 

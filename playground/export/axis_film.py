@@ -4,6 +4,7 @@ from PIL import Image
 
 from playground.export import film
 from playground.export.finished import FinishedGrid
+from playground.labels import fixed_of
 from playground.refusal import Refusal
 
 SECONDS = 0.8  # that a value is looked at
@@ -16,12 +17,13 @@ def frames(grid: FinishedGrid) -> list[Image.Image]:
     Raises Refusal where fewer than two are left.
     """
     axis, size = grid.axes[-1], next(result.image.size for result in grid.results if result is not None)
-    found = []
+    found, foot = [], fixed_of(grid.sweep)
     for c, label in enumerate(axis.labels):
         column = grid.results[c :: len(axis.labels)]
         if all(result is not None and result.image.size == size for result in column):
             rows = [f"{row} · {axis.name} {label}" if row else f"{axis.name} {label}" for row in grid.rows]
-            found.append(film.sheet([list(zip(rows, (r.image for r in column if r), strict=True))]))
+            row = list(zip(rows, (r.image for r in column if r), strict=True))
+            found.append(film.sheet([row], foot))
     if len(found) < 2:
         raise Refusal("A film needs at least two values whose pictures are all there and have one size.")
     return found

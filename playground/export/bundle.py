@@ -23,7 +23,12 @@ DATE = (1980, 1, 1, 0, 0, 0)  # of every file inside, so that the same grid give
 
 def file_name(recipe: Recipe) -> str:
     """What a picture's file is called; the same recipe always has the same name."""
-    return f"{Path(recipe.model).name}-{recipe.seed}-{recipe.digest()[:8]}.png"
+    return f"{stem(recipe)}.png"
+
+
+def stem(recipe: Recipe) -> str:
+    """The same for any kind of file: the model's name, the seed, and the beginning of the recipe's digest."""
+    return f"{Path(recipe.model).name}-{recipe.seed}-{recipe.digest()[:8]}"
 
 
 def table(grid: FinishedGrid) -> pd.DataFrame:

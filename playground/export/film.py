@@ -6,30 +6,35 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import imageio_ffmpeg
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-SIDE = 192  # pixels of one picture's longer side
+from playground.export.letters import INK, LINE, PAPER, QUIET, font, lines, wrapped
+
+SIDE = 256  # pixels of one picture's longer side
 GAP = 8
 CAPTION = 22  # pixels above each picture
-PAPER, INK = (255, 255, 255), (40, 42, 46)
+TEXT, SMALL = 13, 12  # pixels of a letter's height, above a picture and below all
 FRAME_SECONDS = 0.2
 HOLD_SECONDS = 2.0  # of the last frame, the finished picture
 
 
-def sheet(rows: Sequence[Sequence[tuple[str, Image.Image]]]) -> Image.Image:
-    """Rows of (caption, picture), equally many and equally shaped -> one RGB picture with the captions above."""
+def sheet(rows: Sequence[Sequence[tuple[str, Image.Image]]], foot: str = "") -> Image.Image:
+    """Rows of (caption, picture), equally many and equally shaped -> one RGB picture with the captions above, and the
+    foot below in as many lines as it needs."""
     width, height = rows[0][0][1].size
     scale = SIDE / max(width, height)
     cell = (round(width * scale), round(height * scale))
-    columns = len(rows[0])
-    size = (columns * (cell[0] + GAP) + GAP, len(rows) * (cell[1] + CAPTION + GAP) + GAP)
-    paper = Image.new("RGB", size, PAPER)
-    draw, font = ImageDraw.Draw(paper), ImageFont.load_default(13)
+    across = len(rows[0]) * (cell[0] + GAP) + GAP
+    below, tall = wrapped(foot, font(SMALL), across - 2 * GAP) if foot else [], round(SMALL * LINE)
+    above = len(rows) * (cell[1] + CAPTION + GAP) + GAP
+    paper = Image.new("RGB", (across, above + tall * len(below) + (GAP if below else 0)), PAPER)
+    draw = ImageDraw.Draw(paper)
     for j, row in enumerate(rows):
         for i, (caption, picture) in enumerate(row):
             x, y = GAP + i * (cell[0] + GAP), GAP + j * (cell[1] + CAPTION + GAP)
-            draw.text((x, y), caption, INK, font)
+            draw.text((x, y), caption, INK, font(TEXT))
             paper.paste(picture.convert("RGB").resize(cell, Image.Resampling.BICUBIC), (x, y + CAPTION))
+    lines(draw, (GAP, above), below, font(SMALL), tall, QUIET)
     return paper
 
 

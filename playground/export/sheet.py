@@ -1,24 +1,20 @@
 """A whole grid as one picture, or as several where one would be huge: headers that wrap, and a footer with what is
 fixed."""
 
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Iterator
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
-from playground.export.film import INK, PAPER
 from playground.export.finished import FinishedGrid
+from playground.export.letters import INK, LINE, PAPER, QUIET, font, lines, wrapped
 from playground.labels import fixed_of
 
 SHOWN_SIDE = 256  # pixels; smaller pictures are enlarged by a whole factor, so that their pixels stay what they are
 GAP, MARGIN = 12, 24
 HEADER_WIDTH = 220  # of the rows' labels
 TEXT, SMALL = 18, 15  # pixels of a letter's height
-LINE = 1.3  # of that, from line to line
-QUIET = (110, 113, 120)
 MOST_SIDE = 8192  # pixels of one page
 MISSING = (232, 232, 230)
-FONTS = ("DejaVuSans.ttf", "LiberationSans-Regular.ttf", "Arial.ttf")  # with more letters than Pillow's own
 
 
 def pages(grid: FinishedGrid) -> list[Image.Image]:
@@ -30,35 +26,6 @@ def pages(grid: FinishedGrid) -> list[Image.Image]:
     down = max(1, (MOST_SIDE - 400) // (cell[1] + GAP))
     rows, columns = range(len(grid.rows)), range(len(grid.columns))
     return [_page(grid, r, c, cell) for r in _parts(rows, down) for c in _parts(columns, across)]
-
-
-def wrapped(text: str, font: ImageFont.FreeTypeFont, width: int) -> list[str]:
-    """A text in lines that are at most so many pixels wide; a word that is longer is broken."""
-    lines, line = [], ""
-    for word in text.split():
-        while font.getlength(word) > width:
-            cut = next(n for n in range(len(word) - 1, 0, -1) if n == 1 or font.getlength(word[:n]) <= width)
-            if line:
-                lines.append(line)
-            lines.append(word[:cut])
-            line, word = "", word[cut:]
-        longer = f"{line} {word}".strip()
-        if font.getlength(longer) <= width:
-            line = longer
-        else:
-            lines.append(line)
-            line = word
-    return [*lines, line] if line or not lines else lines
-
-
-@lru_cache
-def font(size: int) -> ImageFont.FreeTypeFont:
-    for name in FONTS:
-        try:
-            return ImageFont.truetype(name, size)
-        except OSError:
-            continue
-    return ImageFont.load_default(size)
 
 
 def _parts(whole: range, most: int) -> Iterator[range]:
@@ -80,16 +47,16 @@ def _page(grid: FinishedGrid, rows: range, columns: range, cell: tuple[int, int]
     draw = ImageDraw.Draw(paper)
     draw.text((MARGIN + beside, MARGIN), grid.axes[-1].name, QUIET, small)
     for i, head in enumerate(heads):
-        _lines(draw, (MARGIN + beside + i * (cell[0] + GAP), MARGIN + line + GAP // 2), head, text, line, INK)
+        lines(draw, (MARGIN + beside + i * (cell[0] + GAP), MARGIN + line + GAP // 2), head, text, line, INK)
     y = above
     for r, side, tall in zip(rows, sides, heights, strict=True):
-        _lines(draw, (MARGIN, y), side, text, line, INK)
+        lines(draw, (MARGIN, y), side, text, line, INK)
         for i, c in enumerate(columns):
             place = (MARGIN + beside + i * (cell[0] + GAP), y)
             result = grid.results[r * len(grid.columns) + c]
             if result is None:
                 paper.paste(MISSING, (*place, place[0] + cell[0], place[1] + cell[1]))
-                _lines(draw, (place[0] + GAP, place[1] + GAP), ["not drawn"], small, small_line, QUIET)
+                lines(draw, (place[0] + GAP, place[1] + GAP), ["not drawn"], small, small_line, QUIET)
                 continue
             picture = result.image.convert("RGB")
             # cells of a size axis differ in size: each is fitted into the frame
@@ -98,21 +65,9 @@ def _page(grid: FinishedGrid, rows: range, columns: range, cell: tuple[int, int]
             )
             paper.paste(fitted, place)
         y += tall
-    _lines(draw, (MARGIN, y), foot, small, small_line, QUIET)
+    lines(draw, (MARGIN, y), foot, small, small_line, QUIET)
     return paper
 
 
 def _whole(size: tuple[int, int], cell: tuple[int, int]) -> bool:
     return cell[0] % size[0] == 0 and cell[1] % size[1] == 0
-
-
-def _lines(
-    draw: ImageDraw.ImageDraw,
-    place: tuple[int, int],
-    lines: Sequence[str],
-    letters: ImageFont.FreeTypeFont,
-    line: int,
-    ink: tuple[int, int, int],
-) -> None:
-    for i, text in enumerate(lines):
-        draw.text((place[0], place[1] + i * line), text, ink, letters)

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from playground import Sweep
+from playground import Recipe, Sweep
 from playground.engine import LocalEngine
 from playground.export import axis_film, sheet
 from playground.export.bundle import table as table_of
@@ -20,6 +20,7 @@ from playground.export.bundle import to_zip
 from playground.export.finished import FinishedGrid, finished
 from playground.export.reading import read_picture
 from playground.export.sheet import pages
+from playground.labels import fixed_of
 from playground.refusal import Refusal
 from playground.store import from_png
 from tests.export.conftest import BASE
@@ -33,6 +34,11 @@ def test_the_sheet_holds_every_picture_pixel_by_pixel(row: FinishedGrid) -> None
         x = sheet.MARGIN + i * (256 + sheet.GAP)
         tops = range(levels.shape[0] - 255)
         assert sum(np.array_equal(levels[y : y + 256, x : x + 256], enlarged) for y in tops) == 1
+
+
+def test_the_seed_is_said_to_be_fixed_also_where_it_is_zero() -> None:
+    said = fixed_of(Sweep(Recipe(prompt="apple", seed=0), {"num_inference_steps": [2, 3]}))
+    assert "Seed: 0" in said and "rescale" not in said and "Steps" not in said
 
 
 def test_long_labels_wrap_and_never_run_out_of_their_column(table: FinishedGrid) -> None:

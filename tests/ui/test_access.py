@@ -42,3 +42,11 @@ def test_the_arrow_keys_go_from_tab_to_tab(page: Page) -> None:
     expect(page.get_by_role("tab", name="Add noise", exact=True)).to_be_focused(timeout=PATIENCE)
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("tab", name="Compare", exact=True)).to_be_focused(timeout=PATIENCE)
+
+
+def test_a_film_on_its_way_is_told_to_screen_readers(page: Page) -> None:
+    page.get_by_role("tab", name="Denoise", exact=True).click()
+    page.locator(READY["Denoise"]).wait_for(timeout=PATIENCE)
+    expect(page.locator("#aloud")).to_contain_text("The film is finished", timeout=PATIENCE)
+    page.get_by_role("tab", name="Inside", exact=True).click()
+    expect(page.locator("#aloud")).to_contain_text("rendered earlier", timeout=PATIENCE)

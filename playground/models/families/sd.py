@@ -6,6 +6,7 @@ What StableDiffusionPipeline does with a recipe happens here in the same order w
 import copy
 import inspect
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
@@ -28,6 +29,7 @@ from playground.models.folder import fingerprint, licence, load_pipeline
 from playground.models.lora.folder import LoraFiles
 from playground.models.lora.texts import TextLoras
 from playground.models.running.attention import capturing, cross_attention_layers, looks
+from playground.models.running.decoder import Decoder
 from playground.models.running.device import default_dtype
 from playground.models.running.network import Network
 from playground.models.running.offload import place
@@ -70,6 +72,7 @@ class StableDiffusion:
         self.unet = pipeline.unet.to(dtype, memory_format=torch.channels_last).eval()
         self.vae = pipeline.vae.to(torch.float32, memory_format=torch.channels_last).eval()
         place((self.text_encoder, self.unet, self.vae), device)
+        self._decoder = Decoder(self.vae, device)
         self.preview_decoder = PreviewDecoder.load(folder, device)
         parts = {"unet": self.unet, "text_encoder": self.text_encoder}
         self.lora_files = LoraFiles([folder / "loras", *loras], parts, type(pipeline))
@@ -185,10 +188,8 @@ class StableDiffusion:
 
     @torch.inference_mode()
     def decode(self, latents: Tensor) -> list[Image.Image]:
-        """(B, 4, h, w) -> B pictures, by the real VAE; on a CPU one by one, because there torch's rounding of a picture
-        depends on those beside it"""
-        groups = (latents / self.vae.config.scaling_factor).split(1 if self.device.type == "cpu" else len(latents))
-        pixels = torch.cat([self.vae.decode(group, return_dict=False)[0] for group in groups])
+        """(B, 4, h, w) -> B pictures, by the real VAE"""
+        pixels = self._decoder(latents / self.vae.config.scaling_factor)
         return self._image_processor.postprocess(pixels, output_type="pil")
 
     @torch.inference_mode()
@@ -221,9 +222,12 @@ class StableDiffusion:
 
     def convert(self) -> None:
         self._network.convert(self.facts.fingerprint)
+        self._decoder.convert(self.facts.fingerprint)
 
     def wait_until_converted(self, seconds: float | None = None) -> None:
+        until = None if seconds is None else time.monotonic() + seconds
         self._network.wait_until_converted(seconds)
+        self._decoder.wait_until_converted(None if until is None else max(0.0, until - time.monotonic()))
 
     def compile(self, backend: str | Callable = "inductor") -> None:
         """Worth its minutes where the page then runs for hours."""

@@ -1,4 +1,4 @@
-"""A U-Net as a file of OpenVINO's: traced once, kept on disk for the next start.
+"""Networks as files of OpenVINO's: traced once, kept on disk for the next start.
 
 It lies beside torch's own caches, named after the weights' fingerprint and the version of OpenVINO. Two processes may
 convert the same network at once: whoever is later finds the other's.
@@ -10,20 +10,23 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
+from diffusers import AutoencoderKL
 from torch import Tensor, nn
 
 from playground.models.lora.rows import Blend
 
 FORM = 1  # of what is traced: another number whenever the graph's inputs or their meaning change
-KEPT = 8  # networks on disk; the least recently used go first
+KEPT = 16  # networks on disk, two or three of a model; the least recently used go first
 FILE = "network.xml"
 INPUTS = ("latents", "t", "text", "weights")
+_tracing = threading.Lock()  # torch's tracer is for one thread at a time: of two, one would fail
 log = logging.getLogger(__name__)
 
 
@@ -82,6 +85,39 @@ def network(name: str, traceable: Traceable, loras: int = 0) -> Any:
 
     `name` is all that its numbers depend on: the fingerprint of the weights, and of the LoRAs in it.
     """
+    return _kept(name, lambda ov: _converted(ov, traceable, loras))
+
+
+class TraceableDecoder(nn.Module):
+    """The half of an AutoencoderKL that draws; a copy whose weights are the VAE's own, as in `Traceable`."""
+
+    def __init__(self, vae: AutoencoderKL) -> None:
+        super().__init__()
+        halves = nn.ModuleList(half for half in (vae.post_quant_conv, vae.decoder) if half is not None)
+        shared = {id(x): x for x in (*halves.parameters(), *halves.buffers())}
+        self._halves = copy.deepcopy(halves, shared)
+        self.channels: int = vae.config.latent_channels
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """(B, C, h, w) in the VAE's own scale -> pixels (B, 3, H, W) of about -1…1"""
+        for half in self._halves:
+            latents = half(latents)
+        return latents
+
+
+def decoder(name: str, traceable: TraceableDecoder) -> Any:
+    """-> openvino.Model of fp32 for latents of any number and size; `name` as for `network`."""
+
+    def made(ov: Any) -> Any:
+        example = torch.rand((2, traceable.channels, 17, 19), generator=torch.Generator().manual_seed(0))
+        shape = ov.PartialShape([-1, traceable.channels, -1, -1])
+        return _quietly(ov, traceable, example_input=(example,), input=[("latents", shape)])
+
+    return _kept(name, made)
+
+
+def _kept(name: str, convert: Callable[[Any], Any]) -> Any:
+    """What is kept under this name, or made now and kept."""
     ov = openvino()
     place = folder() / f"{name}-{ov.__version__.split('-')[0]}-{FORM}"
     if (place / FILE).is_file():
@@ -89,7 +125,7 @@ def network(name: str, traceable: Traceable, loras: int = 0) -> Any:
             return _read(ov, place)
         except RuntimeError:  # a broken file
             shutil.rmtree(place, ignore_errors=True)
-    made = _converted(ov, traceable, loras)
+    made = convert(ov)
     try:
         _keep(ov, made, place)
     except OSError as error:
@@ -112,9 +148,13 @@ def _converted(ov: Any, traceable: Traceable, loras: int) -> Any:
     example = traceable.example(loras)
     shapes = [(-1, example[0].shape[1], -1, -1), (-1,), (-1, -1, example[2].shape[2]), (-1, loras)]
     given = [(name, ov.PartialShape(list(shape))) for name, shape in zip(INPUTS, shapes, strict=True)]
-    with torch.no_grad(), warnings.catch_warnings():
+    return _quietly(ov, traceable, example_input=example, input=given[: len(example)])
+
+
+def _quietly(ov: Any, traceable: nn.Module, **how: Any) -> Any:
+    with _tracing, torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # what the tracer cannot follow is the same for all sizes that are traced so
-        return ov.convert_model(traceable, example_input=example, input=given[: len(example)])
+        return ov.convert_model(traceable, **how)
 
 
 def _keep(ov: Any, made: Any, place: Path) -> None:

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from playground.models.contract import Weights
 from playground.models.lora.rows import Loras
-from playground.models.running.conversion import Traceable, network, openvino
+from playground.models.running.conversion import Traceable, network
+from playground.models.running.inference import Inference
 
 MOST_OF_LORAS = 0.25  # of the U-Net's parameters; beyond, a row would pay too much for LoRAs that it does not use
-SETTINGS = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "ENABLE_CPU_PINNING": False}
 log = logging.getLogger(__name__)
 
 
@@ -33,8 +33,8 @@ class Converted:
         self.refused = False
         self._name, self._loras = name, loras
         self._known: tuple[str, ...] = ()  # LoRAs that are in the second network, in the order of its weights
-        self._plain: _Compiled | None = None
-        self._changed: _Compiled | None = None
+        self._plain: Inference | None = None
+        self._changed: Inference | None = None
         # copied here, before anybody hooks into the modules; not a daemon, because a thread that is inside torch when
         # Python ends would abort the process
         self._thread = threading.Thread(target=self._prepare, args=(Traceable(unet), Traceable(unet)), name="convert")
@@ -75,7 +75,7 @@ class Converted:
 
     def _prepare(self, plain: Traceable, changed: Traceable) -> None:
         try:
-            self._plain = _Compiled(self._name, plain)
+            self._plain = Inference(network(self._name, plain))
             names, blends = self._loras.together()
             size = sum(p.numel() for p in plain.parameters())
             if names and sum(blend.parameters for blend in blends.values()) <= MOST_OF_LORAS * size:
@@ -83,20 +83,6 @@ class Converted:
                 digest = hashlib.sha256(files.encode()).hexdigest()[:16]
                 self._known = names
                 changed.add(blends)
-                self._changed = _Compiled(f"{self._name}-{digest}", changed, len(names))
+                self._changed = Inference(network(f"{self._name}-{digest}", changed, len(names)))
         except Exception as error:  # whatever it is, torch answers
             self.refuse(error)
-
-
-class _Compiled:
-    """One network, for one call at a time."""
-
-    def __init__(self, name: str, traceable: Traceable, loras: int = 0) -> None:
-        found = network(name, traceable, loras)
-        settings = SETTINGS | {"INFERENCE_NUM_THREADS": torch.get_num_threads()}
-        self._request = openvino().Core().compile_model(found, "CPU", settings).create_infer_request()
-        self._one_at_a_time = threading.Lock()
-
-    def __call__(self, *inputs: np.ndarray) -> np.ndarray:
-        with self._one_at_a_time:
-            return self._request.infer(list(inputs), share_inputs=True)[0]

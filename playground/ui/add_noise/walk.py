@@ -84,9 +84,9 @@ def _agreement(jump: noise.Moments, walk: noise.Moments, related: float, n: int)
         '<th scope="col">off by, errors</th></tr></thead><tbody>'
         f"<tr><th scope='row'>Formula</th><td>0</td><td>± {jump.mean_error:.4f}</td>"
         f"<td>{jump.expected_variance:.4f}</td><td>± {jump.variance_error:.4f}</td></tr>{rows}</tbody></table></div>"
-        f'<p class="dpn-walk-note">± is one standard error for {n:,} values. {verdict} The pictures differ because '
-        "jump and walk drew different noise (the walk's seed is one higher) from the same law: the correlation "
-        f"of their noise is {correlated}, and chance makes about ± {n**-0.5:.4f}.</p>"
+        f'<p class="dpn-walk-note dp-aloud">± is one standard error for {n:,} values. {verdict} The pictures '
+        "differ because jump and walk drew different noise (the walk's seed is one higher) from the same law: the "
+        f"correlation of their noise is {correlated}, and chance makes about ± {n**-0.5:.4f}.</p>"
     )
 
 

@@ -37,7 +37,7 @@ function introduceGuidance(run, gain) {
   const words = run.guided
     ? `Each step asks the network twice: with the prompt, and with ${other}. Guidance goes from the second answer ` +
       `towards the first and past it: ${plainNumber(run.w)} times the way.` +
-      ` What x_t holds already shows in both answers, also in that ${run.negative ? "to the negative prompt" : "without words"}.` +
+      ` What xₜ holds already shows in both answers, also in that ${run.negative ? "to the negative prompt" : "without words"}.` +
       (run.rescale ? ` Its contrast is then taken back by ${plainNumber(run.rescale)} of what it grew (guidance rescale).` : "")
     : `At guidance scale ${plainNumber(run.w)} there is no unconditional pass: the sampler takes the ` +
       "answer to the prompt as it is. The other answer was computed here for showing only, and does not enter the picture.";

@@ -11,9 +11,11 @@ from typing import Any
 
 from PIL import Image
 
+from playground.export.bundle import stem
 from playground.export.film import sheet, to_gif, to_mp4, to_webp
 from playground.inside.film import DIFFERENCE_GAIN, Ending, Shot, drawn_every
 from playground.inside.guidance import numbers, taken_apart
+from playground.labels import common_of
 from playground.models import Facts
 from playground.recipe import Recipe
 from playground.refusal import Refusal
@@ -48,7 +50,7 @@ class Lines:
         sampler = SAMPLERS[recipe.sampler]
         of = len(stands) - 1
         return {
-            "title": value_words(self._varied, getattr(recipe, self._varied)) if self._varied else "",
+            "title": self._title(i),
             "of": of,
             "every": drawn_every(of),
             "steps": recipe.num_inference_steps,
@@ -89,16 +91,23 @@ class Lines:
         sheets = []
         for k in self._shown[longest]:
             share = k / (len(self._levels[longest]) - 1)
-            sheets.append(sheet([self._row(i, share) for i in range(len(self.recipes))]))
-        return {"film.gif": to_gif(sheets), "film.webp": to_webp(sheets), "film.mp4": to_mp4(sheets)}
+            sheets.append(sheet([self._row(i, share) for i in range(len(self.recipes))], common_of(self.recipes)))
+        name = "-beside-".join(map(stem, self.recipes)) + "-film"
+        return {f"{name}.gif": to_gif(sheets), f"{name}.webp": to_webp(sheets), f"{name}.mp4": to_mp4(sheets)}
 
     def _row(self, i: int, share: float) -> list[tuple[str, Image.Image]]:
         of, shown = len(self._levels[i]) - 1, self._shown[i]
         k = max((k for k in shown if k <= share * of + 1e-9), default=min(shown))
         t = self._levels[i][k].t
-        where = "the finished picture" if t is None else f"x_t, {k} of {of}, t = {t:.0f}"
+        where = "the finished picture" if t is None else f"xₜ, {k} of {of}, t = {t:.0f}"
         x_t, x0 = shown[k]
-        return [(where, x_t), ("decoded by the VAE" if t is None else "predicted x0", x0)]
+        title = f"{'AB'[i]} · {self._title(i)}" if self._varied else ""
+        said = "decoded by the VAE" if t is None else "predicted x̂₀"
+        return [(where, x_t), (" · ".join(filter(None, (title, said))), x0)]
+
+    def _title(self, i: int) -> str:
+        """What run i has of what is varied; empty for a run alone."""
+        return value_words(self._varied, getattr(self.recipes[i], self._varied)) if self._varied else ""
 
 
 def own_runs(recipe: Recipe, schedule: Config) -> list[list[float] | None]:

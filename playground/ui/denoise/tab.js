@@ -161,6 +161,9 @@ function draw() {
   });
   range.setAttribute("aria-valuetext", shown.join("; beside it "));
   const done = head.runs.map((run, i) => `${frames[i].at(-1)?.k ?? 0} of ${run.of}`);
+  root.querySelector(".dp-aloud").textContent = complete()
+    ? `The film is finished: ${shown.join("; beside it ")} in view.`
+    : `${done.join(" and ")} computed.`;
   showIn(root, "status", complete() ? "" : `${done.join(" and ")} computed`);
   fillStrip();
   const frame = frameOf(chosen, at);

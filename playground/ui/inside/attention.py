@@ -84,7 +84,7 @@ def build(engine: Engine, form: Form) -> list[tuple[Latest, gr.HTML]]:
         )  # fmt: skip
         button = gr.Button("Look", elem_id="inside-look", scale=1, min_width=120)
     other_error = gr.HTML(elem_classes="dp-error", elem_id="inside-other-error")
-    status = gr.HTML(elem_classes="dp-total", elem_id="inside-attention-status")
+    status = gr.HTML(elem_classes=["dp-total", "dp-aloud"], elem_id="inside-attention-status")
     with gr.Column(elem_classes="dp-result"):
         stale = Stale()
         stage = gr.HTML(html_template=SKELETON, js_on_load=SCRIPT, apply_default_css=False, elem_id="inside-maps")

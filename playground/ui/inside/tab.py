@@ -97,7 +97,7 @@ def build(engine: Engine) -> None:
             with gr.Column(elem_classes="dp-result"):
                 stale = Stale(start)
                 stage = gr.HTML(at_once[0], js_on_load=SCRIPT, elem_id="inside-diagram", min_height=560)
-                status = gr.HTML(at_once[1], elem_classes="dp-total", elem_id="inside-status")
+                status = gr.HTML(at_once[1], elem_classes=["dp-total", "dp-aloud"], elem_id="inside-status")
             stoppable = [(latest, status), *attention.build(engine, form)]
             autoencoder.build(engine, generated, at_start)
 

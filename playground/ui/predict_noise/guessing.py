@@ -37,7 +37,7 @@ def build(engine: Engine, rail: Rail, t: gr.Slider) -> None:
     with gr.Row():
         go = gr.Button("Let it guess from here", variant="primary", elem_classes="dpn-walk")
         halt = gr.Button("Stop", elem_classes="dpn-walk", elem_id="pn-stop")
-    ended = gr.HTML(elem_classes=["dp-total", "dp-flush"], elem_id="pn-ended")
+    ended = gr.HTML(elem_classes=["dp-total", "dp-flush", "dp-aloud"], elem_id="pn-ended")
     with gr.Column(elem_classes="dp-result"):
         stale = Stale()
         guessed = gr.HTML(elem_classes="dp-flush", apply_default_css=False)

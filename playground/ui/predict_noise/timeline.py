@@ -37,6 +37,8 @@ class Timeline:
 
     def html(self, found: str = EMPTY_RESULT) -> str:
         """The picture at the left and noise at the right; `found` stands below."""
+        reached = f"The guess stands at t = {self.times[max(self.back)]:.0f}." if self.back else "The guess begins."
+        said = "The guess is finished." if found != EMPTY_RESULT else reached
         head = "".join(f'<th scope="col">t = {t:.0f}</th>' for t in reversed(self.times))
         places = range(len(self.times))
         return (
@@ -45,7 +47,7 @@ class Timeline:
             + self._row("Forward →<span>noise added, by the formula</span>", self.forward)
             + self._row("← Reverse<span>noise removed, by the model</span>", [self.back.get(i, "") for i in places])
             + self._row("x̂<sub>0</sub><span>predicted on the way</span>", [self.predicted.get(i, "") for i in places])
-            + f"</tbody></table></div>{found}"
+            + f'</tbody></table></div><p class="dp-hidden dp-aloud">{said}</p>{found}'
         )
 
     def _row(self, label: str, sources: Sequence[str]) -> str:
