@@ -99,7 +99,8 @@ def along_the_axis(grid: FinishedGrid, measure: str) -> Measured:
     if not all(grid.results):
         raise Refusal("Some pictures of this grid are missing, so your prediction is compared with nothing.")
     axis = main_axis(grid.axes)
-    labels = [f"{axis.name.lower()} {label}" for label in axis.labels] if axis.is_number else axis.labels
+    name = axis.name[0].lower() + axis.name[1:]
+    labels = [f"{name} {label}" for label in axis.labels] if axis.is_number else axis.labels
     at = [other.key for other in grid.axes].index(axis.key)
     shape = [len(other.values) for other in grid.axes]
     values = np.moveaxis(_values(grid, measure, at, shape), at, -1)  # (…, cells)

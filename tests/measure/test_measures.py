@@ -24,11 +24,11 @@ def guidance(engine: LocalEngine) -> FinishedGrid:
 
 def test_the_table_of_a_guidance_grid(guidance: FinishedGrid) -> None:
     table = measured(guidance)
-    assert list(table.columns) == ["Guidance", "Seed", *COLUMNS]
-    assert list(table["Guidance"]) == [1] * 3 + [5] * 3 + [20] * 3 and list(table["Seed"]) == [1, 2, 3] * 3
+    assert list(table.columns) == ["Guidance scale", "Seed", *COLUMNS]
+    assert list(table["Guidance scale"]) == [1] * 3 + [5] * 3 + [20] * 3 and list(table["Seed"]) == [1, 2, 3] * 3
     assert list(table["evaluations"]) == [8] * 3 + [16] * 6
     assert list(table["distance"][:3]) == [0, 0, 0] and (table["distance"][3:] > 0).all()
-    means = table.groupby("Guidance").mean()
+    means = table.groupby("Guidance scale").mean()
     assert means["saturation"][20] > means["saturation"][1] and means["fit"][5] > means["fit"][1]
     assert means["diversity"][1] == pytest.approx(diversity([np.asarray(r.image) for r in guidance.results[:3]]))
 

@@ -18,10 +18,10 @@ from PIL import Image
 from playground.engine import Done, Event, Failed, Result, Step, Waiting
 from playground.export.bundle import file_name
 from playground.export.png import cell_png
-from playground.labels import value_label
+from playground.labels import axis_name, value_label
 from playground.recipe import Recipe
 from playground.sweep import Sweep
-from playground.ui.compare.caption import alt_of, axis_name, caption, place_label
+from playground.ui.compare.caption import alt_of, caption, place_label
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import data_url
 
