@@ -78,8 +78,9 @@ def sweep_in_words(facts: Facts) -> str:
     return (
         f'A JSON object {{"base": recipe, "axes": {{field: [values]}}}}, for example {json.dumps(A_SWEEP)}. One to '
         f"{MOST_AXES} axes, the last varying fastest, at most {MOST_CELLS} pictures: any field of a recipe, "
-        f'"{LORA_PREFIX}NAME" (a LoRA\'s weight), "{WORDS_PREFIX}TEXT" (its values take the place of TEXT in the prompt) or "{SIZE}" (pixels '
-        f'per side). "seeds": k beside base and axes draws every cell with k seeds. {recipe_in_words(facts)}'
+        f'"{LORA_PREFIX}NAME" (a LoRA\'s weight), "{WORDS_PREFIX}TEXT" (its values take the place of TEXT in the '
+        f'prompt) or "{SIZE}" (pixels per side). "seeds": k beside base and axes draws every cell with k seeds. '
+        f"{recipe_in_words(facts)}"
     )
 
 
