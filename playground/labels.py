@@ -1,7 +1,7 @@
 """What axes and their values are called wherever a person reads them: above a cell, in a file, in a table."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +72,8 @@ def value_label(axis: str, value: Any) -> str:
         return value[:SHORT] if value else PICTURES[axis]
     if axis == SIZE:
         return f"{value} × {value}"
+    if axis == "model" and isinstance(value, Mapping):
+        return f"{value['model']} {value['width']} × {value['height']}"
     if isinstance(value, int | float) and not isinstance(value, bool):
         return _number(value)
     return str(value) if value != "" else "none"

@@ -1,17 +1,19 @@
 """The one path from recipes to finished cells: kept in the store, or denoised by the engine and then kept."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from playground import pictures
 from playground.edges import edges
-from playground.engine import Done, Engine, Event, Keep, Waiting
+from playground.engine import Done, Engine, Event, Failed, Keep, Result, Waiting
 from playground.engine.contract import NO_PICTURE, NOTHING
 from playground.models import Facts
+from playground.models.own_sizes import with_own_sizes
 from playground.pictures import fitted, open_whole
 from playground.recipe import Recipe
 from playground.refusal import Refusal
@@ -31,20 +33,21 @@ def render(
 ) -> Iterator[Event]:
     """Events as `engine.run` gives them; cells that the store has come first. Every finished cell is kept at once.
 
-    Raises Refusal, before anything runs, for a recipe that the engine's model cannot draw, and where the store lacks
-    the picture that a cell starts from; cells that are kept need none.
+    Raises Refusal, before anything runs, as `undrawable` does, and where the store lacks the picture that a cell starts
+    from; cells that are kept need none.
     """
-    for recipe in cells:
-        engine.facts.check(recipe)
-    missing = []
+    missing, refused = [], undrawable(engine, cells)
+    yield from (Failed(cell, reason) for cell, reason in refused.items())
     for cell, recipe in enumerate(cells):
-        if result := store.get(recipe, engine.facts.fingerprint_for(recipe)):
+        if cell in refused:
+            continue
+        if result := kept_result(engine, store, recipe):
             yield Done(cell, result, stored=True)
         else:
             missing.append(cell)
 
     def kept(event: Done) -> Done:
-        return replace(event, result=store.put(event.result, engine.facts.fingerprint_for(event.result.recipe)))
+        return replace(event, result=store.put(event.result, weights_of(engine, event.result.recipe)))
 
     asked = [cells[cell] for cell in missing]
     starts = pictures_of(store, asked)
@@ -54,6 +57,51 @@ def render(
                 yield event
                 continue
             yield replace(kept(event) if isinstance(event, Done) else event, cell=missing[event.cell])
+
+
+def undrawable(engine: Engine, cells: Sequence[Recipe]) -> dict[int, str]:
+    """In a grid over several models, the cells that their own model cannot draw, each with the reason as a sentence.
+
+    Raises Refusal where none can be drawn; of a single model, where it cannot draw all of them.
+    """
+    refused = {cell: reason for cell, recipe in enumerate(cells) if (reason := _refused(engine, recipe))}
+    if refused and (len(refused) == len(cells) or len({recipe.model for recipe in cells}) == 1):
+        raise Refusal(next(iter(refused.values())))
+    return refused
+
+
+def _refused(engine: Engine, recipe: Recipe) -> str:
+    """Why its model cannot draw it, from what needs no file to be read; empty where it can."""
+    try:
+        engine.of(recipe.model).facts.check(recipe)
+    except Refusal as refusal:
+        return str(refusal)
+    return ""
+
+
+def read_recipe(engine: Engine) -> Callable[[Any], Recipe]:
+    """What reads the JSON of a recipe: with the size of the model that it names, where it says none."""
+
+    def read(data: Any) -> Recipe:
+        named = data.get("model") if isinstance(data, dict) else None
+        return engine.of(named if isinstance(named, str) else "").facts.recipe(data)
+
+    return read
+
+
+def suited(engine: Engine, sweep: Sweep) -> Sweep:
+    """The sweep with models in sizes of their own, where the one that is asked for does not fit them all."""
+    return with_own_sizes(sweep, lambda name: engine.of(name).facts)
+
+
+def weights_of(engine: Engine, recipe: Recipe) -> str:
+    """The fingerprint under which the store has this picture: that of the model that it names."""
+    return engine.of(recipe.model).facts.fingerprint_for(recipe)
+
+
+def kept_result(engine: Engine, store: Store, recipe: Recipe) -> Result | None:
+    """What the store has of this recipe."""
+    return store.get(recipe, weights_of(engine, recipe))
 
 
 def pictures_of(store: Store, recipes: Sequence[Recipe]) -> dict[str, Image.Image]:
@@ -99,14 +147,26 @@ def controlled(sweep: Sweep, path: str | Path, draw_edges: bool, facts: Facts, s
 
 def check_cost(engine: Engine, store: Store, cells: Sequence[Recipe]) -> None:
     """Raises Refusal where the cells still to render would hold the machine too long, by the measured speed."""
-    seconds = engine.estimate(missing(engine, store, cells))
-    if seconds is not None and seconds > LONGEST:
+    if (seconds := seconds_known(engine, missing(engine, store, cells))) > LONGEST:
         raise Refusal(
             f"This grid would take about {seconds / 60:.0f} minutes here; the limit is {LONGEST // 60}. "
             "Use fewer values or fewer steps."
         )
 
 
+def seconds_known(engine: Engine, cells: Sequence[Recipe]) -> float:
+    """What these recipes would take alone, as far as the speeds of their models were measured."""
+    by_model: dict[str, list[Recipe]] = {}
+    for recipe in cells:
+        by_model.setdefault(recipe.model, []).append(recipe)
+    return sum(engine.estimate(some) or 0.0 for some in by_model.values())
+
+
 def missing(engine: Engine, store: Store, cells: Sequence[Recipe]) -> list[Recipe]:
-    """The recipes that the engine would still have to denoise."""
-    return [recipe for recipe in cells if not store.has(recipe, engine.facts.fingerprint_for(recipe))]
+    """The recipes that the engine would still have to denoise, without those that it cannot."""
+    return [recipe for recipe in cells if not is_kept(engine, store, recipe) and not _refused(engine, recipe)]
+
+
+def is_kept(engine: Engine, store: Store, recipe: Recipe) -> bool:
+    """The store has its picture."""
+    return store.has(recipe, weights_of(engine, recipe))

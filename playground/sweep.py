@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ AXES = (
     "seed",
     "negative_prompt",
     "prompt",
+    "model",
     "guidance_rescale",
     "strength",
     "controlnet_conditioning_scale",
@@ -31,6 +32,7 @@ AXES = (
 LORA_PREFIX = "loras."  # of an axis over one LoRA's weight: "loras.ink" is the axis of the LoRA named ink
 WORDS_PREFIX = "words."  # of an axis over words exchanged in the prompt: "words.apple" exchanges the word apple
 _WHOLE = {"num_inference_steps", "seed", SIZE}
+_SIDES = ("width", "height")
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,9 @@ class Sweep:
     """`axes` maps one to three axes to their values; the last one varies fastest: columns, before it rows, then tabs.
 
     An axis is a field of a recipe, or "loras.NAME", which sets the weight of that LoRA and leaves the others as they
-    are, or "words.TEXT", which puts its values where TEXT stands in the prompt, or SIZE. With `seeds` above 1 each cell
-    is drawn with that many seeds, counted on from the base's.
+    are, or "words.TEXT", which puts its values where TEXT stands in the prompt, or SIZE. A value of the axis "model" is
+    a name, or {"model": name, "width": …, "height": …} where that model draws in a size of its own. With `seeds` above
+    1 each cell is drawn with that many seeds, counted on from the base's.
     """
 
     base: Recipe
@@ -60,6 +63,8 @@ class Sweep:
                 raise Refusal(f"{name!r} is not a field of a recipe.")
             if not isinstance(values, list | tuple) or not values:
                 raise Refusal(f"{name} needs at least one value.")
+        if self.own_sizes and (twice := next((axis for axis in (SIZE, *_SIDES) if axis in self.axes), None)):
+            raise Refusal(f"{twice} cannot be varied where models have sizes of their own.")
         count = math.prod(len(v) for v in self.axes.values()) * self.seeds
         if count > MOST_CELLS:
             raise Refusal(f"A grid can have at most {MOST_CELLS} pictures; this one would have {count:,}.")
@@ -72,6 +77,11 @@ class Sweep:
         if self.seeds == 1:
             return self
         return Sweep(self.base, self.axes | {"seed": self._seeds()})
+
+    @property
+    def own_sizes(self) -> bool:
+        """Some of the models that it varies have a size of their own."""
+        return any(isinstance(value, Mapping) for value in self.axes.get("model", ()))
 
     def places(self) -> list[dict[str, Any]]:
         """Axis -> value for every picture of `flat`, in the order of `recipes`."""
@@ -129,12 +139,25 @@ def varied(recipe: Recipe, values: dict[str, Any]) -> Recipe:
             words[text] = value
         elif axis == SIZE:
             fields |= {"width": value, "height": value}
+        elif axis == "model" and isinstance(value, Mapping):
+            fields |= _with_size(value)
         else:
             fields[axis] = value
     recipe = recipe.replace(**fields)
     if words:
         recipe = recipe.replace(prompt=exchanged(recipe.prompt, words))
     return recipe.replace(loras=dict(recipe.loras) | weights) if weights else recipe
+
+
+def model_of(value: Any) -> str:
+    """The name in a value of the axis "model"."""
+    return str(value.get("model", "")) if isinstance(value, Mapping) else str(value)
+
+
+def _with_size(value: Mapping[str, Any]) -> dict[str, Any]:
+    if set(value) != {"model", *_SIDES}:
+        raise Refusal('A value of model is a name, or an object {"model": name, "width": pixels, "height": pixels}.')
+    return dict(value)
 
 
 def exchanged(prompt: str, words: dict[str, str]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 import torch
+from hypothesis import settings
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -19,6 +20,8 @@ from playground.ui import theme  # noqa: E402
 from tests.ensure_chromium import found  # noqa: E402
 from tests.models.tiny import KINDS, build  # noqa: E402
 
+settings.register_profile("any machine", deadline=None)  # no test depends on how fast it is
+settings.load_profile("any machine")
 expect.set_options(timeout=30_000)  # ms; generous, because other work may share the machine
 
 

@@ -1,9 +1,14 @@
 """Values as people type them become cells, or one sentence."""
 
+import json
+
 import pytest
 
 from playground import Recipe, Sweep
-from playground.sweep import MOST_CELLS, exchanged, parse_lines, parse_numbers, same_pictures
+from playground.labels import axes_of
+from playground.link import from_token, to_token
+from playground.refusal import Refusal
+from playground.sweep import MOST_CELLS, SIZE, exchanged, parse_lines, parse_numbers, same_pictures
 
 
 @pytest.mark.parametrize(
@@ -157,3 +162,32 @@ def test_pictures_that_are_bound_to_be_the_same_are_counted() -> None:
     assert same_pictures(Sweep(Recipe(guidance_scale=1), {"negative_prompt": ["", "a", "b"]}).recipes()) == 2
     assert same_pictures(Sweep(Recipe(), {"negative_prompt": ["", "a", "b"]}).recipes()) == 0
     assert same_pictures(Sweep(Recipe(), {"guidance_scale": [0, 0.5, 1, 2]}).recipes()) == 2
+
+
+def test_a_model_may_have_a_size_of_its_own() -> None:
+    large = {"model": "large", "width": 512, "height": 256}
+    sweep = Sweep(Recipe(), {"model": ["pocket", large], "seed": [1, 2]})
+    assert [(r.model, r.width, r.height, r.seed) for r in sweep.recipes()[1:3]] == [
+        ("pocket", 128, 128, 2),
+        ("large", 512, 256, 1),
+    ]
+    assert sweep.own_sizes and not Sweep(Recipe(), {"model": ["pocket", "large"]}).own_sizes
+    assert Sweep.from_dict(json.loads(json.dumps(sweep.to_dict()))) == sweep
+    assert from_token(to_token(sweep, Recipe()), Recipe()) == sweep
+    assert [axis.labels for axis in axes_of(sweep)] == [["pocket", "large 512 × 256"], ["1", "2"]]
+
+
+@pytest.mark.parametrize(
+    ("axes", "part"),
+    [
+        ({"model": [{"model": "a"}]}, "A value of model is a name, or an object"),
+        ({"model": [{"model": "a", "width": 64, "height": 64, "seed": 1}]}, "A value of model is a name, or an object"),
+        ({"model": [{"model": "a", "width": 65, "height": 64}]}, "width must be a multiple of 8"),
+        ({"model": [{"model": 1, "width": 64, "height": 64}]}, "model must be the name of a model"),
+        ({"model": [{"model": "a", "width": 64, "height": 64}], SIZE: [64]}, "size cannot be varied where models have"),
+        ({"model": [7]}, "model must be the name of a model"),
+    ],
+)
+def test_models_and_sizes_that_could_not_run(axes: dict, part: str) -> None:
+    with pytest.raises(Refusal, match=part):
+        Sweep(Recipe(), axes)

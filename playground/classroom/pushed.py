@@ -133,7 +133,7 @@ def _grid(what: Mapping[str, Any], engine: Engine) -> Pushed:
     if not 2 <= len(recipes) <= MOST_CELLS:
         raise Refusal(f"A class can be shown grids of 2 to {MOST_CELLS} pictures; this one has {len(recipes)}.")
     for recipe in recipes:
-        engine.check(recipe)
+        engine.of(recipe.model).check(recipe)
     names = " × ".join(axis_name(axis) for axis in sweep.axes)
     kind, question = ("vote", what.get("question") or USUAL_QUESTION) if what.get("vote") else ("show", "")
     return Pushed(kind, f"Grid: {names}", tuple(map(_label, sweep.places())), question, recipes=recipes)

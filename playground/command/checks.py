@@ -1,15 +1,18 @@
-"""What can be found wrong before anything heavy is imported: the port, and packages that are not there."""
+"""What can be found wrong before anything heavy is imported: ports, folders, and packages that are not there."""
 
 import errno
 import importlib.util
 import os
 import socket
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 from playground.refusal import Refusal
 
 PORTS = (1, 65_535)
 THIS_MACHINE = "127.0.0.1"
+ONE_WITH_CONTROLNET = "--controlnet is for one model; start without the others."
 YES, NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")  # of a variable that switches something
 
 
@@ -41,6 +44,16 @@ def leave_mcp_out() -> None:
     """Gradio imports the package wherever it is installed, which takes 0.2 s; from now on this process finds none."""
     if "mcp" not in sys.modules:
         sys.modules["mcp"] = None  # type: ignore[assignment]  # how Python is told that there is no such module
+
+
+def check_loras(folders: Sequence[Path]) -> list[Path]:
+    """The folders of --loras. Raises Refusal for one that is none, or holds no LoRA file."""
+    for folder in folders:
+        if not folder.is_dir():
+            raise Refusal(f"--loras needs a folder, and {folder.name[:60]!r} is none.")
+        if not any(folder.glob("*.safetensors")):
+            raise Refusal(f"The folder {folder.name[:60]} of --loras holds no .safetensors file.")
+    return list(folders)
 
 
 def check_port(host: str | None, port: str | int | None) -> int | None:

@@ -11,8 +11,21 @@ from typing import Any
 
 from tqdm import tqdm
 
+from playground.command.checks import ONE_WITH_CONTROLNET
 from playground.command.quiet import opened
-from playground.engine import Done, Event, Failed, Result, Step
+from playground.engine import (
+    Done,
+    Engine,
+    Event,
+    Failed,
+    Guest,
+    House,
+    LocalEngine,
+    Result,
+    Several,
+    Step,
+    Waiting,
+)
 from playground.engine.contract import Pictures
 from playground.export.axis_film import to_film
 from playground.export.bundle import files, to_zip
@@ -20,7 +33,7 @@ from playground.export.document import LONGEST, read_json
 from playground.export.finished import FinishedGrid
 from playground.export.png import SIGNATURE, texts_of
 from playground.refusal import Refusal
-from playground.render import begun, controlled, kept_starts, render
+from playground.render import begun, controlled, kept_starts, read_recipe, render, suited, undrawable
 from playground.sources.given import Source
 from playground.store import TEXT_KEY, Store
 
@@ -35,6 +48,7 @@ class Given:
     control_image: Path | None = None  # a picture that the ControlNet is shown
     edges: bool = False  # the edges of that one are drawn first
     controlnet: Path | None = None  # its folder
+    loras: Sequence[Path] = ()  # folders of LoRA files
 
 
 NOTHING = Given()
@@ -65,24 +79,31 @@ def read(source: str, out: Path) -> str:
 
 
 def draw(
-    model: Source, text: str, out: Path, films: Sequence[str], zipped: bool, events: bool, given: Given = NOTHING
+    models: Sequence[Source],
+    text: str,
+    out: Path,
+    films: Sequence[str],
+    zipped: bool,
+    events: bool,
+    given: Given = NOTHING,
 ) -> int:
     """Draw what the store does not have yet, and write everything -> exit code: 1 where a picture failed.
 
     Raises Refusal where a picture that is given cannot be used, and where the recipes name one that is not kept here.
     """
-    engine, store = opened(model, controlnet=given.controlnet), Store()
-    engine.model.wait_until_converted()  # torch may round the last bit differently, and files are compared
-    sweep = read_json(text, engine.facts.recipe)
+    engine, store = _engine(models, given), Store()
+    sweep = suited(engine, read_json(text, read_recipe(engine)))
     if given.image is not None:
         sweep = begun(sweep, given.image, engine.facts, store)
     if given.control_image is not None:
         sweep = controlled(sweep, given.control_image, given.edges, engine.facts, store)
     recipes, started = sweep.recipes(), time.perf_counter()
-    for recipe in recipes:
-        engine.check(recipe)
+    refused = undrawable(engine, recipes)
+    for recipe in (recipe for cell, recipe in enumerate(recipes) if cell not in refused):
+        engine.of(recipe.model).check(recipe)
     results, failed = dict[int, Result](), dict[int, str]()
-    bar = tqdm(total=sum(recipe.evaluations for recipe in recipes), unit=" evaluations", disable=events)
+    total = sum(recipe.evaluations for cell, recipe in enumerate(recipes) if cell not in refused)
+    bar = tqdm(total=total, unit=" evaluations", disable=events)
     with bar, closing(render(engine, store, recipes, previews=False)) as told:
         for event in told:
             if events:
@@ -96,7 +117,7 @@ def draw(
                 failed[event.cell] = event.reason
     if not results:
         raise Refusal(f"No picture could be drawn. {next(iter(failed.values()), '')}".strip())
-    grid = FinishedGrid(sweep, tuple(results.get(i) for i in range(len(recipes))), engine.facts)
+    grid = FinishedGrid(sweep, tuple(results.get(i) for i in range(len(recipes))), lambda name: engine.of(name).facts)
     written = _write(grid, out, films, zipped, kept_starts(store, recipes))
     seconds = time.perf_counter() - started
     if events:
@@ -106,6 +127,25 @@ def draw(
         for cell, reason in failed.items():
             print(f"Picture {cell} failed: {reason}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _engine(models: Sequence[Source], given: Given) -> Engine:
+    """The model, or several of which one is in memory at a time. Raises Refusal where one cannot be run."""
+
+    def converted(model: Source) -> LocalEngine:
+        engine = opened(model, controlnet=given.controlnet, loras=given.loras)
+        engine.model.wait_until_converted()  # torch may round the last bit differently, and files are compared
+        return engine
+
+    if len(models) == 1:
+        return converted(models[0])
+    if given.controlnet is not None:
+        raise Refusal(ONE_WITH_CONTROLNET)
+    house, names = House(converted), [model.name for model in models]
+    guests = {model.name: Guest(house, model) for model in models}
+    for name, guest in guests.items():
+        guest.say_others({other: "" for other in names if other != name})
+    return Several(guests[names[0]], guests)
 
 
 def _write(grid: FinishedGrid, out: Path, films: Sequence[str], zipped: bool, starts: Pictures) -> list[str]:
@@ -131,7 +171,8 @@ def _as_json(event: Event) -> dict[str, Any]:
         return {"event": "done", "cell": event.cell, "kept": event.stored, **numbers, "digest": result.recipe.digest()}
     if isinstance(event, Failed):
         return {"event": "failed", "cell": event.cell, "reason": event.reason}
-    return {"event": "waiting"}
+    model = {"model": event.model} if isinstance(event, Waiting) and event.model else {}
+    return {"event": "waiting"} | model
 
 
 def _tell(line: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from playground.command.checks import check_mcp, check_port, default_model, default_port, leave_mcp_out
+from playground.command.checks import check_loras, check_mcp, check_port, default_model, default_port, leave_mcp_out
 from playground.refusal import Refusal
 from playground.sources.given import Source, source
 
@@ -24,9 +24,11 @@ examples:
   python -m playground serve --model v1-5-pruned.safetensors
   python -m playground serve --model pocket --model models/sdxl-turbo
   python -m playground serve --model stabilityai/sd-turbo@main
+  python -m playground serve --model models/sdxl --loras styles/
   python -m playground class                              the same for a room: a teacher and everybody's phones
   python -m playground grid examples/recipes/guidance.json -o out/
   python -m playground grid recipe.json -o out/ --film mp4 --json | jq .event
+  python -m playground grid models.json -o out/ --model pocket --model models/sd-turbo
   python -m playground verify out/cells/000-pocket-0-1a2b3c4d.png
   python -m playground lessons check my-lesson.md
 
@@ -71,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
     grid.add_argument("--film", choices=FILMS, action="append", default=[], help="also a film along the columns")
     grid.add_argument("--zip", action="store_true", help="also everything as one ZIP")
     grid.add_argument("--json", action="store_true", help="one JSON event a line on standard output, no progress bar")
-    _model(grid)
+    _model(grid, several=True, how="; several times for a grid over several models, one in memory at a time")
 
     verify = commands.add_parser("verify", help="draw a picture's recipe again and compare", **shape)
     verify.add_argument("picture", type=Path, help="a PNG that this playground made")
@@ -95,6 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from playground.lessons.command import check as check_lessons
 
             return check_lessons(asked.paths)
+        loras = check_loras(asked.loras)
         models = _sources(asked.model or [default_model()])
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it hints at packages that nothing here uses
         if asked.command in ("serve", "class"):
@@ -105,16 +108,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from playground.command.serve import serve
 
             how = (asked.runtime, asked.compile, asked.lessons, mcp, asked.command == "class", asked.controlnet)
-            return serve(models, asked.host, port, *how)
+            return serve(models, asked.host, port, *how, loras=loras)
         if asked.command == "grid":
             from playground.command.grid import Given, draw, read
 
             sweep = read(asked.recipe, asked.out)
-            given = Given(asked.image, asked.control_image, asked.edges, asked.controlnet)
-            return draw(models[0], sweep, asked.out, asked.film, asked.zip, asked.json, given)
+            given = Given(asked.image, asked.control_image, asked.edges, asked.controlnet, loras)
+            return draw(models, sweep, asked.out, asked.film, asked.zip, asked.json, given)
         from playground.command.verify import check
 
-        return check(models[0], asked.picture, asked.json, asked.image, asked.controlnet)
+        return check(models[0], asked.picture, asked.json, asked.image, asked.controlnet, loras)
     except Refusal as problem:
         print(f"playground: {problem}", file=sys.stderr)
         return ASKED_WRONGLY
@@ -124,7 +127,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _served(command: argparse.ArgumentParser, host: str | None, says: str) -> None:
-    _model(command, several=True)
+    of_several = "; several times for several models, each with a page of its own and one in memory at a time"
+    _model(command, several=True, how=of_several)
     command.add_argument("--port", default=None, help="the first free one from 7860 on unless given")
     command.add_argument("--host", default=host, help=says)
     command.add_argument("--runtime", choices=RUNTIMES, default=RUNTIMES[0], help="what runs the network on a CPU")
@@ -142,13 +146,21 @@ def _sources(asked: Sequence[str]) -> list[Source]:
     return found
 
 
-def _model(command: argparse.ArgumentParser, several: bool = False) -> None:
+def _model(command: argparse.ArgumentParser, several: bool = False, how: str = "") -> None:
     command.add_argument(
         "--model",
         action="append" if several else _One,
         help="a registered name, a folder in diffusers layout, a .safetensors file of Stable Diffusion 1.x, 2.x or "
-        "SDXL, or an id of the hub: owner/name or owner/name@revision"
-        + ("; several times for several models, each with a page of its own and one in memory at a time" * several),
+        f"SDXL, or an id of the hub: owner/name or owner/name@revision{how}",
+    )
+    command.add_argument(
+        "--loras",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="a folder of LoRA files (.safetensors) besides the model's own; several times for several folders. A file "
+        "that does not fit a model is left out there",
     )
     command.add_argument(
         "--controlnet", type=Path, default=None, metavar="FOLDER", help="a ControlNet for it, in diffusers layout"

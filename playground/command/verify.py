@@ -13,7 +13,12 @@ from playground.store import Store
 
 
 def check(
-    model: Source, picture: Path, as_json: bool, given: Sequence[Path] = (), controlnet: Path | None = None
+    model: Source,
+    picture: Path,
+    as_json: bool,
+    given: Sequence[Path] = (),
+    controlnet: Path | None = None,
+    loras: Sequence[Path] = (),
 ) -> int:
     """-> exit code: 0 the same up to rounding, 1 different. Raises Refusal where there is nothing to check.
 
@@ -24,7 +29,7 @@ def check(
     except OSError as error:
         raise Refusal(f"{picture.name} cannot be read: {error.strerror}.") from None
     own_recipe(data)  # what is none of ours is said before the model is loaded
-    engine, store = opened(model, controlnet=controlnet), Store()
+    engine, store = opened(model, controlnet=controlnet, loras=loras), Store()
     engine.model.wait_until_converted()  # torch may round the last bit differently
     for path in given:
         store.put_picture(open_whole(path))

@@ -21,6 +21,7 @@ from playground.engine.contract import (
 from playground.engine.guest import Guest
 from playground.engine.house import House
 from playground.engine.local import LocalEngine, open_engine
+from playground.engine.several import Several
 
 __all__ = [
     "Answer",
@@ -39,6 +40,7 @@ __all__ = [
     "LocalEngine",
     "Question",
     "Result",
+    "Several",
     "Start",
     "Step",
     "Waiting",

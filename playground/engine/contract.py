@@ -210,6 +210,7 @@ class Outlook:
 
     others: int  # requests under way
     seconds: float | None  # until the last picture, sharing the machine fairly with the others; None before any speed
+    unknown: tuple[str, ...] = ()  # where there are several models: those whose speed was not measured yet
 
 
 Event = Step | Done | Failed | Waiting | Answer
@@ -224,6 +225,9 @@ class Engine(Protocol):
     @property
     def runtime(self) -> str:
         """What computes the network at the moment, for people: "PyTorch", "OpenVINO"."""
+
+    def of(self, model: str) -> "Engine":
+        """What draws recipes that name this model: itself, unless it stands for several."""
 
     def check(self, recipe: Recipe) -> None:
         """Raises Refusal, before anything runs, for what the model cannot draw, unusable LoRA files included."""

@@ -58,6 +58,14 @@ class Guest:
         engine = self._house.is_there(self)
         return "not in memory now" if engine is None else engine.runtime
 
+    @property
+    def is_there(self) -> bool:
+        """Its model is in memory at the moment."""
+        return self._house.is_there(self) is not None
+
+    def of(self, model: str) -> "Guest":
+        return self
+
     def check(self, recipe: Recipe) -> None:
         """LoRA files are read where the model is in memory; else its runs find what is wrong with them."""
         self.facts.check(recipe)

@@ -6,6 +6,7 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import torch
@@ -89,6 +90,9 @@ class LocalEngine:
         base = self.facts.usual.replace(num_inference_steps=2, guidance_scale=2.0)
         for _ in self.run([base.replace(seed=s) for s in range(4)]):
             pass
+
+    def of(self, model: str) -> "LocalEngine":
+        return self
 
     def check(self, recipe: Recipe) -> None:
         self.model.check(recipe)
@@ -235,22 +239,32 @@ def _waiting(engine: "weakref.ref[LocalEngine]"):  # noqa: ANN202  (a function f
     return wait
 
 
+@lru_cache(None)
+def _say(sentence: str) -> None:
+    """Once for each, because a model that made room is opened again."""
+    log.warning(sentence)
+
+
 def open_engine(
     model: str | Path | Source = "pocket",
     device: torch.device | None = None,
     dtype: torch.dtype | None = None,
     runtime: str = "openvino",
     controlnet: Path | None = None,
+    loras: Sequence[Path] = (),
 ) -> LocalEngine:
     """A registered model name, a folder in diffusers layout, a single file, or an id of the hub. Raises Refusal when
     there is none.
 
     `runtime`: "openvino" computes the network by OpenVINO on a CPU, as soon as that is ready; "torch" never does.
-    `controlnet`: the folder of one that fits the model.
+    `controlnet`: the folder of one that fits the model. `loras`: folders of LoRA files, besides the model's own; what
+    does not fit the model is left out of them.
     """
     if runtime not in RUNTIMES:
         raise Refusal(f"runtime must be one of {', '.join(RUNTIMES)}, not {runtime!r}.")
-    loaded = load_model(model, device, dtype)
+    loaded = load_model(model, device, dtype, loras)
+    for name, why in loaded.facts.left_out.items():
+        _say(f"The LoRA {name} is left out for {loaded.facts.name}: {why}.")
     if controlnet is not None:
         loaded.attach_control(controlnet)
     if runtime == "openvino":

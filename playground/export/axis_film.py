@@ -12,20 +12,20 @@ KINDS = {"gif": film.to_gif, "webp": film.to_webp, "mp4": film.to_mp4}
 
 
 def frames(grid: FinishedGrid) -> list[Image.Image]:
-    """RGB pictures of one size. Values of which a picture is missing, or has another size, are left out.
+    """RGB pictures of one size. Values of which a picture is missing, or has another shape, are left out.
 
     Raises Refusal where fewer than two are left.
     """
-    axis, size = grid.axes[-1], next(result.image.size for result in grid.results if result is not None)
+    axis, (width, height) = grid.axes[-1], next(result.image.size for result in grid.results if result is not None)
     found, foot = [], fixed_of(grid.sweep)
     for c, label in enumerate(axis.labels):
         column = grid.results[c :: len(axis.labels)]
-        if all(result is not None and result.image.size == size for result in column):
+        if all(r is not None and r.image.width * height == r.image.height * width for r in column):
             rows = [f"{row} · {axis.name} {label}" if row else f"{axis.name} {label}" for row in grid.rows]
             row = list(zip(rows, (r.image for r in column if r), strict=True))
             found.append(film.sheet([row], foot))
     if len(found) < 2:
-        raise Refusal("A film needs at least two values whose pictures are all there and have one size.")
+        raise Refusal("A film needs at least two values whose pictures are all there and have one shape.")
     return found
 
 

@@ -41,7 +41,7 @@ def files(grid: FinishedGrid, starts: Pictures | None = None) -> dict[str, bytes
     are given, as far as they are kept."""
     found = {given_name(name): png_of(picture) for name, picture in (starts or {}).items()}
     found |= {
-        f"cells/{i:03d}-{file_name(r.recipe)}": cell_png(r, grid.facts)
+        f"cells/{i:03d}-{file_name(r.recipe)}": cell_png(r, grid.facts_of and grid.facts_of(r.recipe.model))
         for i, r in enumerate(grid.results)
         if r is not None
     }

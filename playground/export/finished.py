@@ -32,7 +32,7 @@ class FinishedGrid:
 
     sweep: Sweep
     results: tuple[Result | None, ...]
-    facts: Facts | None = None  # of the engine that drew them
+    facts_of: Callable[[str], Facts] | None = None  # of the engine that drew them, by the name of the model
     steps: tuple[Steps | None, ...] = ()  # of each picture's run, as far as they are kept
 
     @cached_property
@@ -69,9 +69,11 @@ class FinishedGrid:
         ]
 
 
-def finished(sweep: Sweep, find: Callable[[Recipe], Result | None], facts: Facts | None = None) -> FinishedGrid:
+def finished(
+    sweep: Sweep, find: Callable[[Recipe], Result | None], facts_of: Callable[[str], Facts] | None = None
+) -> FinishedGrid:
     """The grid with the picture that `find` has of each recipe. Raises Refusal where it has none at all."""
-    grid = FinishedGrid(sweep, tuple(find(recipe) for recipe in sweep.recipes()), facts)
+    grid = FinishedGrid(sweep, tuple(find(recipe) for recipe in sweep.recipes()), facts_of)
     if not any(grid.results):
         raise Refusal("No picture of this grid is there yet; press Run first.")
     return grid

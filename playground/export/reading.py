@@ -16,7 +16,7 @@ from playground.recipe import PROMPT_LIMIT, SEED_RANGE, Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from playground.store import TEXT_KEY
-from playground.sweep import Sweep
+from playground.sweep import Sweep, model_of
 
 NO_RECIPE = "This PNG carries no recipe: neither this playground, AUTOMATIC1111 nor ComfyUI wrote into it."
 # AUTOMATIC1111's names of settings that a recipe has, and of those that say nothing about the picture
@@ -34,6 +34,7 @@ class Restored:
 
     sweep: Sweep
     sentences: list[str] = field(default_factory=list)
+    drawn_by: str = ""  # another model of this playground, which has a page of its own
 
     @property
     def recipe(self) -> Recipe:
@@ -62,7 +63,10 @@ def _own(text: str, facts: Facts) -> Restored:
     except (ValueError, RecursionError):
         raise Refusal("The recipe inside this picture is damaged.") from None
     sweep = read_data(data)
-    if sweep.base.model == facts.name:
+    here = {facts.name, *facts.others}
+    if "model" in sweep.axes and here.issuperset(map(model_of, sweep.axes["model"])):
+        return Restored(sweep)
+    if sweep.base.model == facts.name and "model" not in sweep.axes:
         for recipe in sweep.recipes():
             facts.check(recipe)
         return Restored(sweep)
@@ -70,7 +74,11 @@ def _own(text: str, facts: Facts) -> Restored:
     taken = _Taken(facts)
     taken.words(**words)
     base = sweep.base
-    taken.model(base.model)
+    if "model" in sweep.axes:
+        names = _short(", ".join(map(model_of, sweep.axes["model"])))
+        taken.say(f"It varied the model ({names}), of which not all are here; {facts.name} stands in the form.")
+    else:
+        taken.model(base.model)
     taken.set(steps=base.num_inference_steps, scale=base.guidance_scale, seed=base.seed, sampler=base.sampler)
     taken.size(base.width, base.height)
     taken.change("guidance_rescale", base.guidance_rescale, "Guidance rescale")
@@ -144,10 +152,11 @@ class _Taken:
     def __init__(self, facts: Facts) -> None:
         self._facts, self._recipe = facts, facts.usual
         self._sentences: list[str] = []
+        self._drawn_by = ""
 
     def restored(self) -> Restored:
         self._facts.check(self._recipe)
-        return Restored(alone(self._recipe), self._sentences)
+        return Restored(alone(self._recipe), self._sentences, self._drawn_by)
 
     def say(self, sentence: str) -> None:
         self._sentences.append(sentence)
@@ -202,8 +211,8 @@ class _Taken:
 
     def model(self, name: str) -> None:
         if name and name != self._facts.name:
-            drew = f"{name}, whose page is {self._facts.others[name]}" if name in self._facts.others else _short(name)
-            self.say(f"It was drawn by {drew}; here {self._facts.name} draws, so the picture will differ.")
+            self._drawn_by = name if name in self._facts.others else ""
+            self.say(f"It was drawn by {_short(name)}; here {self._facts.name} draws, so the picture will differ.")
 
     def loras(self, loras: dict[str, float]) -> None:
         known = {name: weight for name, weight in loras.items() if name in self._facts.loras}

@@ -71,6 +71,7 @@ def verify(engine: Engine, data: bytes, store: Store | None = None) -> Receipt:
     in this store.
     """
     recipe, picture = own_recipe(data)
+    engine = engine.of(recipe.model)
     engine.check(recipe)
     receipt = compared(picture, engine.render(recipe, pictures_of(store, [recipe]) if store else None))
     return replace(

@@ -19,13 +19,17 @@ MISSING = (232, 232, 230)
 
 def pages(grid: FinishedGrid) -> list[Image.Image]:
     """The grid as RGB pictures, at most MOST_SIDE pixels wide and high as long as one cell fits."""
-    size = next(result.image.size for result in grid.results if result is not None)
-    factor = max(1, SHOWN_SIDE // max(size))
-    cell = (size[0] * factor, size[1] * factor)
+    enlarged = [_enlarged(result.image.size) for result in grid.results if result is not None]
+    cell = max(width for width, _ in enlarged), max(height for _, height in enlarged)
     across = max(1, (MOST_SIDE - HEADER_WIDTH - 2 * MARGIN) // (cell[0] + GAP))
     down = max(1, (MOST_SIDE - 400) // (cell[1] + GAP))
     rows, columns = range(len(grid.rows)), range(len(grid.columns))
     return [_page(grid, r, c, cell) for r in _parts(rows, down) for c in _parts(columns, across)]
+
+
+def _enlarged(size: tuple[int, int]) -> tuple[int, int]:
+    factor = max(1, SHOWN_SIDE // max(size))
+    return size[0] * factor, size[1] * factor
 
 
 def _parts(whole: range, most: int) -> Iterator[range]:
@@ -58,16 +62,17 @@ def _page(grid: FinishedGrid, rows: range, columns: range, cell: tuple[int, int]
                 paper.paste(MISSING, (*place, place[0] + cell[0], place[1] + cell[1]))
                 lines(draw, (place[0] + GAP, place[1] + GAP), ["not drawn"], small, small_line, QUIET)
                 continue
-            picture = result.image.convert("RGB")
-            # cells of a size axis differ in size: each is fitted into the frame
-            fitted = picture.resize(
-                cell, Image.Resampling.NEAREST if _whole(picture.size, cell) else Image.Resampling.LANCZOS
-            )
-            paper.paste(fitted, place)
+            fitted = _fitted(result.image.convert("RGB"), cell)
+            beside_it = [(side - own) // 2 for side, own in zip(cell, fitted.size, strict=True)]
+            paper.paste(fitted, (place[0] + beside_it[0], place[1] + beside_it[1]))
         y += tall
     lines(draw, (MARGIN, y), foot, small, small_line, QUIET)
     return paper
 
 
-def _whole(size: tuple[int, int], cell: tuple[int, int]) -> bool:
-    return cell[0] % size[0] == 0 and cell[1] % size[1] == 0
+def _fitted(picture: Image.Image, cell: tuple[int, int]) -> Image.Image:
+    """As large as its frame allows: cells of several sizes, or models, differ in size."""
+    factor = min(cell[0] / picture.width, cell[1] / picture.height)
+    size = round(picture.width * factor), round(picture.height * factor)
+    exact = size[0] % picture.width == 0 and size[1] % picture.height == 0
+    return picture.resize(size, Image.Resampling.NEAREST if exact else Image.Resampling.LANCZOS)

@@ -192,6 +192,9 @@ function opened(state) {
   const names = pair ? Object.keys({ ...cell.recipe, ...cells[state.with].recipe }) : [];
   const differing = names.filter((n) => JSON.stringify(cell.recipe[n]) !== JSON.stringify(cells[state.with].recipe[n]));
   at("differs").textContent = pair ? `They differ in: ${differing.join(", ") || "nothing"}.` : "";
+  if (pair && state.mode === "difference" && ["width", "height"].some((side) => differing.includes(side))) {
+    at("differs").textContent += " The second is brought to the size of the first for the difference.";
+  }
   at("recipe").replaceChildren();
   Object.entries(cell.recipe).forEach(([name, value]) => {
     made("dt", name, at("recipe"));

@@ -59,7 +59,6 @@ class Films:
 
     def __init__(self, engine: Engine, most_bytes: int = MOST_BYTES) -> None:
         self._engine, self._most, self._lock = engine, most_bytes, threading.Lock()
-        self.most_frames = MOST_FRAMES if engine.facts.quick_previews else MOST_BY_VAE
         self._films: OrderedDict[str, CellFilm] = OrderedDict()
 
     def get(self, recipe: Recipe) -> CellFilm | None:
@@ -67,6 +66,10 @@ class Films:
             if film := self._films.get(recipe.digest()):
                 self._films.move_to_end(recipe.digest())
             return film
+
+    def most_frames(self, recipe: Recipe) -> int:
+        """That are kept of its run, because they must be drawn when somebody looks."""
+        return MOST_FRAMES if self._engine.of(recipe.model).facts.quick_previews else MOST_BY_VAE
 
     def recorder(self, recipes: Sequence[Recipe]) -> "Recorder":
         """Takes the events of a run over these recipes that keeps latents."""
@@ -100,7 +103,8 @@ class Recorder:
     def take(self, event: Event) -> None:
         if not isinstance(event, Step) or event.kept is None:
             return
-        steps, calls = self._steps.setdefault(event.cell, []), kept_calls(event.of, self._films.most_frames)
+        steps, most = self._steps.setdefault(event.cell, []), self._films.most_frames(self._recipes[event.cell])
+        calls = kept_calls(event.of, most)
         if event.k in calls:
             steps.append((event, event.kept.x_t.half(), event.kept.x0.half()))
         if event.k == event.of:

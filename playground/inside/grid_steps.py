@@ -18,14 +18,19 @@ def kept_steps(engine: Engine, films: Films, recipes: Sequence[Recipe]) -> tuple
     many for a file."""
     kept = [films.get(recipe) for recipe in recipes]
     found = [film for film in kept if film is not None]
+    models = [recipe.model for recipe, film in zip(recipes, kept, strict=True) if film is not None]
     if not found:
         return ()
-    quick = engine.facts.quick_previews
+    quick = all(engine.of(model).facts.quick_previews for model in models)
     each = frames_each(len(found)) if quick else frames_each(len(found), MOST_BY_VAE)
     if not each:
         return ()
     thinned = [film.thinned(each) for film in found]
-    drawn: dict[int, Image.Image] = dict(strips(engine, [part for film in thinned for part in (film.x0, film.seen)]))
+    drawn: dict[int, Image.Image] = {}  # two strips of each film
+    for model in dict.fromkeys(models):
+        own = [i for i, name in enumerate(models) if name == model]
+        latents = [part for i in own for part in (thinned[i].x0, thinned[i].seen)]
+        drawn |= {2 * own[at // 2] + at % 2: strip for at, strip in strips(engine.of(model), latents)}
     made = (
         Steps(film.calls, film.of, film.timesteps, drawn[2 * i], drawn[2 * i + 1]) for i, film in enumerate(thinned)
     )

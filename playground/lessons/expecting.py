@@ -80,7 +80,8 @@ def main_axis(axes: Sequence[Axis]) -> Axis:
 def askable(sweep: Sweep, facts: Facts) -> list[str]:
     """The questions that make sense of this grid, with a model that can answer them."""
     axis = main_axis(FinishedGrid(sweep, ()).axes)
-    fits = fit.brings(facts.folder) and axis.key != "prompt" and not axis.key.startswith(WORDS_PREFIX)  # of one prompt
+    fits = fit.brings(facts.folder) and axis.key not in ("prompt", "model")  # the fit is compared for one prompt
+    fits = fits and "model" not in sweep.axes and not axis.key.startswith(WORDS_PREFIX)
     found = []
     for key, ask in QUESTIONS.items():
         in_order = axis.is_number and axis.key != "seed"
@@ -173,7 +174,7 @@ def _values(grid: FinishedGrid, measure: str, at: int, shape: Sequence[int]) -> 
     """The measure of every picture, in the grid's shape."""
     pictures = [result.image for result in grid.results if result is not None]
     if measure == "fit":
-        towers = fit.judge(grid.facts.folder) if grid.facts else None
+        towers = fit.judge(grid.facts_of(grid.sweep.base.model).folder) if grid.facts_of else None
         if towers is None:
             raise Refusal(fit.NOBODY)
         return np.array(towers.scores(pictures, [recipe.prompt for recipe in grid.recipes])).reshape(shape)

@@ -1,6 +1,6 @@
 """All measures of a grid as one table: a row for each picture, a column for each axis and each measure."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import product
 
 import numpy as np
@@ -14,6 +14,7 @@ from playground.measure.diversity import diversity
 from playground.measure.fit import judge
 from playground.measure.saturation import saturation
 from playground.measure.sharpness import sharpness
+from playground.models import Facts
 
 # keys of `named.MEASURES`, in the order of the columns
 COLUMNS = ("fit", "saturation", "clipped", "sharpness", "diversity", "distance", "seconds", "evaluations")
@@ -27,9 +28,7 @@ def measured(grid: FinishedGrid) -> pd.DataFrame:
     found: list[Result] = [result for result in grid.results if result is not None]
     places = list(product(*(a.values if a.is_number else a.labels for a in grid.axes)))
     table = pd.DataFrame([places[i] for i in indices], columns=[axis.name for axis in grid.axes])
-    towers = judge(grid.facts.folder) if grid.facts else None
-    if towers is not None:
-        table["fit"] = towers.scores([r.image for r in found], [r.recipe.prompt for r in found])
+    table["fit"] = _fits(found, grid.facts_of)
     pixels = [np.asarray(result.image.convert("RGB")) for result in found]
     for measure in OF_ONE:
         table[measure.__name__] = [measure(picture) for picture in pixels]
@@ -38,6 +37,18 @@ def measured(grid: FinishedGrid) -> pd.DataFrame:
     table["seconds"] = [result.seconds for result in found]
     table["evaluations"] = [result.evaluations for result in found]
     return table.dropna(axis=1, how="all")
+
+
+def _fits(results: list[Result], facts_of: Callable[[str], Facts] | None) -> list[float | None]:
+    """Each by the towers of the model that drew it; None where it brings none."""
+    fits: list[float | None] = [None] * len(results)
+    for model in dict.fromkeys(result.recipe.model for result in results) if facts_of else ():
+        if (towers := judge(facts_of(model).folder)) is not None:
+            places = [i for i, result in enumerate(results) if result.recipe.model == model]
+            pictures, prompts = zip(*((results[i].image, results[i].recipe.prompt) for i in places), strict=True)
+            for i, score in zip(places, towers.scores(list(pictures), list(prompts)), strict=True):
+                fits[i] = score
+    return fits
 
 
 def _diversities(results: list[Result], pixels: list[np.ndarray]) -> Iterator[float | None]:

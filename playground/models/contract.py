@@ -58,6 +58,7 @@ class Facts:
     usual: Recipe  # the settings that this model is made for, with an empty prompt
     samplers: tuple[str, ...] = tuple(SAMPLERS)  # those that draw with it
     loras: Mapping[str, str] = field(default_factory=dict)  # name -> digest of its file
+    left_out: Mapping[str, str] = field(default_factory=dict)  # LoRAs that do not fit it: name -> why
     # or "none": taught to draw without it, in few steps; or "embedded": the network is told guidance_scale as an input
     guidance: str = "classifier-free"
     network: str = "U-Net"  # what denoises, as people call it: or "transformer"
@@ -97,6 +98,12 @@ class Facts:
         scale = recipe.guidance_scale if self.guidance == "embedded" else None
         return Text(words, negative and self.own_negative, scale, recipe.active_loras)
 
+    def fits(self, width: int, height: int) -> bool:
+        """Pixels that it can draw well: multiples of its own, from half to twice what it is made for. Far from that a
+        model loses the whole."""
+        made_for = ((width, self.usual.width), (height, self.usual.height))
+        return all(not side % self.multiple and own <= 2 * side and side <= 2 * own for side, own in made_for)
+
     def latent_shape(self, width: int, height: int) -> tuple[int, int, int, int]:
         """Pixels -> (1, C, h, w)"""
         return 1, self.channels, height // self.scale, width // self.scale
@@ -114,6 +121,9 @@ class Facts:
             raise Refusal(
                 f"model must be {self.name} on this page; {recipe.model} has its own: {self.others[recipe.model]}"
             )
+        if recipe.model != self.name and self.others:
+            known = ", ".join([self.name, *self.others])
+            raise Refusal(f"model must be one of {known}, which this playground runs, not {recipe.model[:40]!r}.")
         if recipe.model != self.name:
             raise Refusal(f"model must be {self.name}, which is what this playground runs, not {recipe.model[:40]!r}.")
         if recipe.sampler not in self.samplers:

@@ -1,5 +1,6 @@
 """What `--model` accepts, and which family reads it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import diffusers
@@ -33,29 +34,33 @@ __all__ = ["FAMILIES", "KNOWN", "REGISTERED", "load_model"]
 
 
 def load_model(
-    given: str | Path | Source, device: torch.device | None = None, dtype: torch.dtype | None = None
+    given: str | Path | Source,
+    device: torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    loras: Sequence[Path] = (),
 ) -> Model:
     """A registered name, a local folder in diffusers layout with safetensors weights, a `.safetensors` file with all of
     Stable Diffusion 1.x, 2.x or SDXL in it, or an id of the hub, `owner/name` or `owner/name@revision`.
 
-    Raises Refusal with one sentence when there is no such model, or none that can be run. Only an id of the hub that is
-    not here yet is downloaded.
+    `loras`: folders of LoRA files for any model; those that do not fit this one are left out. Raises Refusal with one
+    sentence when there is no such model, or none that can be run. Only an id of the hub that is not here yet is
+    downloaded.
     """
     found = source(given)
     folder, device = found.path, device or default_device()
     if folder.is_file():
-        return _of_one_file(folder, device, dtype)
+        return _of_one_file(folder, device, dtype, loras)
     kind = folders.index(folder).get("_class_name")
     if kind not in KNOWN:
         raise Refusal(f"{found.name} is a {kind}, which cannot be run here; known: {', '.join(KNOWN)}.")
     if kind not in FAMILIES:
-        return sd.load(found.name, folder, device, dtype)
+        return sd.load(found.name, folder, device, dtype, loras)
     pipeline = folders.load_pipeline(getattr(diffusers, kind), folder)
-    return FAMILIES[kind](found.name, pipeline, device, dtype or _precision(pipeline, device), folder)
+    return FAMILIES[kind](found.name, pipeline, device, dtype or _precision(pipeline, device), folder, loras)
 
 
-def _of_one_file(path: Path, device: torch.device, dtype: torch.dtype | None) -> Model:
-    pipeline, loras = single_file.load(path), [path.parent / "loras"]
+def _of_one_file(path: Path, device: torch.device, dtype: torch.dtype | None, loras: Sequence[Path]) -> Model:
+    pipeline = single_file.load(path)
     kind = type(pipeline).__name__
     if kind not in KNOWN:
         raise Refusal(

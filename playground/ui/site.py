@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
-from playground.engine import Guest, House
+from playground.engine import Guest, House, Several
 from playground.lessons.lesson import Lesson
 from playground.sources.given import Source
 from playground.store import Store
@@ -29,9 +29,9 @@ def build_site(
     pages: dict[str, gr.Blocks] = {}
     guests: dict[str, Guest] = {}
     for source in reversed(sources):
-        guest = Guest(house, source)
+        guest = guests[source.name] = Guest(house, source)
         guest.say_others(models.others(source.name))
-        pages[source.name], guests[source.name] = build_page(guest, store, lessons, models), guest
+        pages[source.name] = build_page(Several(guest, guests), store, lessons, models)
     models.fill({name: guest.facts for name, guest in guests.items()})
     site = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     for name in pages:

@@ -42,6 +42,8 @@ def test_a_wrong_model_or_port_ends_at_once(start: tuple[str, ...], tmp_path: Pa
         port = str(busy.getsockname()[1])
         assert f"Port {port} is in use already" in refused(started(*start, "--port", port))
         assert f"Port {port} is in use already" in refused(started(*start, env={"PORT": port}))
+    assert "--loras needs a folder, and 'nowhere' is none" in refused(started(*start, "--loras", "nowhere"))
+    assert "holds no .safetensors file" in refused(started(*start, "--loras", str(tmp_path)))
     assert "must be a whole number" in refused(started(*start, "--port", "http"))
     assert "must be a whole number" in refused(started(*start, env={"GRADIO_SERVER_PORT": "99999"}))
     assert "no model named 'elsewhere'" in refused(started(*start, env={"PLAYGROUND_MODEL": "elsewhere"}))

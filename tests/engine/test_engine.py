@@ -72,7 +72,7 @@ def test_a_cell_is_the_picture_of_plain_diffusers_alone_and_among_others(
         assert largest_difference(among, expected) <= TOLERANCE
 
 
-@settings(max_examples=12, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     recipe=st.builds(
         Recipe,

@@ -144,7 +144,7 @@ def test_a_start_picture_is_in_every_way_to_take_a_cell_away(engine: LocalEngine
         verify(engine, png, store)
     store.put_picture(DUSK)
     assert verify(engine, png, store).same
-    grid = FinishedGrid(alone(FROM_DUSK), (result,), engine.facts)
+    grid = FinishedGrid(alone(FROM_DUSK), (result,), lambda _: engine.facts)
     assert "Start picture: " + FROM_DUSK.image[:12] in fixed_of(grid.sweep) and "Strength: 0.6" in fixed_of(grid.sweep)
     whole = files(grid, kept_starts(store, grid.recipes))
     assert pictures.digest(Image.open(io.BytesIO(whole[f"given-{FROM_DUSK.image[:12]}.png"]))) == FROM_DUSK.image

@@ -22,7 +22,7 @@ GREY = Image.new("RGB", (8, 8), "grey")
 RECIPE_FILES = sorted((Path(__file__).parents[2] / "examples" / "recipes").glob("*.json"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RECIPES, st.lists(st.floats(0, 50), min_size=1, max_size=4, unique=True))
 def test_recipe_json_picture_and_sheet_give_each_other_back(recipe: Recipe, scales: list[float]) -> None:
     sweep = Sweep(recipe, {"guidance_scale": scales})

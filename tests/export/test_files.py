@@ -61,6 +61,21 @@ def test_cells_of_several_sizes_are_fitted_into_one_frame(row: FinishedGrid) -> 
     assert pages(FinishedGrid(row.sweep, (small, large, None)))[0].size == pages(row)[0].size
 
 
+def test_a_cell_of_another_shape_keeps_its_shape_in_the_sheet(row: FinishedGrid) -> None:
+    small = row.results[0]
+    wide = replace(small, image=Image.new("RGB", (128, 32), "red"))
+    sheet_ = np.asarray(pages(FinishedGrid(row.sweep, (small, wide, None)))[0]).astype(int)
+    red = (sheet_ == [255, 0, 0]).all(axis=2)
+    assert red.any(axis=0).sum() == 4 * red.any(axis=1).sum() == 256
+
+
+def test_a_film_takes_models_of_several_sizes_and_one_shape(row: FinishedGrid) -> None:
+    small = row.results[0]
+    large = replace(small, image=small.image.resize((2 * small.image.width, 2 * small.image.height)))
+    wide = replace(small, image=small.image.resize((2 * small.image.width, small.image.height)))
+    assert len(axis_film.frames(FinishedGrid(row.sweep, (small, large, wide)))) == 2
+
+
 def test_the_films_have_a_frame_for_every_value(row: FinishedGrid, table: FinishedGrid, tmp_path: Path) -> None:
     for kind in ("gif", "webp"):
         film = Image.open(io.BytesIO(axis_film.to_film(row, kind)))

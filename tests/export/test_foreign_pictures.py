@@ -141,7 +141,7 @@ def test_comfyuis_samplers_are_those_of_the_table() -> None:
     assert set(NAMES) == set(SAMPLERS) and len(set(NAMES.values())) == len(NAMES)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.text(max_size=300), st.lists(st.sampled_from(['", ', "Steps: ", "Civitai resources: [", "{", "\n"]), max_size=6)
 )
@@ -149,7 +149,7 @@ def test_any_parameters_text_is_read_without_an_error(text: str, parts: list[str
     parse_parameters("".join([text, *parts, text]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(RECIPES)
 def test_numbers_survive_the_parameters_text(recipe: Recipe) -> None:
     settings_of = parse_parameters(to_parameters(recipe)).settings

@@ -100,7 +100,7 @@ def test_a_model_without_towers_says_so_and_the_embedded_one_has_its_own(
     assert isinstance(judge(engine.facts.folder), Adherence)
     assert brings(engine.facts.folder) and not brings(other.facts.folder) and not brings("")
     sweep = Sweep(other.facts.usual.replace(num_inference_steps=2), {"seed": [1, 2]})
-    grid = FinishedGrid(sweep, drawn(other, sweep.recipes()), other.facts)
+    grid = FinishedGrid(sweep, drawn(other, sweep.recipes()), lambda _: other.facts)
     table = measured(grid)
     assert "fit" not in table and "saturation" in table
     assert NOBODY.split(":")[0] in said(table, main_axis(grid.axes))

@@ -1,5 +1,7 @@
 """Each measure moves with what it is named after and with nothing that it is said not to see."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from playground.export.finished import FinishedGrid
 from playground.measure.diversity import diversity
 from playground.measure.seed_noise import effect
 from playground.measure.table import COLUMNS, measured
+from playground.ui.compare.effects import curve, lacking
 from tests.export.conftest import BASE, drawn
 
 
@@ -19,7 +22,7 @@ from tests.export.conftest import BASE, drawn
 def guidance(engine: LocalEngine) -> FinishedGrid:
     base = BASE.replace(num_inference_steps=8)
     sweep = Sweep(base, {"guidance_scale": [1, 5, 20], "seed": [1, 2, 3]})
-    return FinishedGrid(sweep, drawn(engine, sweep.recipes()), engine.facts)
+    return FinishedGrid(sweep, drawn(engine, sweep.recipes()), lambda _: engine.facts)
 
 
 def test_the_table_of_a_guidance_grid(guidance: FinishedGrid) -> None:
@@ -41,6 +44,25 @@ def test_what_cannot_be_measured_is_left_out(guidance: FinishedGrid) -> None:
 
 def _table(rows: dict[float, list[float]]) -> pd.DataFrame:
     return pd.DataFrame([{"A": a, "Seed": s, "m": v} for a, values in rows.items() for s, v in enumerate(values)])
+
+
+def test_another_models_pictures_are_not_judged_by_this_ones_towers(guidance: FinishedGrid) -> None:
+    own = guidance.results[0]
+    other = replace(
+        own, image=own.image.resize((64, 64)), recipe=own.recipe.replace(model="other", width=64, height=64)
+    )
+    large = {"model": "other", "width": 64, "height": 64}
+    facts = {name: replace(guidance.facts_of(name), folder=folder) for name, folder in (("other", ""), ("away", ""))}
+    facts[own.recipe.model] = guidance.facts_of(own.recipe.model)
+    sweep = Sweep(own.recipe, {"model": [own.recipe.model, large, "away"]})
+    grid = FinishedGrid(sweep, (own, other, None), facts.__getitem__)
+    table = measured(grid)
+    assert list(table["fit"].isna()) == [False, True] and list(table["distance"].isna()) == [False, True]
+    assert list(curve(table, grid.axes[0], "fit")["value"]["Model"]) == ["pocket"]
+    said = lacking(table, len(grid.recipes))
+    assert "1 of 3 pictures are not there" in said and "a model that brings its own CLIP towers" in said
+    assert "of another size than the first has no distance" in said
+    assert lacking(measured(guidance), len(guidance.recipes)) == ""
 
 
 def test_an_effect_larger_than_the_seeds_and_one_within_them() -> None:

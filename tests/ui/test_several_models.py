@@ -1,5 +1,7 @@
 """Two models behind one server: both are listed, each has its page, and pictures of both are kept."""
 
+import json
+import random
 import re
 import time
 from collections.abc import Iterator
@@ -16,7 +18,9 @@ from playwright.sync_api import Browser, Page, expect
 
 from playground import Recipe, Sweep, open_engine
 from playground.engine import House, LocalEngine, Result, Step, Waiting
+from playground.export.png import sheet_png
 from playground.export.reading import read_picture
+from playground.link import to_token
 from playground.sources.given import source
 from playground.store import Store, to_png
 from playground.ui.compare.grid import empty, folded
@@ -25,7 +29,7 @@ from playground.ui.models import ModelList
 from playground.ui.site import build_site
 from tests.models.tiny import build
 
-FIRST, SECOND = "sd15-tiny", "turbo-tiny"
+FIRST, SECOND = "sd15-tiny", "zero-snr-tiny"  # the second one knows fewer samplers
 PATIENCE = 120_000  # ms
 
 
@@ -86,15 +90,71 @@ def test_one_model_after_the_other_draws_and_both_grids_are_kept(browser: Browse
     assert faults == []
 
 
-def test_a_recipe_of_another_listed_model_says_where_it_is(server: str, tmp_path: Path) -> None:
+def test_programs_draw_with_every_listed_model_and_vary_it(server: str, tmp_path: Path) -> None:
     first, second = (
         Client(address, verbose=False, download_files=str(tmp_path)) for address in (server, f"{server}m/{SECOND}/")
     )
-    sweep = {"base": {"prompt": "cat", "num_inference_steps": 1}, "axes": {"seed": [1, 2]}}
+    sweep = {"base": {"prompt": "cat", "num_inference_steps": 2}, "axes": {"seed": [1, 2]}}
     files, cells = second.predict(sweep, api_name="/render_grid")
     assert {cell["recipe"]["model"] for cell in cells} == {SECOND} and len(files) == 2
+    axes = {"model": [FIRST, SECOND], "sampler": ["pndm", "ddim"]}
+    files, cells = first.predict({"base": sweep["base"] | {"seed": 1}, "axes": axes}, api_name="/render_grid")
+    assert [cell["recipe"]["model"] for cell in cells] == [FIRST, FIRST, SECOND, SECOND] and len(files) == 3
+    assert cells[2]["error"].startswith("sampler must be one of") and "pndm" in cells[2]["error"]
+    _, cells = first.predict(
+        {"base": {"model": SECOND} | sweep["base"], "axes": sweep["axes"]}, api_name="/render_grid"
+    )
+    assert all(cell["kept"] for cell in cells)  # by the second one's own page
     with pytest.raises(Exception, match=f"model must be {FIRST} on this page; {SECOND} has its own: /m/{SECOND}/"):
-        first.predict(sweep | {"base": {"model": SECOND}}, api_name="/render_grid")
+        first.predict({"model": SECOND}, api_name="/denoise")
+
+
+def test_a_grid_varies_the_model_and_says_what_one_of_them_cannot_draw(browser: Browser, server: str) -> None:
+    new = random.randrange(2**32)  # also for a second try of this test, because finished cells are kept
+    base = Recipe(prompt="owl", model=FIRST, width=64, height=64, num_inference_steps=2, seed=new)
+    usual = Recipe(model=FIRST, width=64, height=64, num_inference_steps=25, guidance_scale=7.5)
+    token = to_token(Sweep(base, {"model": [FIRST, SECOND], "sampler": ["pndm", "ddim"]}), usual)
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    opened(page, f"{server}?grid={token}")
+    expect(page.locator("#values-model").get_by_role("checkbox", checked=True)).to_have_count(2)
+    expect(page.locator("#cost")).to_contain_text("3 pictures", timeout=PATIENCE)
+    expect(page.locator("#cost")).to_contain_text("2 models, read in turn")
+    expect(page.locator("#cost")).to_contain_text(f"{SECOND} cannot draw 1 of its 2 pictures. Sampler must be one of")
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator("#total")).to_contain_text("3 of 4 pictures in", timeout=PATIENCE)
+    cells = page.locator(".dp-table .dp-cell")
+    expect(page.locator(".dp-table th[scope=row]")).to_have_text([FIRST, SECOND])
+    expect(cells.nth(2).locator(".dp-note")).to_contain_text("for this model, not PLMS")
+    expect(page.locator("#cost")).to_contain_text("nothing left to compute", timeout=PATIENCE)
+
+    page.get_by_role("button", name="Take away, or bring back").click()
+    page.locator("#which input").click()
+    page.get_by_role("option", name=f"Model {SECOND}, Sampler DDIM").click()
+    page.get_by_role("button", name="Make it again and compare").click()
+    expect(page.locator("#taken")).to_contain_text("Made again in", timeout=PATIENCE)
+    expect(page.locator("#taken")).not_to_contain_text("not the same")
+
+    drawn = Result(Image.new("RGB", (64, 64)), base.replace(model=SECOND, sampler="ddim", prompt="dog"), 1.0, 4)
+    upload = page.locator("#restore input[type=file]")
+    upload.set_input_files({"name": "theirs.png", "mimeType": "image/png", "buffer": to_png(drawn)})
+    expect(page.locator("#taken")).to_contain_text(f"drawn by {SECOND}; here {FIRST} draws", timeout=PATIENCE)
+    page.locator("#taken").get_by_role("link", name=f"Open it on the page of {SECOND}").click()
+    expect(page.locator(".dp-head")).to_contain_text(f"{SECOND} ·", timeout=PATIENCE)
+    expect(page.locator("#field-prompt textarea, #field-prompt input").first).to_have_value("dog", timeout=PATIENCE)
+    expect(page.locator("#cost")).to_contain_text("2 pictures", timeout=PATIENCE)
+
+    page.get_by_role("button", name="Take away, or bring back").click()
+    of_first = {"recipe": base.to_dict()}
+    text = json.dumps(of_first).encode()
+    upload.set_input_files({"name": "mine.json", "mimeType": "application/json", "buffer": text})
+    expect(page.locator("#taken")).to_contain_text(f"This is a recipe for {FIRST}.", timeout=PATIENCE)
+    page.locator("#taken").get_by_role("link", name=f"Open it on the page of {FIRST}").click()
+    expect(page.locator(".dp-head")).to_contain_text(f"{FIRST} ·", timeout=PATIENCE)
+    expect(page.locator("#field-prompt textarea, #field-prompt input").first).to_have_value("owl", timeout=PATIENCE)
+    page.close()
+    assert faults == []
 
 
 def test_a_grid_that_waits_for_its_model_says_how_far_that_is() -> None:
@@ -104,11 +164,20 @@ def test_a_grid_that_waits_for_its_model_says_how_far_that_is() -> None:
     assert progress(folded(told, Step(0, 1, 20, None)), time.perf_counter()).startswith("0 of 2 finished")
 
 
-def test_a_picture_of_another_listed_model_names_its_page(engine: LocalEngine) -> None:
+def test_a_picture_of_another_listed_model_says_which(engine: LocalEngine) -> None:
     facts = replace(engine.facts, others={SECOND: f"/m/{SECOND}/"})
     drawn = Result(Image.new("RGB", (64, 64)), Recipe(model=SECOND, width=64, height=64), 1.0, 20)
     restored = read_picture(to_png(drawn), facts)
-    assert f"It was drawn by {SECOND}, whose page is /m/{SECOND}/; here pocket draws" in " ".join(restored.sentences)
+    assert f"It was drawn by {SECOND}; here pocket draws" in restored.sentences[0] and restored.drawn_by == SECOND
+
+
+def test_a_sheet_over_models_comes_back_where_all_of_them_are_listed(engine: LocalEngine) -> None:
+    sweep = Sweep(Recipe(prompt="cat"), {"model": ["pocket", {"model": SECOND, "width": 64, "height": 64}]})
+    sheet = sheet_png(Image.new("RGB", (64, 64)), sweep)
+    assert read_picture(sheet, replace(engine.facts, others={SECOND: f"/m/{SECOND}/"})).sweep == sweep
+    alone = read_picture(sheet, engine.facts)
+    assert alone.sweep == Sweep(Recipe(prompt="cat"), {"seed": [0]})
+    assert f"It varied the model (pocket, {SECOND}), of which not all are here" in alone.sentences[0]
 
 
 def test_addresses_are_plain_and_differ() -> None:

@@ -23,7 +23,7 @@ from playground.models.anatomy import Anatomy, Cost
 from playground.models.contract import Condition, Facts, Look, Pairs, Text, Weights
 from playground.models.control import ControlNet
 from playground.models.folder import fingerprint, licence
-from playground.models.lora.folder import LoraFiles
+from playground.models.lora.folder import LoraFiles, own_folder
 from playground.models.lora.rows import Loras
 from playground.models.lora.texts import TextLoras
 from playground.models.running.offload import place
@@ -63,7 +63,7 @@ class Family:
         folder: Path,
         loras: Sequence[Path] = (),
     ) -> None:
-        """`folder`: where the pipeline was read; `loras`: folders of LoRA files besides its own."""
+        """`folder`: where the pipeline was read; `loras`: folders of LoRA files for any model, besides its own."""
         use_the_cores_present()
         self.pipeline, self.device, self.dtype = pipeline, device, dtype
         self.network: nn.Module = getattr(pipeline, self.denoiser)
@@ -77,7 +77,7 @@ class Family:
         clips = {
             key: part for key, part in modules.items() if isinstance(part, CLIP) and key.startswith("text_encoder")
         }
-        files = LoraFiles([folder / "loras", *loras], {self.denoiser: self.network} | clips, type(pipeline))
+        files = LoraFiles([own_folder(folder)], {self.denoiser: self.network} | clips, type(pipeline), loras)
         self.lora_files, self._loras = files, Loras(files, self.denoiser, self.network, device, dtype)
         self._text_loras = TextLoras(files, device, dtype)
         self.words: Callable[[str], Words] = Cutter(getattr(pipeline, self.token_mark), self.tokens)
@@ -104,6 +104,7 @@ class Family:
             usual=self.usual(name, schedule),
             samplers=self.samplers(schedule),
             loras=self.lora_files.digests,
+            left_out=self.lora_files.left_out,
             guidance=self.guidance(schedule),
             network="U-Net" if self.denoiser == "unet" else "transformer",
             cfg=self.cfg,

@@ -26,7 +26,7 @@ from playground.models.anatomy import Anatomy, Cost
 from playground.models.contract import CONTROL, Condition, Facts, Look, Pairs, Text, Weights, usual_recipe
 from playground.models.control import ControlNet
 from playground.models.folder import fingerprint, licence, load_pipeline
-from playground.models.lora.folder import LoraFiles
+from playground.models.lora.folder import LoraFiles, own_folder
 from playground.models.lora.texts import TextLoras
 from playground.models.running.attention import capturing, cross_attention_layers, looks
 from playground.models.running.decoder import Decoder
@@ -63,7 +63,7 @@ class StableDiffusion:
         folder: Path,
         loras: Sequence[Path] = (),
     ) -> None:
-        """`folder`: where the pipeline was read; `loras`: folders of LoRA files besides its own."""
+        """`folder`: where the pipeline was read; `loras`: folders of LoRA files for any model, besides its own."""
         self.device, self.dtype = device, dtype
         use_the_cores_present()
         self.tokenizer = pipeline.tokenizer
@@ -75,7 +75,7 @@ class StableDiffusion:
         self._decoder = Decoder(self.vae, device)
         self.preview_decoder = PreviewDecoder.load(folder, device)
         parts = {"unet": self.unet, "text_encoder": self.text_encoder}
-        self.lora_files = LoraFiles([folder / "loras", *loras], parts, type(pipeline))
+        self.lora_files = LoraFiles([own_folder(folder)], parts, type(pipeline), loras)
         self._text_loras = TextLoras(self.lora_files, device, torch.float32)
         self._network = Network(self.unet, device, dtype, self.lora_files)
         self._early = None
@@ -106,6 +106,7 @@ class StableDiffusion:
             usual=_usual(name, self.unet.config.sample_size * scale, config, type(pipeline.scheduler).__name__),
             samplers=_samplers(config),
             loras=self.lora_files.digests,
+            left_out=self.lora_files.left_out,
             guidance="none" if _is_turbo(config, type(pipeline.scheduler).__name__) else "classifier-free",
             quick_previews=self.preview_decoder is not None,
             no_attention="" if cross_attention_layers(self.unet) else "This model has no cross-attention layers.",

@@ -13,24 +13,47 @@ from playground.refusal import Refusal
 KEPT = 32  # files kept in memory; one of Pocket's is about a megabyte
 
 
+def own_folder(model: Path) -> Path:
+    """Where a model's own LoRAs are: `loras/` in its folder, or beside its single file."""
+    return (model.parent if model.is_file() else model) / "loras"
+
+
+def files_in(folders: Sequence[Path]) -> list[Path]:
+    """Their LoRA files."""
+    return sorted(path for folder in folders for path in folder.glob("*.safetensors"))
+
+
 class LoraFiles:
     """Read when they are first asked for; a file that cannot be used fails only whoever asks for it."""
 
-    def __init__(self, folders: Sequence[Path], parts: Parts, pipeline: type) -> None:
-        """`parts`: the model's modules as files name them; `pipeline`: the class that runs it in diffusers.
+    def __init__(self, folders: Sequence[Path], parts: Parts, pipeline: type, offered: Sequence[Path] = ()) -> None:
+        """`parts`: the model's modules as files name them; `pipeline`: the class that runs it in diffusers. `folders`
+        are the model's own; `offered` are for any model, so what does not fit this one is left out of them.
 
         Raises Refusal where two files have one name, or one a name that no recipe can say.
         """
         self.parts, self._pipeline = parts, pipeline
+        self.left_out: dict[str, str] = {}  # name -> why, as the end of a sentence
         self._paths: dict[str, Path] = {}
-        for path in sorted((path for folder in folders for path in folder.glob("*.safetensors")), key=lambda p: p.stem):
-            if path.stem in self._paths:
-                raise Refusal(f"There are two LoRAs named {path.stem}; rename one.")
-            if len(path.stem) > LORA_NAME_LIMIT:
-                raise Refusal(f"The LoRA {path.name[:80]} has a name of over {LORA_NAME_LIMIT} characters; rename it.")
-            self._paths[path.stem] = path
+        for path in files_in(folders):
+            self._add(path)
+        for path in files_in(offered):
+            try:
+                read(path, parts, pipeline)
+            except (ValueError, OSError) as error:
+                self.left_out[path.stem] = str(error)
+            else:
+                self._add(path)
+        self._paths = dict(sorted(self._paths.items()))
         self.digests: dict[str, str] = {name: file_digest(path) for name, path in self._paths.items()}
         self._read = lru_cache(KEPT)(self._read_now)
+
+    def _add(self, path: Path) -> None:
+        if path.stem in self._paths:
+            raise Refusal(f"There are two LoRAs named {path.stem}; rename one.")
+        if len(path.stem) > LORA_NAME_LIMIT:
+            raise Refusal(f"The LoRA {path.name[:80]} has a name of over {LORA_NAME_LIMIT} characters; rename it.")
+        self._paths[path.stem] = path
 
     @property
     def names(self) -> tuple[str, ...]:

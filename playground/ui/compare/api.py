@@ -9,7 +9,7 @@ import gradio as gr
 from playground.engine import Done, Engine, Failed
 from playground.export.png import cell_png
 from playground.recipe import Recipe
-from playground.render import begun, check_cost, render
+from playground.render import begun, check_cost, read_recipe, render, suited
 from playground.store import Store
 from playground.sweep import Sweep
 from playground.ui.shared.described import PICTURE, describe, sweep_in_words
@@ -38,7 +38,7 @@ def build(engine: Engine, store: Store) -> None:
             the pictures as PNG files that carry their recipes
             a list with one object per cell: recipe, digest, file, seconds, evaluations of the network, or error
         """
-        asked = Sweep.from_dict(sweep, engine.facts.recipe)
+        asked = suited(engine, Sweep.from_dict(sweep, read_recipe(engine)))
         if picture is not None:
             asked = begun(asked, picture, engine.facts, store)
         cells = asked.recipes()
@@ -57,7 +57,7 @@ def build(engine: Engine, store: Store) -> None:
             if isinstance(event, Done):
                 result = event.result
                 name = f"{event.cell:02d}-{result.recipe.digest()[:12]}.png"
-                files[event.cell] = FILES.path(cell_png(result, engine.facts), name)
+                files[event.cell] = FILES.path(cell_png(result, engine.of(result.recipe.model).facts), name)
                 rows[event.cell] = {
                     "recipe": result.recipe.to_dict(),
                     "digest": result.recipe.digest(),

@@ -125,7 +125,9 @@ def what_runs(sweep: Sweep, facts: Facts) -> str:
         listed = ", ".join(f"{some} of {of}" for some, of in runs[:8]) + (" …" if len(runs) > 8 else "")
         return f"Noise is added to it, and of each run only the last steps are done: {listed}."
     some, of = runs[0]
-    first = {levels(recipe, facts.schedule)[0].t for recipe in recipes[:1]}.pop()
+    if (own := next((recipe for recipe in recipes if recipe.model == facts.name), None)) is None:
+        return f"Noise is added to it, and from there the last {some} of {of} steps are run."
+    first = levels(own, facts.schedule)[0].t
     return (
         f"Noise is added to it up to t = {first:.0f}, and from there the last {some} of {of} steps are run "
         f"(the whole part of {of} × {recipes[0].strength:g})."

@@ -43,6 +43,7 @@ def caption(sweep: Sweep) -> list[str]:
 def fixed(sweep: Sweep) -> list[str]:
     """The settings that are the same in all cells, in words."""
     base, keys = sweep.base, {key_of(axis) for axis in sweep.axes}
+    keys |= {SIZE} if sweep.own_sizes else set()
     guided = "guidance_scale" in keys or base.guided
     found = {
         "negative_prompt": f"negative prompt “{base.negative_prompt}”" if base.negative_prompt and guided else "",

@@ -160,7 +160,9 @@ async function differences(i) {
   if (grid !== value && grid.asked !== value.asked) return;
   anchor = i;
   pictureOf(i).dataset.chosen = "A";
+  const sizes = new Set(grid.cells.map((cell) => `${cell.recipe.width} ${cell.recipe.height}`));
   hint.textContent = "Each other picture shows its difference from A, four times as strong. ";
+  if (sizes.size > 1) hint.textContent += "Those of another size are brought to the size of A for this. ";
   hint.append(button("Show the pictures again", reset));
   for (const [j, cell] of value.cells.entries()) {
     if (j === i || cell.state !== "done") continue;
@@ -172,6 +174,13 @@ async function differences(i) {
     note.dataset.before ??= note.textContent;
     if (value.seeds === 1) note.textContent = `mean difference ${mean.toFixed(1)} of 255`;
   }
+}
+
+/** Said where a difference is taken of pictures of two sizes. */
+function resized(a, b) {
+  if (a.recipe.width === b.recipe.width && a.recipe.height === b.recipe.height) return "";
+  const size = ({ width, height }) => `${width} × ${height}`;
+  return ` B has ${size(b.recipe)} pixels and is brought to the ${size(a.recipe)} of A for this.`;
 }
 
 // --- two cells
@@ -232,7 +241,7 @@ async function pair(i, j) {
     stage.append(canvas);
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", "Difference of the two pictures");
-    says.textContent = `|A − B| · ${at}. The mean difference is ${mean.toFixed(1)} of 255 per pixel and colour.`;
+    says.textContent = `|A − B| · ${at}. The mean difference is ${mean.toFixed(1)} of 255 per pixel and colour.${resized(a, b)}`;
   }
 
   function flip(shows) {

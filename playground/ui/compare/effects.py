@@ -53,11 +53,13 @@ def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> 
 
     def show(data: dict[str, Any] | None) -> dict[Any, Any]:
         try:
-            grid = finished(start if data is None else Sweep.from_dict(data), find, engine.facts)
+            grid = finished(
+                start if data is None else Sweep.from_dict(data), find, lambda model: engine.of(model).facts
+            )
         except Refusal as refusal:
             return hidden() | {verdict: error(str(refusal))}
         table, axis = measured(grid), main_axis(grid.axes)
-        shown = hidden() | {verdict: said(table, axis)}
+        shown = hidden() | {verdict: said(table, axis) + lacking(table, len(grid.recipes))}
         for key in COLUMNS:
             if key in table:
                 plots = lines if axis.is_number else bars
@@ -75,8 +77,22 @@ def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> 
 
 def curve(table: pd.DataFrame, axis: Axis, measure: str) -> dict[str, Any]:
     """One plot's properties: the mean over everything else at each value of the axis."""
-    means = table.groupby(axis.name, sort=False, as_index=False)[measure].mean()
+    means = table.groupby(axis.name, sort=False, as_index=False)[measure].mean().dropna()
     return {"value": means, "x": axis.name, "y": measure, "x_title": axis.name, "y_title": " "}
+
+
+def lacking(table: pd.DataFrame, pictures: int) -> str:
+    """HTML: that some pictures of so many are not there, or have no value of a measure that others have."""
+    told = {
+        "fit": "Fit to the prompt stands only for pictures of a model that brings its own CLIP towers.",
+        "distance": "A picture of another size than the first has no distance to it.",
+    }
+    found = [sentence for key, sentence in told.items() if key in table and table[key].isna().any()]
+    if len(table) < pictures:
+        found.insert(
+            0, f"{pictures - len(table)} of {pictures} pictures are not there; each mean is over those that are."
+        )
+    return f'<p class="dp-quiet">{" ".join(found)}</p>' if found else ""
 
 
 def said(table: pd.DataFrame, axis: Axis) -> str:

@@ -17,7 +17,7 @@ from playground.export.viewer import FRAMES
 from playground.inside.grid_film import CellFilm, Films, apart, strips
 from playground.recipe import Recipe
 from playground.refusal import Refusal
-from playground.render import missing, pictures_of
+from playground.render import is_kept, pictures_of
 from playground.store import Store
 from playground.sweep import Sweep
 from playground.ui.compare.grid import Grid
@@ -83,9 +83,8 @@ class GridFilm:
 
         def collect(recipes: list[Recipe]) -> Iterator[Update]:
             yield {self.ask: gr.update(visible=False), self.bar: _paragraph("Collecting the steps …")}
-            unfinished = missing(engine, store, recipes)
             try:
-                kept = [recipe for recipe in recipes if recipe not in unfinished]
+                kept = [recipe for recipe in recipes if is_kept(engine, store, recipe)]
                 starts = pictures_of(store, [recipe for recipe in kept if films.get(recipe) is None])
                 for done, total in films.record(kept, starts):
                     if done % 8 == 0:
@@ -95,17 +94,34 @@ class GridFilm:
                 if not any(found):
                     raise Refusal("There are no steps to show; run the grid again.")
                 drawn: dict[int, Image.Image] = {}
-                for place, strip in strips(engine, [x for film in found if film for x in (film.x0, film.seen)]):
+                for place, strip in drawn_strips(engine, recipes, found):
                     drawn[place] = strip
                     yield nothing  # where Stop can end it
             except Refusal as refusal:
                 yield {self.ask: gr.update(visible=True), self.bar: _paragraph(str(refusal))}
                 return
             pictures = [drawn[place] for place in sorted(drawn)]
-            by = "the quick decoder" if engine.facts.quick_previews else "the VAE"
-            yield {self.bar: bar(recipes, found, pictures, by), self.curve: curve(found)}
+            yield {self.bar: bar(recipes, found, pictures, drawn_by(engine, recipes)), self.curve: curve(found)}
 
         self.ask.click(show, shown_sweep, self.outputs, trigger_mode="multiple", **ENGINE, **QUIET)
+
+
+def drawn_strips(
+    engine: Engine, recipes: list[Recipe], films: list[CellFilm | None]
+) -> Iterator[tuple[int, Image.Image]]:
+    """As `strips`, of x̂₀ and x_t of each film that is there, each drawn by the model that the recipe names."""
+    there = [(recipe.model, film) for recipe, film in zip(recipes, films, strict=True) if film]
+    for model in dict.fromkeys(name for name, _ in there):
+        places = [2 * i + k for i, (name, _) in enumerate(there) if name == model for k in (0, 1)]
+        latents = [x for name, film in there if name == model for x in (film.x0, film.seen)]
+        yield from ((places[i], strip) for i, strip in strips(engine.of(model), latents))
+
+
+def drawn_by(engine: Engine, recipes: list[Recipe]) -> str:
+    """What drew the strips."""
+    quick = {engine.of(recipe.model).facts.quick_previews for recipe in recipes}
+    whose = "the models' VAEs and quick decoders" if len(quick) > 1 else ""
+    return whose or ("the quick decoder" if quick == {True} else "the VAE")
 
 
 def bar(recipes: list[Recipe], films: list[CellFilm | None], pictures: list[Image.Image], by: str) -> str:
@@ -117,11 +133,11 @@ def bar(recipes: list[Recipe], films: list[CellFilm | None], pictures: list[Imag
     cells = [None if film is None else _cell(film, next(strip), next(strip)) for film in films]
     most = max(len(film.calls) for film in found)
     calls = {recipe.steps_run for recipe in recipes}
-    note = (
-        "All cells stand at the same step."
-        if len(calls) == 1 and len({film.of for film in found}) == 1
-        else "The cells have runs of different length, so each stands at the same share of its own run."
-    )
+    note = "The cells have runs of different length, so each stands at the same share of its own run."
+    if len(calls) == 1 and len({film.of for film in found}) == 1:
+        note = "All cells stand at the same step."
+        if len({tuple(film.calls) for film in found}) > 1:  # fewer are kept of a model whose VAE must draw them
+            note = "Each cell stands at the kept step that is nearest to the same share of its run."
     return (
         f'<div class="dp-scrub" data-cells="{escape(json.dumps(cells), quote=True)}" data-frames="{most}">'
         '<button type="button" class="dp-play" aria-label="Play">▶</button>'

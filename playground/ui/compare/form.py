@@ -15,6 +15,7 @@ from playground.sweep import SIZE, Sweep
 from playground.ui.compare.begins import Begins
 from playground.ui.compare.control import Control
 from playground.ui.compare.known import known
+from playground.ui.compare.models import MODEL, sizes_said
 from playground.ui.compare.opening import first_values
 from playground.ui.compare.predict import Predict
 from playground.ui.compare.reading import (
@@ -52,7 +53,9 @@ class Form:
 
     def __init__(self, start: Sweep, facts: Facts) -> None:
         self._loras, self._samplers = tuple(facts.loras), facts.samplers
-        left_out = {LORA_WEIGHT: not self._loras, "strength": bool(facts.no_start)}
+        self._left_out = tuple(facts.left_out)
+        self._models = (facts.name, *facts.others)
+        left_out = {LORA_WEIGHT: not self._loras, "strength": bool(facts.no_start), MODEL: len(self._models) == 1}
         left_out |= dict.fromkeys(CONTROLS, not facts.controlnet)
         self.keys = [key for key in AXES if not left_out.get(key)]
         slots = slots_of(start)
@@ -158,7 +161,8 @@ class Form:
         elif key in LINES:
             editor = gr.Textbox(lines=3, max_lines=8, **shared)
         else:
-            editor = gr.CheckboxGroup(choices(self._samplers), **shared)
+            offered = list(self._models) if key == MODEL else choices(self._samplers)
+            editor = gr.CheckboxGroup(offered, **shared)
         self.editors[key] = editor
         slot = f"error-{VALUES}-{key.replace('_', '-')}"
         self.says[key] = gr.HTML("", visible=_seen(shown), elem_classes="dp-error dp-parsed dp-flush", elem_id=slot)
@@ -177,6 +181,10 @@ class Form:
                 for name in self._loras:
                     self._weights[name] = gr.Number(weights.get(name, 0.0), label=name, step=0.1, min_width=90)
             self.fields.slot(LORAS)
+        if self._left_out:
+            names = ", ".join(self._left_out)
+            told = f"LoRAs left out, because they do not fit this model: {names}. The log says why."
+            gr.HTML(f'<p class="dp-quiet">{escape(told)}</p>', elem_id="loras-left-out")
         self.fields.add("seed", help=f"{HELP['seed']} One seed for all cells, unless you vary it.")
         self.new_seed = gr.Button("Draw a new seed", size="sm")
 
@@ -295,6 +303,8 @@ def _label(key: str) -> str:
 
 def _parsed(key: str, values: list[Any]) -> str:
     """What was understood, where that is more than what was typed."""
+    if key == MODEL:
+        return sizes_said(values)
     if not values or key not in (*NUMBERS, WORDS):
         return ""
     if key == WORDS:

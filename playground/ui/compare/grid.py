@@ -24,6 +24,7 @@ from playground.sweep import Sweep
 from playground.ui.compare.caption import alt_of, caption, place_label
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import data_url
+from playground.ui.shared.spoken import spoken
 
 MANY = 48  # cells, from which on a large picture is shown by a small one until it is opened
 SMALL = 256  # pixels of its longer side: about what a cell of so large a grid has on the page
@@ -104,7 +105,7 @@ def folded(grid: Grid, event: Event) -> Grid:
         computed = event.result.evaluations - event.result.shared
         return replace(grid, computed=grid.computed + computed, shared=grid.shared + event.result.shared)
     if isinstance(event, Failed):
-        return _with_cell(grid, event.cell, state="failed", progress=0.0, picture="", note=event.reason)
+        return _with_cell(grid, event.cell, state="failed", progress=0.0, picture="", note=spoken(event.reason))
     return grid
 
 

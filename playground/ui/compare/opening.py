@@ -8,11 +8,12 @@ whoever presses Run. What was drawn then is kept, and is what the next visitor s
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from playground.engine import Done, Engine
+from playground.engine import Done, Engine, Failed
 from playground.link import to_token
 from playground.models import Facts
 from playground.recipe import GUIDANCE_RANGE, Recipe
 from playground.refusal import Refusal
+from playground.render import kept_result, undrawable
 from playground.samplers import SAMPLERS
 from playground.store import Store, from_png
 from playground.sweep import LORA_PREFIX, SIZE, Sweep
@@ -54,11 +55,11 @@ def first_values(facts: Facts) -> dict[str, list[Any]]:
 def kept_grid(engine: Engine, store: Store, sweep: Sweep) -> grid.Grid:
     """Every cell with its picture where there is one: shipped, or kept from an earlier run.
 
-    Raises ValueError where a shipped picture is not that of the recipe.
+    Raises Refusal where none of them can be drawn, and ValueError where a shipped picture is not that of the recipe.
     """
     token = to_token(sweep, engine.facts.usual)
     shown = grid.empty(sweep, "not rendered yet", token, begins=given_pictures(store, sweep))
-    shipped = _ships(engine.facts, sweep)
+    shipped, refused = _ships(engine.facts, sweep), undrawable(engine, sweep.recipes())
     for i, cell in enumerate(shown.cells):
         if shipped:
             path = first_view_files(sweep)[i]
@@ -66,20 +67,23 @@ def kept_grid(engine: Engine, store: Store, sweep: Sweep) -> grid.Grid:
             if result.recipe != cell.recipe:
                 raise ValueError(f"{path.name} was rendered with another recipe; run examples/render_first_view.py.")
         else:
-            result = store.get(cell.recipe, engine.facts.fingerprint_for(cell.recipe))
-        if result is not None:
+            result = kept_result(engine, store, cell.recipe)
+        if i in refused:
+            shown = grid.folded(shown, Failed(i, refused[i]))
+        elif result is not None:
             shown = grid.folded(shown, Done(i, result, stored=not shipped))
     return shown
 
 
 def says(facts: Facts, shown: grid.Grid) -> str:
     """Under a grid that nobody has just run: where its pictures come from."""
-    if shown.finished == 0:
+    if shown.finished == 0 and any(cell.open for cell in shown.cells):
         return "Not rendered yet; Run draws it."
-    if shown.finished < len(shown.cells):
-        return f"{shown.finished} of {len(shown.cells)} rendered earlier by this model; Run draws the rest."
+    by = "these models" if "model" in shown.sweep.axes else "this model"
+    if any(cell.open for cell in shown.cells):
+        return f"{shown.finished} of {len(shown.cells)} rendered earlier by {by}; Run draws the rest."
     if not _ships(facts, shown.sweep):
-        return "Rendered earlier by this model, with the recipe in the form, and kept."
+        return f"Rendered earlier by {by}, with the recipe in the form, and kept."
     return "Rendered earlier by this model, with the recipe in the form. Run renders it here and now."
 
 
@@ -119,6 +123,7 @@ def _worth_comparing(facts: Facts) -> dict[str, list[Any]]:
         "num_inference_steps": sorted({n for n in counts if sampler.fewest_steps <= n <= sampler.most_steps}),
         "sampler": [key for key in shipped["sampler"] if key in facts.samplers and _takes(key, steps)],
         LORA_WEIGHT: FIRST_WEIGHTS,
+        "model": [facts.name, *facts.others],
     }
 
 

@@ -117,7 +117,7 @@ class Predict:
         if due is None or sweep is None or sweep.digest() != due["sweep"]:
             return {self.verdict: gr.skip(), self._due: None}
         try:
-            html = judged(due, finished(sweep, self._find, self._engine.facts))
+            html = judged(due, finished(sweep, self._find, lambda model: self._engine.of(model).facts))
         except Refusal as refusal:
             html = f'<p class="dp-quiet">{escaped(str(refusal))}</p>'
         return {self.verdict: html, self._due: None}

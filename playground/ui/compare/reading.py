@@ -7,7 +7,17 @@ from typing import Any
 from playground.labels import CONTROLS, NEEDS
 from playground.recipe import FIELDS, LATE, Recipe
 from playground.refusal import Refusal
-from playground.sweep import LORA_PREFIX, SIZE, WORDS_PREFIX, Sweep, lora_of, parse_lines, parse_numbers, varied
+from playground.sweep import (
+    LORA_PREFIX,
+    SIZE,
+    WORDS_PREFIX,
+    Sweep,
+    lora_of,
+    model_of,
+    parse_lines,
+    parse_numbers,
+    varied,
+)
 from playground.ui.shared.fields import TEXTS, checked, plain
 from playground.ui.shared.spoken import spoken
 from playground.ui.shared.words import AXES, LORA_WEIGHT, WORDS, key_of
@@ -138,7 +148,7 @@ def typed_values(key: str, values: list[Any]) -> Any:
         return ", ".join(f"{v:.15g}" for v in values)
     if key in LINES:
         return "\n".join(v or "-" for v in values)
-    return list(values)
+    return [model_of(value) for value in values] if key == "model" else list(values)
 
 
 def slots_of(sweep: Sweep) -> dict[str, str | None]:

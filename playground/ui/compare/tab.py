@@ -16,7 +16,7 @@ from playground.inside.grid_film import Films
 from playground.link import LONGEST, from_token, to_token
 from playground.recipe import PROMPT_LIMIT, SEED_RANGE
 from playground.refusal import Refusal
-from playground.render import missing, pictures_of, render
+from playground.render import kept_result, missing, pictures_of, render, undrawable
 from playground.samplers import SAMPLERS
 from playground.store import Store
 from playground.sweep import Sweep
@@ -27,6 +27,7 @@ from playground.ui.compare.film import GRID, Asked, GridFilm
 from playground.ui.compare.form import Form, Given
 from playground.ui.compare.grid import empty, folded, payload, stopped
 from playground.ui.compare.known import marks, surprise
+from playground.ui.compare.models import cut_elsewhere, for_form, is_elsewhere, way_to
 from playground.ui.compare.opening import examples_for, kept_grid, says
 from playground.ui.compare.reading import Reading, values_slot
 from playground.ui.compare.telling import cost, progress, roughly, stop_text, summary, too_long
@@ -69,7 +70,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             film = GridFilm()
             shown_sweep = gr.State(start.flat.to_dict())  # of the grid above; several seeds per cell are an axis here
             effects.build(engine, store, shown_sweep, start.flat)
-            takeaway.build(engine, store, shown_sweep, start.flat, form.fill, form.filled, films)
+            named = takeaway.build(engine, store, shown_sweep, start.flat, form.fill, form.filled, films)
     latest = Latest()
     film.wire(engine, store, films, shown_sweep, latest)
     form.predict.wire(engine, takeaway.finder(engine, store, start.flat))
@@ -77,8 +78,11 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     def read(given: Given) -> Reading:
         reading = form.read(given)
         try:
-            for recipe in reading.sweep.recipes() if reading.sweep else ():
-                engine.facts.check(recipe)
+            if reading.sweep:
+                sweep = for_form(engine, reading.sweep)
+                parsed = {key: sweep.axes.get(key, values) for key, values in reading.parsed.items()}
+                reading = replace(reading, sweep=sweep, parsed=parsed)
+                undrawable(engine, sweep.recipes())
         except Refusal as refusal:
             return Reading(None, {values_slot(given[form.axes["columns"]]): spoken(str(refusal))}, reading.parsed)
         try:  # after what the model says, so that nobody is sent for a picture that it could not use
@@ -96,7 +100,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         text = given[form.fields.components["prompt"]]
         text = text[:PROMPT_LIMIT] if isinstance(text, str) else ""
         return form.told(reading) | {
-            form.marks: marks(text, engine.words(text), form.known),
+            form.marks: marks(text, engine.words(text), form.known) + cut_elsewhere(engine, text, reading.sweep),
             form.cost: cost(engine, store, reading.sweep, request.session_hash or ""),
             form.sure: gr.update(visible=long is not None, label=label),
             **form.begins.tells(store, given, reading.sweep),
@@ -159,16 +163,19 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             return film.clear(ready=True)
         grid = asked.grid
         for i, cell in enumerate(grid.cells):  # also those that finished in this moment
-            if cell.open and (result := store.get(cell.recipe, engine.facts.fingerprint_for(cell.recipe))):
+            if cell.open and (result := kept_result(engine, store, cell.recipe)):
                 grid = folded(grid, Done(i, result))
         grid = stopped(grid)
         return {cells: payload(grid), total: _paragraph(stop_text(grid))} | film.clear(ready=grid.finished > 0)
 
     def opened(sweep: Sweep, request: gr.Request) -> Update:
         """The form asks for this sweep, and the grid shows what is kept of it; what ran for this page has ended."""
+        if is_elsewhere(engine, sweep):
+            said = f"This grid is of {sweep.base.model}, which has a page of its own."
+            return {total: f"<p>{escaped(said)} {way_to(engine, sweep)}</p>"}
+        sweep = for_form(engine, sweep)
         filled = form.fill(sweep)
-        for recipe in sweep.recipes():
-            engine.facts.check(recipe)
+        undrawable(engine, sweep.recipes())
         pictures_of(store, missing(engine, store, sweep.recipes()))
         latest.stop(request.session_hash)
         now = kept_grid(engine, store, sweep)
@@ -238,7 +245,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         trigger_mode="always_last",
         **PRIVATE,
     )
-    page.load(arrived, None, shown, queue=False, **PRIVATE).then(**recheck)
+    page.load(arrived, None, shown, queue=False, **PRIVATE).then(**named).then(**recheck)
     cells.address(asked_for, None, shown, **PRIVATE).then(**recheck)
 
     chosen = [c.change for c in form.axes.values()]

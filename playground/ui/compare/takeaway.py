@@ -28,9 +28,10 @@ from playground.models import Facts
 from playground.pictures import MAX_BYTES, TOO_LARGE
 from playground.recipe import SEED_RANGE, Recipe
 from playground.refusal import Refusal
-from playground.render import kept_starts, missing, pictures_of
+from playground.render import kept_result, kept_starts, missing, pictures_of, read_recipe, undrawable
 from playground.store import Store, from_png
 from playground.sweep import Sweep
+from playground.ui.compare.models import for_form, is_elsewhere, way_to
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import error, escaped
@@ -71,10 +72,11 @@ def build(
     fill: Callable[[Sweep], Any],
     inputs: Sequence[gr.components.Component],
     films: Films,
-) -> None:
+) -> dict[str, Any]:
     """`films` of the runs that are still in memory. `shown_sweep` holds the grid that stands above, as a dict, or None
-    for `start`. `fill` gives the values of the form's `inputs` for a sweep. Raises Refusal for a sweep that the form
-    cannot show."""
+    for `start`. `fill` gives the values of the form's `inputs` for a sweep, and raises Refusal for one that the form
+    cannot show. Gives the event that names the pictures of the grid, for where a state's change goes unnoticed: when
+    the page is opened."""
     find = finder(engine, store, start)
     labels = FinishedGrid(start, ()).labels
     with gr.Accordion("Take away, or bring back", open=False, elem_id="take-away"):
@@ -102,6 +104,9 @@ def build(
         said = gr.HTML("", elem_id="taken", elem_classes="dp-quiet")
         files = gr.File(label="Files", visible=False, interactive=False, file_count="multiple", elem_id="files")
 
+    def facts_of(model: str) -> Facts:
+        return engine.of(model).facts
+
     def shown(data: dict[str, Any] | None) -> Sweep:
         return start if data is None else Sweep.from_dict(data)
 
@@ -112,7 +117,7 @@ def build(
             nonlocal notes
             if kind not in GRID_KINDS:
                 raise Refusal("Choose what the grid should be made into.")
-            grid = finished(shown(data), find, engine.facts)
+            grid = finished(shown(data), find, facts_of)
             if kind in (HTML, ZIP):
                 grid = replace(grid, steps=kept_steps(engine, films, grid.recipes))
             if kind == ZIP:
@@ -132,7 +137,7 @@ def build(
             if kind not in CELL_KINDS:
                 raise Refusal("Choose what the picture should be made into.")
             result = picked(data, place)
-            return dict([CELL_KINDS[kind](result, engine.facts)]) | beside(kind, result.recipe)
+            return dict([CELL_KINDS[kind](result, facts_of(result.recipe.model))]) | beside(kind, result.recipe)
 
         try:
             notes = told_of(kind, picked(data, place).recipe)
@@ -149,7 +154,7 @@ def build(
         return {file: png_of(pictures.fitted(found[name], *size)) for file, name in named.items() if name}
 
     def picked(data: dict[str, Any] | None, place: Any) -> Result:
-        grid = finished(shown(data), find, engine.facts)
+        grid = finished(shown(data), find, facts_of)
         if isinstance(place, bool) or not isinstance(place, int) or not 0 <= place < len(grid.results):
             raise Refusal("Choose one of the pictures.")
         if (result := grid.results[place]) is None:
@@ -168,7 +173,8 @@ def build(
 
     def check(data: dict[str, Any] | None, place: Any) -> str:
         try:
-            receipt = verify(engine, cell_png(picked(data, place), engine.facts), store)
+            result = picked(data, place)
+            receipt = verify(engine, cell_png(result, facts_of(result.recipe.model)), store)
             return f"<p>{escaped(receipt.sentence())}</p>"
         except Refusal as refusal:
             return error(str(refusal))
@@ -178,16 +184,21 @@ def build(
             return {said: ""}
         try:
             restored = read_file(Path(path), engine)
-            sweep = comparable(restored)
-            for recipe in sweep.recipes():
-                engine.check(recipe)
-            pictures_of(store, missing(engine, store, sweep.recipes()))
+            if is_elsewhere(engine, restored.sweep):
+                name = restored.sweep.base.model
+                return {said: f"<p>This is a recipe for {escaped(name)}. {way_to(engine, comparable(restored))}</p>"}
+            sweep = for_form(engine, comparable(restored))
+            for cell, recipe in enumerate(recipes := sweep.recipes()):
+                if cell not in undrawable(engine, recipes):
+                    engine.of(recipe.model).check(recipe)
+            pictures_of(store, missing(engine, store, recipes))
             filled = fill(sweep)
+            way = f" {_there(Path(path), engine, restored.drawn_by)}" if restored.drawn_by else ""
         except Refusal as refusal:
             return {said: error(str(refusal))}
         told = " ".join(["The form is filled; press Run to draw it.", *restored.sentences])
         values = filled if isinstance(filled, dict) else dict(zip(inputs, filled, strict=True))
-        return values | {said: f"<p>{escaped(told)}</p>"}
+        return values | {said: f"<p>{escaped(told)}{way}</p>"}
 
     def choices(data: dict[str, Any] | None) -> Any:
         names = FinishedGrid(shown(data), ()).labels
@@ -197,7 +208,9 @@ def build(
     make_cell.click(one, [shown_sweep, which, cell_kind], [said, files], **QUIET)
     again.click(check, [shown_sweep, which], said, **QUIET, **ENGINE)
     dropped.upload(restore, dropped, [*inputs, said], queue=False, **QUIET)
-    shown_sweep.change(choices, shown_sweep, which, queue=False, **QUIET)
+    named: dict[str, Any] = {"fn": choices, "inputs": shown_sweep, "outputs": which, "queue": False, **QUIET}
+    shown_sweep.change(**named)
+    return named
 
 
 def told_of_page(grid: FinishedGrid, size: int) -> str:
@@ -219,6 +232,8 @@ def told_of(kind: str, recipe: Recipe) -> str:
     notes = [COMFY, NOT_THE_SAME.get(recipe.sampler, "")] if kind == WORKFLOW else []
     given = [name for name, picture in ((START, recipe.image), (SHOWN, recipe.control_image)) if picture]
     notes += [place[kind].format(" and ".join(given))] if given and kind in place else []
+    if recipe.active_loras and kind == SCRIPT:
+        notes.append("Its LoRAs are read from the folder loras in that of the model.")
     if recipe.control_image and kind in place:
         where = (
             "its second argument is the ControlNet's folder" if kind == SCRIPT else "choose the ControlNet in its node"
@@ -231,7 +246,7 @@ def finder(engine: Engine, store: Store, start: Sweep) -> Find:
     """What gives the finished picture of a recipe: the store, or the pictures that ship with the first grid."""
     paths = first_view_files(start) if engine.facts.name == SHIPPED else []
     shipped = {result.recipe: result for path in paths if (result := from_png(path.read_bytes()))}
-    return lambda recipe: store.get(recipe, engine.facts.fingerprint_for(recipe)) or shipped.get(recipe)
+    return lambda recipe: kept_result(engine, store, recipe) or shipped.get(recipe)
 
 
 def read_file(path: Path, engine: Engine) -> Restored:
@@ -244,7 +259,12 @@ def read_file(path: Path, engine: Engine) -> Restored:
         raise Refusal("The file did not arrive; drop it once more.") from None
     if data.startswith(SIGNATURE) or path.suffix.lower() == ".png":
         return read_picture(data, engine.facts)
-    return Restored(read_json(data.decode("utf-8", "replace"), engine.facts.recipe))
+    return Restored(read_json(data.decode("utf-8", "replace"), read_recipe(engine)))
+
+
+def _there(path: Path, engine: Engine, name: str) -> str:
+    """HTML: the way to the page of the model that drew a dropped picture, with what the picture says for that model."""
+    return way_to(engine, comparable(read_file(path, engine.of(name))))
 
 
 def comparable(restored: Restored) -> Sweep:

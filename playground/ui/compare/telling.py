@@ -1,14 +1,16 @@
 """What is said of a run in numbers: before it what it would take, in it how far it is, after it what was measured."""
 
 import time
+from collections.abc import Iterator, Mapping, Sequence
 
 from playground.engine import Engine
 from playground.recipe import Recipe
-from playground.render import LONGEST, missing
+from playground.render import LONGEST, missing, seconds_known, undrawable
 from playground.store import Store
 from playground.sweep import Sweep, same_pictures, same_starts
 from playground.ui.compare.grid import Grid
 from playground.ui.shared.html import escaped
+from playground.ui.shared.spoken import spoken
 
 NICE = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50, 60)  # numbers that say that they are estimates
 BELOW, ABOVE = 0.8, 1.25  # how far off an estimate may well be
@@ -23,10 +25,11 @@ def cost(engine: Engine, store: Store, sweep: Sweep | None, page: str = "") -> s
     if sweep is None:
         return '<p data-asked="">Nothing runs until every field is right.</p>'
     recipes = sweep.recipes()
+    refused = undrawable(engine, recipes)
     open_cells = missing(engine, store, recipes)
-    kept = len(recipes) - len(open_cells)
-    parts = [f"<strong>{len(recipes)} pictures</strong>" + (f" ({kept} kept)" if kept else "")]
-    parts.append(f"{sum(engine.facts.evaluations(r) for r in recipes):,} {engine.facts.network} evaluations")
+    kept = len(recipes) - len(refused) - len(open_cells)
+    pictures = f"<strong>{len(recipes) - len(refused)} pictures</strong>" + (f" ({kept} kept)" if kept else "")
+    parts = [_evaluations(engine, [recipe for cell, recipe in enumerate(recipes) if cell not in refused])]
     outlook = engine.outlook(open_cells, page)
     if not open_cells:
         parts.append("nothing left to compute")
@@ -34,14 +37,44 @@ def cost(engine: Engine, store: Store, sweep: Sweep | None, page: str = "") -> s
         parts.append(roughly(outlook.seconds))
         if outlook.others:
             parts.append(sharing(outlook.others))
-    odd = "".join(f'<p class="dp-warning">{escaped(sentence)}</p>' for sentence in oddities(recipes))
-    return f'<p data-asked="{sweep.digest()}">{" · ".join(parts)}</p>{odd}'
+    elif outlook.unknown:
+        parts.append(f"time unknown until {listed(outlook.unknown)} {_has(outlook.unknown)} drawn something")
+    if (models := len({recipe.model for recipe in open_cells})) > 1:
+        parts.append(f"{models} models, read in turn")
+    told = [*oddities(recipes), *_undrawn(recipes, refused), *_guided_all_the_same(engine, recipes, refused)]
+    odd = "".join(f'<p class="dp-warning">{escaped(sentence)}</p>' for sentence in told)
+    return f'<p data-asked="{sweep.digest()}">{pictures} · {escaped(" · ".join(parts))}</p>{odd}'
 
 
 def too_long(engine: Engine, store: Store, sweep: Sweep) -> float | None:
     """Seconds, where the run would hold the machine so long that it is asked about once more; else None."""
-    seconds = engine.estimate(missing(engine, store, sweep.recipes()))
-    return seconds if seconds is not None and seconds > LONGEST else None
+    seconds = seconds_known(engine, missing(engine, store, sweep.recipes()))
+    return seconds if seconds > LONGEST else None
+
+
+def _evaluations(engine: Engine, recipes: list[Recipe]) -> str:
+    """ "120 U-Net evaluations"; of several kinds of network only that they are of networks."""
+    count = sum(engine.of(recipe.model).facts.evaluations(recipe) for recipe in recipes)
+    networks = {engine.of(recipe.model).facts.network for recipe in recipes}
+    return f"{count:,} {networks.pop() if len(networks) == 1 else 'network'} evaluations"
+
+
+def _undrawn(recipes: list[Recipe], refused: Mapping[int, str]) -> Iterator[str]:
+    """Which cells of a grid over several models cannot be drawn, and why."""
+    for name in dict.fromkeys(recipes[cell].model for cell in refused):
+        reasons = [reason for cell, reason in refused.items() if recipes[cell].model == name]
+        cells = sum(recipe.model == name for recipe in recipes)
+        more = " The others say why in their place." if len(set(reasons)) > 1 else ""
+        yield f"{name} cannot draw {len(reasons)} of its {cells} pictures. {spoken(reasons[0])}{more}"
+
+
+def _guided_all_the_same(engine: Engine, recipes: list[Recipe], refused: Mapping[int, str]) -> Iterator[str]:
+    """Models of a grid over several that are made to draw without the guidance that the others are given."""
+    drawn = [recipe for cell, recipe in enumerate(recipes) if cell not in refused]
+    if len(models := list(dict.fromkeys(recipe.model for recipe in drawn))) > 1:
+        for facts in (engine.of(model).facts for model in models):
+            if facts.guidance == "none" and any(facts.guided(r) for r in drawn if r.model == facts.name):
+                yield f"{facts.name} is made to draw without guidance, and has the same guidance as the others here."
 
 
 def oddities(recipes: list[Recipe]) -> list[str]:
@@ -77,14 +110,25 @@ def roughly(seconds: float) -> str:
 def progress(grid: Grid, begun: float) -> str:
     """How far a run is that began at that `time.perf_counter()`, and how long it may still take."""
     if grid.model:
-        return grid.model
+        return f"{grid.finished} of {len(grid.cells)} finished · {grid.model}" if grid.finished else grid.model
     passed = time.perf_counter() - begun
     text = f"{grid.finished} of {len(grid.cells)} finished · {passed:.1f} s"
+    if len({cell.recipe.model for cell in grid.cells}) > 1:  # of which one says little about the speed of the next
+        return f"{text} · {sharing(grid.others)}" if grid.others else text
     work = [cell.recipe.evaluations for cell in grid.cells if not cell.stored]
     done = sum(cell.progress * cell.recipe.evaluations for cell in grid.cells if not cell.stored)
     if done and done < sum(work):
         text += f" · {roughly(passed * (sum(work) - done) / done)} left"
     return f"{text} · {sharing(grid.others)}" if grid.others else text
+
+
+def listed(names: Sequence[str]) -> str:
+    """ "a, b and c" """
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _has(names: Sequence[str]) -> str:
+    return "has" if len(names) == 1 else "have"
 
 
 def sharing(others: int) -> str:

@@ -75,12 +75,18 @@ def recipe_in_words(facts: Facts) -> str:
 
 def sweep_in_words(facts: Facts) -> str:
     """What a sweep for this model may have, in the same way."""
+    models = ""
+    if facts.others:
+        models = (
+            f'"model" may be in base and an axis: {", ".join([facts.name, *facts.others])}; one that the size does not '
+            'fit draws in its own, or in that of {"model": name, "width": pixels, "height": pixels} as a value. '
+        )
     return (
         f'A JSON object {{"base": recipe, "axes": {{field: [values]}}}}, for example {json.dumps(A_SWEEP)}. One to '
         f"{MOST_AXES} axes, the last varying fastest, at most {MOST_CELLS} pictures: any field of a recipe, "
         f'"{LORA_PREFIX}NAME" (a LoRA\'s weight), "{WORDS_PREFIX}TEXT" (its values take the place of TEXT in the '
         f'prompt) or "{SIZE}" (pixels per side). "seeds": k beside base and axes draws every cell with k seeds. '
-        f"{recipe_in_words(facts)}"
+        f"{models}{recipe_in_words(facts)}"
     )
 
 

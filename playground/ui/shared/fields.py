@@ -16,7 +16,7 @@ from playground.samplers import SAMPLERS
 from playground.ui.shared.html import error, escaped
 
 # where a grid has room for one word, a form has two
-LABELS = {name: label for name, label in FIELD_NAMES.items() if name not in ("loras", "model")}
+LABELS = {name: label for name, label in FIELD_NAMES.items() if name != "loras"}
 HELP = {
     "prompt": "What should be in the picture.",
     "negative_prompt": "What to steer away from.",

@@ -67,6 +67,13 @@ AXES: dict[str, AxisWords] = {
         "What to look for: how much of the picture belongs to the exchanged words, and how much stays.",
         "One per line. The first line is what stands in the prompt; the others take its place.",
     ),
+    "model": AxisWords(
+        LABELS["model"],
+        "Same words, same settings, same seed. Only the model changes.",
+        "What to look for: what each was trained on shows before any setting does. Two models start from the same "
+        "noise only where their latents have the same shape, so layouts need not agree.",
+        "Choose two or more. One is in memory at a time, so each is read once in a run.",
+    ),
     SIZE: AxisWords(
         "Size",
         "Same words, same settings, same seed. Only the size of the picture changes.",
