@@ -10,7 +10,7 @@ from PIL import Image
 
 from playground.classroom.first import FirstServed
 from playground.classroom.pushed import Pushed
-from playground.engine import Done, Engine, Failed, Step
+from playground.engine import Done, Engine, Failed, Step, Waiting
 from playground.lessons.runs.contract import Outcome, Preview
 from playground.refusal import Refusal
 from playground.render import check_cost, render
@@ -27,6 +27,7 @@ class Drawing:
         self.pictures: list[bytes | None] = [None] * cells  # PNG files
         self.values: Mapping[str, Sequence[float | None]] = {}
         self.share = 0.0  # 0 … 1
+        self.waits = ""  # how far the model is, as a sentence, while it is not in memory
         self.finished = cells == 0
         self.reason = ""  # why it ended without all pictures
         self.stopped = False  # nobody waits for it any more
@@ -34,7 +35,7 @@ class Drawing:
     @property
     def stamp(self) -> str:
         """Another one whenever there is something new to show."""
-        return f"{int(self.share * TENTHS)}{'f' if self.finished else ''}{'e' if self.reason else ''}"
+        return f"{int(self.share * TENTHS)}{self.waits}{'f' if self.finished else ''}{'e' if self.reason else ''}"
 
 
 class Drawings:
@@ -86,16 +87,20 @@ class Drawings:
                         drawing.pictures = [_png(picture) for picture in event.pictures]
                         drawing.values = event.values
                         break
+                    if isinstance(event, Waiting):
+                        drawing.waits = event.model
+                        continue
+                    drawing.waits = ""
                     shares[event.cell] = event.share
                     drawing.share = sum(shares) / len(shares)
-            drawing.share, drawing.finished = 1.0, True
+            drawing.share, drawing.waits, drawing.finished = 1.0, "", True
             then(drawing)
         except Refusal as refusal:
             drawing.reason = str(refusal)
         except Exception as error:  # said on the page, because this thread has no other listener
             drawing.reason = f"It could not be drawn: {type(error).__name__}."
 
-    def _grid(self, pushed: Pushed, visitor: str) -> Iterator[Preview | Outcome]:
+    def _grid(self, pushed: Pushed, visitor: str) -> Iterator[Waiting | Preview | Outcome]:
         check_cost(self._engine, self._store, pushed.recipes)
         done: dict[int, Image.Image] = {}
         with closing(render(self._engine, self._store, pushed.recipes, previews=False, visitor=visitor)) as events:
@@ -104,6 +109,8 @@ class Drawings:
                     raise Refusal(event.reason)
                 if isinstance(event, Done):
                     done[event.cell] = event.result.image
+                if isinstance(event, Waiting):
+                    yield event
                 if isinstance(event, Done | Step):
                     yield Preview(event.cell, None, event.k / event.of if isinstance(event, Step) else 1.0)
         yield Outcome(tuple(done[cell] for cell in range(len(pushed.recipes))), {})

@@ -7,7 +7,7 @@ from typing import Any
 
 from playground.engine import Engine
 from playground.labels import axis_name, value_label
-from playground.lessons.answers import TREND_WORDS, check_answer, judge, said
+from playground.lessons.answers import TREND_WORDS, check_answer, choices, judge, said
 from playground.lessons.lesson import Ask, Lesson, Step
 from playground.lessons.runs.contract import Run
 from playground.link import from_token
@@ -47,8 +47,10 @@ class Pushed:
 
     def options(self) -> list[tuple[Any, str]]:
         """(answer, its words) of a question with a few answers; empty for an order and a curve."""
-        if self.kind == "vote" or (self.ask is not None and self.ask.kind == "pick"):
+        if self.kind == "vote":
             return list(enumerate(self.labels))
+        if self.ask is not None and self.ask.kind == "pick":
+            return [(cell, self.labels[cell]) for cell in choices(self.ask, len(self.labels))]
         if self.ask is not None and self.ask.kind == "trend":
             return [(key, f"It {words}.") for key, words in TREND_WORDS.items()]
         if self.ask is not None and self.ask.kind == "number":
@@ -103,7 +105,13 @@ def grid_of(link: object, question: object, vote: bool, engine: Engine) -> dict[
 
 
 def read(what: Mapping[str, Any], lessons: Sequence[Lesson], engine: Engine) -> Pushed:
-    """What is kept -> what is shown. Raises Refusal where this model cannot show it, or the lesson is not there."""
+    """What is kept -> what is shown. Raises Refusal where this model cannot show it or another one is to, or the lesson
+    is not there."""
+    model, facts = what.get("model", engine.facts.name), engine.facts
+    if model in facts.others:
+        raise Refusal(f"This is shown with {model}, whose page is {facts.others[model]}; join the class there.")
+    if model != facts.name:
+        raise Refusal(f"This was shown with {model}, which does not run here now. Its answers are kept.")
     if "grid" in what:
         return _grid(what, engine)
     found = next((lesson for lesson in lessons if lesson.key == what.get("lesson")), None)

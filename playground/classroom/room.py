@@ -91,7 +91,9 @@ class Room:
         return found
 
     def show(self, class_: Class, what: dict[str, Any]) -> None:
-        """Everybody is shown this from now on. What nobody is asked about is revealed at once."""
+        """Everybody is shown this from now on, drawn by this page's model. What nobody is asked about is revealed at
+        once."""
+        what = {**what, "model": self.engine.facts.name}
         pushed = pushing.read(what, self.lessons, self.engine)
         round_ = self.register.push(class_, what)
         if pushed.kind == "show":

@@ -247,8 +247,9 @@ class Engine(Protocol):
 
         The first event is Waiting where other requests are under way. `previews`: steps carry pictures of x̂₀, as often
         as a twentieth of the time allows. `unread` is told the cells that were finished but not yet read when the run
-        was closed, so that none is lost. `visitor` names whoever asks, see `outlook`. `weight`: how many visitors'
-        shares of the network this run gets while others are served; on ZeroGPU, where each run has a device, nothing.
+        was closed, so that none is lost. `visitor` names whoever asks: all runs of one have one share together, see
+        also `outlook`. `weight`: how many visitors' shares of the network this run gets while others are served; on
+        ZeroGPU, where each run has a device, nothing.
         `pictures` are those that the recipes name; a cell whose picture is missing fails alone.
         """
 

@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 import weakref
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -116,7 +117,10 @@ class LocalEngine:
         if alone is None:
             return Outlook(len(others), None)
         own = sum(evaluations(recipe, self.facts) for recipe in recipes)
-        between = sum(min(r.evaluations_left(self.facts), own) for r in others)
+        left: Counter[object] = Counter()  # by visitor, and of nobody known by request
+        for r in others:
+            left[r.visitor or r] += r.evaluations_left(self.facts)
+        between = sum(min(needed, own) for needed in left.values())
         return Outlook(len(others), alone + between * self.loop.seconds_per_evaluation)
 
     def render(self, recipe: Recipe, pictures: Pictures | None = None) -> Result:

@@ -6,6 +6,7 @@ It is the only place where anything is denoised.
 
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from playground.engine.capacity import Capacity, out_of_memory
@@ -90,6 +91,11 @@ class Loop:
         self._drawing.note_steps(took)
         self._tell(chosen, due)
 
+    def _shares(self) -> dict[Request, float]:
+        """What weighs of each request: whoever has several under way has one visitor's share for all of them."""
+        runs = Counter(r.visitor for r in self.requests)
+        return {r: r.weight / (runs[r.visitor] if r.visitor else 1) for r in self.requests}
+
     def fail_all(self, reason: str) -> None:
         """Tell every visitor that nothing more will come, and forget everything under way."""
         for request in self.requests:
@@ -144,7 +150,7 @@ class Loop:
             return
         request = min(waiting, key=lambda r: r.served)
         cell, ask = request.waiting.popleft()
-        request.served += 1 / request.weight
+        request.served += 1 / self._shares()[request]
         if (found := self._guarded(request, cell, lambda: done_now(ask, self.model))) is not None:
             request.finish(Answer(cell, *found))
 
@@ -165,6 +171,7 @@ class Loop:
             )
             for request in self.requests
         }
+        shares = self._shares()
         chosen: dict[Live, None] = {}
         asked: set[tuple] = set()
         room = 1.0
@@ -179,7 +186,7 @@ class Loop:
             chosen[entry] = None
             asked |= new
             room -= share
-            request.served += share / request.weight
+            request.served += share / shares[request]
         return list(chosen)
 
     def _reason(self, work: Work, error: Exception) -> str:

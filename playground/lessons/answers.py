@@ -8,7 +8,7 @@ from typing import Any
 
 from playground.lessons.lesson import Ask
 from playground.lessons.numbers import extreme, place
-from playground.measure.named import written
+from playground.measure.named import MEASURES, written
 from playground.refusal import Refusal
 
 TOO_CLOSE = 0.05  # of the range of all cells: nearer values are not told apart
@@ -16,12 +16,24 @@ SAME = 0.1  # of the larger one: nearer values are "about the same"
 ENOUGH = 0.75  # of the pairs of cells, for a drawn curve
 NIL = 0.05  # added to both sides of a ratio, so that options may be 0
 TREND_WORDS = {"rises": "rises", "falls": "falls", "stays": "stays about the same"}
+WANT_WORDS = {"highest": "largest", "lowest": "smallest"}
 
 
 @dataclass(frozen=True)
 class Verdict:
     right: bool
     sentence: str  # what was measured, beside what was predicted
+
+
+def quoted(label: str) -> str:
+    """In quotation marks, unless it has them."""
+    return label if label.startswith("“") else f"“{label}”"
+
+
+def choices(ask: Ask, cells: int) -> list[int]:
+    """The cells that a pick chooses from: not the one that the others are held against."""
+    reference = MEASURES[ask.measure].reference
+    return [cell for cell in range(cells) if reference is None or cell != reference % cells]
 
 
 def check_answer(ask: Ask, answer: Any, cells: int) -> Any:
@@ -34,8 +46,8 @@ def check_answer(ask: Ask, answer: Any, cells: int) -> Any:
         if isinstance(answer, str) and answer in TREND_WORDS:
             return answer
     elif ask.kind in ("pick", "number"):
-        count = cells if ask.kind == "pick" else len(ask.options)
-        if _whole(answer) and 0 <= answer < count:
+        among = choices(ask, cells) if ask.kind == "pick" else range(len(ask.options))
+        if _whole(answer) and answer in among:
             return answer
     elif ask.kind == "order":
         if isinstance(answer, list) and all(map(_whole, answer)) and sorted(answer) == list(range(cells)):
@@ -69,7 +81,7 @@ def said(ask: Ask, answer: Any, labels: Sequence[str]) -> str:
         return f"{ask.options[answer]:,g}"
     if ask.kind == "order":
         return "from the lowest to the highest: " + ", ".join(labels[cell] for cell in answer)
-    return "heights " + ", ".join(f"{label}: {height:g}" for label, height in zip(labels, answer, strict=True))
+    return "drawn heights, " + ", ".join(f"{label}: {height:g}" for label, height in zip(labels, answer, strict=True))
 
 
 def trend(values: Sequence[float | None]) -> str:
@@ -92,31 +104,38 @@ def as_expected(ask: Ask, values: Sequence[float | None]) -> bool | None:
 
 def _best(ask: Ask, values: Sequence[float | None]) -> list[int]:
     """The cells with the extreme value, those too close to it included."""
+    values = _chosen_from(ask, values)
     best = values[extreme(values, ask.want)]
     near = TOO_CLOSE * _range(values)
     return [i for i, value in enumerate(values) if value is not None and abs(value - best) <= near]
 
 
+def _chosen_from(ask: Ask, values: Sequence[float | None]) -> list[float | None]:
+    """The values that a pick is about; the others are None."""
+    among = choices(ask, len(values))
+    return [value if cell in among else None for cell, value in enumerate(values)]
+
+
 def _pick(ask: Ask, answer: int, labels: Sequence[str], values: Sequence[float | None]) -> Verdict:
-    best = _best(ask, values)
-    at = extreme(values, ask.want)
-    told = f"The {ask.want} here is {labels[at]} with {written(ask.measure, values[at])}"
+    at = extreme(_chosen_from(ask, values), ask.want)
+    noun = f"{WANT_WORDS[ask.want]} {MEASURES[ask.measure].spoken}"
+    told = f"The {noun} is {written(ask.measure, values[at])}, that of {quoted(labels[at])}"
     if answer == at:
         return Verdict(True, f"{told}, as you said.")
-    yours = f"{labels[answer]} has {written(ask.measure, values[answer])}"
-    if answer in best:
-        return Verdict(True, f"{told}; yours, {yours}, too close to tell apart.")
+    yours = f"{quoted(labels[answer])} has {written(ask.measure, values[answer])}"
+    if answer in _best(ask, values):
+        return Verdict(True, f"{told}; {yours}, too close to tell apart.")
     return Verdict(False, f"{told}; {yours}.")
 
 
 def _trend(ask: Ask, answer: str, labels: Sequence[str], values: Sequence[float | None]) -> Verdict:
     there = [i for i, value in enumerate(values) if value is not None]
     first, last = there[0], there[-1]
-    ends = ", ".join(f"{written(ask.measure, values[i])} at {labels[i]}" for i in (first, last))
+    ends = " to ".join(f"{written(ask.measure, values[i])} ({labels[i]})" for i in (first, last))
     found = trend(values)
     if answer == found:
-        return Verdict(True, f"It {TREND_WORDS[found]}, as you said: {ends}.")
-    return Verdict(False, f"It {TREND_WORDS[found]}: {ends}. You said that it {TREND_WORDS[answer]}.")
+        return Verdict(True, f"It {TREND_WORDS[found]}, as you said: from {ends}.")
+    return Verdict(False, f"It {TREND_WORDS[found]}: from {ends}. You said that it {TREND_WORDS[answer]}.")
 
 
 def _number(ask: Ask, answer: int, values: Sequence[float | None]) -> Verdict:
@@ -127,7 +146,8 @@ def _number(ask: Ask, answer: int, values: Sequence[float | None]) -> Verdict:
     nearest = min(range(len(ask.options)), key=lambda i: abs(math.log((ask.options[i] + NIL) / (value + NIL))))
     told = f"Measured: {written(ask.measure, value)}"
     if answer == nearest:
-        return Verdict(True, f"{told}, nearest to what you said.")
+        exact = written(ask.measure, ask.options[answer]) == written(ask.measure, value)
+        return Verdict(True, f"{told}, as you said." if exact else f"{told}; of the answers, yours is the nearest.")
     return Verdict(False, f"{told}; you said {ask.options[answer]:,g}.")
 
 
@@ -140,7 +160,7 @@ def _pairs(heights: Sequence[float], values: Sequence[float | None], enough: flo
         right += (values[a] < values[b]) == (heights[a] < heights[b]) and heights[a] != heights[b]
     if not count:
         return Verdict(True, f"In this run the cells are all too close to tell apart, so any {drawn} fits.")
-    told = f"Of {count} pairs of cells that differ clearly, {right} stand as you put them."
+    told = f"Of {count} pairs of cells that differ clearly, you put {right} the right way round."
     return Verdict(right >= enough * count, told)
 
 

@@ -39,7 +39,7 @@ QUESTIONS: Mapping[str, Ask] = {
     ),
     SETTLES: Ask(
         "pick",
-        "distance_to_last",
+        "change_left",
         "From which one on will the picture stay about the same?",
         "the shapes first: they are decided before the details.",
     ),

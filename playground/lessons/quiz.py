@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from playground.lessons.answers import SAME, TOO_CLOSE, TREND_WORDS, trend
+from playground.lessons.answers import SAME, TOO_CLOSE, TREND_WORDS, quoted, trend
 from playground.measure.named import MEASURES, written
 from playground.refusal import Refusal
 
@@ -116,11 +116,6 @@ def told(question: Question, labels: Sequence[str], values: Sequence[float | Non
     return f"Measured {MEASURES[question.measure].spoken}: {'; '.join(numbers)}.{said}"
 
 
-def quoted(label: str) -> str:
-    """In quotation marks, unless it has them."""
-    return label if label.startswith("“") else f"“{label}”"
-
-
 def unit(measure: str) -> float:
     """The smallest difference that its written numbers show."""
     form = MEASURES[measure].written
@@ -163,7 +158,8 @@ def _possible(case: Case, rng: random.Random) -> list[Question]:
 
 def _cells(measure: str, values: Sequence[float | None]) -> list[int]:
     """Those with a number that was not settled before: the first is never away from the first."""
-    settled = {"distance": 0, "distance_to_last": len(values) - 1}.get(measure)
+    reference = MEASURES[measure].reference
+    settled = None if reference is None or not values else reference % len(values)
     return [i for i, value in enumerate(values) if value is not None and i != settled]
 
 

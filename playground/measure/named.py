@@ -11,6 +11,7 @@ class Measure:
     meaning: str  # one sentence: what it is, and where it could be taken for more, what it is not
     written: str = "{:.1f}"  # a format, or "%" for shares
     noun: str = ""  # in a sentence: "which has the larger …"; the label, where that is one
+    reference: int | None = None  # the cell that the others are held against, or that has none: no answer to a question
     title: str = ""  # above a curve or a column; the noun, where that is one
 
     @property
@@ -22,6 +23,7 @@ class Measure:
         return self.title or self.spoken[0].upper() + self.spoken[1:]
 
 
+EVEN_EDGE = 1 - (1 - 2 / 8) ** 2  # the area within an eighth of a side from the edge
 GREYS = "in grey levels of 0 to 255"
 MEASURES: Mapping[str, Measure] = {
     "fit": Measure(
@@ -63,9 +65,16 @@ MEASURES: Mapping[str, Measure] = {
         f"Mean difference to the first picture, {GREYS}: how much changed, not whether it became better.",
         noun="difference from the first picture",
         title="Distance to the first",
+        reference=0,
     ),
     "distance_to_last": Measure(
-        "from the last", f"Mean difference to the last picture, {GREYS}.", noun="difference from the last picture"
+        "from the last",
+        f"Mean difference to the last picture, {GREYS}.",
+        noun="difference from the last picture",
+        reference=-1,
+    ),
+    "change_left": Measure(  # the same, asked of all of them: the last can be the first that stays
+        "change that is left", f"Mean difference to the last picture, {GREYS}.", noun="change that is left"
     ),
     "apart": Measure(
         "from the others",
@@ -118,14 +127,15 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "edge": Measure(
         "at the edge",
-        "Share of a word's attention that goes to the outermost eighth on each side.",
+        f"Share of a word's attention in the outermost eighth on each side; spread evenly it is {EVEN_EDGE:.0%}.",
         "%",
         noun="share of attention at the edge",
+        reference=-1,  # the picture itself
     ),
     "values": Measure("numbers", "Numbers that it consists of.", "{:,.0f}", noun="count of numbers"),
     "shrinkage": Measure(
-        "pixels' numbers for one",
-        "Numbers of the picture for each number of this.",
+        "pixel numbers for one",
+        "How many of the picture's numbers there are for each number here.",
         "{:.0f}",
         noun="number of pixel values for each of its numbers",
     ),

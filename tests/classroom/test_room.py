@@ -1,6 +1,7 @@
 """A class at work with the real model: pictures once for everybody, answers against what was measured, results."""
 
 import csv
+import dataclasses
 import io
 import threading
 import time
@@ -159,6 +160,24 @@ def test_grids_that_a_class_cannot_be_shown(engine: LocalEngine) -> None:
         read(step_of("99-none", 0), LESSONS, engine)
     with pytest.raises(Refusal, match="not on this machine"):
         read({"lesson": LESSONS[0].key, "step": True}, LESSONS, engine)
+
+
+def test_a_class_is_shown_a_step_by_one_model_and_other_pages_say_which(
+    room: Room, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, _ = room.register.open("Two pages")
+    class_ = room.register.find(code)
+    room.show(class_, step_of("01-noise", 0))
+    assert room.register.now(class_).round.what["model"] == engine.facts.name
+    elsewhere = {**step_of("01-noise", 1), "model": "other"}
+    room.register.push(class_, elsewhere)
+    assert room.sight(class_).problem == "This was shown with other, which does not run here now. Its answers are kept."
+    monkeypatch.setattr(engine, "facts", dataclasses.replace(engine.facts, others={"other": "/m/other/"}))
+    sight = room.sight(class_)
+    assert sight.problem == "This is shown with other, whose page is /m/other/; join the class there."
+    assert sight.pushed is None and sight.drawing is None
+    room.show(class_, step_of("01-noise", 0))  # from this page again
+    assert drawn(room, class_).drawing.finished
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "＝1"])

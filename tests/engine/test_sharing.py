@@ -81,6 +81,20 @@ def test_visitors_get_equal_shares_of_the_network_however_many_cells_they_ask_fo
     assert [4 * s / sum(steps) for s in steps] == pytest.approx([1, 1, 2], abs=0.1) and sum(steps) >= 90
 
 
+def test_several_runs_of_one_visitor_have_one_share_together(loop: Loop) -> None:
+    def asked(first: int, visitor: str) -> Request:
+        return Request([BASE.replace(num_inference_steps=200, seed=first + s) for s in range(8)], visitor=visitor)
+
+    twice, other, unknown = [asked(0, "a"), asked(10, "a")], asked(20, "b"), [asked(30, ""), asked(40, "")]
+    for request in (*twice, other, *unknown):
+        loop.add(request)
+    for _ in range(10):
+        loop.tick()
+    steps = [len([e for e in read(r) if isinstance(e, Step)]) for r in (*twice, other, *unknown)]
+    # whoever is not known may be anybody, so each of their runs has a share of its own
+    assert [8 * s / sum(steps) for s in steps] == pytest.approx([1, 1, 2, 2, 2], abs=0.4) and sum(steps) >= 60
+
+
 def test_every_visitor_of_a_crowd_sees_something_within_two_rounds(loop: Loop) -> None:
     visitors = [Request([BASE.replace(seed=10 * v + i) for i in range(5)]) for v in range(16)]
     for request in visitors:

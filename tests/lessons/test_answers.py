@@ -2,7 +2,7 @@
 
 import pytest
 
-from playground.lessons.answers import as_expected, check_answer, judge, trend
+from playground.lessons.answers import as_expected, check_answer, choices, judge, trend
 from playground.lessons.lesson import Ask
 from playground.refusal import Refusal
 
@@ -41,6 +41,27 @@ def test_what_is_too_close_to_tell_apart_is_not_held_against_anybody() -> None:
 def test_cells_without_a_value_are_left_out() -> None:
     assert judge(ask("pick", want="lowest"), 1, LABELS, (3.0, 2.0, None)).right
     assert trend((1.0, 2.0, None)) == "rises"
+
+
+def test_the_cell_that_the_others_are_held_against_is_no_answer() -> None:
+    nearest = Ask("pick", "distance_to_last", "?", "!", want="lowest")
+    furthest = Ask("pick", "distance", "?", "!")
+    for question, reference, answer, values in ((nearest, 2, 1, (9.0, 3.0, 0.0)), (furthest, 0, 1, (0.0, 7.0, 2.0))):
+        assert choices(question, 3) == [cell for cell in range(3) if cell != reference]
+        with pytest.raises(Refusal):
+            check_answer(question, reference, 3)
+        assert judge(question, answer, LABELS, values).right
+    assert (
+        "smallest difference from the last picture is 3.0, that of “b”" in judge(nearest, 1, LABELS, (9, 3, 0)).sentence
+    )
+
+
+def test_only_the_measured_number_itself_is_called_what_was_said() -> None:
+    question = ask("number", options=(1.0, 4.0))
+    assert judge(question, 0, LABELS, (0.0, 0.0, 1.0)).sentence == "Measured: 1.0, as you said."
+    assert (
+        judge(question, 0, LABELS, (0.0, 0.0, 2.0)).sentence == "Measured: 2.0; of the answers, yours is the nearest."
+    )
 
 
 def test_an_exception_is_known_as_one() -> None:

@@ -35,7 +35,7 @@ def test_the_highest_is_what_was_measured_and_not_what_was_said() -> None:
     assert verdict("saturation", 1, found).right and not verdict("saturation", 0, found).right
     assert (
         verdict("saturation", 0, found).sentence
-        == "The highest here is steps 4 with 100\u00a0%; steps 2 has 50\u00a0%."
+        == "The largest saturation is 100\u00a0%, that of “steps 4”; “steps 2” has 50\u00a0%."
     )
     assert verdict("order", [0, 2, 1], found).right and not verdict("order", [1, 2, 0], found).right
     assert verdict("rises", "rises", found).right

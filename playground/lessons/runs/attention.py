@@ -10,7 +10,7 @@ from PIL import Image
 
 from playground.engine import Engine
 from playground.inside.attention import Attention, entries, watch, word_map
-from playground.lessons.runs.contract import Outcome, Preview, taken
+from playground.lessons.runs.contract import OneEach, Outcome, Preview, taken
 from playground.lessons.runs.pictures import Pictures
 from playground.models import Facts
 from playground.recipe import Recipe
@@ -23,7 +23,7 @@ MOST_WORDS = 5
 
 
 @dataclass(frozen=True)
-class Looks:
+class Looks(OneEach):
     """One cell for each of `words` of the prompt, and the finished picture as the last one."""
 
     base: Mapping[str, Any]

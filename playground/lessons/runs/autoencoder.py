@@ -10,7 +10,7 @@ from PIL import Image
 
 from playground.engine import Decode, Encode, Engine
 from playground.inside.latent_noise import channel_tiles
-from playground.lessons.runs.contract import Outcome, Preview, taken
+from playground.lessons.runs.contract import OneEach, Outcome, Preview, taken
 from playground.lessons.runs.samples import checked, sample
 from playground.measure.distance import distance
 from playground.models import Facts
@@ -20,7 +20,7 @@ PAPER = "#808080"  # between the drawn channels, where a latent of 0 is drawn as
 
 
 @dataclass(frozen=True)
-class RoundTrip:
+class RoundTrip(OneEach):
     picture: str
 
     measures: ClassVar[tuple[str, ...]] = ("values", "shrinkage", "distance")

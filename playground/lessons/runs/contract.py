@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Protocol
 
 from PIL import Image
 
-from playground.engine import Engine
+from playground.engine import Engine, Waiting
 from playground.models import Facts
 from playground.refusal import Refusal
 from playground.store import Store
@@ -40,11 +40,21 @@ class Run(Protocol):
 
     measures: ClassVar[tuple[str, ...]]  # what it can be asked about
 
+    @property
+    def tiles(self) -> tuple[int, int]:
+        """How many pictures stand beside and below each other in one cell."""
+
     def labels(self, facts: Facts) -> Sequence[str]:
         """One for each cell. Raises Refusal where this model cannot run it."""
 
-    def perform(self, engine: Engine, store: Store, visitor: str = "") -> Iterator[Preview | Outcome]:
-        """Previews, then the Outcome. Raises Refusal with its reason where it cannot be done."""
+    def perform(self, engine: Engine, store: Store, visitor: str = "") -> Iterator[Waiting | Preview | Outcome]:
+        """What it waits for and Previews, then the Outcome. Raises Refusal with its reason where it cannot be done."""
+
+
+class OneEach:
+    """Of runs whose cells hold one picture each."""
+
+    tiles: ClassVar[tuple[int, int]] = (1, 1)
 
 
 def taken(data: Mapping[str, Any], known: Mapping[str, type | tuple[type, ...]], needed: Sequence[str]) -> None:

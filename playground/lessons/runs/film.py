@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from playground.engine import Done, Engine, Failed, Keep, Step
+from playground.engine import Done, Engine, Failed, Keep, Step, Waiting
 from playground.inside.latent_noise import decoded
 from playground.lessons.measures import measured
-from playground.lessons.runs.contract import Outcome, Preview, taken, whole_numbers
+from playground.lessons.runs.contract import OneEach, Outcome, Preview, taken, whole_numbers
 from playground.lessons.runs.pictures import Pictures
 from playground.models import Facts
 from playground.recipe import Recipe
@@ -25,7 +25,7 @@ SHOWN = ("x_t", "x0")
 
 
 @dataclass(frozen=True)
-class Film:
+class Film(OneEach):
     """`at`: calls of the network, counted from 1; x_t is what that call saw, x̂₀ what it answered. The last cell is the
     finished picture. With `beside` a cell before that is the finished picture of a run with `at[-1]` steps."""
 
@@ -52,7 +52,7 @@ class Film:
             raise Refusal("This model's usual sampler asks the network more or less than once a step.")
         return recipe
 
-    def perform(self, engine: Engine, store: Store, visitor: str = "") -> Iterator[Preview | Outcome]:
+    def perform(self, engine: Engine, store: Store, visitor: str = "") -> Iterator[Waiting | Preview | Outcome]:
         begun, whole = time.perf_counter(), self.recipe(engine.facts)
         recipes = [whole, replace(whole, num_inference_steps=self.at[-1])] if self.beside else [whole]
         cells: dict[int, Image.Image] = {}
@@ -63,7 +63,9 @@ class Film:
             for event in events:
                 if isinstance(event, Failed):
                     raise Refusal(event.reason)
-                if isinstance(event, Done):
+                if isinstance(event, Waiting):
+                    yield event
+                elif isinstance(event, Done):
                     place = last if event.cell == 0 else last - 1
                     cells[place] = event.result.image
                     yield Preview(place, cells[place], 1.0)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from playground import noise
 from playground.engine import Engine
 from playground.lessons.measures import measured
-from playground.lessons.runs.contract import Outcome, Preview, taken, whole_numbers
+from playground.lessons.runs.contract import OneEach, Outcome, Preview, taken, whole_numbers
 from playground.lessons.runs.samples import checked, sample
 from playground.models import Facts
 from playground.pictures import from_x0, to_x0
@@ -19,7 +19,7 @@ SIDE = 128  # pixels; a thousand steps of the walk take a second there
 
 
 @dataclass(frozen=True)
-class Forward:
+class Forward(OneEach):
     """No model takes part. The noise ε of a seed is the same at every t; the walk draws its own, with the next seed."""
 
     picture: str

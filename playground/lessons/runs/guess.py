@@ -11,7 +11,7 @@ from playground.engine import Encode, Engine
 from playground.inside.latent_noise import decoded
 from playground.inside.prediction import losses, predict
 from playground.lessons.measures import measured
-from playground.lessons.runs.contract import Outcome, Preview, taken, whole_numbers
+from playground.lessons.runs.contract import OneEach, Outcome, Preview, taken, whole_numbers
 from playground.lessons.runs.samples import checked, sample
 from playground.models import Facts
 from playground.noise import check_seed
@@ -23,7 +23,7 @@ DRAWS = 4  # of ε, over which L is averaged
 
 
 @dataclass(frozen=True)
-class Guess:
+class Guess(OneEach):
     """`caption` tells the network what the picture is. The pictures are x̂₀, drawn by the VAE, with the first ε."""
 
     picture: str

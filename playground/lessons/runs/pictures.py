@@ -3,12 +3,12 @@
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from PIL import Image
 
-from playground.engine import Done, Engine, Event, Failed, Step
+from playground.engine import Done, Engine, Event, Failed, Step, Waiting
 from playground.lessons.measures import OF_PICTURES, OF_SEEDS, measured
 from playground.lessons.runs.contract import MOST_CELLS, Outcome, Preview, taken
 from playground.models import Facts
@@ -37,6 +37,10 @@ class Pictures:
 
     measures: ClassVar[tuple[str, ...]] = (*OF_PICTURES, *OF_SEEDS, "evaluations")
 
+    @property
+    def tiles(self) -> tuple[int, int]:
+        return _tiles(max(len(self.seeds), 1))
+
     def labels(self, facts: Facts) -> Sequence[str]:
         self.recipes(facts)
         return [label for label, _ in self.cells]
@@ -58,7 +62,7 @@ class Pictures:
             facts.check(recipe)
         return found
 
-    def perform(self, engine: Engine, store: Store, visitor: str = "") -> Iterator[Preview | Outcome]:
+    def perform(self, engine: Engine, store: Store, visitor: str = "") -> Iterator[Waiting | Preview | Outcome]:
         begun, cells, kept = time.perf_counter(), self.recipes(engine.facts), 0
         each = len(cells[0])
         flat = [recipe for cell in cells for recipe in cell]
@@ -68,6 +72,8 @@ class Pictures:
         for first, event in self._events(engine, store, flat, visitor):
             if isinstance(event, Failed):
                 raise Refusal(event.reason)
+            if isinstance(event, Waiting):  # where the runs come one after another, the wait is that of the first only
+                yield replace(event, seconds=None) if self.again else event
             if not isinstance(event, Step | Done):
                 continue
             place = first + event.cell
@@ -134,17 +140,24 @@ def label_of(field: str, value: Any) -> str:
 
 
 def tiled(pictures: Sequence[Image.Image | None]) -> Image.Image | None:
-    """Pictures of one size -> one picture, two in a row where there are several; None before the first is there."""
+    """Pictures of one size -> one picture, laid out as `_tiles` says; None before the first is there."""
     there = [picture for picture in pictures if picture is not None]
     if not there or len(pictures) == 1:
         return there[0] if there else None
     # previews may be smaller than finished pictures
     width, height = max(p.width for p in there), max(p.height for p in there)
-    sheet = Image.new("RGB", (2 * width, -(-len(pictures) // 2) * height), "#808080")
+    columns, rows = _tiles(len(pictures))
+    sheet = Image.new("RGB", (columns * width, rows * height), "#808080")
     for i, picture in enumerate(pictures):
         if picture is not None:
-            sheet.paste(picture.resize((width, height)), (i % 2 * width, i // 2 * height))
+            sheet.paste(picture.resize((width, height)), (i % columns * width, i // columns * height))
     return sheet
+
+
+def _tiles(count: int) -> tuple[int, int]:
+    """Columns and rows: two in a row where there are several."""
+    columns = min(count, 2)
+    return columns, -(-count // columns)
 
 
 def _labelled(cell: Any) -> tuple[str, Mapping[str, Any]]:

@@ -13,7 +13,7 @@ from playground.ui.shared.files import FILES
 from playground.ui.shared.html import escaped
 
 LETTERS = "ABCDEFGHIJKLMNOP"  # of a vote's pictures before they are revealed
-DRAWN = "Drawn and measured here for this class."
+DRAWN, AND_MEASURED = "Drawn here for this class", ", and measured in these pictures."
 
 
 def status(sentence: str) -> str:
@@ -27,7 +27,7 @@ def progress(sight: Sight) -> str:
         return ""
     if drawing.reason:
         return f'<p class="dpc-problem" role="status">The pictures are missing. {escaped(drawing.reason)}</p>'
-    return status(f"The pictures are being drawn: {100 * drawing.share:.0f} %.")
+    return status(drawing.waits or f"The pictures are being drawn: {100 * drawing.share:.0f} %.")
 
 
 def head(sight: Sight) -> str:
@@ -60,8 +60,10 @@ def pictures(sight: Sight) -> str:
     measure = pushed.ask.measure if pushed.ask else ""
     values = drawing.values.get(measure, (None,) * len(pushed.labels))
     notes = [f"{MEASURES[measure].label} {written(measure, v)}" if v is not None else "" for v in values]
-    source = f'<p class="dp-quiet dpl-source">{DRAWN}</p>' if drawing.finished else progress(sight)
-    return f"{grid(pushed.labels, urls, notes, 'done' if drawing.finished else 'waiting')}{source}"
+    told = DRAWN + (AND_MEASURED if pushed.ask else ".")
+    source = f'<p class="dp-quiet dpl-source">{told}</p>' if drawing.finished else progress(sight)
+    tiles = pushed.run.tiles if pushed.run else (1, 1)
+    return f"{grid(pushed.labels, urls, notes, 'done' if drawing.finished else 'waiting', tiles=tiles)}{source}"
 
 
 def lettered(sight: Sight) -> str:

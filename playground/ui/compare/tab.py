@@ -30,12 +30,13 @@ from playground.ui.compare.known import marks, surprise
 from playground.ui.compare.models import cut_elsewhere, for_form, is_elsewhere, way_to
 from playground.ui.compare.opening import examples_for, kept_grid, says
 from playground.ui.compare.reading import Reading, values_slot
-from playground.ui.compare.telling import cost, progress, roughly, stop_text, summary, too_long
+from playground.ui.compare.telling import cost, progress, stop_text, summary, too_long, turn
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.fields import LABELS
 from playground.ui.shared.html import escaped
 from playground.ui.shared.latest import Latest, Update
 from playground.ui.shared.spoken import spoken
+from playground.ui.shared.waits import roughly
 
 HERE = Path(__file__).parent
 FRAME: str = (HERE / "board.html").read_text("utf-8")  # a template without placeholders: no text can enter it
@@ -114,6 +115,9 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             reading = replace(reading, sweep=None, errors={"sure": "Tick the box above to run so long a grid."})
         if reading.sweep is None:
             yield form.told(reading)
+            return
+        if wait := turn(engine, store, reading.sweep.recipes(), visitor):
+            yield {total: _paragraph(wait)}  # and above Run, by the check that follows
             return
         sweep = reading.sweep
         grid = empty(sweep, token=to_token(sweep, usual), own=True, begins=given_pictures(store, sweep))

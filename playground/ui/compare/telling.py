@@ -11,10 +11,10 @@ from playground.sweep import Sweep, same_pictures, same_starts
 from playground.ui.compare.grid import Grid
 from playground.ui.shared.html import escaped
 from playground.ui.shared.spoken import spoken
+from playground.ui.shared.waits import roughly, sharing
 
-NICE = (1, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 40, 50, 60)  # numbers that say that they are estimates
-BELOW, ABOVE = 0.8, 1.25  # how far off an estimate may well be
-MINUTE = 60
+CROWD = 4  # runs of others under way: from then on one grid of several pictures may take
+TURN = 20.0  # seconds of the machine; a step of a lesson takes at most half of that
 
 
 def cost(engine: Engine, store: Store, sweep: Sweep | None, page: str = "") -> str:
@@ -41,7 +41,13 @@ def cost(engine: Engine, store: Store, sweep: Sweep | None, page: str = "") -> s
         parts.append(f"time unknown until {listed(outlook.unknown)} {_has(outlook.unknown)} drawn something")
     if (models := len({recipe.model for recipe in open_cells})) > 1:
         parts.append(f"{models} models, read in turn")
-    told = [*oddities(recipes), *_undrawn(recipes, refused), *_guided_all_the_same(engine, recipes, refused)]
+    wait = turn(engine, store, recipes, page)
+    told = [
+        *filter(None, [wait]),
+        *oddities(recipes),
+        *_undrawn(recipes, refused),
+        *_guided_all_the_same(engine, recipes, refused),
+    ]
     odd = "".join(f'<p class="dp-warning">{escaped(sentence)}</p>' for sentence in told)
     return f'<p data-asked="{sweep.digest()}">{pictures} · {escaped(" · ".join(parts))}</p>{odd}'
 
@@ -77,6 +83,21 @@ def _guided_all_the_same(engine: Engine, recipes: list[Recipe], refused: Mapping
                 yield f"{facts.name} is made to draw without guidance, and has the same guidance as the others here."
 
 
+def turn(engine: Engine, store: Store, recipes: list[Recipe], page: str = "") -> str:
+    """Why these recipes cannot be run now, because many others wait and this is more than one visitor's turn; empty
+    where they can. A single picture always can."""
+    open_cells = missing(engine, store, recipes)
+    alone, outlook = seconds_known(engine, open_cells), engine.outlook(open_cells, page)
+    if len(open_cells) < 2 or alone <= TURN or outlook.others < CROWD:
+        return ""
+    end = f", and be finished in {roughly(outlook.seconds)}" if outlook.seconds is not None else ""
+    return (
+        f"{outlook.others} other runs are under way, and among so many one grid may take {TURN:.0f}\u00a0s of this "
+        f"machine. This one would take {roughly(alone)} of it{end}. Use "
+        "fewer values or fewer steps, or run it when fewer are waiting."
+    )
+
+
 def oddities(recipes: list[Recipe]) -> list[str]:
     """What a person may not mean: pictures that are bound to be the same, words that are not used."""
     if same := same_pictures(recipes):
@@ -93,18 +114,6 @@ def oddities(recipes: list[Recipe]) -> list[str]:
     if any(r.negative_prompt for r in recipes) and not any(r.guided for r in recipes):
         return ["The negative prompt is not used at guidance 1 and below."]
     return []
-
-
-def roughly(seconds: float) -> str:
-    """Seconds -> a range of round numbers around them: "8–15 s", "under 1 s", "10–20 minutes"."""
-    if seconds * ABOVE <= 1:
-        return "under 1\u00a0s"
-    unit, name = (1, "s") if seconds * ABOVE <= NICE[-1] else (MINUTE, "minutes")
-    if seconds * BELOW / unit > NICE[-1]:
-        return "more than an hour"
-    low = max((n for n in NICE if n <= seconds * BELOW / unit), default=None)
-    high = min((n for n in NICE if n >= seconds * ABOVE / unit), default=NICE[-1])
-    return f"under {high}\u00a0{name}" if low is None else f"{low}–{high}\u00a0{name}"
 
 
 def progress(grid: Grid, begun: float) -> str:
@@ -129,11 +138,6 @@ def listed(names: Sequence[str]) -> str:
 
 def _has(names: Sequence[str]) -> str:
     return "has" if len(names) == 1 else "have"
-
-
-def sharing(others: int) -> str:
-    """The number of other visitors' runs -> what a person should know about it."""
-    return f"shared fairly with {others} other {'run' if others == 1 else 'runs'}"
 
 
 def summary(grid: Grid, seconds: float) -> str:

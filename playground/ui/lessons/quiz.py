@@ -84,12 +84,12 @@ def shown(lessons: Sequence[Lesson], facts: Facts, data: Any) -> str:
     else:
         inside = end(sitting, where)
     own = sum(case.own for case in sitting.cases.values())
-    steps = "1 step" if own == 1 else f"{own} steps"
+    runs = "1 run" if own == 1 else f"{own} runs"
     rest = "" if all(q.own for q in sitting.questions) else ", and fills up with runs drawn beforehand, marked so"
     says = (
-        f"It began when you had run {steps} yourself; it asks about those{rest}."
+        f"It began when you had {runs} of your own; it asks about {'it' if own == 1 else 'those'}{rest}."
         if own
-        else ("It began before you had run a step yourself, so it asks about runs drawn beforehand, marked so.")
+        else "It began before you had a run of your own, so it asks about runs drawn beforehand, marked so."
     )
     return (
         f'<section class="dpq dpl-open" data-answered="{at}" data-of="{count}" aria-label="Closing quiz">'

@@ -8,16 +8,17 @@ from collections.abc import Mapping, Sequence, Set
 from markdown_it import MarkdownIt
 
 from playground.lessons import numbers
-from playground.lessons.answers import TREND_WORDS
+from playground.lessons.answers import TREND_WORDS, choices
 from playground.lessons.earlier import name_of
 from playground.lessons.lesson import Ask, Lesson, Step
 from playground.measure.named import MEASURES
 from playground.ui.shared.html import escaped
 
 PARSER = MarkdownIt("commonmark", {"html": False})
-# how many steps were run, only the browser knows: the page's script says it there
+# how many runs there are, and what comes next, only the browser knows: closing.js says it there
 CLOSING = (
-    '<div class="dpl-closing"><p class="dp-quiet" data-runs></p><div class="dpl-actions">'
+    '<div class="dpl-closing"><button type="button" class="dp-button" data-act="onward">Next step</button>'
+    '<p class="dp-quiet" data-runs></p><div class="dpl-actions">'
     '<button type="button" class="dp-button" data-act="quiz">Closing quiz</button>'
     '<button type="button" class="dp-button" data-act="sheet">Print what I did</button></div>'
     '<p class="dp-quiet dpl-class">With others in the room: <a href="./join">join a class</a> or '
@@ -55,7 +56,7 @@ def rail(
         f"{_chooser(lessons, at[0])}{_onward(lessons, at, done)}"
         f'<h2 tabindex="-1">{escaped(step.title)}</h2>'
         f'<div class="dp-words">{markdown(step.before, facts)}</div>'
-        f'<form class="dpl-ask">{question}{_buttons(step, bool(labels), earlier)}</form>{CLOSING}</div>'
+        f'<form class="dpl-ask">{question}{_buttons(step, bool(labels), earlier)}</form></div>'
     )
 
 
@@ -99,7 +100,7 @@ def question_form(ask: Ask, labels: Sequence[str]) -> str:
     """The question with its fields; form.js reads them."""
     kinds = {"pick": _pick, "order": _order, "curve": _curve, "trend": _trend, "number": _number}
     measure = MEASURES[ask.measure]
-    decided = escaped(f"Decided by: {measure.label}. {measure.meaning}")
+    decided = escaped(f"Decided by “{measure.label}” under the pictures. {measure.meaning}")
     return (
         f'<fieldset class="dpl-{ask.kind}"><legend>{escaped(ask.question)}</legend>{kinds[ask.kind](ask, labels)}'
         f'</fieldset><p class="dp-quiet dpl-meaning">{decided}</p>'
@@ -111,7 +112,7 @@ def _radio(value: str | int, label: str) -> str:
 
 
 def _pick(ask: Ask, labels: Sequence[str]) -> str:
-    return "".join(_radio(i, label) for i, label in enumerate(labels))
+    return "".join(_radio(i, labels[i]) for i in choices(ask, len(labels)))
 
 
 def _trend(ask: Ask, labels: Sequence[str]) -> str:

@@ -78,7 +78,7 @@ def _answer(ask: Ask, answer: Any, case: Case) -> str:
     if values is not None and any(value is not None for value in values):
         found = judge(ask, answer, case.labels, values)
         head = "As predicted." if found.right else "Not as predicted."
-        verdict = f"<p><b>Measured:</b> {head} {escaped(found.sentence)}</p>"
+        verdict = f"<p><b>The run:</b> {head} {escaped(found.sentence)}</p>"
     return f"{asked}<p><b>Answer:</b> {escaped(said(ask, answer, case.labels))}</p>{verdict}"
 
 

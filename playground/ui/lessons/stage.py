@@ -17,16 +17,25 @@ MOST_COLUMNS = 4
 CHART = (360, 110)  # units of a drawn curve
 
 
-def waiting(labels: Sequence[str], asks: bool) -> str:
-    """Empty frames."""
+def waiting(labels: Sequence[str], asks: bool, tiles: tuple[int, int] = (1, 1)) -> str:
+    """Empty frames, in the shape of the cells to come."""
     says = "Answer first. Then the pictures are shown." if asks else "The pictures are shown when you run it."
-    return f'{grid(labels, [""] * len(labels), [""] * len(labels), "waiting")}<p class="dp-quiet">{says}</p>'
+    frames = grid(labels, [""] * len(labels), [""] * len(labels), "waiting", tiles=tiles)
+    return f'{frames}<p class="dp-quiet">{says}</p>'
 
 
-def running(labels: Sequence[str], pictures: Mapping[int, Image.Image], shares: Mapping[int, float]) -> str:
+def running(
+    labels: Sequence[str],
+    pictures: Mapping[int, Image.Image],
+    shares: Mapping[int, float],
+    tiles: tuple[int, int],
+    waits: str = "",
+) -> str:
+    """Frames that fill. `waits`: what the run waits for, as a sentence."""
     cells = range(len(labels))
     drawn = [data_url(pictures[i], exact=False) if i in pictures else "" for i in cells]
-    return f'{grid(labels, drawn, [""] * len(labels), "running", shares)}<p class="dp-quiet">Running …</p>'
+    says = escaped(f"Running … {waits}".rstrip())
+    return f'{grid(labels, drawn, [""] * len(labels), "running", shares, tiles)}<p class="dp-quiet">{says}</p>'
 
 
 def cannot(sentence: str) -> str:
@@ -102,6 +111,7 @@ def grid(
     notes: Sequence[str],
     state: str,
     shares: Mapping[int, float] | None = None,
+    tiles: tuple[int, int] = (1, 1),
 ) -> str:
     """Frames with a label above and a note under each; `state` is that of all of them."""
     cells = ""
@@ -115,4 +125,4 @@ def grid(
             f'<p class="dp-note">{escaped(note)}</p></figure>'
         )
     columns = len(labels) if len(labels) <= MOST_COLUMNS else -(-len(labels) // 2)
-    return f'<div class="dp-grid" style="--columns:{columns}">{cells}</div>'
+    return f'<div class="dp-grid" style="--columns:{columns};--frame:{tiles[0]}/{tiles[1]}">{cells}</div>'

@@ -34,6 +34,17 @@ function reveal(event) {
   remember();
   trigger(event, { ...place(), answer: given });
   mark();
+  if (!asked || given !== null) look();
+}
+
+/** On a narrow screen the pictures stand below the buttons, out of sight. */
+function look() {
+  const stage = document.querySelector("#lesson-stage");
+  if (stage.getBoundingClientRect().top < innerHeight / 2) return;
+  // else the browser would hold on to what stands below the pictures, and scroll past them as their text comes
+  document.documentElement.style.overflowAnchor = "none";
+  const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  stage.scrollIntoView({ block: "start", behavior: still ? "auto" : "smooth" });
 }
 
 /** The step just looked at is marked at once; the server marks it when the step is drawn again. */
@@ -70,25 +81,12 @@ element.addEventListener("change", (event) => {
   if (event.target.matches(".dpl-lesson select")) go(event.target.value, 0);
 });
 
-/** How many steps were run in this browser, beside the way to the quiz about them. */
-function count() {
-  let runs = 0;
-  try {
-    runs = Object.keys(JSON.parse(localStorage.getItem("dp-runs") ?? "{}")).length;
-  } catch {
-    // no storage, or not ours
-  }
-  const steps = runs === 1 ? "1 step" : `${runs} steps`;
-  const some = `You have run ${steps} so far. The quiz asks about those, and fills up with runs drawn beforehand, marked so.`;
-  const none = "You have run no step yet. Until you do, the quiz asks about runs drawn beforehand, marked so.";
-  element.querySelector("[data-runs]").textContent = runs ? some : none;
-}
-
-document.addEventListener("dp-run-kept", count);
+document.addEventListener("dp-lesson-onward", () => element.querySelector(".dpl-onward > button:last-child").click());
 document.addEventListener("dp-lesson-go", (event) => go(event.detail.lesson, event.detail.step));
 
 function drawn() {
-  count();
+  const onward = element.querySelector(".dpl-onward > button:last-child").textContent;
+  document.dispatchEvent(new CustomEvent("dp-lesson-drawn", { detail: onward }));
   restore(memory.answers[root().dataset.name]);
   if (moved) element.querySelector("h2").focus();
   moved = false;

@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from playground.engine import Engine
+from playground.engine import Engine, Waiting
 from playground.lessons import numbers
 from playground.lessons.answers import check_answer
 from playground.lessons.earlier import shown_earlier
@@ -18,18 +18,20 @@ from playground.refusal import Refusal
 from playground.store import Store
 from playground.ui.lessons import desk, stage
 from playground.ui.lessons.kept import as_attribute
-from playground.ui.lessons.rail import rail
+from playground.ui.lessons.rail import CLOSING, rail
 from playground.ui.lessons.visit import Visit, read
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.fields import slot
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest, Update
+from playground.ui.shared.waits import waits_for
 
 HERE = Path(__file__).parent
 FORM = (HERE / "form.js").read_text("utf-8")
+SHOWN = """watch("value", () => element.querySelector("p")?.scrollIntoView({ block: "nearest" }));"""  # on a phone
 REDRAW = 0.25  # seconds between two updates of growing pictures, at least
 QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-EARLIER = "Drawn earlier by this model, and measured then."
+EARLIER, AND_MEASURED = "Drawn earlier by this model", ", and measured then."
 
 
 def build(engine: Engine, store: Store, lessons: Sequence[Lesson]) -> None:
@@ -46,7 +48,14 @@ def build(engine: Engine, store: Store, lessons: Sequence[Lesson]) -> None:
                 apply_default_css=False,
                 elem_id="lesson-rail",
             )
-            fault = slot("lesson-error")
+            fault = slot("lesson-error", SHOWN)
+            gr.HTML(
+                CLOSING,
+                js_on_load=(HERE / "closing.js").read_text("utf-8"),
+                elem_classes="dp-flush",
+                apply_default_css=False,
+                elem_id="lesson-closing",
+            )
         with gr.Column(elem_classes="dp-stage"):
             right = gr.HTML(
                 room.right(first),
@@ -132,7 +141,7 @@ class Room:
         if step.run is None:
             return ""
         labels, refusal = self._labels(visit)
-        return stage.waiting(labels, step.ask is not None) if labels else stage.cannot(refusal)
+        return stage.waiting(labels, step.ask is not None, step.run.tiles) if labels else stage.cannot(refusal)
 
     def answered(self, visit: Visit) -> Visit:
         """The visit where its step can be run and its answer is one, else Refusal."""
@@ -147,30 +156,34 @@ class Room:
     def earlier(self, visit: Visit) -> str:
         """Raises Refusal without an answer, and where nothing was drawn earlier."""
         self.answered(visit)
-        lesson, _ = visit.of(self._lessons)
+        lesson, step = visit.of(self._lessons)
         outcome = shown_earlier(lesson, visit.step, self._engine.facts)
         if outcome is None:
             raise Refusal("Nothing was drawn earlier for this step; run it yourself.")
-        return self._revealed(visit, outcome, EARLIER)
+        return self._revealed(visit, outcome, EARLIER + (AND_MEASURED if step.ask else "."))
 
     def grown(self, visit: Visit, page: str) -> Iterator[str]:
         """The step's frames as they fill, and what the run says in the end. Raises Refusal where it fails."""
         _, step = visit.of(self._lessons)
         labels, _ = self._labels(visit)
-        pictures, shares, drawn = {}, {}, 0.0
-        yield stage.running(labels, pictures, shares)
+        pictures, shares, drawn, waits = {}, {}, 0.0, ""
+        yield stage.running(labels, pictures, shares, step.run.tiles)
         with closing(step.run.perform(self._engine, self._store, page)) as events:
             for event in events:
                 if isinstance(event, Outcome):
                     lesson, _ = visit.of(self._lessons)
                     kept = as_attribute(lesson, visit.step, event, self._engine.facts)
-                    yield f"<div{kept}>{self._revealed(visit, event, _ran(event))}</div>"
+                    yield f"<div{kept}>{self._revealed(visit, event, _ran(event, step.ask is not None))}</div>"
                     return
+                if isinstance(event, Waiting):
+                    waits = waits_for(event)
+                    yield stage.running(labels, pictures, shares, step.run.tiles, waits)
+                    continue
                 shares[event.cell] = event.share
                 if event.picture is not None:
                     pictures[event.cell] = event.picture
                 if time.perf_counter() - drawn >= REDRAW:
-                    yield stage.running(labels, pictures, shares)
+                    yield stage.running(labels, pictures, shares, step.run.tiles, waits)
                     drawn = time.perf_counter()
 
     def _revealed(self, visit: Visit, outcome: Outcome, source: str) -> str:
@@ -189,7 +202,7 @@ class Room:
             return (), str(refusal)
 
 
-def _ran(outcome: Outcome) -> str:
+def _ran(outcome: Outcome, measured: bool) -> str:
     kept = f" {outcome.kept} of the pictures had been drawn before and were kept." if outcome.kept else ""
     took = "less than 0.1 s" if outcome.seconds < 0.1 else f"{outcome.seconds:.1f} s"
-    return f"Run here and now in {took}, and measured in these pictures.{kept}"
+    return f"Run here and now in {took}{', and measured in these pictures' if measured else ''}.{kept}"

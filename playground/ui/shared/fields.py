@@ -42,9 +42,10 @@ PICTURES = ("image", "control_image")
 WHOLE = ("num_inference_steps", "seed", "width", "height")
 
 
-def slot(elem_id: str | None = None) -> gr.HTML:
-    """Where a field's error stands; without one it takes no room."""
-    return gr.HTML("", elem_classes="dp-error dp-flush", elem_id=elem_id)
+def slot(elem_id: str | None = None, script: str | None = None) -> gr.HTML:
+    """Where a field's error stands; without one it takes no room. `script`: JavaScript that goes with it."""
+    own = {"js_on_load": script} if script else {}
+    return gr.HTML("", elem_classes="dp-error dp-flush", elem_id=elem_id, **own)
 
 
 def choices(samplers: Iterable[str]) -> list[tuple[str, str]]:

@@ -1,10 +1,15 @@
 """What is said of a run in numbers, and what is said of a grid."""
 
+import re
+
 import pytest
 
 from playground import Recipe, Sweep
+from playground.engine import LocalEngine, Step, Waiting
+from playground.store import Store
 from playground.ui.compare.caption import caption, fixed, say
-from playground.ui.compare.telling import oddities, roughly
+from playground.ui.compare.telling import CROWD, cost, oddities, turn
+from playground.ui.shared.waits import roughly, waits_for
 
 
 @pytest.mark.parametrize(
@@ -22,6 +27,31 @@ from playground.ui.compare.telling import oddities, roughly
 )
 def test_an_estimate_is_a_range_of_round_numbers(seconds: float, said: str) -> None:
     assert roughly(seconds).replace("\u00a0", " ") == said
+
+
+def test_among_many_a_long_grid_is_refused_with_the_wait(engine: LocalEngine, store: Store) -> None:
+    long = Recipe(num_inference_steps=1000)
+    grid = Sweep(long, {"seed": list(range(40))}).recipes()
+    others = [engine.run([long.replace(seed=100 + i)], previews=False, visitor=f"v{i}") for i in range(CROWD)]
+    for run in others[1:]:
+        assert any(isinstance(event, Step) for event in run)
+    assert turn(engine, store, grid, "me") == ""  # too few wait
+    assert any(isinstance(event, Step) for event in others[0])
+    said = turn(engine, store, grid, "me").replace("\u00a0", " ")
+    assert said.startswith("4 other runs are under way, and among so many one grid may take 20 s of this machine. This")
+    assert re.search(r"would take [\d–]+ (s|minutes) of it, and be finished in [\d–]+ minutes\.", said)
+    assert turn(engine, store, grid, "v0") == ""  # its own run, which the new one takes the place of, is none of them
+    assert turn(engine, store, grid[:1], "me") == ""  # a slow model must not lock anybody out
+    assert turn(engine, store, Sweep(Recipe(), {"seed": [1, 2]}).recipes(), "me") == ""
+    assert "other runs are under way" in cost(engine, store, Sweep(long, {"seed": list(range(40))}), "me")
+    for run in others:
+        run.close()
+
+
+def test_what_a_run_waits_for_is_said() -> None:
+    assert waits_for(Waiting(1, None)) == "Shared fairly with 1 other run."
+    assert waits_for(Waiting(3, 12.0)).replace("\u00a0", " ") == "Shared fairly with 3 other runs, finished in 8–15 s."
+    assert waits_for(Waiting(0, None, "x is being read into memory: 3 s.")) == "x is being read into memory: 3 s."
 
 
 def test_pictures_that_will_be_the_same_are_told_before_the_run() -> None:

@@ -2,9 +2,10 @@
 
 import json
 import re
+from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 PATIENCE = 120_000  # ms
 
@@ -53,7 +54,7 @@ def test_a_wrong_guess_is_told_what_to_look_at_by_a_run_made_now(lessons: Page) 
     expect(feedback(lessons)).to_contain_text("Measured: 0.0; you said 50.")
     expect(feedback(lessons)).to_contain_text("What to look at")
     expect(lessons.locator("#lesson-stage")).to_contain_text("Run here and now in")
-    expect(lessons.locator(".dpl-after")).to_contain_text("The second run is 0.0 away from the first")
+    expect(lessons.locator(".dpl-after")).to_contain_text("The second run is 0.0 grey levels away from the first")
     expect(pictures(lessons)).to_have_count(3)
     for picture in pictures(lessons).all():
         assert picture.evaluate("i => i.complete && i.naturalWidth") == 128
@@ -113,13 +114,64 @@ def test_what_the_browser_remembers_wrongly_does_no_harm(page: Page) -> None:
     expect(pictures(page)).to_have_count(0)
 
 
-def test_on_a_phone_nothing_scrolls_sideways(lessons: Page) -> None:
-    lessons.set_viewport_size({"width": 390, "height": 844})
+@pytest.fixture
+def phone(browser: Browser, address: str) -> Iterator[Page]:
+    """The page on a touch screen of 390 × 844; fails the test on any script error."""
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE)
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(address)
+    yield page
+    context.close()
+    assert faults == []
+
+
+def test_a_lesson_from_end_to_end_on_a_phone(phone: Page) -> None:
+    phone.get_by_role("button", name="More tabs").tap()
+    phone.locator("button:visible", has_text="Lessons").last.tap()
+    choose(phone, "07-words")
+    answers, read = ("“background”", "It rises.", "red background"), []
+    for at, answer in enumerate(answers):
+        expect(phone.locator(".dpl")).to_have_attribute("data-step", str(at), timeout=PATIENCE)
+        expect(phone.locator(".dpl h2")).to_be_in_viewport()  # a step begins where there is something to read
+        if at == 0:
+            phone.get_by_role("button", name="Run it yourself").tap()  # without an answer
+            expect(phone.locator("#lesson-error")).to_contain_text("Answer first", timeout=PATIENCE)
+            expect(phone.locator("#lesson-error p")).to_be_in_viewport()
+        phone.get_by_role("radio", name=answer, exact=True).tap()
+        if at:
+            phone.get_by_role("button", name="Show pictures drawn earlier").tap()
+        else:
+            run(phone)
+        expect(feedback(phone)).to_be_visible(timeout=PATIENCE)
+        expect(phone.locator("#lesson-stage .dp-cell").first).to_be_in_viewport()  # one is led to the pictures
+        assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+        read.append(feedback(phone).get_attribute("data-verdict"))
+        expect(phone.locator(".dpl-after")).not_to_be_empty()
+        onward = phone.locator("#lesson-closing [data-act=onward]")
+        expect(onward).to_have_text("Next lesson" if at == 2 else "Next step")
+        onward.tap()  # at the end of what there is to read
+    expect(phone.locator(".dpl")).to_have_attribute("data-lesson", "08-limits", timeout=PATIENCE)
+    assert read[1] == "wrong" and len(read) == 3
+    phone.get_by_role("button", name="Closing quiz").tap()
+    expect(phone.locator(".dpq-ask legend")).to_be_in_viewport(timeout=PATIENCE)
+    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_question_does_not_offer_what_cannot_be_its_answer_and_names_what_was_measured(lessons: Page) -> None:
     choose(lessons, "04-samplers")
     lessons.get_by_role("radio", name="DDPM", exact=True).check(timeout=PATIENCE)
     lessons.get_by_role("button", name="Show pictures drawn earlier").click()
-    expect(feedback(lessons)).to_contain_text(re.compile("The highest here is"), timeout=PATIENCE)
-    assert lessons.evaluate("document.documentElement.scrollWidth") <= 390
+    expect(feedback(lessons)).to_contain_text(
+        "The largest mean difference from the other pictures is", timeout=PATIENCE
+    )
+    choose(lessons, "03-steps")
+    lessons.get_by_role("button", name="Next step").click()
+    expect(lessons.locator(".dpl h2")).to_have_text("Two kinds of step", timeout=PATIENCE)
+    expect(lessons.locator("#lesson-stage figcaption")).to_have_count(3)
+    expect(lessons.locator(".dpl-pick label")).to_have_text(["x̂₀ at step 10 of 20", "a run with 10 steps"])
 
 
 def test_a_word_is_explained_where_it_stands(lessons: Page) -> None:

@@ -55,9 +55,9 @@ def pictures_are_there(page: Page, where: str) -> None:
 
 def test_a_whole_quiz_with_the_keyboard_only_and_a_reload_in_the_middle(lessons: Page) -> None:
     page = lessons
-    expect(page.locator("[data-runs]")).to_contain_text("You have run no step yet")
+    expect(page.locator("[data-runs]")).to_contain_text("You have no run of your own yet")
     run_one_step(page)
-    expect(page.locator("[data-runs]")).to_contain_text("You have run 1 step so far")
+    expect(page.locator("[data-runs]")).to_contain_text("You have 1 run of your own so far")
     page.get_by_role("button", name="Closing quiz").focus()
     page.keyboard.press("Enter")
     right, own = 0, 0
