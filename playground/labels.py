@@ -7,7 +7,7 @@ from typing import Any
 
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
-from playground.sweep import SIZE, Sweep, lora_of
+from playground.sweep import SIZE, Sweep, lora_of, words_exchanged
 
 SHORT = 12  # digits of a picture's digest that are shown
 PICTURES = {"image": "from noise", "control_image": "none"}  # fields that name a picture, and what none is called
@@ -18,7 +18,7 @@ FIELD_NAMES = {
     "negative_prompt": "Negative prompt",
     "sampler": "Sampler",
     "num_inference_steps": "Steps",
-    "guidance_scale": "Guidance",
+    "guidance_scale": "Guidance scale",
     "guidance_rescale": "Guidance rescale",
     "eta": "Eta",
     "clip_skip": "Clip skip",
@@ -53,13 +53,14 @@ class Axis:
 
 
 def axis_name(axis: str) -> str:
-    """A sweep's axis as people call it: a field's name, "LoRA ink" for "loras.ink"."""
+    """A sweep's axis as people call it: a field's name; of a LoRA's weight or exchanged words also which."""
     if axis in FIELD_NAMES:
         return FIELD_NAMES[axis]
     if (name := lora_of(axis)) is not None:
-        return f"LoRA {name}"
-    kind, _, rest = axis.partition(".")
-    return f"{kind.capitalize()} “{rest}”" if rest else kind.capitalize()
+        return f"Weight of {name}"
+    if (text := words_exchanged(axis)) is not None:
+        return f"“{text}” exchanged"
+    return axis.capitalize()
 
 
 def value_label(axis: str, value: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from playground.classroom.plain import Member, Round
 from playground.classroom.pushed import Pushed
-from playground.lessons.measures import written
+from playground.measure.named import written
 
 HEAD = ("round", "shown", "question", "visitor", "name", "answer", "as measured", "measured")
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # how a cell begins that is computed

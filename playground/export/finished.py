@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+from PIL import Image
+
 from playground.engine import Result
 from playground.labels import Axis, axes_of
 from playground.models import Facts
@@ -14,12 +16,24 @@ from playground.sweep import Sweep
 
 
 @dataclass(frozen=True, eq=False)
+class Steps:
+    """Some network calls of one run as pictures, side by side in a strip each."""
+
+    calls: list[int]  # counted from 1
+    of: int
+    timesteps: list[float]  # that the network was told at these calls
+    x0: Image.Image  # x̂₀
+    x_t: Image.Image
+
+
+@dataclass(frozen=True, eq=False)
 class FinishedGrid:
     """A sweep and what was drawn of it, in the order of its recipes; None where a picture is missing."""
 
     sweep: Sweep
     results: tuple[Result | None, ...]
     facts_of: Callable[[str], Facts] | None = None  # of the engine that drew them, by the name of the model
+    steps: tuple[Steps | None, ...] = ()  # of each picture's run, as far as they are kept
 
     @cached_property
     def recipes(self) -> list[Recipe]:

@@ -1,8 +1,10 @@
-// The grid of this file. Where one looks (axes, tab, open cell, its partner, how) stands in the address after "#".
+// The grid of this file. Where one looks (axes, tab, open cell, its partner, how, point of the runs) stands in the address
+// after "#".
 "use strict";
 const { fixed, axes, cells } = JSON.parse(document.getElementById("data").textContent);
 const at = (id) => document.getElementById(id);
 const GAIN = 4; // of the difference
+const most = Math.max(0, ...cells.map((cell) => cell.steps?.calls.length ?? 0)); // points of the longest strip
 
 function made(tag, text, parent) {
   const element = document.createElement(tag);
@@ -17,7 +19,10 @@ function read() {
   const cell = (name) => { const i = Number(asked.get(name) ?? NaN); return cells[i]?.picture ? i : null; };
   const mode = asked.get("mode");
   const tab = Number(asked.get("tab") ?? 0);
-  return { swap: asked.get("swap") === "1", tab: tab in tabs() ? tab : 0, open: cell("open"), with: cell("with"),
+  const step = Number(asked.get("step") ?? 0);
+  return { step: Number.isInteger(step) && step > 0 && step <= most ? step : most + 1,
+           view: asked.get("view") === "xt" ? "xt" : "x0",
+           swap: asked.get("swap") === "1", tab: tab in tabs() ? tab : 0, open: cell("open"), with: cell("with"),
            mode: ["slider", "beside", "difference"].includes(mode) ? mode : "slider" };
 }
 
@@ -26,6 +31,8 @@ function go(change) {
   const hash = new URLSearchParams();
   if (state.swap) hash.set("swap", "1");
   if (state.tab) hash.set("tab", state.tab);
+  if (state.step <= most) hash.set("step", state.step);
+  if (state.view !== "x0") hash.set("view", state.view);
   if (state.open !== null) {
     hash.set("open", state.open);
     if (state.with !== null) hash.set("with", state.with);
@@ -53,6 +60,7 @@ function cellOf(place, i) {
   }
   const button = made("button", undefined, place);
   button.type = "button";
+  button.dataset.cell = i;
   button.setAttribute("aria-label", `Open ${cell.label}`);
   const image = made("img", undefined, button);
   image.src = cell.picture;
@@ -85,6 +93,43 @@ function grid(state) {
       cellOf(made("td", undefined, row), index(places));
     });
   });
+}
+
+/** Every cell at this point of its own run; beyond the last point stands the finished picture. */
+function scrub(step, view) {
+  if (!most) return;
+  at("step").value = step;
+  at("view").value = view;
+  at("point").textContent = step > most ? "finished" : `${Math.round((100 * step) / most)} % of the run`;
+  document.querySelectorAll("td button").forEach((button) => {
+    const cell = cells[button.dataset.cell], note = button.nextElementSibling;
+    if (step <= most && cell.steps) note.textContent = lay(button, cell.steps, view, step / most, "frame");
+    else {
+      button.querySelector(".frame")?.remove();
+      note.textContent = cell.note;
+    }
+  });
+}
+
+let timer = null;
+
+function stop() {
+  clearInterval(timer);
+  timer = null;
+  at("play").textContent = "▶";
+  at("play").setAttribute("aria-label", "Play");
+}
+
+function play() {
+  if (Number(at("step").value) > most) scrub(1, at("view").value);
+  at("play").textContent = "❚❚";
+  at("play").setAttribute("aria-label", "Pause");
+  timer = setInterval(() => {
+    scrub(Number(at("step").value) + 1, at("view").value);
+    if (Number(at("step").value) <= most) return;
+    stop();
+    go({ step: most + 1 });
+  }, 160);
 }
 
 function picture(i, parent, className) {
@@ -163,6 +208,7 @@ function opened(state) {
 function show() {
   const state = read();
   grid(state);
+  scrub(state.step, state.view);
   opened(state);
 }
 
@@ -181,5 +227,18 @@ at("with").addEventListener("change", (e) => go({ with: e.target.value === "" ? 
 at("mode").addEventListener("change", (e) => go({ mode: e.target.value }));
 at("close").addEventListener("click", () => at("open").close());
 at("open").addEventListener("close", () => go({ open: null, with: null }));
+if (most) {
+  at("steps").hidden = false;
+  at("step").max = most + 1;
+  // the address is written when the hand lets go: browsers refuse to have it written many times in a second
+  at("step").addEventListener("input", (e) => { stop(); scrub(Number(e.target.value), at("view").value); });
+  at("step").addEventListener("change", (e) => go({ step: Number(e.target.value) }));
+  at("view").addEventListener("change", (e) => go({ view: e.target.value, step: Number(at("step").value) }));
+  at("play").addEventListener("click", () => {
+    if (!timer) return play();
+    stop();
+    go({ step: Number(at("step").value) });
+  });
+}
 window.addEventListener("hashchange", show);
 show();

@@ -43,6 +43,12 @@ class CellFilm:
     def bytes(self) -> int:
         return 2 * self.x0.numel() * self.x0.element_size()
 
+    def thinned(self, most: int) -> "CellFilm":
+        """At most so many of its frames, evenly spread, the last one always."""
+        rows = [i - 1 for i in kept_calls(len(self.calls), most)]
+        calls, timesteps = [self.calls[i] for i in rows], [self.timesteps[i] for i in rows]
+        return CellFilm(calls, self.of, timesteps, self.seen[rows], self.x0[rows])
+
     def at(self, share: float) -> int:
         """0 … 1 of the run -> the frame nearest to it"""
         return min(range(len(self.calls)), key=lambda i: abs(self.calls[i] / self.of - share))

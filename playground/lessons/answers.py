@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from playground.lessons.lesson import Ask
-from playground.lessons.measures import MEASURES, written
 from playground.lessons.numbers import extreme, place
+from playground.measure.named import MEASURES, written
 from playground.refusal import Refusal
 
 TOO_CLOSE = 0.05  # of the range of all cells: nearer values are not told apart

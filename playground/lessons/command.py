@@ -8,10 +8,10 @@ from playground.engine import Engine
 from playground.lessons import numbers
 from playground.lessons.answers import as_expected
 from playground.lessons.lesson import Lesson, Step
-from playground.lessons.measures import MEASURES, written
 from playground.lessons.reader import read_file
 from playground.lessons.runs.contract import SECONDS, Outcome
 from playground.lessons.shelf import files_of
+from playground.measure.named import MEASURES, written
 from playground.refusal import Refusal
 from playground.store import Store
 

@@ -18,7 +18,7 @@ class Ask:
     """
 
     kind: str  # pick, order, curve, trend, number
-    measure: str  # a key of `measures.MEASURES`
+    measure: str  # a key of `measure.named.MEASURES`
     question: str
     look: str  # what to look at, for whoever was wrong
     want: str = "highest"  # pick: highest or lowest

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from playground import noise
-from playground.lessons.measures import MEASURES, written
+from playground.measure.named import MEASURES, written
 from playground.models import Facts
 from playground.schedule import alphas_cumprod
 

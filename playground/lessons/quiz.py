@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from playground.lessons.answers import SAME, TOO_CLOSE, TREND_WORDS, quoted, trend
-from playground.lessons.measures import MEASURES, written
+from playground.measure.named import MEASURES, written
 from playground.refusal import Refusal
 
 COUNT = 10  # questions of a quiz, where there is enough to ask

@@ -75,6 +75,11 @@ def pixels_of(pictures: list[Image.Image]) -> Tensor:
     return torch.from_numpy(np.stack([np.asarray(p) for p in resized])).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
+def has_heads(folder: Path) -> bool:
+    """Whether a model folder brings these towers."""
+    return (folder / FOLDER / HEADS_FILE).is_file()
+
+
 class Adherence:
     """Scores of pictures against prompts; prompts are cut at the tokenizer's limit, as the pipeline cuts them."""
 
@@ -93,9 +98,9 @@ class Adherence:
     @classmethod
     def load(cls, folder: Path) -> "Adherence | None":
         """The towers of a model folder, in fp32 on the CPU; None where the folder has none. Nothing is downloaded."""
-        heads_file = folder / FOLDER / HEADS_FILE
-        if not heads_file.is_file():
+        if not has_heads(folder):
             return None
+        heads_file = folder / FOLDER / HEADS_FILE
         heads = nn.ModuleDict({"text": TextHead(), "image": ImageHead()})
         heads.load_state_dict({name: value.float() for name, value in load_file(heads_file).items()})
         return cls(

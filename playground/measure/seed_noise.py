@@ -4,7 +4,9 @@ The same seeds are drawn at both ends of the axis, so each seed gives one paired
 (Efron 1979, doi:10.1214/aos/1176344552) gives the interval of their mean.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,6 +14,7 @@ import pandas as pd
 FEWEST = 3  # seeds
 ENOUGH = 6  # seeds that all agree do so by chance in 2 · ½⁶ = 3 %; with three it is 25 %
 RESAMPLES = 10_000
+DECISIONS = 1_000  # resamplings where each one is decided on anew
 INTERVAL = (2.5, 97.5)  # percentiles
 
 
@@ -63,3 +66,12 @@ def effect(table: pd.DataFrame, axis: str, measure: str, seed: str = "Seed") -> 
     low, high = np.percentile(resampled, INTERVAL)
     shown = [f"{v:g}" if isinstance(v, int | float) else str(v) for v in (values[0], values[-1])]
     return Effect(*shown, float(apart.mean()), float(low), float(high), len(apart))
+
+
+def agreement(by_seed: np.ndarray, decide: Callable[[np.ndarray], Any]) -> float:
+    """(seeds, cells), and what decides on means (cells,) -> the share of resamplings of the seeds, 0 … 1, whose means
+    are decided on as those of all seeds are."""
+    rng = np.random.default_rng(0)  # the same values give the same share
+    drawn = rng.integers(0, len(by_seed), (DECISIONS, len(by_seed)))
+    found = decide(by_seed.mean(0))
+    return float(np.mean([decide(by_seed[rows].mean(0)) == found for rows in drawn]))

@@ -1,76 +1,24 @@
 """All measures of a grid as one table: a row for each picture, a column for each axis and each measure."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterator
 from itertools import product
 
+import numpy as np
 import pandas as pd
 
 from playground.engine import Result
 from playground.export.finished import FinishedGrid
-from playground.measure.adherence import Adherence
-from playground.measure.apart import distance, diversity
-from playground.measure.look import clipped, saturation, sharpness
-from playground.models import REGISTERED
+from playground.measure.clipped import clipped
+from playground.measure.distance import distance
+from playground.measure.diversity import diversity
+from playground.measure.fit import judge
+from playground.measure.saturation import saturation
+from playground.measure.sharpness import sharpness
+from playground.models import Facts
 
-
-@dataclass(frozen=True)
-class Measure:
-    """One column: its key, what it is called, and one sentence that says what it is and what it is not."""
-
-    key: str
-    name: str
-    says: str
-
-
-MEASURES = (
-    Measure(
-        "fit",
-        "Fit to the prompt",
-        "Cosine of picture and prompt in this model's own CLIP towers, −1 to 1: a small model's opinion, to be "
-        "compared for one prompt only, and no judgement of beauty.",
-    ),
-    Measure(
-        "saturation",
-        "Saturation",
-        "Mean of largest minus smallest channel, 0 to 1: how strong the colours are, not whether they are too strong.",
-    ),
-    Measure(
-        "clipped",
-        "Clipped values",
-        "Share of channel values at 0 or 255: a pure colour that was asked for counts as well.",
-    ),
-    Measure(
-        "sharpness",
-        "Sharpness",
-        "Standard deviation of the Laplacian of the luma: edges and fine detail, and noise counts as detail.",
-    ),
-    Measure(
-        "diversity",
-        "Diversity over seeds",
-        "Mean distance of the pictures of one setting with different seeds, 0 to 1, pixel by pixel: a shifted picture "
-        "counts as another one.",
-    ),
-    Measure(
-        "distance",
-        "Distance to the anchor",
-        "Root mean square difference to the first picture with the same seed, 0 to 1, pixel by pixel: how much "
-        "changed, not whether it became better.",
-    ),
-    Measure("seconds", "Seconds", "This picture's share of the batched work when it was drawn, on this machine."),
-    Measure(
-        "evaluations",
-        "Evaluations",
-        "Passes of the network that the picture needs alone: comparable between machines.",
-    ),
-)
-
-
-@lru_cache(1)
-def towers(model: str) -> Adherence | None:
-    """The contrastive towers that a registered model brings; None for one that brings none."""
-    return Adherence.load(REGISTERED[model]) if model in REGISTERED else None
+# keys of `named.MEASURES`, in the order of the columns
+COLUMNS = ("fit", "saturation", "clipped", "sharpness", "diversity", "distance", "seconds", "evaluations")
+OF_ONE = (saturation, clipped, sharpness)
 
 
 def measured(grid: FinishedGrid) -> pd.DataFrame:
@@ -80,42 +28,46 @@ def measured(grid: FinishedGrid) -> pd.DataFrame:
     found: list[Result] = [result for result in grid.results if result is not None]
     places = list(product(*(a.values if a.is_number else a.labels for a in grid.axes)))
     table = pd.DataFrame([places[i] for i in indices], columns=[axis.name for axis in grid.axes])
-    table["fit"] = _fits(found)
-    for measure in (saturation, clipped, sharpness):
-        table[measure.__name__] = [measure(result.image) for result in found]
-    table["diversity"] = list(_diversities(found))
-    table["distance"] = list(_distances(found))
+    table["fit"] = _fits(found, grid.facts_of)
+    pixels = [np.asarray(result.image.convert("RGB")) for result in found]
+    for measure in OF_ONE:
+        table[measure.__name__] = [measure(picture) for picture in pixels]
+    table["diversity"] = list(_diversities(found, pixels))
+    table["distance"] = list(_distances(found, pixels))
     table["seconds"] = [result.seconds for result in found]
     table["evaluations"] = [result.evaluations for result in found]
     return table.dropna(axis=1, how="all")
 
 
-def _fits(results: list[Result]) -> list[float | None]:
+def _fits(results: list[Result], facts_of: Callable[[str], Facts] | None) -> list[float | None]:
     """Each by the towers of the model that drew it; None where it brings none."""
     fits: list[float | None] = [None] * len(results)
-    for model in dict.fromkeys(result.recipe.model for result in results):
-        if (judge := towers(model)) is not None:
+    for model in dict.fromkeys(result.recipe.model for result in results) if facts_of else ():
+        if (towers := judge(facts_of(model).folder)) is not None:
             places = [i for i, result in enumerate(results) if result.recipe.model == model]
             pictures, prompts = zip(*((results[i].image, results[i].recipe.prompt) for i in places), strict=True)
-            for i, score in zip(places, judge.scores(list(pictures), list(prompts)), strict=True):
+            for i, score in zip(places, towers.scores(list(pictures), list(prompts)), strict=True):
                 fits[i] = score
     return fits
 
 
-def _diversities(results: list[Result]) -> Iterator[float | None]:
-    """Of each picture's setting, all fields but the seed."""
+def _diversities(results: list[Result], pixels: list[np.ndarray]) -> Iterator[float | None]:
+    """Of each picture's setting, all fields but the seed; None where it has one seed only."""
     settings = [result.recipe.replace(seed=0) for result in results]
-    alike: dict[object, list[Result]] = {}
-    for setting, result in zip(settings, results, strict=True):
-        alike.setdefault(setting, []).append(result)
-    found = {setting: diversity([r.image for r in group]) for setting, group in alike.items()}
+    alike: dict[object, list[np.ndarray]] = {}
+    for setting, picture in zip(settings, pixels, strict=True):
+        alike.setdefault(setting, []).append(picture)
+    found = {setting: diversity(group) if len(group) > 1 else None for setting, group in alike.items()}
     return (found[setting] for setting in settings)
 
 
-def _distances(results: list[Result]) -> Iterator[float | None]:
-    """To the first picture of the same seed; where every seed stands alone, to the first picture."""
-    first: dict[int, Result] = {}
-    for result in results:
-        first.setdefault(result.recipe.seed, result)
+def _distances(results: list[Result], pixels: list[np.ndarray]) -> Iterator[float | None]:
+    """To the first picture of the same seed; where every seed stands alone, to the first picture. None where the sizes
+    differ."""
+    first: dict[int, np.ndarray] = {}
+    for result, picture in zip(results, pixels, strict=True):
+        first.setdefault(result.recipe.seed, picture)
     alone = len(first) == len(results)
-    return (distance((results[0] if alone else first[r.recipe.seed]).image, r.image) for r in results)
+    for result, picture in zip(results, pixels, strict=True):
+        other = pixels[0] if alone else first[result.recipe.seed]
+        yield distance(other, picture) if other.shape == picture.shape else None

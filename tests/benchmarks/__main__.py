@@ -10,7 +10,17 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from tests.benchmarks import compiled, grid_vs_pipeline, in_browser, large_model, memory, overheads, switching, visitors
+from tests.benchmarks import (
+    compiled,
+    grid_vs_pipeline,
+    in_browser,
+    large_grid,
+    large_model,
+    memory,
+    overheads,
+    switching,
+    visitors,
+)
 from tests.benchmarks.measure import machine
 
 Row = tuple[str, str, str]  # work, against, measured
@@ -24,7 +34,7 @@ def alone(rows: Callable[[int], list[Row]], repeats: int) -> list[Row]:
 
 
 def table(repeats: int) -> str:
-    parts = (grid_vs_pipeline, compiled, visitors, overheads, in_browser, memory, switching, large_model)
+    parts = (grid_vs_pipeline, compiled, visitors, overheads, in_browser, large_grid, memory, switching, large_model)
     found = [row for part in parts for row in alone(part.rows, repeats)]
     lines = [f"| {work} | {against} | {measured} |" for work, against, measured in found]
     head = "| work | against | measured |\n|---|---|---|\n"

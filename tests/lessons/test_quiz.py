@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from playground.lessons.answers import TREND_WORDS, trend
 from playground.lessons.earlier import FOLDER, MEASURED, name_of
-from playground.lessons.measures import written
 from playground.lessons.quiz import COUNT, MOST_EACH, Case, Question, build, check, right, text, told, unit
 from playground.lessons.shelf import shelf
+from playground.measure.named import written
 from playground.refusal import Refusal
 
 MEASURES = ("sharpness", "clipped", "distance", "distance_to_last", "areas")

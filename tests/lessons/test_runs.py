@@ -13,10 +13,10 @@ from playground import noise
 from playground.engine import LocalEngine
 from playground.lessons import earlier, numbers
 from playground.lessons.command import check
-from playground.lessons.measures import MEASURES
 from playground.lessons.runs.contract import Outcome, Preview
 from playground.lessons.runs.kinds import KINDS
 from playground.lessons.shelf import shelf
+from playground.measure.named import MEASURES
 from playground.refusal import Refusal
 from playground.store import Store
 from tests.lessons.test_reader import GOOD

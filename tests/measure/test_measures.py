@@ -7,53 +7,33 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image, ImageFilter
 
 from playground import Sweep
 from playground.engine import LocalEngine
 from playground.export.finished import FinishedGrid
-from playground.measure.apart import distance, diversity
-from playground.measure.look import clipped, saturation, sharpness
+from playground.measure.diversity import diversity
 from playground.measure.seed_noise import effect
-from playground.measure.table import MEASURES, measured
+from playground.measure.table import COLUMNS, measured
 from playground.ui.compare.effects import curve, lacking
 from tests.export.conftest import BASE, drawn
-
-NOISE = Image.fromarray(np.random.default_rng(0).integers(1, 255, (32, 32, 3), np.uint8))
-GREY, RED = Image.new("RGB", (16, 16), (90, 90, 90)), Image.new("RGB", (16, 16), (255, 0, 0))
-
-
-def test_the_looks_of_known_pictures() -> None:
-    assert (saturation(GREY), clipped(GREY), sharpness(GREY)) == (0, 0, 0)
-    assert (saturation(RED), clipped(RED), sharpness(RED)) == (1, 1, 0)
-    half = Image.new("RGB", (16, 16), (90, 90, 255))
-    assert clipped(half) == pytest.approx(1 / 3) and saturation(half) == pytest.approx(165 / 255)
-    blurred = NOISE.filter(ImageFilter.GaussianBlur(1))
-    assert sharpness(NOISE) > 2 * sharpness(blurred) > 0 and clipped(NOISE) == 0
-
-
-def test_distances() -> None:
-    assert distance(RED, RED) == 0 and distance(RED, NOISE) is None
-    assert distance(Image.new("RGB", (4, 4)), Image.new("RGB", (4, 4), "white")) == 1
-    assert diversity([RED]) is None and diversity([RED, RED, GREY]) == pytest.approx(2 / 3 * distance(RED, GREY))
 
 
 @pytest.fixture(scope="module")
 def guidance(engine: LocalEngine) -> FinishedGrid:
     base = BASE.replace(num_inference_steps=8)
     sweep = Sweep(base, {"guidance_scale": [1, 5, 20], "seed": [1, 2, 3]})
-    return FinishedGrid(sweep, drawn(engine, sweep.recipes()))
+    return FinishedGrid(sweep, drawn(engine, sweep.recipes()), lambda _: engine.facts)
 
 
 def test_the_table_of_a_guidance_grid(guidance: FinishedGrid) -> None:
     table = measured(guidance)
-    assert list(table.columns) == ["Guidance", "Seed", *(measure.key for measure in MEASURES)]
-    assert list(table["Guidance"]) == [1] * 3 + [5] * 3 + [20] * 3 and list(table["Seed"]) == [1, 2, 3] * 3
+    assert list(table.columns) == ["Guidance scale", "Seed", *COLUMNS]
+    assert list(table["Guidance scale"]) == [1] * 3 + [5] * 3 + [20] * 3 and list(table["Seed"]) == [1, 2, 3] * 3
     assert list(table["evaluations"]) == [8] * 3 + [16] * 6
     assert list(table["distance"][:3]) == [0, 0, 0] and (table["distance"][3:] > 0).all()
-    means = table.groupby("Guidance").mean()
+    means = table.groupby("Guidance scale").mean()
     assert means["saturation"][20] > means["saturation"][1] and means["fit"][5] > means["fit"][1]
-    assert means["diversity"][1] == pytest.approx(diversity([r.image for r in guidance.results[:3]]))
+    assert means["diversity"][1] == pytest.approx(diversity([np.asarray(r.image) for r in guidance.results[:3]]))
 
 
 def test_what_cannot_be_measured_is_left_out(guidance: FinishedGrid) -> None:
@@ -72,7 +52,10 @@ def test_another_models_pictures_are_not_judged_by_this_ones_towers(guidance: Fi
         own, image=own.image.resize((64, 64)), recipe=own.recipe.replace(model="other", width=64, height=64)
     )
     large = {"model": "other", "width": 64, "height": 64}
-    grid = FinishedGrid(Sweep(own.recipe, {"model": [own.recipe.model, large, "away"]}), (own, other, None))
+    facts = {name: replace(guidance.facts_of(name), folder=folder) for name, folder in (("other", ""), ("away", ""))}
+    facts[own.recipe.model] = guidance.facts_of(own.recipe.model)
+    sweep = Sweep(own.recipe, {"model": [own.recipe.model, large, "away"]})
+    grid = FinishedGrid(sweep, (own, other, None), facts.__getitem__)
     table = measured(grid)
     assert list(table["fit"].isna()) == [False, True] and list(table["distance"].isna()) == [False, True]
     assert list(curve(table, grid.axes[0], "fit")["value"]["Model"]) == ["pocket"]

@@ -119,6 +119,7 @@ class Family:
             tokens=self.tokens,
             clip_skips=self.clip_skips,
             licence=licence(folder),
+            folder=str(folder),
         )
 
     # --- what a family says -------------------------------------------------------------------------------------------

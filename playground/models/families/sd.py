@@ -113,6 +113,7 @@ class StableDiffusion:
             tokens=self.tokenizer.model_max_length,
             clip_skips=self.text_encoder.config.num_hidden_layers - 1,
             licence=licence(folder),
+            folder=str(folder),
         )
 
     def check(self, recipe: Recipe) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from playground.classroom.room import Sight
 from playground.classroom.tally import Bar, bars, came_true, explained
-from playground.lessons.measures import MEASURES, written
+from playground.measure.named import MEASURES, written
 from playground.ui.lessons.rail import markdown, question_form, sources
 from playground.ui.lessons.stage import feedback, grid
 from playground.ui.shared.files import FILES

@@ -19,6 +19,7 @@ from playground.ui.shared.endpoint import A_PICTURE, A_SWEEP, ENGINE, exemplary,
 from playground.ui.shared.files import FILES
 
 REPEAT = 1.0  # seconds between two answers, also where nothing is new: a caller who has left is noticed only at one
+SPARE = 4  # times as long as an answer takes to send, which grows with the grid, passes before the next one
 
 
 def build(engine: Engine, store: Store) -> None:
@@ -51,7 +52,11 @@ def build(engine: Engine, store: Store) -> None:
     def _rendered(cells: list[Recipe]) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:
         files: dict[int, str] = {}
         rows: dict[int, dict[str, Any]] = {}
-        told = time.perf_counter()
+
+        def answer() -> tuple[list[str], list[dict[str, Any]]]:
+            return [files[i] for i in sorted(files)], [rows[i] for i in sorted(rows)]
+
+        told, took, new = time.perf_counter(), 0.0, False
         for event in render(engine, store, cells, previews=False):
             if isinstance(event, Done):
                 result = event.result
@@ -68,10 +73,14 @@ def build(engine: Engine, store: Store) -> None:
                 }
             elif isinstance(event, Failed):
                 rows[event.cell] = {"recipe": cells[event.cell].to_dict(), "error": event.reason}
-            elif time.perf_counter() - told < REPEAT:
+            new = new or isinstance(event, Done | Failed)
+            now = time.perf_counter()
+            if now - told < (SPARE * took if new else REPEAT):
                 continue
-            told = time.perf_counter()
-            yield [files[i] for i in sorted(files)], [rows[i] for i in sorted(rows)]
+            yield answer()
+            told, took, new = time.perf_counter(), time.perf_counter() - now, False
+        if new:
+            yield answer()
 
     describe(render_grid, sweep=sweep_in_words(engine.facts), picture=PICTURE)
     outputs = [gr.Files(label="pictures", render=False), gr.JSON(label="cells", render=False)]

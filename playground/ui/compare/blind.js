@@ -12,18 +12,18 @@ function blind() {
   }
   const places = there.map((i) => [Math.random(), i]).sort((p, q) => p[0] - q[0]).map(([, i]) => i);
   const grid = make("div", "dp-grid dp-shuffled");
-  grid.style.setProperty("--columns", Math.min(6, there.length));
   places.forEach((i) => {
     const { width, height } = value.cells[i].recipe;
     const figure = make("figure", "dp-guess");
     const picture = make("button", "dp-picture", "", { type: "button", "aria-label": "A picture", "data-guess": i });
     picture.style.aspectRatio = `${width} / ${height}`;
-    picture.append(make("img", "", "", { src: value.cells[i].picture, alt: "" }));
+    picture.append(make("img", "", "", { src: seen(value.cells[i]), alt: "" }));
     picture.addEventListener("click", (event) => { event.stopPropagation(); guess(i); });
     figure.append(picture, make("p", "dp-note"));
     grid.append(figure);
   });
   board.classList.add("dp-blind");
+  even(grid);
   board.append(grid);
   guessing = there[Math.floor(Math.random() * there.length)];
   const asked = value.axes.length === 1 && value.seeds === 1 ? `${value.axes[0].name} ` : "";

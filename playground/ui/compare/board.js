@@ -1,9 +1,15 @@
-// The grid. `props.value` is what grid.py calls its payload: Gradio sends only what changed of it, and only cells that
-// changed are touched here. All text is set with textContent, so nothing that a person typed becomes markup.
+// The grid. `props.value` is what grid.py calls its payload: Gradio sends only what changed of it, and only cells whose
+// text changed are read and touched here. All text is set with textContent, so nothing that a person typed becomes
+// markup.
 const board = element.querySelector(".dp-board");
 const words = props.words; // labels of fields and samplers, as the form says them
+const MOST_COLUMNS = 6; // of a grid with one axis
+const NARROWEST = 128; // pixels of its cells, and
+const GAP = 14; // between them, as tab.css has it
+const MANY = 48; // cells, from which on those out of sight are not laid out
 let value = null; // what is drawn
-let drawn = []; // per cell, what was drawn of it
+let drawn = []; // per cell, the text that it was drawn from
+let frames = []; // per cell, its button
 
 /** An element with a class, a text and attributes; `null` leaves an attribute out. */
 function make(tag, className = "", text = "", attributes = {}) {
@@ -15,16 +21,23 @@ function make(tag, className = "", text = "", attributes = {}) {
 }
 
 const pictures = () => [...board.querySelectorAll(".dp-picture")];
-const pictureOf = (i) => board.querySelector(`.dp-picture[data-cell="${i}"]`);
+const pictureOf = (i) => frames[i];
 
 function receive() {
   if (!props.value?.cells) return;
-  const next = JSON.parse(JSON.stringify(props.value));
+  const { cells: texts, ...head } = props.value;
+  const next = JSON.parse(JSON.stringify(head));
   const other = value?.asked !== next.asked;
   const news = other || value.own !== next.own;
+  if (other) drawn = [];
+  const changed = Array.from(texts, (text, i) => (text === drawn[i] ? -1 : i)).filter((i) => i >= 0);
+  next.cells = other ? Array.from(texts, (text) => JSON.parse(text)) : [...value.cells];
+  if (!other) changed.forEach((i) => { next.cells[i] = JSON.parse(texts[i]); });
+  drawn = [...texts];
   value = next;
   if (other) build();
-  value.cells.forEach(patch);
+  changed.forEach((i) => patch(value.cells[i], i));
+  new Set(changed.map((i) => frames[i].closest(".dp-cell"))).forEach(sum);
   if (news) visited(value);
   announce();
   compareForm();
@@ -33,7 +46,7 @@ function receive() {
 // --- the frame of a grid: one axis flows in rows, two are a table, the third is a tab for each value
 
 function build() {
-  drawn = [];
+  frames = [];
   const title = make("div", "dp-caption");
   value.caption.forEach((text) => title.append(make("span", "", text)));
   const axes = value.axes;
@@ -48,6 +61,7 @@ function build() {
     return panel;
   });
   board.replaceChildren(tools(), stale, title, ...begins(), ...(axes.length === 3 ? [tabList(axes[0], panels)] : []), ...panels);
+  board.classList.toggle("dp-many", value.cells.length > MANY);
   reset();
   rove(pictures()[0]);
 }
@@ -67,10 +81,19 @@ function begins() {
 
 function flow() {
   const grid = make("div", "dp-grid", "", { role: "group", "aria-label": value.caption.join(", ") });
-  grid.style.setProperty("--columns", value.columns);
   value.axes[0].labels.forEach((label, i) => grid.append(cell(i * value.seeds, label)));
+  even(grid);
   return grid;
 }
+
+/** As many columns as fit, but rather full rows than one long and one short: six cells are six, or three and three. */
+function even(grid) {
+  const fit = Math.floor((board.clientWidth + GAP) / (NARROWEST + GAP)) || MOST_COLUMNS; // a hidden tab has no width
+  const cells = grid.childElementCount;
+  const rows = Math.ceil(cells / Math.min(fit, MOST_COLUMNS));
+  grid.style.setProperty("--columns", Math.ceil(cells / rows));
+}
+new ResizeObserver(() => board.querySelectorAll(".dp-grid").forEach(even)).observe(board);
 
 function table(down, across, first) {
   const box = make("div", "dp-scroll", "", { tabindex: "0", role: "region", "aria-label": "Grid, scrolls sideways" });
@@ -131,6 +154,7 @@ function cell(first, label) {
     const { width, height } = value.cells[i].recipe;
     const picture = make("button", "dp-picture", "", { type: "button", "data-cell": i, tabindex: "-1" });
     picture.style.aspectRatio = `${width} / ${height}`;
+    frames[i] = picture;
     many.append(picture);
   }
   figure.append(many, make("div", "dp-bar"), make("p", "dp-note"));
@@ -139,10 +163,10 @@ function cell(first, label) {
 
 // --- one cell
 
+/** What the grid shows of a picture: in a grid of many large ones a small copy. */
+const seen = (cell) => cell.small || cell.picture;
+
 function patch(cell, i) {
-  const key = `${cell.state} ${cell.progress} ${cell.note} ${cell.picture}`;
-  if (drawn[i] === key) return;
-  drawn[i] = key;
   const picture = pictureOf(i);
   let img = picture.querySelector("img");
   if (cell.picture && !img) {
@@ -151,14 +175,13 @@ function patch(cell, i) {
   }
   if (img && !cell.picture) img.remove();
   if (img && cell.picture) {
-    if (img.getAttribute("src") !== cell.picture) img.src = cell.picture;
+    if (img.getAttribute("src") !== seen(cell)) img.src = seen(cell);
     img.alt = `${cell.alt}, ${cell.note}`;
   }
   const done = cell.state === "done";
   if (!done) picture.querySelector(".dp-frame, .dp-difference")?.remove();
   picture.setAttribute("aria-disabled", String(!done));
   picture.setAttribute("aria-label", `${done ? "Open " : ""}${cell.label}, ${cell.note || cell.state}`);
-  sum(picture.closest(".dp-cell"));
 }
 
 /** What stands under a cell: of one picture its own words, of several how far they are. */
@@ -179,55 +202,6 @@ function together(cells) {
   const total = (name) => done.reduce((all, c) => all + c.facts[name], 0);
   return `${cells.length} seeds · ${total("seconds").toFixed(2)} s · ${total("evaluations")} evaluations`;
 }
-
-// --- the keyboard: one stop for Tab, arrows move, Enter opens, C compares, Escape lets go
-
-function rove(picture) {
-  pictures().forEach((one) => { one.tabIndex = one === picture ? 0 : -1; });
-}
-
-function neighbour(from, key) {
-  const here = from.getBoundingClientRect();
-  const sideways = key === "ArrowLeft" || key === "ArrowRight";
-  const sign = key === "ArrowRight" || key === "ArrowDown" ? 1 : -1;
-  const centre = (box) => [box.left + box.width / 2, box.top + box.height / 2];
-  const [x, y] = centre(here);
-  let best = null;
-  let least = Infinity;
-  for (const one of pictures()) {
-    if (one === from || !one.offsetParent) continue;
-    const [u, v] = centre(one.getBoundingClientRect());
-    const along = sign * (sideways ? u - x : v - y);
-    const aside = Math.abs(sideways ? v - y : u - x);
-    if (along < 4 || (sideways && aside > here.height / 2)) continue;
-    if (along + 3 * aside < least) [best, least] = [one, along + 3 * aside];
-  }
-  return best;
-}
-
-board.addEventListener("keydown", (event) => {
-  const from = event.target.closest(".dp-picture");
-  if (!from || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.key.startsWith("Arrow")) {
-    event.preventDefault();
-    neighbour(from, event.key)?.focus();
-  } else if (event.key.toLowerCase() === "c" && from.dataset.cell && from.ariaDisabled !== "true") {
-    event.preventDefault();
-    choose(Number(from.dataset.cell));
-  } else if (event.key === "Escape") reset();
-});
-board.addEventListener("focusin", (event) => {
-  const picture = event.target.closest(".dp-picture");
-  if (picture) rove(picture);
-});
-board.addEventListener("click", (event) => {
-  const picture = event.target.closest(".dp-picture");
-  if (!picture || picture.ariaDisabled === "true") return;
-  const i = Number(picture.dataset.cell);
-  if (guessing) guess(i);
-  else if (choosing) choose(i);
-  else open(i);
-});
 
 // --- what is said to those who do not see it, and whether the form has moved on
 

@@ -3,12 +3,12 @@
 from html import escape
 from typing import Any
 
-from playground.labels import CONTROLS, lora_label, value_label
+from playground.labels import CONTROLS, axis_name, lora_label, value_label
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
-from playground.sweep import SIZE, Sweep, lora_of, words_exchanged
+from playground.sweep import SIZE, Sweep, lora_of
 from playground.ui.shared.shipped import SHIPPED, measured_guidance
-from playground.ui.shared.words import AXES, key_of, words_of
+from playground.ui.shared.words import key_of, words_of
 
 TEXTS = ("prompt", "negative_prompt")
 
@@ -62,15 +62,6 @@ def fixed(sweep: Sweep) -> list[str]:
         "loras": ", ".join(lora_label(*pair) for pair in base.active_loras if f"loras.{pair[0]}" not in sweep.axes),
     }
     return [text for name, text in found.items() if text and name not in keys]
-
-
-def axis_name(axis: str) -> str:
-    """ "Guidance scale"; of a LoRA's weight or exchanged words also which."""
-    if (name := lora_of(axis)) is not None:
-        return f"Weight of {name}"
-    if (text := words_exchanged(axis)) is not None:
-        return f"“{text}” exchanged"
-    return AXES[axis].label if axis in AXES else axis
 
 
 def place_label(place: dict[str, Any]) -> str:

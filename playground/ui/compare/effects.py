@@ -1,16 +1,18 @@
 """Effect curves: what the axis of the grid above changes, in numbers, and whether it is the setting or the seed."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import gradio as gr
 import pandas as pd
 
 from playground.engine import Engine
-from playground.export.finished import FinishedGrid, finished
+from playground.export.finished import finished
 from playground.labels import Axis
+from playground.lessons.expecting import main_axis
+from playground.measure.fit import NOBODY
+from playground.measure.named import MEASURES
 from playground.measure.seed_noise import effect
-from playground.measure.table import MEASURES, measured
+from playground.measure.table import COLUMNS, measured
 from playground.refusal import Refusal
 from playground.store import Store
 from playground.sweep import Sweep
@@ -20,7 +22,8 @@ from playground.ui.shared.html import error, escaped
 
 NEVER = pd.DataFrame({"x": [], "y": []})
 DIGITS = 4
-NAMES = {measure.key: measure.name for measure in MEASURES}
+NAMES = {key: MEASURES[key].name for key in COLUMNS}
+JUDGED = ("fit", "saturation", "clipped", "sharpness")  # each of one picture, which the seed may change
 ASK_SEEDS = "To tell the setting from the seed, draw each value with three seeds or more."
 
 
@@ -34,12 +37,12 @@ def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> 
         ask = gr.Button("Measure this grid", size="sm", elem_id="measure")
         verdict = gr.HTML("", elem_id="verdict")
         with gr.Row(elem_classes="dp-curves"):
-            for measure in MEASURES:
-                with gr.Column(min_width=300, visible=False, elem_id=f"curve-{measure.key}") as columns[measure.key]:
-                    shape: dict[str, Any] = {"x": "x", "y": "y", "title": measure.name, "height": 200, "visible": False}
-                    lines[measure.key] = gr.LinePlot(NEVER, elem_id=f"line-{measure.key}", **shape)
-                    bars[measure.key] = gr.BarPlot(NEVER, elem_id=f"bar-{measure.key}", **shape)
-                    gr.HTML(f'<p class="dp-quiet">{escaped(measure.says)}</p>')
+            for key, name in NAMES.items():
+                with gr.Column(min_width=300, visible=False, elem_id=f"curve-{key}") as columns[key]:
+                    shape: dict[str, Any] = {"x": "x", "y": "y", "title": name, "height": 200, "visible": False}
+                    lines[key] = gr.LinePlot(NEVER, elem_id=f"line-{key}", **shape)
+                    bars[key] = gr.BarPlot(NEVER, elem_id=f"bar-{key}", **shape)
+                    gr.HTML(f'<p class="dp-quiet">{escaped(MEASURES[key].meaning)}</p>')
         numbers = gr.Dataframe(visible=False, interactive=False, elem_id="numbers", label="All numbers")
         file = gr.File(visible=False, interactive=False, label="Table (CSV)", elem_id="numbers-file")
     outputs = [verdict, numbers, file, *lines.values(), *bars.values(), *columns.values()]
@@ -50,16 +53,18 @@ def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> 
 
     def show(data: dict[str, Any] | None) -> dict[Any, Any]:
         try:
-            grid = finished(start if data is None else Sweep.from_dict(data), find)
+            grid = finished(
+                start if data is None else Sweep.from_dict(data), find, lambda model: engine.of(model).facts
+            )
         except Refusal as refusal:
             return hidden() | {verdict: error(str(refusal))}
-        table, axis = measured(grid), main_axis(grid)
+        table, axis = measured(grid), main_axis(grid.axes)
         shown = hidden() | {verdict: said(table, axis) + lacking(table, len(grid.recipes))}
-        for measure in MEASURES:
-            if measure.key in table:
+        for key in COLUMNS:
+            if key in table:
                 plots = lines if axis.is_number else bars
-                shown[columns[measure.key]] = gr.update(visible=True)
-                shown[plots[measure.key]] = gr.update(visible=True, **curve(table, axis, measure.key))
+                shown[columns[key]] = gr.update(visible=True)
+                shown[plots[key]] = gr.update(visible=True, **curve(table, axis, key))
         path = FILES.path(table.to_csv(index=False).encode(), "measures.csv")
         return shown | {
             numbers: gr.update(value=table.round(DIGITS).rename(columns=NAMES), visible=True),
@@ -68,11 +73,6 @@ def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> 
 
     ask.click(show, shown_sweep, outputs, **QUIET)
     shown_sweep.change(hidden, None, outputs, queue=False, **QUIET)
-
-
-def main_axis(grid: FinishedGrid) -> Axis:
-    """What the curves are drawn along: the last axis that is not the seed; the seed where there is no other."""
-    return next((axis for axis in reversed(grid.axes) if axis.key != "seed"), grid.axes[-1])
 
 
 def curve(table: pd.DataFrame, axis: Axis, measure: str) -> dict[str, Any]:
@@ -97,11 +97,10 @@ def lacking(table: pd.DataFrame, pictures: int) -> str:
 
 def said(table: pd.DataFrame, axis: Axis) -> str:
     """HTML: setting or seed, one sentence for each measure that depends on the picture."""
-    judged: Sequence[str] = [
-        m.key for m in MEASURES if m.key not in ("seconds", "evaluations", "diversity", "distance")
-    ]
-    found = [(key, effect(table, axis.name, key)) for key in judged]
+    found = [(key, effect(table, axis.name, key)) for key in JUDGED]
     sentences = [e.sentence(NAMES[key], axis.name) for key, e in found if e is not None]
+    nobody = "" if "fit" in table else f'<p class="dp-quiet">{escaped(NOBODY)}</p>'
     if not sentences:
-        return f"<p>{ASK_SEEDS}</p>"
-    return "<h4>Setting or seed?</h4><ul>" + "".join(f"<li>{escaped(s)}</li>" for s in sentences) + "</ul>"
+        return f"<p>{ASK_SEEDS}</p>{nobody}"
+    listed = "".join(f"<li>{escaped(s)}</li>" for s in sentences)
+    return f"<h4>Setting or seed?</h4><ul>{listed}</ul>{nobody}"

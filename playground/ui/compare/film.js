@@ -7,27 +7,13 @@ function frames(cells, view, share, whole) {
     const cell = cells[picture.dataset.cell];
     const note = picture.closest(".dp-cell").querySelector(".dp-note");
     if (!cell) return;
-    let frame = picture.querySelector(".dp-frame");
     note.dataset.kept ??= note.textContent;
     if (whole) {
-      frame?.remove();
+      picture.querySelector(".dp-frame")?.remove();
       note.textContent = note.dataset.kept;
       return;
     }
-    if (!frame) {
-      frame = document.createElement("span");
-      frame.className = "dp-frame";
-      picture.append(frame);
-    }
-    const last = cell.calls.length - 1;
-    let at = 0; // the frame nearest to this share of the cell's own run
-    cell.calls.forEach((k, j) => {
-      if (Math.abs(k / cell.of - share) < Math.abs(cell.calls[at] / cell.of - share)) at = j;
-    });
-    frame.style.backgroundImage = `url("${cell[view]}")`;
-    frame.style.backgroundSize = `${100 * (last + 1)}% 100%`;
-    frame.style.backgroundPosition = `${last ? (100 * at) / last : 0}% 0`;
-    note.textContent = `call ${cell.calls[at]} of ${cell.of} · t = ${cell.t[at]}`;
+    note.textContent = lay(picture, cell, view, share, "dp-frame");
   });
 }
 

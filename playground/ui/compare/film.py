@@ -13,6 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from playground.engine import Engine
+from playground.export.viewer import FRAMES
 from playground.inside.grid_film import CellFilm, Films, apart, strips
 from playground.recipe import Recipe
 from playground.refusal import Refusal
@@ -45,7 +46,8 @@ class GridFilm:
 
     def __init__(self) -> None:
         self.ask = gr.Button("Step through this grid", size="sm", visible=False, elem_id="film-ask")
-        self.bar = gr.HTML("", js_on_load=(HERE / "film.js").read_text(encoding="utf-8"), elem_id="grid-film")
+        script = FRAMES + (HERE / "film.js").read_text(encoding="utf-8")
+        self.bar = gr.HTML("", js_on_load=script, elem_id="grid-film")
         self.curve = gr.LinePlot(
             EMPTY,
             x="share",

@@ -18,6 +18,7 @@ from playground.ui.compare.control import Control
 from playground.ui.compare.known import known
 from playground.ui.compare.models import MODEL, sizes_said
 from playground.ui.compare.opening import first_values
+from playground.ui.compare.predict import Predict
 from playground.ui.compare.reading import (
     LINES,
     LORAS,
@@ -110,6 +111,7 @@ class Form:
         self._weights: dict[str, gr.Number] = {}
         with gr.Accordion("Everything else", open=False, elem_id="everything-else") as self.everything_else:
             self._add_everything_else(start)
+        self.predict = Predict()
         with gr.Column(elem_classes="dp-press"):
             self.cost = gr.HTML("", js_on_load=CHECKED + VARY, elem_classes="dp-cost", elem_id="cost")
             self.sure = gr.Checkbox(False, label="", visible=False, elem_id="sure")

@@ -2,26 +2,32 @@
 
 One labelled cell per recipe, its picture growing in a frame that never moves. Nothing here changes once it is made, so
 a run and whoever stops it can hold the same grid. The payload is plain data, of which Gradio sends only what changed
-since the last update; board.js sets all text as text, so nothing that a person typed becomes markup. Pictures are
-files in Gradio's cache, written once each.
+since the last update; board.js sets all text as text, so nothing that a person typed becomes markup. Each cell is one
+string there: Gradio's own part in the browser copies and watches all that an update holds, value by value, and a string
+is one value where a recipe is twenty. Pictures are files in Gradio's cache, written once each.
 """
 
+import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from PIL import Image
+
 from playground.engine import Done, Event, Failed, Result, Step, Waiting
 from playground.export.bundle import file_name
 from playground.export.png import cell_png
-from playground.labels import value_label
+from playground.labels import axis_name, value_label
 from playground.recipe import Recipe
 from playground.sweep import Sweep
-from playground.ui.compare.caption import alt_of, axis_name, caption, place_label
+from playground.ui.compare.caption import alt_of, caption, place_label
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import data_url
 from playground.ui.shared.spoken import spoken
 
-MOST_COLUMNS = 6  # of a grid with one axis, which is laid out in rows
+MANY = 48  # cells, from which on a large picture is shown by a small one until it is opened
+SMALL = 256  # pixels of its longer side: about what a cell of so large a grid has on the page
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class Cell:
     shown: Mapping[str, Any]  # what never changes of it, as `payload` sends it: label, alt text, recipe
     state: str = "waiting"  # waiting, running, done, failed, stopped
     picture: str = ""  # URL
+    small: str = ""  # URL of what the grid shows of it, where that is another file
     progress: float = 0.0  # 0 … 1
     note: str = ""  # under the picture
     stored: bool = False  # it was kept from an earlier run, and nothing was computed
@@ -76,7 +83,7 @@ def empty(sweep: Sweep, note: str = "", token: str = "", own: bool = False, begi
         for name, values in sweep.axes.items()
     ]
     head = {"asked": sweep.digest(), "token": token, "own": own, "caption": caption(sweep), "axes": axes}
-    head |= {"begins": list(begins), "seeds": sweep.seeds, "columns": _columns(len(axes[-1]["labels"]))}
+    head |= {"begins": list(begins), "seeds": sweep.seeds}
     return Grid(sweep, head, tuple(cells))
 
 
@@ -92,7 +99,7 @@ def folded(grid: Grid, event: Event) -> Grid:
             changes["picture"] = data_url(event.preview, exact=False)  # small, and lives for one step
         return _with_cell(grid, event.cell, **changes)
     if isinstance(event, Done):
-        grid = _with_cell(grid, event.cell, **_finished(event.result, event.stored))
+        grid = _with_cell(grid, event.cell, **_finished(event.result, event.stored, len(grid.cells) > MANY))
         if event.stored:
             return grid
         computed = event.result.evaluations - event.result.shared
@@ -109,8 +116,8 @@ def stopped(grid: Grid) -> Grid:
 
 
 def payload(grid: Grid) -> dict[str, Any]:
-    """The grid as JSON for board.js."""
-    return {**grid.head, "cells": [_cell(cell) for cell in grid.cells]}
+    """The grid for board.js: its head as JSON, its cells as one JSON text each."""
+    return {**grid.head, "cells": [json.dumps(_cell(cell), ensure_ascii=False) for cell in grid.cells]}
 
 
 def _with_cell(grid: Grid, i: int, **changes: Any) -> Grid:
@@ -118,7 +125,7 @@ def _with_cell(grid: Grid, i: int, **changes: Any) -> Grid:
     return replace(grid, cells=cells)
 
 
-def _finished(result: Result, stored: bool) -> dict[str, Any]:
+def _finished(result: Result, stored: bool, among_many: bool) -> dict[str, Any]:
     """What a cell shows of its finished picture."""
     plural = "" if result.evaluations == 1 else "s"
     return {
@@ -126,6 +133,7 @@ def _finished(result: Result, stored: bool) -> dict[str, Any]:
         "stored": stored,
         "progress": 1.0,
         "picture": FILES.url(cell_png(result), file_name(result.recipe)),
+        "small": _small(result.image) if among_many and max(result.image.size) > SMALL else "",
         "note": f"{result.seconds:.2f} s · {result.evaluations} evaluation{plural}" + (" · kept" if stored else ""),
         "facts": {
             "seconds": round(result.seconds, 3),
@@ -140,13 +148,15 @@ def _cell(cell: Cell) -> dict[str, Any]:
         **cell.shown,
         "state": cell.state,
         "picture": cell.picture,
+        "small": cell.small,
         "progress": round(cell.progress, 3),
         "note": cell.note,
         "facts": dict(cell.facts),
     }
 
 
-def _columns(cells: int) -> int:
-    """Full rows rather than one long and one short."""
-    rows = -(-cells // MOST_COLUMNS)
-    return -(-cells // rows)
+def _small(picture: Image.Image) -> str:
+    """URL of the picture in the size of a cell, as WebP."""
+    scale, file = SMALL / max(picture.size), io.BytesIO()
+    picture.resize(tuple(max(1, round(side * scale)) for side in picture.size)).save(file, "WEBP", quality=85)
+    return FILES.url(file.getvalue(), "small.webp")

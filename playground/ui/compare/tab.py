@@ -40,8 +40,9 @@ from playground.ui.shared.waits import roughly
 
 HERE = Path(__file__).parent
 FRAME: str = (HERE / "board.html").read_text("utf-8")  # a template without placeholders: no text can enter it
-# one script of four files, because they share the grid that is drawn; the last one starts it
-SCRIPT: str = "".join((HERE / name).read_text("utf-8") for name in ("board.js", "dialog.js", "blind.js", "address.js"))
+# one script of several files, because they share the grid that is drawn; the last one starts it
+PARTS = ("board.js", "keys.js", "dialog.js", "blind.js", "address.js")
+SCRIPT: str = "".join((HERE / name).read_text("utf-8") for name in PARTS)
 WORDS = {"fields": LABELS, "samplers": {key: row.label for key, row in SAMPLERS.items()}, "longest": LONGEST}
 REDRAW = 0.2  # seconds between two updates of a growing grid, at least
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
@@ -51,7 +52,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     """Lay out the tab and wire it, inside a `gr.Tab` of the page. Gives a value that changes after every run."""
     examples = examples_for(engine.facts, engine.check)
     start, usual = examples[0].sweep, engine.facts.usual
-    first = kept_grid(engine, store, start)
+    first, films = kept_grid(engine, store, start), Films(engine)
     with gr.Row(elem_classes="dp-columns"):
         with gr.Column(elem_classes="dp-rail"):
             form = Form(start, engine.facts)
@@ -66,12 +67,14 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             header = gr.HTML(say(start), elem_classes="dp-say")
             cells = gr.HTML(payload(first), html_template=FRAME, js_on_load=SCRIPT, words=WORDS, elem_id="compare-grid")
             total = gr.HTML(_first(says(engine.facts, first)), elem_classes="dp-total", elem_id="total")
+            form.predict.place()
             film = GridFilm()
             shown_sweep = gr.State(start.flat.to_dict())  # of the grid above; several seeds per cell are an axis here
             effects.build(engine, store, shown_sweep, start.flat)
-            named = takeaway.build(engine, store, shown_sweep, start.flat, form.fill, form.filled)
-    films, latest = Films(engine), Latest()
+            named = takeaway.build(engine, store, shown_sweep, start.flat, form.fill, form.filled, films)
+    latest = Latest()
     film.wire(engine, store, films, shown_sweep, latest)
+    form.predict.wire(engine, takeaway.finder(engine, store, start.flat))
 
     def read(given: Given) -> Reading:
         reading = form.read(given)
@@ -103,6 +106,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             form.sure: gr.update(visible=long is not None, label=label),
             **form.begins.tells(store, given, reading.sweep),
             **form.control.tells(store, given),
+            **form.predict.tells(given, reading.sweep, engine.facts),
         }
 
     def run(request: gr.Request, given: Given) -> Iterator[Update]:
@@ -118,7 +122,8 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         sweep = reading.sweep
         grid = empty(sweep, token=to_token(sweep, usual), own=True, begins=given_pictures(store, sweep))
         asked = Asked(GRID, sweep.digest(), grid)
-        yield from latest.show(visitor, grow(asked, form.told(reading), visitor), asked, {total: gr.skip()})
+        told = form.told(reading) | form.predict.begins(given, sweep)
+        yield from latest.show(visitor, grow(asked, told, visitor), asked, {total: gr.skip()})
 
     def grow(asked: Asked, told: Update, visitor: str) -> Iterator[Update]:
         begun, grid = time.perf_counter(), asked.grid
@@ -181,6 +186,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         ready = not missing(engine, store, sweep.recipes())
         return (
             filled
+            | form.predict.clear()
             | film.clear(ready)
             | {
                 header: say(sweep),
@@ -219,8 +225,8 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
 
     told = [*form.fields.errors.values(), *form.says.values(), form.everything_else]
     told += [part.section for part in (form.begins, form.control) if part.image]
-    shown = [*form.filled, header, cells, total, shown_sweep, *film.outputs]
-    given = set(form.inputs)
+    shown = [*form.filled, header, cells, total, shown_sweep, *form.predict.begun, *film.outputs]
+    given = {*form.inputs, *form.predict.given}
     # One event for all checks, after a run as well, when more cells are kept: only so is the last one asked the last
     # one answered. Two events may answer in the other order, and an old answer would stand over a new value.
     ran = gr.State(0)
@@ -233,12 +239,12 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         "concurrency_limit": None,
         **PRIVATE,
     }
-    checked = [page.load, ran.change, *(c.change for c in form.inputs)]
+    checked = [page.load, ran.change, *(c.change for c in form.inputs), form.predict.what.input]
     gr.on(
         checked,
         check,
         given,
-        [*told, form.marks, form.cost, form.sure, *form.begins.told, *form.control.told],
+        [*told, form.marks, form.cost, form.sure, *form.begins.told, *form.control.told, *form.predict.told],
         queue=False,
         trigger_mode="always_last",
         **PRIVATE,
@@ -261,13 +267,14 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     form.new_seed.click(lambda: random.randint(*SEED_RANGE), None, seed, queue=False, **PRIVATE)
 
     asking: dict[str, Any] = {**ENGINE, **PRIVATE, "trigger_mode": "multiple"}  # `latest` decides between two presses
-    running = (run, given, [*told, header, cells, total, shown_sweep, *film.outputs])
-    gr.on([form.run.click, *(c.submit for c in form.one_line)], *running, **asking).then(**recheck)
+    running = (run, given, [*told, header, cells, total, shown_sweep, *form.predict.begun, *film.outputs])
+    ended = form.predict.after(shown_sweep)
+    gr.on([form.run.click, *(c.submit for c in form.one_line)], *running, **asking).then(**ended).then(**recheck)
     for chip, example in zip(chips, examples, strict=True):
         filled = chip.click(
             partial(try_example, example.sweep), given, [*form.filled, before, undo], queue=False, **PRIVATE
         )
-        filled.then(*running, **asking).then(**recheck)
+        filled.then(*running, **asking).then(**ended).then(**recheck)
     undo.click(undone, before, [*shown, undo], **PRIVATE).then(**recheck)
     # In the queue, whose updates reach the page in order: one of the ended run that is under way then comes before.
     form.stop.click(stop, None, [cells, total, *film.outputs], concurrency_limit=None, **PRIVATE).then(**recheck)

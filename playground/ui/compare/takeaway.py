@@ -2,7 +2,8 @@
 picture or a JSON into the form."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from playground.export.receipt import verify
 from playground.export.script import SHOWN, START, to_script
 from playground.export.sheet import pages
 from playground.export.viewer import to_html
+from playground.inside.grid_film import Films
+from playground.inside.grid_steps import kept_steps
 from playground.models import Facts
 from playground.pictures import MAX_BYTES, TOO_LARGE
 from playground.recipe import SEED_RANGE, Recipe
@@ -38,11 +41,11 @@ QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 SCRIPT, WORKFLOW = "Python with diffusers", "ComfyUI workflow"
 Find = Callable[[Recipe], Result | None]
 
-ZIP = "Everything (ZIP)"
+ZIP, HTML = "Everything (ZIP)", "Page that needs no network (HTML)"
 # what a grid is made into: file names and contents
 GRID_KINDS: dict[str, Callable[[FinishedGrid], dict[str, bytes]]] = {
     "Picture with labels (PNG)": lambda grid: _numbered([sheet_png(page, grid.sweep) for page in pages(grid)]),
-    "Page that needs no network (HTML)": lambda grid: {"grid.html": to_html(grid).encode()},
+    HTML: lambda grid: {"grid.html": to_html(grid).encode()},
     ZIP: lambda grid: {"grid.zip": to_zip(grid)},
     "Film along the columns (MP4)": lambda grid: {"grid.mp4": axis_film.to_film(grid, "mp4")},
     "Film (WebP)": lambda grid: {"grid.webp": axis_film.to_film(grid, "webp")},
@@ -68,10 +71,12 @@ def build(
     start: Sweep,
     fill: Callable[[Sweep], Any],
     inputs: Sequence[gr.components.Component],
+    films: Films,
 ) -> dict[str, Any]:
-    """`shown_sweep` holds the grid that stands above, as a dict, or None for `start`. `fill` gives the values of the
-    form's `inputs` for a sweep, and raises Refusal for one that the form cannot show. Gives the event that names the
-    pictures of the grid, for where a state's change goes unnoticed: when the page is opened."""
+    """`films` of the runs that are still in memory. `shown_sweep` holds the grid that stands above, as a dict, or None
+    for `start`. `fill` gives the values of the form's `inputs` for a sweep, and raises Refusal for one that the form
+    cannot show. Gives the event that names the pictures of the grid, for where a state's change goes unnoticed: when
+    the page is opened."""
     find = finder(engine, store, start)
     labels = FinishedGrid(start, ()).labels
     with gr.Accordion("Take away, or bring back", open=False, elem_id="take-away"):
@@ -105,16 +110,27 @@ def build(
     def shown(data: dict[str, Any] | None) -> Sweep:
         return start if data is None else Sweep.from_dict(data)
 
-    def whole(data: dict[str, Any] | None, kind: str) -> dict[Any, Any]:
+    def whole(data: dict[str, Any] | None, kind: str) -> Iterator[dict[Any, Any]]:
+        notes = ""
+
         def made() -> dict[str, bytes]:
+            nonlocal notes
             if kind not in GRID_KINDS:
                 raise Refusal("Choose what the grid should be made into.")
             grid = finished(shown(data), find, facts_of)
+            if kind in (HTML, ZIP):
+                grid = replace(grid, steps=kept_steps(engine, films, grid.recipes))
             if kind == ZIP:
                 return {"grid.zip": to_zip(grid, kept_starts(store, grid.recipes))}
-            return GRID_KINDS[kind](grid)
+            found = GRID_KINDS[kind](grid)
+            if kind == HTML:
+                notes = told_of_page(grid, len(found["grid.html"]))
+            return found
 
-        return answer(made, "")
+        if kind in (HTML, ZIP):
+            yield {said: "<p>Making the file …</p>"}
+        done = answer(made, "")
+        yield done | ({said: f"<p>{escaped(notes)}</p>"} if notes else {})
 
     def one(data: dict[str, Any] | None, place: Any, kind: str) -> dict[Any, Any]:
         def made() -> dict[str, bytes]:
@@ -188,13 +204,26 @@ def build(
         names = FinishedGrid(shown(data), ()).labels
         return gr.update(choices=list(zip(names, range(len(names)), strict=True)), value=0)
 
-    make.click(whole, [shown_sweep, kind], [said, files], **QUIET)
+    make.click(whole, [shown_sweep, kind], [said, files], **QUIET, **ENGINE)
     make_cell.click(one, [shown_sweep, which, cell_kind], [said, files], **QUIET)
     again.click(check, [shown_sweep, which], said, **QUIET, **ENGINE)
     dropped.upload(restore, dropped, [*inputs, said], queue=False, **QUIET)
     named: dict[str, Any] = {"fn": choices, "inputs": shown_sweep, "outputs": which, "queue": False, **QUIET}
     shown_sweep.change(**named)
     return named
+
+
+def told_of_page(grid: FinishedGrid, size: int) -> str:
+    """What should be known of the HTML file: whether its runs can be stepped through, and how large it is."""
+    there = [steps for steps in grid.steps if steps is not None]
+    held = f"The file has {size / 1e6:.1f} MB"
+    if not there:
+        return (
+            f"{held}, without the steps of the runs: they are in memory for a while after a run, and for large grids "
+            "and models there is no room for them. “Step through this grid” brings them back."
+        )
+    points = max(len(steps.calls) for steps in there)
+    return f"{held}, with the steps of {len(there)} of {len(grid.results)} runs, at most {points} points of each."
 
 
 def told_of(kind: str, recipe: Recipe) -> str:

@@ -14,8 +14,8 @@ from playground.lessons import quiz
 from playground.lessons.answers import TREND_WORDS
 from playground.lessons.earlier import name_of, shown_earlier
 from playground.lessons.lesson import Lesson
-from playground.lessons.measures import MEASURES, written
 from playground.lessons.quiz import Case, Question
+from playground.measure.named import MEASURES, written
 from playground.models import Facts
 from playground.refusal import Refusal
 from playground.ui.lessons.kept import cases

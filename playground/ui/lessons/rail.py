@@ -11,7 +11,7 @@ from playground.lessons import numbers
 from playground.lessons.answers import TREND_WORDS, choices
 from playground.lessons.earlier import name_of
 from playground.lessons.lesson import Ask, Lesson, Step
-from playground.lessons.measures import MEASURES
+from playground.measure.named import MEASURES
 from playground.ui.shared.html import escaped
 
 PARSER = MarkdownIt("commonmark", {"html": False})

@@ -7,8 +7,8 @@ from typing import Any
 from playground.lessons.answers import check_answer, judge, said
 from playground.lessons.earlier import name_of
 from playground.lessons.lesson import Ask, Lesson, Step
-from playground.lessons.measures import MEASURES, written
 from playground.lessons.quiz import Case, text, told
+from playground.measure.named import MEASURES, written
 from playground.models import Facts
 from playground.refusal import Refusal
 from playground.ui.lessons import quiz

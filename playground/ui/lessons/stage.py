@@ -7,8 +7,8 @@ from PIL import Image
 
 from playground.lessons.answers import TREND_WORDS, Verdict, as_expected, judge
 from playground.lessons.lesson import Ask, Lesson, Step
-from playground.lessons.measures import MEASURES, written
 from playground.lessons.runs.contract import Outcome
+from playground.measure.named import MEASURES, written
 from playground.ui.lessons.rail import markdown, sources
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import data_url, escaped, png
@@ -66,22 +66,26 @@ def revealed(
 
 def feedback(ask: Ask, answer: Any, labels: Sequence[str], values: Sequence[float | None]) -> str:
     """What the run says to a checked answer."""
-    verdict: Verdict = judge(ask, answer, labels, values)
-    head = "As you predicted." if verdict.right else "Not as you predicted."
-    look = "" if verdict.right else f"<p>What to look at: {escaped(ask.look)}</p>"
     usual = ""
     if as_expected(ask, values) is False:
         most = TREND_WORDS.get(ask.expect) or f"is {labels[int(ask.expect) - 1]}"
         usual = f"<p>This run is an exception: usually it {escaped(most)}.</p>"
-    chart = _chart(answer, labels, values) if ask.kind == "curve" else ""
+    drawn = chart(answer, labels, values) if ask.kind == "curve" else ""
+    return against(judge(ask, answer, labels, values), ask, usual + drawn)
+
+
+def against(verdict: Verdict, ask: Ask, more: str = "") -> str:
+    """What was measured against what was predicted, and `more` HTML below it."""
+    head = "As you predicted." if verdict.right else "Not as you predicted."
+    look = "" if verdict.right else f"<p>What to look at: {escaped(ask.look)}</p>"
     state = "right" if verdict.right else "wrong"
     return (
         f'<div class="dpl-feedback" role="status" data-verdict="{state}">'
-        f"<p><b>{head}</b> {escaped(verdict.sentence)}</p>{look}{usual}{chart}</div>"
+        f"<p><b>{head}</b> {escaped(verdict.sentence)}</p>{look}{more}</div>"
     )
 
 
-def _chart(drawn: Sequence[float], labels: Sequence[str], values: Sequence[float | None]) -> str:
+def chart(drawn: Sequence[float], labels: Sequence[str], values: Sequence[float | None]) -> str:
     """What was drawn and what was measured, each from its lowest to its highest value."""
     width, height = CHART
     lines = ""

@@ -3,6 +3,7 @@
 Gradio reads a function's docstring: text until "Parameters:", then one line "name: what it is" for each.
 """
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -25,13 +26,12 @@ from playground.recipe import (
 )
 from playground.samplers import SAMPLERS
 from playground.sweep import LORA_PREFIX, MOST_AXES, MOST_CELLS, SIZE, WORDS_PREFIX
+from playground.ui.shared.endpoint import A_RECIPE, A_SWEEP
 
 PICTURE = (
     "PNG, JPEG, WebP, GIF, BMP or TIFF of at most 8 MB; a tool takes it as data:image/png;base64,… (then of at most "
     "3 MB) or as the address of a file of this playground, such as one that another tool gave"
 )
-RECIPE = '{"prompt": "red apple, blue background", "seed": 7}'
-SWEEP = '{"base": {"prompt": "red apple, blue background", "num_inference_steps": 20}, "axes": {"seed": [1, 2, 3]}}'
 
 
 def describe(function: Callable[..., Any], **parts: str) -> None:
@@ -80,7 +80,9 @@ def recipe_in_words(facts: Facts) -> str:
     if facts.loras:
         known = f"{_range(LORA_RANGE)}, at most {MOST_LORAS}; known: {', '.join(facts.loras)}"
         fields.append(f'loras (an object such as {{"{next(iter(facts.loras))}": 0.8}}: names and weights {known})')
-    return f"A recipe is a JSON object, for example {RECIPE}. Its fields, all optional: {'; '.join(fields)}."
+    return (
+        f"A recipe is a JSON object, for example {json.dumps(A_RECIPE)}. Its fields, all optional: {'; '.join(fields)}."
+    )
 
 
 def sweep_in_words(facts: Facts) -> str:
@@ -92,10 +94,11 @@ def sweep_in_words(facts: Facts) -> str:
             'fit draws in its own, or in that of {"model": name, "width": pixels, "height": pixels} as a value. '
         )
     return (
-        f'A JSON object {{"base": recipe, "axes": {{field: [values]}}}}, for example {SWEEP}. One to {MOST_AXES} axes, '
-        f'the last varying fastest, at most {MOST_CELLS} pictures: any field of a recipe, "{LORA_PREFIX}NAME" (a '
-        f'LoRA\'s weight), "{WORDS_PREFIX}TEXT" (its values take the place of TEXT in the prompt) or "{SIZE}" (pixels '
-        f'per side). "seeds": k beside base and axes draws every cell with k seeds. {models}{recipe_in_words(facts)}'
+        f'A JSON object {{"base": recipe, "axes": {{field: [values]}}}}, for example {json.dumps(A_SWEEP)}. One to '
+        f"{MOST_AXES} axes, the last varying fastest, at most {MOST_CELLS} pictures: any field of a recipe, "
+        f'"{LORA_PREFIX}NAME" (a LoRA\'s weight), "{WORDS_PREFIX}TEXT" (its values take the place of TEXT in the '
+        f'prompt) or "{SIZE}" (pixels per side). "seeds": k beside base and axes draws every cell with k seeds. '
+        f"{models}{recipe_in_words(facts)}"
     )
 
 

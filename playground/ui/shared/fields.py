@@ -17,7 +17,6 @@ from playground.ui.shared.html import error, escaped
 
 # where a grid has room for one word, a form has two
 LABELS = {name: label for name, label in FIELD_NAMES.items() if name != "loras"}
-LABELS["guidance_scale"] = "Guidance scale"
 HELP = {
     "prompt": "What should be in the picture.",
     "negative_prompt": "What to steer away from.",

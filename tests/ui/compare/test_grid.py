@@ -1,6 +1,7 @@
 """What is shown of a grid is a value: each event gives a new one, and whoever holds an older one keeps it."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,17 @@ def test_each_event_is_told_in_its_own_cell() -> None:
     assert [c.note for c in whole.cells] == ["1.50 s · 4 evaluations · kept", "1.50 s · 4 evaluations", "No memory."]
     assert (whole.computed, whole.shared) == (3, 1)  # what was kept took nothing now
     assert whole.cells[1].facts == {"seconds": 1.5, "evaluations": 4, "of them shared": 1}
+
+
+def test_a_large_picture_among_many_is_shown_by_a_small_one() -> None:
+    sweep, large = Sweep(Recipe(), {"seed": list(range(49))}), Image.new("RGB", (512, 256), "red")
+    few, many = (folded(empty(s), Done(0, Result(large, s.recipes()[0], 1.0, 4))) for s in (SWEEP, sweep))
+    assert few.cells[0].small == "" and json.loads(payload(few)["cells"][0])["picture"].endswith(".png")
+    shown = json.loads(payload(many)["cells"][0])
+    assert shown["picture"].endswith(".png")
+    with Image.open(shown["small"].removeprefix("gradio_api/file=")) as small:
+        assert (small.size, small.format) == ((256, 128), "WEBP")
+    assert folded(empty(sweep), done(0)).cells[0].small == ""  # a picture of 8 pixels is small enough
 
 
 def test_what_was_shown_before_stays_as_it_was() -> None:

@@ -4,8 +4,9 @@ import re
 
 from playwright.sync_api import Browser, Page, expect
 
-from playground.link import from_token
+from playground.link import from_token, to_token
 from playground.recipe import Recipe
+from playground.sweep import Sweep
 from tests.ui.compare.support import cells, fill, finished, run
 
 
@@ -128,3 +129,24 @@ def test_run_stays_in_sight_and_on_a_phone_it_brings_the_grid(page: Page) -> Non
     run(page)
     expect(page.locator(".dp-say h2")).to_be_in_viewport()
     finished(page, 2)
+
+
+def rows(page: Page) -> list[int]:
+    """How many cells stand in each row of the grid"""
+    return page.locator("#compare-grid .dp-grid").evaluate(
+        "grid => Object.values(Object.groupBy(grid.children, (c) => Math.round(c.offsetTop))).map((row) => row.length)"
+    )
+
+
+def test_cells_stand_in_even_rows(page: Page, address: str) -> None:
+    for count, expected in ((6, [[3, 3], [6]]), (7, [[4, 3], [4, 3]])):
+        token = to_token(Sweep(Recipe(), {"seed": list(range(count))}), Recipe())
+        page.goto(f"{address}?grid={token}")
+        expect(cells(page)).to_have_count(count)
+        for width, wanted in zip((1280, 1920), expected, strict=True):
+            page.set_viewport_size({"width": width, "height": 1000})
+            page.wait_for_function(
+                "n => document.querySelector('#compare-grid .dp-grid').style.getPropertyValue('--columns') == n",
+                arg=str(wanted[0]),
+            )
+            assert rows(page) == wanted

@@ -222,6 +222,10 @@ def test_one_scrubber_moves_every_cell_along_its_own_run(page: Page) -> None:
     scrubber.fill("7")
     expect(page.locator(".dp-frame")).to_have_count(0)
     expect(cells(page).locator(".dp-note").first).to_contain_text("evaluations")
+    page.get_by_role("button", name="Take away, or bring back").click()
+    page.get_by_role("radio", name="Page that needs no network").check()
+    page.get_by_role("button", name="Make the file").click()
+    expect(page.locator("#taken")).to_contain_text("with the steps of 2 of 2 runs, at most 6 points of each")
 
 
 def test_a_slow_check_of_the_opening_page_does_not_stand_over_a_newer_value(browser: Browser, address: str) -> None:

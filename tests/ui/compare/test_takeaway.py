@@ -71,7 +71,7 @@ def test_the_first_grid_is_measured(page: Page) -> None:
     unfold(page, "Effect curves")
     page.get_by_role("button", name="Measure this grid").click()
     expect(page.locator("#line-fit canvas, #line-fit svg").first).to_be_visible(timeout=TIMEOUT)
-    expect(page.locator("#curve-saturation")).to_contain_text("how strong the colours are", timeout=TIMEOUT)
+    expect(page.locator("#curve-saturation")).to_contain_text("How pure the colours are", timeout=TIMEOUT)
     expect(page.locator("#curve-diversity")).to_be_hidden()  # one seed has none
     expect(page.locator("#verdict")).to_contain_text("three seeds or more")
     expect(page.locator("#numbers")).to_contain_text("Guidance")
