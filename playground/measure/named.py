@@ -35,7 +35,7 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "saturation": Measure(
         "saturation",
-        "How pure the colours are: 0 % is grey, 100 % has no white or grey in it. Not whether they are too strong.",
+        "How pure the colours are: 0 is grey, 1 (100 %) has no white or grey in it. Not whether they are too strong.",
         "%",
     ),
     "clipped": Measure(

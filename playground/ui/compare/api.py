@@ -9,11 +9,9 @@ import gradio as gr
 from playground.engine import Done, Engine, Failed
 from playground.export.png import cell_png
 from playground.recipe import Recipe
-from playground.refusal import Refusal
 from playground.render import begun, check_cost, read_recipe, render, suited
 from playground.store import Store
 from playground.sweep import Sweep
-from playground.ui.compare.telling import turn
 from playground.ui.shared.described import PICTURE, describe, sweep_in_words
 from playground.ui.shared.endpoint import A_PICTURE, A_SWEEP, ENGINE, exemplary, register
 from playground.ui.shared.files import FILES
@@ -45,8 +43,6 @@ def build(engine: Engine, store: Store) -> None:
             asked = begun(asked, picture, engine.facts, store)
         cells = asked.recipes()
         check_cost(engine, store, cells)
-        if wait := turn(engine, store, cells):
-            raise Refusal(wait)
         yield from _rendered(cells)
 
     def _rendered(cells: list[Recipe]) -> Iterator[tuple[list[str], list[dict[str, Any]]]]:

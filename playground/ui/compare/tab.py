@@ -30,13 +30,12 @@ from playground.ui.compare.known import marks, surprise
 from playground.ui.compare.models import cut_elsewhere, for_form, is_elsewhere, way_to
 from playground.ui.compare.opening import examples_for, kept_grid, says
 from playground.ui.compare.reading import Reading
-from playground.ui.compare.telling import cost, progress, stop_text, summary, too_long, turn
+from playground.ui.compare.telling import asks_first, cost, progress, stop_text, summary
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.fields import LABELS
 from playground.ui.shared.html import escaped
 from playground.ui.shared.latest import Latest, Update
 from playground.ui.shared.spoken import spoken
-from playground.ui.shared.waits import roughly
 
 HERE = Path(__file__).parent
 FRAME: str = (HERE / "board.html").read_text("utf-8")  # a template without placeholders: no text can enter it
@@ -93,17 +92,14 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         return reading
 
     def check(request: gr.Request, given: Given) -> Update:
-        reading = read(given)
-        long = too_long(engine, store, reading.sweep) if reading.sweep else None
-        label = (
-            f"This takes {roughly(long)} here, and others wait longer meanwhile. Run it all the same" if long else ""
-        )
+        reading, visitor = read(given), request.session_hash or ""
+        label = asks_first(engine, store, reading.sweep, visitor) if reading.sweep else ""
         text = given[form.fields.components["prompt"]]
         text = text[:PROMPT_LIMIT] if isinstance(text, str) else ""
         return form.told(reading) | {
             form.marks: marks(text, engine.words(text), form.known) + cut_elsewhere(engine, text, reading.sweep),
-            form.cost: cost(engine, store, reading.sweep, request.session_hash or ""),
-            form.sure: gr.update(visible=long is not None, label=label),
+            form.cost: cost(engine, store, reading.sweep, visitor),
+            form.sure: gr.update(visible=bool(label), label=label),
             **form.begins.tells(store, given, reading.sweep),
             **form.control.tells(store, given),
             **form.predict.tells(given, reading.sweep, engine.facts),
@@ -111,13 +107,10 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
 
     def run(request: gr.Request, given: Given) -> Iterator[Update]:
         reading, visitor = read(given), request.session_hash or ""
-        if reading.sweep and not given[form.sure] and too_long(engine, store, reading.sweep):
-            reading = replace(reading, sweep=None, errors={"sure": "Tick the box above to run so long a grid."})
+        if reading.sweep and not given[form.sure] and asks_first(engine, store, reading.sweep, visitor):
+            reading = replace(reading, sweep=None, errors={"sure": "Tick the box above to run it all the same."})
         if reading.sweep is None:
             yield form.told(reading)
-            return
-        if wait := turn(engine, store, reading.sweep.recipes(), visitor):
-            yield {total: _paragraph(wait)}  # and above Run, by the check that follows
             return
         sweep = reading.sweep
         grid = empty(sweep, token=to_token(sweep, usual), own=True, begins=given_pictures(store, sweep))

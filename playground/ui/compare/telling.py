@@ -14,7 +14,7 @@ from playground.ui.shared.html import escaped
 from playground.ui.shared.spoken import spoken
 from playground.ui.shared.waits import roughly, sharing
 
-CROWD = 4  # runs of others under way: from then on one grid of several pictures may take
+CROWD = 4  # runs of others under way: from then on it is asked once more before a grid of several pictures that takes
 TURN = 20.0  # seconds of the machine; a step of a lesson takes at most half of that
 
 
@@ -44,21 +44,25 @@ def cost(engine: Engine, store: Store, sweep: Sweep | None, page: str = "") -> s
         parts.append(f"{models} models, read in turn")
     asked = {recipe.model for recipe in recipes}
     facts = engine.of(asked.pop()).facts if len(asked) == 1 else engine.facts
-    wait = turn(engine, store, recipes, page)
-    told = [
-        *filter(None, [wait]),
-        *oddities(recipes, facts),
-        *_undrawn(recipes, refused),
-        *_guided_all_the_same(engine, recipes, refused),
-    ]
+    told = [*oddities(recipes, facts), *_undrawn(recipes, refused), *_guided_all_the_same(engine, recipes, refused)]
     odd = "".join(f'<p class="dp-warning">{escaped(sentence)}</p>' for sentence in told)
     return f'<p data-asked="{sweep.digest()}">{pictures} · {escaped(" · ".join(parts))}</p>{odd}'
 
 
-def too_long(engine: Engine, store: Store, sweep: Sweep) -> float | None:
-    """Seconds, where the run would hold the machine so long that it is asked about once more; else None."""
-    seconds = seconds_known(engine, missing(engine, store, sweep.recipes()))
-    return seconds if seconds > LONGEST else None
+def asks_first(engine: Engine, store: Store, sweep: Sweep, page: str = "") -> str:
+    """What is asked once more before a run that would hold the machine for long, or for more than one visitor's turn
+    while many others wait; empty before any other. Nothing is forbidden: the engine shares fairly anyway."""
+    open_cells = missing(engine, store, sweep.recipes())
+    alone, outlook = seconds_known(engine, open_cells), engine.outlook(open_cells, page)
+    if alone > LONGEST:
+        return f"This takes {roughly(alone)} here, and others wait longer meanwhile. Run it all the same"
+    if len(open_cells) < 2 or alone <= TURN or outlook.others < CROWD:
+        return ""
+    end = f", and be finished in {roughly(outlook.seconds)}" if outlook.seconds is not None else ""
+    return (
+        f"{outlook.others} other runs are under way. This grid would take {roughly(alone)} of this machine{end}. Run "
+        "it all the same"
+    )
 
 
 def _evaluations(engine: Engine, recipes: list[Recipe]) -> str:
@@ -84,21 +88,6 @@ def _guided_all_the_same(engine: Engine, recipes: list[Recipe], refused: Mapping
         for facts in (engine.of(model).facts for model in models):
             if facts.guidance == "none" and any(facts.guided(r) for r in drawn if r.model == facts.name):
                 yield f"{facts.name} is made to draw without guidance, and has the same guidance as the others here."
-
-
-def turn(engine: Engine, store: Store, recipes: list[Recipe], page: str = "") -> str:
-    """Why these recipes cannot be run now, because many others wait and this is more than one visitor's turn; empty
-    where they can. A single picture always can."""
-    open_cells = missing(engine, store, recipes)
-    alone, outlook = seconds_known(engine, open_cells), engine.outlook(open_cells, page)
-    if len(open_cells) < 2 or alone <= TURN or outlook.others < CROWD:
-        return ""
-    end = f", and be finished in {roughly(outlook.seconds)}" if outlook.seconds is not None else ""
-    return (
-        f"{outlook.others} other runs are under way, and among so many one grid may take {TURN:.0f}\u00a0s of this "
-        f"machine. This one would take {roughly(alone)} of it{end}. Use "
-        "fewer values or fewer steps, or run it when fewer are waiting."
-    )
 
 
 def oddities(recipes: list[Recipe], facts: Facts) -> list[str]:
