@@ -168,7 +168,7 @@ def test_a_late_answer_does_not_bring_back_an_earlier_choice(page: Page) -> None
 def test_every_control_that_can_be_an_axis_offers_it(page: Page) -> None:
     everything_else(page)
     offers = page.locator(".dp-rail .dp-vary:visible")
-    expect(offers).to_have_count(7)  # none of the guidance scale, which is the axis, and of the height
+    expect(offers).to_have_count(9)  # none of the guidance scale, which is the axis, and of the height
     page.get_by_role("button", name="Vary steps").click()
     expect(page.locator("#vary").get_by_role("radio", name="Steps", exact=True)).to_be_checked()
     expect(field(page, "values-num-inference-steps")).to_be_focused()

@@ -43,10 +43,10 @@ def test_the_grid_and_a_cell_are_taken_away_and_brought_back(page: Page, engine:
     expect(page.locator("#taken")).to_contain_text("Made again in", timeout=TIMEOUT)
 
     foreign = Recipe(prompt="dog, green background", sampler="euler", num_inference_steps=9, seed=77)
-    data = _png(parameters=to_parameters(foreign) + ", Clip skip: 2")
+    data = _png(parameters=to_parameters(foreign) + ", Hires upscale: 2")
     upload = page.locator("#restore input[type=file]")
     upload.set_input_files({"name": "theirs.png", "mimeType": "image/png", "buffer": data})
-    expect(page.locator("#taken")).to_contain_text("Had no place here: Clip skip 2", timeout=TIMEOUT)
+    expect(page.locator("#taken")).to_contain_text("Had no place here: Hires upscale 2", timeout=TIMEOUT)
     expect(page.locator("#field-prompt textarea, #field-prompt input").first).to_have_value("dog, green background")
 
 
