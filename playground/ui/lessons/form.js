@@ -2,6 +2,7 @@
 // script; the form stands in `.dpl`, whose data-kind is the kind of the question.
 const root = () => element.querySelector(".dpl");
 let order = []; // the cells of an order question as they were pressed
+let question = ""; // the one whose fields stand there
 
 /** What is in the form, in the shape of its kind; null where nothing was said. */
 function answer() {
@@ -16,8 +17,19 @@ function answer() {
   return kind === "trend" ? chosen.value : Number(chosen.value);
 }
 
+/** Another question begins without an answer: Gradio keeps what two questions have alike, what was chosen as well. */
+function renew() {
+  const legend = element.querySelector(".dpl legend")?.textContent ?? "";
+  if (legend === question) return;
+  question = legend;
+  order = [];
+  for (const radio of element.querySelectorAll('input[name="dpl-answer"]')) radio.checked = false;
+  for (const bar of element.querySelectorAll(".dpl-curve input")) bar.value = bar.defaultValue;
+}
+
 /** Puts a remembered answer back into the form. */
 function restore(value) {
+  renew();
   const kind = root().dataset.kind;
   order = kind === "order" && Array.isArray(value) ? [...value] : [];
   if (kind === "curve" && Array.isArray(value)) {

@@ -81,17 +81,38 @@ def test_pictures_drawn_earlier_are_marked_so_and_found_again_after_a_reload(les
     expect(lessons.locator(".dpl-curve input").nth(3)).to_have_value("60")
 
 
-def test_one_step_with_the_keyboard_only(lessons: Page) -> None:
-    choose(lessons, "02-denoising")
-    lessons.get_by_role("radio", name="It rises.").focus()
+def tab_to(page: Page, wanted: Locator, key: str = "Tab") -> None:
+    """As somebody without a mouse: this key, until it has the focus."""
+    for _ in range(60):
+        if wanted.evaluate("it => it === document.activeElement"):
+            return
+        page.keyboard.press(key)
+    raise AssertionError("the focus never came to it")
+
+
+def test_a_lesson_from_end_to_end_with_the_keyboard_only(lessons: Page) -> None:
+    lessons.get_by_role("tab", name="Lessons", exact=True).focus()
+    tab_to(lessons, lessons.locator(".dpl select"))
     lessons.keyboard.press("ArrowDown")
-    expect(lessons.get_by_role("radio", name="It falls.")).to_be_checked()
-    lessons.keyboard.press("Enter")
-    expect(feedback(lessons)).to_contain_text("As you predicted.", timeout=PATIENCE)
-    lessons.get_by_role("button", name="Next step").focus()
-    lessons.keyboard.press("Enter")
-    expect(lessons.locator(".dpl h2")).to_be_focused(timeout=PATIENCE)
-    expect(lessons.locator(".dpl h2")).to_have_text("What the network expects")
+    expect(lessons.locator(".dpl")).to_have_attribute("data-lesson", "02-denoising", timeout=PATIENCE)
+    steps = (
+        ("What the network sees", "It falls.", ["ArrowDown"]),
+        ("What the network expects", "It rises.", ["Space"]),
+        ("Latents", "48", ["ArrowDown", "ArrowDown"]),
+    )
+    for title, answer, keys in steps:
+        expect(lessons.locator(".dpl h2")).to_have_text(title, timeout=PATIENCE)
+        expect(lessons.locator(".dpl input:checked")).to_have_count(0)  # nothing is left of the step before
+        tab_to(lessons, lessons.locator(".dpl input[type=radio]").first)
+        for key in keys:
+            lessons.keyboard.press(key)
+        expect(lessons.get_by_role("radio", name=answer, exact=True)).to_be_checked()
+        lessons.keyboard.press("Enter")
+        expect(feedback(lessons)).to_contain_text("As you predicted.", timeout=PATIENCE)
+        tab_to(lessons, lessons.locator(".dpl-onward button").last, "Shift+Tab")
+        lessons.keyboard.press("Enter")
+        expect(lessons.locator(".dpl h2")).to_be_focused(timeout=PATIENCE)
+    expect(lessons.locator(".dpl")).to_have_attribute("data-lesson", "03-steps", timeout=PATIENCE)
 
 
 def test_stop_keeps_the_question_open(lessons: Page) -> None:
