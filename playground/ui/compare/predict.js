@@ -9,7 +9,8 @@ element.addEventListener("click", (event) => {
 });
 element.addEventListener("change", tell);
 watch("value", () => { // another question, or other cells: nothing is said to it yet
-  order = [];
+  question = "";
+  renew();
   tell();
 });
 tell();
