@@ -1,8 +1,10 @@
 """The picture that a diffusers user gets, to hold cells against."""
 
+from typing import Any
+
 import numpy as np
 import torch
-from diffusers import StableDiffusionPipeline
+from diffusers import DiffusionPipeline, StableDiffusionPipeline
 
 from playground import Recipe
 from playground.engine import Result
@@ -14,15 +16,18 @@ TOLERANCE = 2  # of 255, the largest difference of any pixel
 def plain(pipeline: StableDiffusionPipeline, schedule: Config, recipe: Recipe) -> np.ndarray:
     """`schedule`: the model's scheduler config."""
     pipeline.scheduler = scheduler_for(recipe, schedule)
+    more = {"negative_prompt": recipe.negative_prompt, "guidance_rescale": recipe.guidance_rescale}
+    return called(pipeline, recipe, width=recipe.width, height=recipe.height, **more)
+
+
+def called(pipeline: DiffusionPipeline, recipe: Recipe, **more: Any) -> np.ndarray:
+    """The picture of any pipeline with what all of them take of a recipe; `more` is what this one takes besides."""
     picture = pipeline(
         recipe.prompt,
-        negative_prompt=recipe.negative_prompt,
         num_inference_steps=recipe.num_inference_steps,
         guidance_scale=recipe.guidance_scale,
-        guidance_rescale=recipe.guidance_rescale,
-        width=recipe.width,
-        height=recipe.height,
         generator=torch.Generator().manual_seed(recipe.seed),
+        **more,
     ).images[0]
     return np.asarray(picture).astype(int)
 

@@ -43,9 +43,7 @@ class Words:
     limit: int  # positions that the text encoder has
     needed: int  # positions that the whole text would take, marks included; may exceed the limit
     marks: int  # of those, start and end marks
-    around: int = (
-        0  # tokens that the pipeline puts before and after them, an instruction of its own; not among `tokens`
-    )
+    around: int = 0  # tokens of an instruction that the pipeline puts around them; not among `tokens`
 
     @property
     def truncated(self) -> tuple[Word, ...]:

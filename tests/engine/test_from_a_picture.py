@@ -21,7 +21,7 @@ from playground.samplers import SAMPLERS
 from playground.schedule import Config, levels, scheduler_for
 from playground.store import Store
 from tests.models.tiny_families import build_family
-from tests.reference import TOLERANCE, largest_difference, plain
+from tests.reference import TOLERANCE, called, largest_difference, plain
 
 DUSK = pictures.open_whole(Path(__file__).parents[2] / "examples" / "images" / "dusk.webp")
 NAME = pictures.digest(DUSK)
@@ -36,17 +36,9 @@ def from_picture(pipeline: Any, schedule: Config, recipe: Recipe, picture: Image
     """What a diffusers user gets who gives the picture in the recipe's size."""
     pipeline.scheduler = scheduler_for(recipe, schedule)
     own = {"guidance_rescale": recipe.guidance_rescale} if "XL" in type(pipeline).__name__ else {}
-    drawn = pipeline(
-        recipe.prompt,
-        image=pictures.fitted(picture, recipe.width, recipe.height),
-        strength=recipe.strength,
-        negative_prompt=recipe.negative_prompt,
-        num_inference_steps=recipe.num_inference_steps,
-        guidance_scale=recipe.guidance_scale,
-        generator=torch.Generator().manual_seed(recipe.seed),
-        **own,
-    ).images[0]
-    return np.asarray(drawn).astype(int)
+    shown = pictures.fitted(picture, recipe.width, recipe.height)
+    own |= {"negative_prompt": recipe.negative_prompt, "image": shown, "strength": recipe.strength}
+    return called(pipeline, recipe, **own)
 
 
 @pytest.fixture(scope="module")

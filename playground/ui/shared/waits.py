@@ -28,5 +28,5 @@ def waits_for(event: Waiting) -> str:
     """What a run waits for: its model on its way, or others beside it, and when it may be finished."""
     if event.model:
         return event.model
-    shared = f"{sharing(event.others).capitalize()}"
+    shared = sharing(event.others).capitalize()
     return f"{shared}." if event.seconds is None else f"{shared}, finished in {roughly(event.seconds)}."

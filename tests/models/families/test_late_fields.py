@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from diffusers import DDIMScheduler, DiffusionPipeline, FlowMatchEulerDiscreteScheduler, StableDiffusionPipeline
 from transformers import CLIPTextModel
 
@@ -15,7 +14,7 @@ from playground.models import Facts
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.schedule import levels, scheduler_for
-from tests.reference import TOLERANCE, largest_difference
+from tests.reference import TOLERANCE, called, largest_difference
 
 SD = "sd15-tiny"
 Engines = Callable[[str], LocalEngine]
@@ -43,17 +42,8 @@ def base_of(facts: Facts, **changes: Any) -> Recipe:
 def drawn(pipeline: DiffusionPipeline, recipe: Recipe, **more: Any) -> np.ndarray:
     if type(pipeline).__name__.startswith("PixArt"):
         more |= {"use_resolution_binning": False, "clean_caption": False}
-    picture = pipeline(
-        prompt=recipe.prompt,
-        negative_prompt=recipe.negative_prompt,
-        num_inference_steps=recipe.num_inference_steps,
-        guidance_scale=recipe.guidance_scale,
-        width=recipe.width,
-        height=recipe.height,
-        generator=torch.Generator().manual_seed(recipe.seed),
-        **more,
-    ).images[0]
-    return np.asarray(picture).astype(int)
+    more |= {"negative_prompt": recipe.negative_prompt, "width": recipe.width, "height": recipe.height}
+    return called(pipeline, recipe, **more)
 
 
 def compared(engine: LocalEngine, cells: list[Recipe], expected: list[np.ndarray]) -> None:
