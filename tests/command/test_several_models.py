@@ -64,8 +64,8 @@ def test_serve_opens_its_models_with_the_folders(
 ) -> None:
     given: list[list[Path]] = []
 
-    def opened(model, runtime, controlnet=None, loras=()):  # noqa: ANN001, ANN202
-        given.append(list(loras))
+    def opened(model, runtime, controlnet=None, extras=None):  # noqa: ANN001, ANN202
+        given.append(list(extras.loras))
         raise Refusal("Enough is known.")
 
     monkeypatch.setattr("playground.command.serve.opened", opened)
