@@ -70,7 +70,8 @@ def _tensors(path: Path) -> Iterable[tuple[str, tuple[int, ...], str]]:
             slices = {name: file.get_slice(name) for name in file.keys()}
             return [(name, tuple(s.get_shape()), s.get_dtype()) for name, s in slices.items()]
     except (OSError, SafetensorError):
-        raise Refusal(f"{path.name} of {path.parent.name} is not a whole .safetensors file.") from None
+        part, model = path.parent.name, path.parent.parent.name
+        raise Refusal(f"The model in {model} cannot be loaded: {path.name} of its {part} is cut short.") from None
 
 
 def _summed(tensors: Iterable[tuple[str, tuple[int, ...], str]]) -> PartWeights:

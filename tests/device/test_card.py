@@ -225,8 +225,8 @@ def test_a_cell_too_large_for_the_card_fails_with_what_would_fit(there: LocalEng
 def test_weights_come_to_a_small_card_as_they_are_needed(
     engine: LocalEngine, card: Card, monkeypatch: pytest.MonkeyPatch, total: int, stay: int
 ) -> None:
-    """U-Net and VAE in turn with the text encoder, or one part at a time; `stay` parts are there when nothing is called.
-    diffusers' group offloading sets data in place, which the stand-in's tensors cannot."""
+    """U-Net and VAE in turn with the text encoder, or one part at a time; `stay` parts are there when nothing is
+    called. diffusers' group offloading sets data in place, which the stand-in's tensors cannot."""
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda *_: SimpleNamespace(total_memory=total * 10**6))
     small = open_engine("pocket", torch.device("cuda"), torch.float32)
     small.loop.measured = Measured({(1, 4, 16, 16): 16})
