@@ -15,6 +15,7 @@ from playground.refusal import Refusal
 PORTS = (1, 65_535)
 THIS_MACHINE = "127.0.0.1"
 ONE_WITH_CONTROLNET = "--controlnet is for one model; start without the others."
+ONE_WITH_PREVIEW = "--preview is for one model; put it as taesd into the folder of each instead."
 UNITS = {"MB": 10**6, "GB": 10**9, "MIB": 2**20, "GIB": 2**30}
 MEMORY = re.compile(r"(\d{1,6}(?:\.\d{1,6})?) ?([MG]i?B)", re.IGNORECASE)
 YES, NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")  # of a variable that switches something
@@ -26,6 +27,7 @@ class Extras:
 
     loras: Sequence[Path] = ()  # folders of LoRA files
     memory: int | None = None  # bytes of the device to be used at most
+    preview: Path | None = None  # the folder of a tiny autoencoder, for one model
 
 
 NO_EXTRAS = Extras()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from playground.command.checks import (
+    ONE_WITH_PREVIEW,
     Extras,
     check_loras,
     check_mcp,
@@ -107,8 +108,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from playground.lessons.command import check as check_lessons
 
             return check_lessons(asked.paths)
-        extras = Extras(check_loras(asked.loras), check_memory(asked.memory))
+        extras = Extras(check_loras(asked.loras), check_memory(asked.memory), asked.preview)
         models = _sources(asked.model or [default_model()])
+        if asked.preview is not None and len(models) > 1:
+            raise Refusal(ONE_WITH_PREVIEW)
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it hints at packages that nothing here uses
         if asked.command in ("serve", "class"):
             port = check_port(asked.host, default_port() if asked.port is None else asked.port)
@@ -171,6 +174,13 @@ def _model(command: argparse.ArgumentParser, several: bool = False, how: str = "
         metavar="FOLDER",
         help="a folder of LoRA files (.safetensors) besides the model's own; several times for several folders. A file "
         "that does not fit a model is left out there",
+    )
+    command.add_argument(
+        "--preview",
+        type=Path,
+        default=None,
+        metavar="FOLDER",
+        help="a tiny autoencoder of the model's family (AutoencoderTiny, such as TAESD) that draws the previews",
     )
     command.add_argument(
         "--memory",

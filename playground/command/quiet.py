@@ -19,4 +19,6 @@ def opened(
     for library in (diffusers, transformers):
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()
-    return open_engine(model, runtime=runtime, controlnet=controlnet, loras=extras.loras, memory=extras.memory)
+    return open_engine(
+        model, runtime=runtime, controlnet=controlnet, loras=extras.loras, memory=extras.memory, preview=extras.preview
+    )

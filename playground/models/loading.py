@@ -33,6 +33,7 @@ class Loaded:
 
     pipeline: DiffusionPipeline
     plan: Plan = EVERYTHING
+    preview: Path | None = None  # the folder of a tiny autoencoder, where one was given
     read: Mapping[str, Read] = field(default_factory=dict)  # part's name -> the same network, read again
 
     @property
@@ -66,7 +67,13 @@ def planned(
 
 
 def load(
-    kind: type[DiffusionPipeline], folder: Path, dtype: torch.dtype, texts: torch.dtype, plan: Plan, **left_out: None
+    kind: type[DiffusionPipeline],
+    folder: Path,
+    dtype: torch.dtype,
+    texts: torch.dtype,
+    plan: Plan,
+    preview: Path | None = None,
+    **left_out: None,
 ) -> Loaded:
     """By the plan. Raises Refusal, with one sentence, for a folder that cannot be read."""
     parts: dict[str, Any] = dict(left_out)
@@ -82,7 +89,7 @@ def load(
                 read[name] = partial(_read_denoiser, type(part), folder / name, dtype, plan)
             else:
                 read[name] = partial(_read, type(part), folder / name, types.get(name, dtype))
-    return Loaded(pipeline, plan, read)
+    return Loaded(pipeline, plan, preview, read)
 
 
 def _read(kind: type[nn.Module], folder: Path, dtype: torch.dtype) -> nn.Module:

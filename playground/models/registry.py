@@ -50,13 +50,15 @@ def load_model(
     dtype: torch.dtype | None = None,
     loras: Sequence[Path] = (),
     memory: int | None = None,
+    preview: Path | None = None,
 ) -> Model:
     """A registered name, a local folder in diffusers layout with safetensors weights, a `.safetensors` file with all of
     Stable Diffusion 1.x, 2.x or SDXL in it, or an id of the hub, `owner/name` or `owner/name@revision`.
 
     `loras`: folders of LoRA files for any model; those that do not fit this one are left out. `memory`: bytes of the
-    device that may be used at most; without it what is free. Raises Refusal with one sentence when there is no such
-    model, none that can be run, or no room for it. Only an id of the hub that is not here yet is downloaded.
+    device that may be used at most; without it what is free. `preview`: the folder of an AutoencoderTiny. Raises
+    Refusal with one sentence when there is no such model, none that can be run, or no room for it. Only an id of the
+    hub that is not here yet is downloaded.
     """
     found = source(given)
     path, device = found.path, device or default_device()
@@ -70,8 +72,8 @@ def load_model(
     texts = family.precision_of_texts(dtype)
     plan = planned(found.name, path, device, dtype, texts, memory)
     if path.is_file():
-        loaded = Loaded(single_file.load(path), plan)
+        loaded = Loaded(single_file.load(path), plan, preview)
         keep_layers(loaded.pipeline.unet, dtype, plan, weights_of(path)["unet"])
     else:
-        loaded = load(getattr(diffusers, kind), path, dtype, texts, plan, **family.left_out)
+        loaded = load(getattr(diffusers, kind), path, dtype, texts, plan, preview, **family.left_out)
     return family(found.name, loaded, device, dtype, path, loras)

@@ -32,6 +32,7 @@ from playground.models.running.posterior import Posteriors
 from playground.models.running.skeleton import NetworkSkeleton
 from playground.models.running.text_cache import TextCache
 from playground.models.running.threads import use_the_cores_present
+from playground.models.running.tiny_decoder import quick_decoder
 from playground.models.words import Cutter, Words
 from playground.recipe import Recipe
 from playground.refusal import Refusal
@@ -100,6 +101,7 @@ class Family:
         self._skeleton = NetworkSkeleton(self.network, self.vae, self.inputs, self.pixels)
         self.anatomy = lru_cache(16)(self._anatomy)
         self.cost = lru_cache(16)(self._cost)
+        self._quick = quick_decoder(folder, loaded.preview, self._channels(), self.scale, device)
         schedule = self._schedule(dict(pipeline.scheduler.config), type(pipeline.scheduler).__name__)
         self.facts = Facts(
             name=name,
@@ -124,6 +126,7 @@ class Family:
             cfg=self.cfg,
             guided_above=self.guided_above,
             own_negative=self.own_negative,
+            quick_previews=self._quick is not None,
             no_attention=self.no_attention,
             no_start=self.no_start,
             rescales=self.rescales,
@@ -282,8 +285,9 @@ class Family:
         config = self.vae.config
         return (latents - (config.get("shift_factor") or 0.0)) * config.scaling_factor
 
+    @torch.inference_mode()
     def preview(self, latents: Tensor) -> list[Image.Image]:
-        return self.decode(latents)
+        return self.decode(latents) if self._quick is None else self._quick.pictures(latents)
 
     @property
     def runtime(self) -> str:

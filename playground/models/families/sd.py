@@ -35,10 +35,10 @@ from playground.models.running.network import Network
 from playground.models.running.offload import place
 from playground.models.running.plan import AS_RUN
 from playground.models.running.posterior import Posteriors
-from playground.models.running.preview import PreviewDecoder
 from playground.models.running.skeleton import Skeletons, anatomy_of
 from playground.models.running.text_cache import TextCache
 from playground.models.running.threads import use_the_cores_present
+from playground.models.running.tiny_decoder import quick_decoder
 from playground.models.words import Cutter, Words
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
@@ -79,7 +79,9 @@ class StableDiffusion:
         self.vae = pipeline.vae.to(torch.float32, memory_format=torch.channels_last).eval()
         place([self.text_encoder], self.unet, self.vae, device, self._plan, loaded.read_again)
         self._decoder = Decoder(self.vae, device)
-        self.preview_decoder = PreviewDecoder.load(folder, device)
+        self.preview_decoder = quick_decoder(
+            folder, loaded.preview, self.unet.config.in_channels, pipeline.vae_scale_factor, device
+        )
         parts = {"unet": self.unet, "text_encoder": self.text_encoder}
         self.lora_files = LoraFiles([own_folder(folder)], parts, type(pipeline), loras)
         self._text_loras = TextLoras(self.lora_files, device, torch.float32)
