@@ -48,14 +48,13 @@ def build_page(
         glossary.build()
         with gr.Tab("Compare"):
             ran = compare.build(page, engine, store)
-        with gr.Tab("Add noise"):
-            add_noise.build(engine)
-        with gr.Tab("Predict noise"):
-            predict_noise.build(engine)
-        with gr.Tab("Denoise"):
-            denoise.build(engine)
-        with gr.Tab("Inside"):
-            inside.build(engine)
+        views = {"Add noise": add_noise, "Predict noise": predict_noise, "Denoise": denoise, "Inside": inside}
+        for title, view in views.items():
+            with gr.Tab(title):
+                if engine.facts.whole:
+                    gr.HTML(f'<p class="dp-quiet">{escaped(engine.facts.whole)}</p>', elem_classes=["dp-flush"])
+                else:
+                    view.build(engine)
         with gr.Tab("Lessons"):
             lessons_tab.build(engine, store, lessons)
         api.build(engine, store)
