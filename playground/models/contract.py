@@ -98,6 +98,8 @@ class Facts:
     @property
     def no_shift(self) -> str:
         """Why its schedule cannot be shifted by a recipe, as the end of a sentence; empty where it can."""
+        if self.whole:
+            return "its pipeline does not take it here"
         if not schedule.is_flow(self.schedule):
             return "it was not taught flow matching"
         return "its own depends on the size of the picture" if self.schedule.get("use_dynamic_shifting") else ""

@@ -12,15 +12,19 @@ from playground.lessons.lesson import Lesson
 from playground.lessons.shelf import shelf
 from playground.store import Store
 from playground.ui import theme
+from playground.ui.add_noise import api as noise_api
 from playground.ui.add_noise import tab as add_noise
 from playground.ui.classroom import join, teach
 from playground.ui.classroom.offers import grids
 from playground.ui.compare import api
 from playground.ui.compare import tab as compare
+from playground.ui.denoise import api as denoise_api
 from playground.ui.denoise import tab as denoise
+from playground.ui.inside import api as inside_api
 from playground.ui.inside import tab as inside
 from playground.ui.lessons import tab as lessons_tab
 from playground.ui.models import ModelList
+from playground.ui.predict_noise import api as predict_api
 from playground.ui.predict_noise import tab as predict_noise
 from playground.ui.shared import glossary
 from playground.ui.shared.endpoint import THREADS
@@ -32,6 +36,13 @@ from playground.ui.shared.tools import checked_tools
 LARGEST_UPLOAD = "8mb"
 SESSIONS = 256  # pages whose values the server remembers, about a megabyte each; the latest used stay
 QUEUE = 64  # visitors' requests waiting at once, over all events
+
+VIEWS = (  # besides Compare and Lessons: the tab, what builds it, and what builds its endpoint alone
+    ("Add noise", add_noise.build, lambda _: noise_api.build()),
+    ("Predict noise", predict_noise.build, predict_api.build),
+    ("Denoise", denoise.build, denoise_api.build),
+    ("Inside", inside.build, inside_api.build),
+)
 
 
 def build_page(
@@ -48,13 +59,13 @@ def build_page(
         glossary.build()
         with gr.Tab("Compare"):
             ran = compare.build(page, engine, store)
-        views = {"Add noise": add_noise, "Predict noise": predict_noise, "Denoise": denoise, "Inside": inside}
-        for title, view in views.items():
+        for title, view, endpoint in VIEWS:
             with gr.Tab(title):
                 if engine.facts.whole:
                     gr.HTML(f'<p class="dp-quiet">{escaped(engine.facts.whole)}</p>', elem_classes=["dp-flush"])
+                    endpoint(engine)  # which says the same
                 else:
-                    view.build(engine)
+                    view(engine)
         with gr.Tab("Lessons"):
             lessons_tab.build(engine, store, lessons)
         api.build(engine, store)

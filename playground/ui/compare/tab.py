@@ -150,7 +150,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             grid = stopped(grid)
             yield {cells: payload(grid), total: _paragraph(str(refusal))} | film.clear(ready=grid.finished > 0)
             return
-        told = _paragraph(summary(grid, time.perf_counter() - begun))
+        told = _paragraph(summary(grid, time.perf_counter() - begun, bool(engine.facts.whole)))
         yield {cells: payload(grid), total: told} | film.clear(ready=grid.finished > 0)
 
     def stop(request: gr.Request) -> Update:
