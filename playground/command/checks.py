@@ -4,7 +4,6 @@ import errno
 import importlib.util
 import os
 import socket
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -38,12 +37,6 @@ def check_mcp(asked: bool) -> bool:
     if wanted and importlib.util.find_spec("mcp") is None:
         raise Refusal('--mcp needs the package mcp, which is not installed: pip install "gradio[mcp]"')
     return wanted
-
-
-def leave_mcp_out() -> None:
-    """Gradio imports the package wherever it is installed, which takes 0.2 s; from now on this process finds none."""
-    if "mcp" not in sys.modules:
-        sys.modules["mcp"] = None  # type: ignore[assignment]  # how Python is told that there is no such module
 
 
 def check_loras(folders: Sequence[Path]) -> list[Path]:

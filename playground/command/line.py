@@ -10,7 +10,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from playground.command.checks import check_loras, check_mcp, check_port, default_model, default_port, leave_mcp_out
+from playground.command.checks import check_loras, check_mcp, check_port, default_model, default_port
+from playground.command.light import import_gradio, leave_mcp_out
 from playground.refusal import Refusal
 from playground.sources.given import Source, source
 
@@ -105,6 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not (mcp := check_mcp(asked.mcp)):
                 leave_mcp_out()
             gc.disable()  # until the page stands: hardly any of a million new objects is garbage, and looking is slow
+            import_gradio()
             from playground.command.serve import serve
 
             how = (asked.runtime, asked.compile, asked.lessons, mcp, asked.command == "class", asked.controlnet)

@@ -43,7 +43,8 @@ from playground.sources.given import Source
 RUNTIMES = ("openvino", "torch")
 LONGEST_TICK = 60.0  # seconds that the end of the process waits for one
 # Seconds that the first run waits for the converted network, so that its pictures are those of every later run to the
-# last bit. Pocket needs less the first time on a machine and about one later; a larger network is not waited for.
+# last bit. Pocket needs less the first time on a machine and about one later; a larger network is not waited for. What
+# pages ask before any run is answered at once, by torch, because a page is built of it.
 PATIENCE = 30.0
 RESTARTED = "The engine stopped unexpectedly and was started again. Finished pictures are kept; Run draws the rest."
 log = logging.getLogger(__name__)
@@ -212,7 +213,7 @@ class LocalEngine:
 
     def _work(self) -> None:
         """Tick as long as there is something to do; an error that no cell owns ends the requests, not the thread."""
-        self.model.wait_until_converted(PATIENCE)
+        waited = False
         while True:
             if not self.loop.busy:
                 dismiss_team()  # others compute meanwhile: whoever imported this, or a page's own arithmetic
@@ -220,6 +221,9 @@ class LocalEngine:
                 while not self._arrived and not self.loop.busy and not self._closed:
                     self._wake.wait()
                 arrived, self._arrived = self._arrived, []
+            if not waited and any(request.draws for request in arrived):
+                waited = True
+                self.model.wait_until_converted(PATIENCE)
             for request in arrived:
                 self.loop.add(request)
             if self._closed:
