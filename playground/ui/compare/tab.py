@@ -32,6 +32,7 @@ from playground.ui.compare.opening import examples_for, kept_grid, says
 from playground.ui.compare.reading import Reading
 from playground.ui.compare.telling import asks_first, cost, progress, stop_text, summary
 from playground.ui.shared.endpoint import ENGINE
+from playground.ui.shared.events import said
 from playground.ui.shared.fields import LABELS
 from playground.ui.shared.html import escaped
 from playground.ui.shared.latest import Latest, Update
@@ -40,10 +41,11 @@ from playground.ui.shared.spoken import spoken
 HERE = Path(__file__).parent
 FRAME: str = (HERE / "board.html").read_text("utf-8")  # a template without placeholders: no text can enter it
 # one script of several files, because they share the grid that is drawn; the last one starts it
-PARTS = ("board.js", "keys.js", "dialog.js", "blind.js", "address.js")
+PARTS = ("board.js", "keys.js", "dialog.js", "blind.js", "seen.js", "address.js")
 SCRIPT: str = "".join((HERE / name).read_text("utf-8") for name in PARTS)
 WORDS = {"fields": LABELS, "samplers": {key: row.label for key, row in SAMPLERS.items()}, "longest": LONGEST}
 REDRAW = 0.2  # seconds between two updates of a growing grid, at least
+UNSEEN = 2.0  # the same where nobody looks; they tell whether the page is still there
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
@@ -71,7 +73,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             shown_sweep = gr.State(start.flat.to_dict())  # of the grid above; several seeds per cell are an axis here
             effects.build(engine, store, shown_sweep, start.flat)
             named = takeaway.build(engine, store, shown_sweep, start.flat, form.fill, form.filled, films)
-    latest = Latest()
+    latest, unseen = Latest(), set[str]()  # of the pages with a run those that are hidden
     film.wire(engine, store, films, shown_sweep, latest)
     form.predict.wire(engine, takeaway.finder(engine, store, start.flat))
 
@@ -138,9 +140,10 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
                 for event in events:
                     # Redrawn between two ticks, once for all cells, and not after every tick of a fast model: redrawing
                     # takes the time of server and browser, which on a small machine is also the model's.
-                    waiting = isinstance(event, Waiting)
-                    if waiting or (event.cell <= last and time.perf_counter() - drawn >= REDRAW):
-                        yield {cells: payload(grid), total: _paragraph(progress(grid, begun))}
+                    waiting, looks = isinstance(event, Waiting), visitor not in unseen
+                    since = time.perf_counter() - drawn
+                    if waiting or (event.cell <= last and since >= (REDRAW if looks else UNSEEN)):
+                        yield {total: _paragraph(progress(grid, begun))} | ({cells: payload(grid)} if looks else {})
                         drawn = time.perf_counter()
                     grid = folded(grid, event)
                     recorder.take(event)
@@ -150,8 +153,18 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             grid = stopped(grid)
             yield {cells: payload(grid), total: _paragraph(str(refusal))} | film.clear(ready=grid.finished > 0)
             return
+        finally:
+            unseen.discard(visitor)
         told = _paragraph(summary(grid, time.perf_counter() - begun))
         yield {cells: payload(grid), total: told} | film.clear(ready=grid.finished > 0)
+
+    def seen(event: gr.EventData, request: gr.Request) -> None:
+        """By the browser, when its tab is hidden or shown."""
+        page = request.session_hash or ""
+        if said(event, "now") is False and latest.under_way(page):
+            unseen.add(page)
+        else:
+            unseen.discard(page)
 
     def stop(request: gr.Request) -> Update:
         if (asked := latest.stop(request.session_hash)) is None:
@@ -168,8 +181,8 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     def opened(sweep: Sweep, request: gr.Request) -> Update:
         """The form asks for this sweep, and the grid shows what is kept of it; what ran for this page has ended."""
         if is_elsewhere(engine, sweep):
-            said = f"This grid is of {sweep.base.model}, which has a page of its own."
-            return {total: f"<p>{escaped(said)} {way_to(engine, sweep)}</p>"}
+            elsewhere = f"This grid is of {sweep.base.model}, which has a page of its own."
+            return {total: f"<p>{escaped(elsewhere)} {way_to(engine, sweep)}</p>"}
         sweep = for_form(engine, sweep)
         filled = form.fill(sweep)
         undrawable(engine, sweep.recipes())
@@ -204,7 +217,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
 
     def asked_for(event: gr.EventData, request: gr.Request) -> Update:
         """By the browser: a grid of its history, or one to which its buttons Back and Forward lead."""
-        token = event.token
+        token = said(event, "token")
         return opened_link(token if isinstance(token, str) else "", request)
 
     def try_example(sweep: Sweep, given: Given) -> Update:
@@ -244,6 +257,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     )
     page.load(arrived, None, shown, queue=False, **PRIVATE).then(**named).then(**recheck)
     cells.address(asked_for, None, shown, **PRIVATE).then(**recheck)
+    cells.seen(seen, queue=False, **PRIVATE)
 
     chosen = [c.change for c in form.axes.values()]
     gr.on(chosen, form.show, given, form.shown, queue=False, trigger_mode="always_last", **PRIVATE)
