@@ -8,7 +8,7 @@ from pathlib import Path
 from gradio.http_server import start_server
 
 from playground.classroom.address import EVERYWHERE, address_from_outside, qr_text
-from playground.command.checks import ONE_WITH_CONTROLNET, THIS_MACHINE
+from playground.command.checks import NO_EXTRAS, ONE_WITH_CONTROLNET, THIS_MACHINE, Extras
 from playground.command.quiet import opened
 from playground.engine import House, LocalEngine, zero_gpu
 from playground.lessons.lesson import Lesson
@@ -30,7 +30,7 @@ def serve(
     mcp: bool,
     classroom: bool = False,
     controlnet: Path | None = None,
-    loras: Sequence[Path] = (),
+    extras: Extras = NO_EXTRAS,
 ) -> int:
     """Serve until it is ended; `classroom`: the log says how to teach a class. Raises Refusal where a model, the port
     or a lesson cannot be used."""
@@ -38,9 +38,9 @@ def serve(
     if len(models) > 1:
         if controlnet is not None:
             raise Refusal(ONE_WITH_CONTROLNET)
-        how = ("torch" if compiled else runtime, compiled, taught, mcp, classroom, loras)
+        how = ("torch" if compiled else runtime, compiled, taught, mcp, classroom, extras)
         return _serve_several(models, host, port, *how)
-    engine = opened(models[0], "torch", controlnet, loras)  # another runtime is prepared when the page is there
+    engine = opened(models[0], "torch", controlnet, extras)  # another runtime is prepared when the page is there
     if compiled:
         print("Compiling the network. The first time this takes minutes …", flush=True)
         engine.model.compile()
@@ -84,7 +84,7 @@ def _serve_several(
     taught: Sequence[Lesson],
     mcp: bool,
     classroom: bool,
-    loras: Sequence[Path],
+    extras: Extras,
 ) -> int:
     """Nothing is frozen for the garbage collector here, because a model that makes room must go."""
     if compiled:
@@ -95,7 +95,7 @@ def _serve_several(
 
     def open_model(source: Source):  # noqa: ANN202
         print(f"Reading {source.name} …", flush=True)
-        return opened(source, runtime, loras=loras)
+        return opened(source, runtime, extras=extras)
 
     site = build_site(House(open_model), models, Store(), taught, mcp)
     _, port, url, server = start_server(site, host, port)

@@ -261,17 +261,22 @@ def open_engine(
     runtime: str = "openvino",
     controlnet: Path | None = None,
     loras: Sequence[Path] = (),
+    memory: int | None = None,
+    preview: Path | None = None,
 ) -> LocalEngine:
     """A registered model name, a folder in diffusers layout, a single file, or an id of the hub. Raises Refusal when
     there is none.
 
     `runtime`: "openvino" computes the network by OpenVINO on a CPU, as soon as that is ready; "torch" never does.
     `controlnet`: the folder of one that fits the model. `loras`: folders of LoRA files, besides the model's own; what
-    does not fit the model is left out of them.
+    does not fit the model is left out of them. `memory`: bytes of the device that model and pictures may take at most.
+    `preview`: the folder of an AutoencoderTiny that fits the model, which then draws previews.
     """
     if runtime not in RUNTIMES:
         raise Refusal(f"runtime must be one of {', '.join(RUNTIMES)}, not {runtime!r}.")
-    loaded = load_model(model, device, dtype, loras)
+    loaded = load_model(model, device, dtype, loras, memory, preview)
+    if loaded.facts.memory:
+        _say(f"{loaded.facts.name} has no room for all of it at once: {loaded.facts.memory}.")
     for name, why in loaded.facts.left_out.items():
         _say(f"The LoRA {name} is left out for {loaded.facts.name}: {why}.")
     if controlnet is not None:

@@ -112,5 +112,6 @@ def _head(engine: Engine) -> str:
     facts = engine.facts
     name = facts.name.capitalize() if facts.name == SHIPPED else f"{facts.name} · {facts.family}"
     parts = f"{name} · {facts.parameters / 1e6:.1f} M parameters · {facts.device.upper()} {facts.precision}"
+    parts += f" · {facts.memory}" if facts.memory else ""
     parts += f" · {engine.runtime}" + (f" · ControlNet {facts.controlnet}" if facts.controlnet else "")
     return f'<header class="dp-head"><h1>Diffusion playground</h1><p>{escaped(parts)}</p></header>'
