@@ -121,6 +121,8 @@ def test_the_sentence_above_says_where_each_axis_lies() -> None:
     assert "<h2>Guidance scale across, sampler down, seed from tab to tab. Everything else is" in say(
         Sweep(Recipe(), axes)
     )
+    few = say(Sweep(Recipe(sampler="lcm", num_inference_steps=4), {"loras.lcm": [0, 1]}))
+    assert "LCM is a sampler that jumps to the predicted picture" in few
     assert "with 3 seeds in all cells" in say(
         Sweep(Recipe(), {k: axes[k] for k in ("sampler", "guidance_scale")}, seeds=3)
     )
