@@ -77,8 +77,10 @@ def check_loras(folders: Sequence[Path]) -> list[Path]:
 
 
 def check_port(host: str | None, port: str | int | None) -> int | None:
-    """A port as typed or set -> a free one; None stays None. Raises Refusal for a busy or impossible one."""
+    """A port as typed or set -> a free one; None stays None. Raises Refusal for a busy or impossible one, and for a
+    host that is no address of this machine, of which Gradio tries a hundred ports for minutes."""
     if port is None:
+        _bind(host, 0)
         return None
     try:
         number = int(port)
@@ -86,6 +88,12 @@ def check_port(host: str | None, port: str | int | None) -> int | None:
         number = 0
     if not PORTS[0] <= number <= PORTS[1]:
         raise Refusal(f"The port must be a whole number from {PORTS[0]} to {PORTS[1]:,}, not {str(port)[:20]!r}.")
+    _bind(host, number)
+    return number
+
+
+def _bind(host: str | None, number: int) -> None:
+    """Tries the port; 0 stands for any free one."""
     family = socket.AF_INET6 if ":" in (host or "") else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port just left is free
@@ -96,10 +104,11 @@ def check_port(host: str | None, port: str | int | None) -> int | None:
         except socket.gaierror:
             raise Refusal(f"The host {str(host)[:60]!r} is not an address of this machine.") from None
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise Refusal(f"The host {str(host)[:60]!r} is not an address of this machine.") from None
             busy = (
                 "is in use already; choose another one"
                 if error.errno == errno.EADDRINUSE
                 else f"cannot be used: {error.strerror}"
             )
             raise Refusal(f"Port {number} {busy}.") from None
-    return number

@@ -112,13 +112,13 @@ class LocalEngine:
     def estimate(self, recipes: Sequence[Recipe], keep: Keep = NOTHING) -> float | None:
         return seconds_of(recipes, self.facts, self.loop.measured, keep)
 
-    def outlook(self, recipes: Sequence[Recipe], visitor: str = "") -> Outlook:
+    def outlook(self, recipes: Sequence[Recipe], visitor: str = "", keep: Keep = NOTHING) -> Outlook:
         under_way = [r for r in [*self.loop.requests, *self._arrived] if r.open and not r.cancelled]
         others = [r for r in under_way if not visitor or r.visitor != visitor]
-        alone = self.estimate(recipes)
+        alone = self.estimate(recipes, keep)
         if alone is None:
             return Outlook(len(others), None)
-        own = sum(evaluations(recipe, self.facts) for recipe in recipes)
+        own = sum(evaluations(recipe, self.facts, keep) for recipe in recipes)
         left: Counter[object] = Counter()  # by visitor, and of nobody known by request
         for r in others:
             left[r.visitor or r] += r.evaluations_left(self.facts)
@@ -149,7 +149,7 @@ class LocalEngine:
         if zero_gpu.ACTIVE:
             yield from zero_gpu.run(self, cells, previews, keep, start, unread, pictures)
             return
-        outlook = self.outlook(cells, visitor)
+        outlook = self.outlook(cells, visitor, keep)
         if outlook.others:
             yield Waiting(outlook.others, outlook.seconds)
         yield from self._events(Request(cells, previews, weight, keep, start, visitor, pictures), unread)

@@ -46,6 +46,11 @@ def test_a_wrong_model_or_port_ends_at_once(start: tuple[str, ...], tmp_path: Pa
     assert "holds no .safetensors file" in refused(started(*start, "--loras", str(tmp_path)))
     assert "must be a whole number" in refused(started(*start, "--port", "http"))
     assert "must be a whole number" in refused(started(*start, env={"GRADIO_SERVER_PORT": "99999"}))
+    for host in ("192.0.2.1", "no.such.host.invalid"):  # with a port and without: Gradio would try ports for minutes
+        assert "is not an address of this machine" in refused(started(*start, "--host", host))
+    assert "'192.0.2.1' is not an address" in refused(
+        started(*start, "--port", "7799", env={"PLAYGROUND_HOST": "192.0.2.1"})
+    )
     assert "no model named 'elsewhere'" in refused(started(*start, env={"PLAYGROUND_MODEL": "elsewhere"}))
 
 

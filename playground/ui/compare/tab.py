@@ -93,15 +93,19 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             return Reading(None, {"image": str(refusal)}, reading.parsed)
         return reading
 
+    def asking(reading: Reading, visitor: str) -> tuple[str, str]:
+        """What is asked once more before the run, and what it is about."""
+        sweep = reading.sweep
+        return (asks_first(engine, store, sweep, visitor), sweep.digest()) if sweep else ("", "")
+
     def check(request: gr.Request, given: Given) -> Update:
         reading, visitor = read(given), request.session_hash or ""
-        label = asks_first(engine, store, reading.sweep, visitor) if reading.sweep else ""
         text = given[form.fields.components["prompt"]]
         text = text[:PROMPT_LIMIT] if isinstance(text, str) else ""
         return form.told(reading) | {
             form.marks: marks(text, engine.words(text), form.known) + cut_elsewhere(engine, text, reading.sweep),
             form.cost: cost(engine, store, reading.sweep, visitor),
-            form.sure: gr.update(visible=bool(label), label=label),
+            **form.sure.tells(given, *asking(reading, visitor)),
             **form.begins.tells(store, given, reading.sweep),
             **form.control.tells(store, given),
             **form.predict.tells(given, reading.sweep, engine.facts),
@@ -109,10 +113,9 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
 
     def run(request: gr.Request, given: Given) -> Iterator[Update]:
         reading, visitor = read(given), request.session_hash or ""
-        if reading.sweep and not given[form.sure] and asks_first(engine, store, reading.sweep, visitor):
-            reading = replace(reading, sweep=None, errors={"sure": "Tick the box above to run it all the same."})
-        if reading.sweep is None:
-            yield form.told(reading)
+        held = form.sure.holds(given, *asking(reading, visitor))
+        if reading.sweep is None or held:
+            yield form.told(reading) | held
             return
         sweep = reading.sweep
         grid = empty(sweep, token=to_token(sweep, usual), own=True, begins=given_pictures(store, sweep))
@@ -232,7 +235,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     told = [*form.fields.errors.values(), *form.says.values(), form.everything_else]
     told += [part.section for part in (form.begins, form.control) if part.image]
     shown = [*form.filled, header, cells, total, shown_sweep, *form.predict.begun, *film.outputs]
-    given = {*form.inputs, *form.predict.given}
+    given = {*form.inputs, *form.predict.given, *form.sure.inputs}
     # One event for all checks, after a run as well, when more cells are kept: only so is the last one asked the last
     # one answered. Two events may answer in the other order, and an old answer would stand over a new value.
     ran = gr.State(0)
@@ -250,7 +253,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         checked,
         check,
         given,
-        [*told, form.marks, form.cost, form.sure, *form.begins.told, *form.control.told, *form.predict.told],
+        [*told, form.marks, form.cost, *form.sure.outputs, *form.begins.told, *form.control.told, *form.predict.told],
         queue=False,
         trigger_mode="always_last",
         **PRIVATE,
@@ -273,15 +276,19 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         form.surprise.click(lambda: surprise(form.known, random.Random()), None, prompt, queue=False, **PRIVATE)
     form.new_seed.click(lambda: random.randint(*SEED_RANGE), None, seed, queue=False, **PRIVATE)
 
-    asking: dict[str, Any] = {**ENGINE, **PRIVATE, "trigger_mode": "multiple"}  # `latest` decides between two presses
-    running = (run, given, [*told, header, cells, total, shown_sweep, *form.predict.begun, *film.outputs])
+    pressed: dict[str, Any] = {**ENGINE, **PRIVATE, "trigger_mode": "multiple"}  # `latest` decides between two presses
+    running = (
+        run,
+        given,
+        [*told, *form.sure.outputs, header, cells, total, shown_sweep, *form.predict.begun, *film.outputs],
+    )
     ended = form.predict.after(shown_sweep)
-    gr.on([form.run.click, *(c.submit for c in form.one_line)], *running, **asking).then(**ended).then(**recheck)
+    gr.on([form.run.click, *(c.submit for c in form.one_line)], *running, **pressed).then(**ended).then(**recheck)
     for chip, example in zip(chips, examples, strict=True):
         filled = chip.click(
             partial(try_example, example.sweep), given, [*form.filled, before, undo], queue=False, **PRIVATE
         )
-        filled.then(*running, **asking).then(**ended).then(**recheck)
+        filled.then(*running, **pressed).then(**ended).then(**recheck)
     undo.click(undone, before, [*shown, undo], **PRIVATE).then(**recheck)
     # In the queue, whose updates reach the page in order: one of the ended run that is under way then comes before.
     form.stop.click(stop, None, [cells, total, *film.outputs], concurrency_limit=None, **PRIVATE).then(**recheck)
