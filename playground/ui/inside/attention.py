@@ -17,6 +17,7 @@ from playground.ui.inside.format import milliseconds, say
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.html import data_url, error
 from playground.ui.shared.latest import Latest, Update
+from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.stale import Stale
 
 HERE = Path(__file__).parent
@@ -90,7 +91,7 @@ def build(engine: Engine, form: Form) -> list[tuple[Latest, gr.HTML]]:
         stage = gr.HTML(html_template=SKELETON, js_on_load=SCRIPT, apply_default_css=False, elem_id="inside-maps")
     outputs = [*form.errors.values(), other_error, stage, status, *stale.outputs]
     stale.watch({other, *form.inputs}, asked)
-    options: dict[str, Any] = {**ENGINE, "api_visibility": "private", "show_progress": "hidden"}
+    options: dict[str, Any] = {**ENGINE, **QUIET}
     options["trigger_mode"] = "multiple"  # `latest` decides between two presses
     gr.on([button.click, other.submit], look, {other, *form.inputs}, outputs, **options)
     return [(latest, status)]
