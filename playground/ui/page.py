@@ -26,6 +26,7 @@ from playground.ui.shared import glossary
 from playground.ui.shared.endpoint import THREADS
 from playground.ui.shared.events import Refusals, check_events
 from playground.ui.shared.html import escaped
+from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.shipped import SHIPPED
 from playground.ui.shared.tools import checked_tools
 
@@ -70,7 +71,7 @@ def build_page(
         with gr.Tab("Lessons"):
             lessons_tab.build(engine, store, lessons)
         api.build(engine, store)
-        quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+        quiet: dict[str, Any] = {**QUIET, "queue": False}
         gr.on([page.load, ran.change], lambda: (_head(engine), _notice(store)), None, [head, notice], **quiet)
     room = Room(engine, store, lessons)
     with page.route("Teach a class", "/teach", show_in_navbar=False):

@@ -36,6 +36,7 @@ from playground.ui.shared.events import said
 from playground.ui.shared.fields import LABELS
 from playground.ui.shared.html import escaped
 from playground.ui.shared.latest import Latest, Update
+from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.spoken import spoken
 
 HERE = Path(__file__).parent
@@ -46,7 +47,6 @@ SCRIPT: str = "".join((HERE / name).read_text("utf-8") for name in PARTS)
 WORDS = {"fields": LABELS, "samplers": {key: row.label for key, row in SAMPLERS.items()}, "longest": LONGEST}
 REDRAW = 0.2  # seconds between two updates of a growing grid, at least
 UNSEEN = 2.0  # the same where nobody looks; they tell whether the page is still there
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 
 def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
@@ -246,7 +246,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         "inputs": ran,
         "outputs": ran,
         "concurrency_limit": None,
-        **PRIVATE,
+        **QUIET,
     }
     checked = [page.load, ran.change, *(c.change for c in form.inputs), form.predict.what.input]
     gr.on(
@@ -256,27 +256,27 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         [*told, form.marks, form.cost, *form.sure.outputs, *form.begins.told, *form.control.told, *form.predict.told],
         queue=False,
         trigger_mode="always_last",
-        **PRIVATE,
+        **QUIET,
     )
-    page.load(arrived, None, shown, queue=False, **PRIVATE).then(**named).then(**recheck)
-    cells.address(asked_for, None, shown, **PRIVATE).then(**recheck)
-    cells.seen(seen, queue=False, **PRIVATE)
+    page.load(arrived, None, shown, queue=False, **QUIET).then(**named).then(**recheck)
+    cells.address(asked_for, None, shown, **QUIET).then(**recheck)
+    cells.seen(seen, queue=False, **QUIET)
 
     chosen = [c.change for c in form.axes.values()]
-    gr.on(chosen, form.show, given, form.shown, queue=False, trigger_mode="always_last", **PRIVATE)
+    gr.on(chosen, form.show, given, form.shown, queue=False, trigger_mode="always_last", **QUIET)
     arranging = [(form.add, form.added), (form.swap, form.swapped)]
     arranging += [(button, partial(form.removed, slot)) for slot, button in form.remove.items()]
     for button, arranged in arranging:
-        button.click(arranged, given, form.shown, queue=False, **PRIVATE).then(**recheck)
+        button.click(arranged, given, form.shown, queue=False, **QUIET).then(**recheck)
     form.begins.wire(store)
     form.control.wire(store, form.fields.components["width"], form.fields.components["height"])
     seed = form.fields.components["seed"]
     if form.surprise:
         prompt = form.fields.components["prompt"]
-        form.surprise.click(lambda: surprise(form.known, random.Random()), None, prompt, queue=False, **PRIVATE)
-    form.new_seed.click(lambda: random.randint(*SEED_RANGE), None, seed, queue=False, **PRIVATE)
+        form.surprise.click(lambda: surprise(form.known, random.Random()), None, prompt, queue=False, **QUIET)
+    form.new_seed.click(lambda: random.randint(*SEED_RANGE), None, seed, queue=False, **QUIET)
 
-    pressed: dict[str, Any] = {**ENGINE, **PRIVATE, "trigger_mode": "multiple"}  # `latest` decides between two presses
+    pressed: dict[str, Any] = {**ENGINE, **QUIET, "trigger_mode": "multiple"}  # `latest` decides between two presses
     running = (
         run,
         given,
@@ -286,12 +286,12 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     gr.on([form.run.click, *(c.submit for c in form.one_line)], *running, **pressed).then(**ended).then(**recheck)
     for chip, example in zip(chips, examples, strict=True):
         filled = chip.click(
-            partial(try_example, example.sweep), given, [*form.filled, before, undo], queue=False, **PRIVATE
+            partial(try_example, example.sweep), given, [*form.filled, before, undo], queue=False, **QUIET
         )
         filled.then(*running, **pressed).then(**ended).then(**recheck)
-    undo.click(undone, before, [*shown, undo], **PRIVATE).then(**recheck)
+    undo.click(undone, before, [*shown, undo], **QUIET).then(**recheck)
     # In the queue, whose updates reach the page in order: one of the ended run that is under way then comes before.
-    form.stop.click(stop, None, [cells, total, *film.outputs], concurrency_limit=None, **PRIVATE).then(**recheck)
+    form.stop.click(stop, None, [cells, total, *film.outputs], concurrency_limit=None, **QUIET).then(**recheck)
     return ran
 
 

@@ -9,13 +9,14 @@ from playground import pictures
 from playground.engine import Engine
 from playground.refusal import Refusal
 from playground.ui.predict_noise import api, curve, guessing
-from playground.ui.predict_noise.rail import NEWEST, QUIET, SAMPLES, Rail, Subject, Updates, Values
+from playground.ui.predict_noise.rail import NEWEST, SAMPLES, Rail, Subject, Updates, Values
 from playground.ui.predict_noise.stage import empty
 from playground.ui.predict_noise.stage import stage as answered
 from playground.ui.shared.events import picked
 from playground.ui.shared.fields import slot
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest
+from playground.ui.shared.quiet import QUIET
 
 # The curve is not paid for before somebody looks; the stage may have been there before.
 ON_LOAD = "if (!document.querySelector('.dpp-found b')) trigger(element.querySelector('img') ? 'opened' : 'bare')"
