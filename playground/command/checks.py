@@ -5,7 +5,6 @@ import importlib.util
 import os
 import re
 import socket
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,12 +66,6 @@ def check_mcp(asked: bool) -> bool:
     return wanted
 
 
-def leave_mcp_out() -> None:
-    """Gradio imports the package wherever it is installed, which takes 0.2 s; from now on this process finds none."""
-    if "mcp" not in sys.modules:
-        sys.modules["mcp"] = None  # type: ignore[assignment]  # how Python is told that there is no such module
-
-
 def check_loras(folders: Sequence[Path]) -> list[Path]:
     """The folders of --loras. Raises Refusal for one that is none, or holds no LoRA file."""
     for folder in folders:
@@ -84,8 +77,10 @@ def check_loras(folders: Sequence[Path]) -> list[Path]:
 
 
 def check_port(host: str | None, port: str | int | None) -> int | None:
-    """A port as typed or set -> a free one; None stays None. Raises Refusal for a busy or impossible one."""
+    """A port as typed or set -> a free one; None stays None. Raises Refusal for a busy or impossible one, and for a
+    host that is no address of this machine, of which Gradio tries a hundred ports for minutes."""
     if port is None:
+        _bind(host, 0)
         return None
     try:
         number = int(port)
@@ -93,6 +88,12 @@ def check_port(host: str | None, port: str | int | None) -> int | None:
         number = 0
     if not PORTS[0] <= number <= PORTS[1]:
         raise Refusal(f"The port must be a whole number from {PORTS[0]} to {PORTS[1]:,}, not {str(port)[:20]!r}.")
+    _bind(host, number)
+    return number
+
+
+def _bind(host: str | None, number: int) -> None:
+    """Tries the port; 0 stands for any free one."""
     family = socket.AF_INET6 if ":" in (host or "") else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port just left is free
@@ -103,10 +104,11 @@ def check_port(host: str | None, port: str | int | None) -> int | None:
         except socket.gaierror:
             raise Refusal(f"The host {str(host)[:60]!r} is not an address of this machine.") from None
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise Refusal(f"The host {str(host)[:60]!r} is not an address of this machine.") from None
             busy = (
                 "is in use already; choose another one"
                 if error.errno == errno.EADDRINUSE
                 else f"cannot be used: {error.strerror}"
             )
             raise Refusal(f"Port {number} {busy}.") from None
-    return number

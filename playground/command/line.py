@@ -19,14 +19,18 @@ from playground.command.checks import (
     check_port,
     default_model,
     default_port,
-    leave_mcp_out,
 )
+from playground.command.light import import_gradio, leave_mcp_out
 from playground.refusal import Refusal
 from playground.sources.given import Source, source
 
 DONE, DIFFERENT, ASKED_WRONGLY = 0, 1, 2  # exit codes
 FILMS = ("gif", "webp", "mp4")
 RUNTIMES = ("openvino", "torch")
+STEPS = (
+    "the HTML page also steps through the runs, as many points of each as 32 MB have room for; pictures that are kept "
+    "from before are drawn once more for it"
+)
 EXAMPLES = """\
 examples:
   python -m playground serve                              the page, on the first free port from 7860
@@ -39,6 +43,7 @@ examples:
   python -m playground class                              the same for a room: a teacher and everybody's phones
   python -m playground grid examples/recipes/guidance.json -o out/
   python -m playground grid recipe.json -o out/ --film mp4 --json | jq .event
+  python -m playground grid recipe.json -o out/ --steps   the HTML page steps through the runs
   python -m playground grid models.json -o out/ --model pocket --model models/sd-turbo
   python -m playground verify out/cells/000-pocket-0-1a2b3c4d.png
   python -m playground lessons check my-lesson.md
@@ -82,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
     grid.add_argument("--control-image", type=Path, default=None, help="a picture that the ControlNet is shown")
     grid.add_argument("--edges", action="store_true", help="draw the edges of the control picture first")
     grid.add_argument("--film", choices=FILMS, action="append", default=[], help="also a film along the columns")
+    grid.add_argument("--steps", action="store_true", help=STEPS)
     grid.add_argument("--zip", action="store_true", help="also everything as one ZIP")
     grid.add_argument("--json", action="store_true", help="one JSON event a line on standard output, no progress bar")
     _model(grid, several=True, how="; several times for a grid over several models, one in memory at a time")
@@ -118,6 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not (mcp := check_mcp(asked.mcp)):
                 leave_mcp_out()
             gc.disable()  # until the page stands: hardly any of a million new objects is garbage, and looking is slow
+            import_gradio()
             from playground.command.serve import serve
 
             how = (asked.runtime, asked.compile, asked.lessons, mcp, asked.command == "class", asked.controlnet)
@@ -127,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             sweep = read(asked.recipe, asked.out)
             given = Given(asked.image, asked.control_image, asked.edges, asked.controlnet, extras)
-            return draw(models, sweep, asked.out, asked.film, asked.zip, asked.json, given)
+            return draw(models, sweep, asked.out, asked.film, asked.zip, asked.json, given, asked.steps)
         from playground.command.verify import check
 
         return check(models[0], asked.picture, asked.json, asked.image, asked.controlnet, extras)

@@ -10,13 +10,13 @@ from gradio.http_server import start_server
 from playground.classroom.address import EVERYWHERE, address_from_outside, qr_text
 from playground.command.checks import NO_EXTRAS, ONE_WITH_CONTROLNET, THIS_MACHINE, Extras
 from playground.command.quiet import opened
-from playground.engine import House, zero_gpu
+from playground.engine import House, LocalEngine, zero_gpu
 from playground.lessons.lesson import Lesson
 from playground.lessons.shelf import shelf
 from playground.refusal import Refusal
 from playground.sources.given import Source
 from playground.store import Store
-from playground.ui.page import build_page, launch_options
+from playground.ui.page import Page, build_page, launch_options
 from playground.ui.site import build_site
 
 
@@ -40,18 +40,27 @@ def serve(
             raise Refusal(ONE_WITH_CONTROLNET)
         how = ("torch" if compiled else runtime, compiled, taught, mcp, classroom, extras)
         return _serve_several(models, host, port, *how)
-    engine = opened(models[0], "torch" if compiled else runtime, controlnet, extras)
+    engine = opened(models[0], "torch", controlnet, extras)  # another runtime is prepared when the page is there
     if compiled:
         print("Compiling the network. The first time this takes minutes …", flush=True)
         engine.model.compile()
     page = build_page(engine, Store(), taught)
     gc.freeze()
     gc.enable()  # `main` switched it off
-    threading.Thread(target=engine.warm_up, name="warm-up", daemon=True).start()  # the page need not wait for it
     page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **launch_options(mcp))
+    if runtime == "openvino" and not compiled:
+        engine.model.convert()
+    threading.Thread(target=_warm_up, args=(engine, page), name="warm-up", daemon=True).start()
     _say_where(host, page.server_port, classroom)
     page.block_thread()
     return 0
+
+
+def _warm_up(engine: LocalEngine, page: Page) -> None:
+    """What visitors need not wait for, once the page is there for them."""
+    engine.warm_up()
+    if engine.facts.device == "cpu":  # elsewhere asking is fast anyway, and ZeroGPU lends a device for visitors' calls
+        page.fill()
 
 
 def for_a_class(address: str, in_a_network: bool) -> str:

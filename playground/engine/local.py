@@ -44,7 +44,8 @@ from playground.sources.given import Source
 RUNTIMES = ("openvino", "torch")
 LONGEST_TICK = 60.0  # seconds that the end of the process waits for one
 # Seconds that the first run waits for the converted network, so that its pictures are those of every later run to the
-# last bit. Pocket needs less the first time on a machine and about one later; a larger network is not waited for.
+# last bit. Pocket needs less the first time on a machine and about one later; a larger network is not waited for. What
+# pages ask before any run is answered at once, by torch, because a page is built of it.
 PATIENCE = 30.0
 RESTARTED = "The engine stopped unexpectedly and was started again. Finished pictures are kept; Run draws the rest."
 log = logging.getLogger(__name__)
@@ -121,13 +122,13 @@ class LocalEngine:
     def estimate(self, recipes: Sequence[Recipe], keep: Keep = NOTHING) -> float | None:
         return seconds_of(recipes, self.facts, self.loop.measured, keep)
 
-    def outlook(self, recipes: Sequence[Recipe], visitor: str = "") -> Outlook:
+    def outlook(self, recipes: Sequence[Recipe], visitor: str = "", keep: Keep = NOTHING) -> Outlook:
         under_way = [r for r in [*self.loop.requests, *self._arrived] if r.open and not r.cancelled]
         others = [r for r in under_way if not visitor or r.visitor != visitor]
-        alone = self.estimate(recipes)
+        alone = self.estimate(recipes, keep)
         if alone is None:
             return Outlook(len(others), None)
-        own = sum(evaluations(recipe, self.facts) for recipe in recipes)
+        own = sum(evaluations(recipe, self.facts, keep) for recipe in recipes)
         left: Counter[object] = Counter()  # by visitor, and of nobody known by request
         for r in others:
             left[r.visitor or r] += r.evaluations_left(self.facts)
@@ -158,7 +159,7 @@ class LocalEngine:
         if zero_gpu.ACTIVE:
             yield from zero_gpu.run(self, cells, previews, keep, start, unread, pictures)
             return
-        outlook = self.outlook(cells, visitor)
+        outlook = self.outlook(cells, visitor, keep)
         if outlook.others:
             yield Waiting(outlook.others, outlook.seconds)
         yield from self._events(Request(cells, previews, weight, keep, start, visitor, pictures), unread)
@@ -222,7 +223,7 @@ class LocalEngine:
 
     def _work(self) -> None:
         """Tick as long as there is something to do; an error that no cell owns ends the requests, not the thread."""
-        self.model.wait_until_converted(PATIENCE)
+        waited = False
         while True:
             if not self.loop.busy:
                 dismiss_team()  # others compute meanwhile: whoever imported this, or a page's own arithmetic
@@ -230,6 +231,9 @@ class LocalEngine:
                 while not self._arrived and not self.loop.busy and not self._closed:
                     self._wake.wait()
                 arrived, self._arrived = self._arrived, []
+            if not waited and any(request.draws for request in arrived):
+                waited = True
+                self.model.wait_until_converted(PATIENCE)
             for request in arrived:
                 self.loop.add(request)
             if self._closed:

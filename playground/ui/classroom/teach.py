@@ -13,10 +13,11 @@ from playground.ui.classroom.forms import Control, Door
 from playground.ui.shared.fields import slot
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Update
+from playground.ui.shared.quiet import QUIET
 
 SCRIPT = (Path(__file__).parent / "teach.js").read_text("utf-8")
 EVERY = 1.5  # seconds between two looks
-QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}
 STORAGE = {"storage_key": "dp-teach", "secret": "not secret: it only has to be the same after a restart"}
 HEAD = '<header class="dp-head"><h1>Teach a class</h1><p><a href="./">To the playground</a></p></header>'
 
@@ -71,11 +72,23 @@ def build(page: gr.Blocks, room: Room, grids: list[Offer]) -> None:
             return {fault: error(str(refusal))}
         return shown(has, request) | {kept: has, door.again: ""}
 
-    def step(has: Any, which: Any, request: gr.Request) -> Update:
-        return does(desk.show_step, has, request, which)
+    def shows(find: Any, given: dict[Any, Any], request: gr.Request, *fields: Any) -> Update:
+        """What is found by the desk is shown, unless the teacher is to be asked first."""
+        has = given[kept]
+        try:
+            what = find(has, *fields)
+            if held := control.long.holds(given, desk.asks(what), what):
+                return {fault: error()} | held
+        except Refusal as refusal:
+            return {fault: error(str(refusal))}
+        return does(desk.show, has, request, what) | control.long.gone()
 
-    def grid(has: Any, which: Any, link: Any, question: Any, vote: Any, request: gr.Request) -> Update:
-        return does(desk.show_grid, has, request, which or link, question, vote)
+    def step(given: dict[Any, Any], request: gr.Request) -> Update:
+        return shows(desk.step, given, request, given[control.step])
+
+    def grid(given: dict[Any, Any], request: gr.Request) -> Update:
+        which = given[control.grid] or given[control.link]
+        return shows(desk.grid, given, request, which, given[control.question], given[control.vote])
 
     def reveal(has: Any, request: gr.Request) -> Update:
         return does(desk.reveal, has, request)
@@ -83,8 +96,8 @@ def build(page: gr.Blocks, room: Room, grids: list[Offer]) -> None:
     def freeze(has: Any, request: gr.Request) -> Update:
         return does(desk.freeze, has, request)
 
-    def onward(has: Any, request: gr.Request) -> Update:
-        return does(desk.onward, has, request) | control.stands_at(desk.round_of(has))
+    def onward(given: dict[Any, Any], request: gr.Request) -> Update:
+        return shows(desk.following, given, request) | control.stands_at(desk.round_of(given[kept]))
 
     def again(has: Any, request: gr.Request) -> Update:
         return does(desk.again, has, request)
@@ -116,16 +129,18 @@ def build(page: gr.Blocks, room: Room, grids: list[Offer]) -> None:
         return shown(has, request)
 
     outputs = [kept, seen, view, fault, door.column, door.password, door.again, *control.outputs]
-    page.load(arrive, kept, outputs, **QUIET)
-    gr.Timer(EVERY).tick(look, [kept, seen], outputs, **QUIET)
-    gr.on([door.open.click, door.name.submit], opened, [door.name, door.password, door.days], outputs, **QUIET)
-    gr.on([door.back.click, door.again.submit], came_back, [door.code, door.again], outputs, **QUIET)
-    control.show_step.click(step, [kept, control.step], outputs, **QUIET)
-    asked = [kept, control.grid, control.link, control.question, control.vote]
-    control.show_grid.click(grid, asked, outputs, **QUIET)
-    acts = ((control.reveal, reveal), (control.freeze, freeze), (control.onward, onward), (control.redraw, again))
+    page.load(arrive, kept, outputs, **AT_ONCE)
+    gr.Timer(EVERY).tick(look, [kept, seen], outputs, **AT_ONCE)
+    gr.on([door.open.click, door.name.submit], opened, [door.name, door.password, door.days], outputs, **AT_ONCE)
+    gr.on([door.back.click, door.again.submit], came_back, [door.code, door.again], outputs, **AT_ONCE)
+    asked = {kept, *control.long.inputs}
+    control.show_step.click(step, {*asked, control.step}, outputs, **AT_ONCE)
+    chosen = {control.grid, control.link, control.question, control.vote}
+    control.show_grid.click(grid, asked | chosen, outputs, **AT_ONCE)
+    control.onward.click(onward, asked, outputs, **AT_ONCE)
+    acts = ((control.reveal, reveal), (control.freeze, freeze), (control.redraw, again))
     for button, act in (*acts, (control.close, closed)):
-        button.click(act, kept, outputs, **QUIET)
-    control.delete.click(deleted, [kept, control.sure], outputs, **QUIET)
-    control.leave.click(left, None, outputs, **QUIET)
-    control.csv.click(results, kept, outputs, **QUIET)
+        button.click(act, kept, outputs, **AT_ONCE)
+    control.delete.click(deleted, [kept, control.sure], outputs, **AT_ONCE)
+    control.leave.click(left, None, outputs, **AT_ONCE)
+    control.csv.click(results, kept, outputs, **AT_ONCE)

@@ -24,9 +24,9 @@ from playground.ui.compare.grid import Grid
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.files import FILES
 from playground.ui.shared.latest import Latest, Update
+from playground.ui.shared.quiet import QUIET
 
 HERE = Path(__file__).parent
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 EMPTY = pd.DataFrame({"share": [], "distance": []})
 CURVE_NEEDS = 2  # cells of one size
 GRID, FILM = "grid", "film"
