@@ -20,7 +20,7 @@ from playground.refusal import Refusal
 from playground.store import Store
 from playground.sweep import Sweep
 
-LONGEST = 600  # seconds of one grid, so that one visitor cannot hold the machine
+LONGEST = 600  # seconds of one run: more is refused to a program, and asked about once more on the page
 
 
 def render(
@@ -154,12 +154,12 @@ def check_cost(engine: Engine, store: Store, cells: Sequence[Recipe]) -> None:
         )
 
 
-def seconds_known(engine: Engine, cells: Sequence[Recipe]) -> float:
+def seconds_known(engine: Engine, cells: Sequence[Recipe], keep: Keep = NOTHING) -> float:
     """What these recipes would take alone, as far as the speeds of their models were measured."""
     by_model: dict[str, list[Recipe]] = {}
     for recipe in cells:
         by_model.setdefault(recipe.model, []).append(recipe)
-    return sum(engine.estimate(some) or 0.0 for some in by_model.values())
+    return sum(engine.estimate(some, keep) or 0.0 for some in by_model.values())
 
 
 def missing(engine: Engine, store: Store, cells: Sequence[Recipe]) -> list[Recipe]:

@@ -13,7 +13,7 @@ from playground.classroom.pushed import Pushed
 from playground.engine import Done, Engine, Failed, Step, Waiting
 from playground.lessons.runs.contract import Outcome, Preview
 from playground.refusal import Refusal
-from playground.render import check_cost, render
+from playground.render import render
 from playground.store import Store
 
 MOST = 64  # drawings that are remembered; the pictures of older ones come back from the store
@@ -101,7 +101,6 @@ class Drawings:
             drawing.reason = f"It could not be drawn: {type(error).__name__}."
 
     def _grid(self, pushed: Pushed, visitor: str) -> Iterator[Waiting | Preview | Outcome]:
-        check_cost(self._engine, self._store, pushed.recipes)
         done: dict[int, Image.Image] = {}
         with closing(render(self._engine, self._store, pushed.recipes, previews=False, visitor=visitor)) as events:
             for event in events:

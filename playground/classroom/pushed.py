@@ -11,6 +11,7 @@ from playground.lessons.answers import TREND_WORDS, check_answer, choices, judge
 from playground.lessons.lesson import Ask, Lesson, Step
 from playground.lessons.runs.contract import Run
 from playground.link import from_token
+from playground.models import Facts
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.sweep import lora_of
@@ -85,6 +86,11 @@ class Pushed:
         if not found or len(found) != len(self.labels) or all(value is None for value in found):
             return None
         return judge(self.ask, answer, self.labels, found).right
+
+
+def denoised(pushed: Pushed, facts: Facts) -> Sequence[Recipe]:
+    """The recipes that the engine has to denoise for it, as far as they take long."""
+    return pushed.run.denoised(facts) if pushed.run else pushed.recipes
 
 
 def step_of(lesson: str, step: int) -> dict[str, Any]:

@@ -14,7 +14,9 @@ from playground.classroom.register import Register, path_beside
 from playground.classroom.results import to_csv
 from playground.engine import Engine
 from playground.lessons.lesson import Lesson
+from playground.recipe import Recipe
 from playground.refusal import Refusal
+from playground.render import missing
 from playground.store import Store
 
 HERE = 8.0  # seconds after which somebody who asked for nothing is not looking any more; pages ask every other second
@@ -54,7 +56,7 @@ class Room:
     def __init__(self, engine: Engine, store: Store, lessons: Sequence[Lesson]) -> None:
         self.engine, self.lessons = engine, lessons
         self.register = Register(path_beside(store.folder))
-        self._drawings = Drawings(engine, store)
+        self._store, self._drawings = store, Drawings(engine, store)
         self._read: dict[int, Pushed] = {}  # by round
         self._seen: dict[tuple[int, int], float] = {}  # class and member -> when they last looked; kept nowhere else
         self._lock = threading.Lock()
@@ -93,11 +95,20 @@ class Room:
     def show(self, class_: Class, what: dict[str, Any]) -> None:
         """Everybody is shown this from now on, drawn by this page's model. What nobody is asked about is revealed at
         once."""
+        pushed = self.reads(what)
         what = {**what, "model": self.engine.facts.name}
-        pushed = pushing.read(what, self.lessons, self.engine)
         round_ = self.register.push(class_, what)
         if pushed.kind == "show":
             self.register.reveal(round_)
+
+    def reads(self, what: dict[str, Any]) -> Pushed:
+        """What the class would be shown. Raises Refusal where it cannot be shown here."""
+        return pushing.read({**what, "model": self.engine.facts.name}, self.lessons, self.engine)
+
+    def to_draw(self, what: dict[str, Any]) -> list[Recipe]:
+        """What is still to be denoised for it. Raises Refusal where it cannot be shown here."""
+        recipes = pushing.denoised(self.reads(what), self.engine.facts)
+        return missing(self.engine, self._store, recipes)
 
     def following(self, class_: Class) -> dict[str, Any]:
         """What comes after what is shown. Raises Refusal where nothing does."""

@@ -3,9 +3,10 @@
 import errno
 import importlib.util
 import os
+import re
 import socket
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from playground.refusal import Refusal
@@ -13,7 +14,32 @@ from playground.refusal import Refusal
 PORTS = (1, 65_535)
 THIS_MACHINE = "127.0.0.1"
 ONE_WITH_CONTROLNET = "--controlnet is for one model; start without the others."
+ONE_WITH_PREVIEW = "--preview is for one model; put it as taesd into the folder of each instead."
+UNITS = {"MB": 10**6, "GB": 10**9, "MIB": 2**20, "GIB": 2**30}
+MEMORY = re.compile(r"(\d{1,6}(?:\.\d{1,6})?) ?([MG]i?B)", re.IGNORECASE)
 YES, NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")  # of a variable that switches something
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is given beside a model, for any of several."""
+
+    loras: Sequence[Path] = ()  # folders of LoRA files
+    memory: int | None = None  # bytes of the device to be used at most
+    preview: Path | None = None  # the folder of a tiny autoencoder, for one model
+
+
+NO_EXTRAS = Extras()
+
+
+def check_memory(asked: str | None) -> int | None:
+    """ "8GB" -> bytes. Raises Refusal for what is no size."""
+    if asked is None:
+        return None
+    found = MEMORY.fullmatch(asked.strip())
+    if found is None or not float(found[1]):
+        raise Refusal(f"--memory needs a size such as 8GB, 8GiB or 900MB, not {asked[:20]!r}.")
+    return int(float(found[1]) * UNITS[found[2].upper()])
 
 
 def default_model() -> str:
@@ -40,12 +66,6 @@ def check_mcp(asked: bool) -> bool:
     return wanted
 
 
-def leave_mcp_out() -> None:
-    """Gradio imports the package wherever it is installed, which takes 0.2 s; from now on this process finds none."""
-    if "mcp" not in sys.modules:
-        sys.modules["mcp"] = None  # type: ignore[assignment]  # how Python is told that there is no such module
-
-
 def check_loras(folders: Sequence[Path]) -> list[Path]:
     """The folders of --loras. Raises Refusal for one that is none, or holds no LoRA file."""
     for folder in folders:
@@ -57,8 +77,10 @@ def check_loras(folders: Sequence[Path]) -> list[Path]:
 
 
 def check_port(host: str | None, port: str | int | None) -> int | None:
-    """A port as typed or set -> a free one; None stays None. Raises Refusal for a busy or impossible one."""
+    """A port as typed or set -> a free one; None stays None. Raises Refusal for a busy or impossible one, and for a
+    host that is no address of this machine, of which Gradio tries a hundred ports for minutes."""
     if port is None:
+        _bind(host, 0)
         return None
     try:
         number = int(port)
@@ -66,6 +88,12 @@ def check_port(host: str | None, port: str | int | None) -> int | None:
         number = 0
     if not PORTS[0] <= number <= PORTS[1]:
         raise Refusal(f"The port must be a whole number from {PORTS[0]} to {PORTS[1]:,}, not {str(port)[:20]!r}.")
+    _bind(host, number)
+    return number
+
+
+def _bind(host: str | None, number: int) -> None:
+    """Tries the port; 0 stands for any free one."""
     family = socket.AF_INET6 if ":" in (host or "") else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: a port just left is free
@@ -76,10 +104,11 @@ def check_port(host: str | None, port: str | int | None) -> int | None:
         except socket.gaierror:
             raise Refusal(f"The host {str(host)[:60]!r} is not an address of this machine.") from None
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise Refusal(f"The host {str(host)[:60]!r} is not an address of this machine.") from None
             busy = (
                 "is in use already; choose another one"
                 if error.errno == errno.EADDRINUSE
                 else f"cannot be used: {error.strerror}"
             )
             raise Refusal(f"Port {number} {busy}.") from None
-    return number

@@ -11,7 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from playground.command.checks import ONE_WITH_CONTROLNET
+from playground.command.checks import NO_EXTRAS, ONE_WITH_CONTROLNET, Extras
 from playground.command.quiet import opened
 from playground.command.steps import NO_ROOM, again, films_for, said, shown
 from playground.engine import (
@@ -52,7 +52,7 @@ class Given:
     control_image: Path | None = None  # a picture that the ControlNet is shown
     edges: bool = False  # the edges of that one are drawn first
     controlnet: Path | None = None  # its folder
-    loras: Sequence[Path] = ()  # folders of LoRA files
+    extras: Extras = NO_EXTRAS
 
 
 NOTHING = Given()
@@ -150,7 +150,7 @@ def _engine(models: Sequence[Source], given: Given) -> Engine:
     """The model, or several of which one is in memory at a time. Raises Refusal where one cannot be run."""
 
     def converted(model: Source) -> LocalEngine:
-        engine = opened(model, controlnet=given.controlnet, loras=given.loras)
+        engine = opened(model, controlnet=given.controlnet, extras=given.extras)
         engine.model.wait_until_converted()  # torch may round the last bit differently, and files are compared
         return engine
 

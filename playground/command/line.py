@@ -10,7 +10,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from playground.command.checks import check_loras, check_mcp, check_port, default_model, default_port, leave_mcp_out
+from playground.command.checks import (
+    ONE_WITH_PREVIEW,
+    Extras,
+    check_loras,
+    check_mcp,
+    check_memory,
+    check_port,
+    default_model,
+    default_port,
+)
+from playground.command.light import import_gradio, leave_mcp_out
 from playground.refusal import Refusal
 from playground.sources.given import Source, source
 
@@ -29,6 +39,7 @@ examples:
   python -m playground serve --model pocket --model models/sdxl-turbo
   python -m playground serve --model stabilityai/sd-turbo@main
   python -m playground serve --model models/sdxl --loras styles/
+  python -m playground serve --model models/sdxl --memory 8GB
   python -m playground class                              the same for a room: a teacher and everybody's phones
   python -m playground grid examples/recipes/guidance.json -o out/
   python -m playground grid recipe.json -o out/ --film mp4 --json | jq .event
@@ -103,27 +114,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from playground.lessons.command import check as check_lessons
 
             return check_lessons(asked.paths)
-        loras = check_loras(asked.loras)
+        extras = Extras(check_loras(asked.loras), check_memory(asked.memory), asked.preview)
         models = _sources(asked.model or [default_model()])
+        if asked.preview is not None and len(models) > 1:
+            raise Refusal(ONE_WITH_PREVIEW)
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it hints at packages that nothing here uses
         if asked.command in ("serve", "class"):
             port = check_port(asked.host, default_port() if asked.port is None else asked.port)
             if not (mcp := check_mcp(asked.mcp)):
                 leave_mcp_out()
             gc.disable()  # until the page stands: hardly any of a million new objects is garbage, and looking is slow
+            import_gradio()
             from playground.command.serve import serve
 
             how = (asked.runtime, asked.compile, asked.lessons, mcp, asked.command == "class", asked.controlnet)
-            return serve(models, asked.host, port, *how, loras=loras)
+            return serve(models, asked.host, port, *how, extras=extras)
         if asked.command == "grid":
             from playground.command.grid import Given, draw, read
 
             sweep = read(asked.recipe, asked.out)
-            given = Given(asked.image, asked.control_image, asked.edges, asked.controlnet, loras)
+            given = Given(asked.image, asked.control_image, asked.edges, asked.controlnet, extras)
             return draw(models, sweep, asked.out, asked.film, asked.zip, asked.json, given, asked.steps)
         from playground.command.verify import check
 
-        return check(models[0], asked.picture, asked.json, asked.image, asked.controlnet, loras)
+        return check(models[0], asked.picture, asked.json, asked.image, asked.controlnet, extras)
     except Refusal as problem:
         print(f"playground: {problem}", file=sys.stderr)
         return ASKED_WRONGLY
@@ -167,6 +181,20 @@ def _model(command: argparse.ArgumentParser, several: bool = False, how: str = "
         metavar="FOLDER",
         help="a folder of LoRA files (.safetensors) besides the model's own; several times for several folders. A file "
         "that does not fit a model is left out there",
+    )
+    command.add_argument(
+        "--preview",
+        type=Path,
+        default=None,
+        metavar="FOLDER",
+        help="a tiny autoencoder of the model's family (AutoencoderTiny, such as TAESD) that draws the previews",
+    )
+    command.add_argument(
+        "--memory",
+        default=None,
+        metavar="SIZE",
+        help="the most that model and pictures may take of the card, or of the machine where there is none, such as "
+        "8GB; what is free unless given",
     )
     command.add_argument(
         "--controlnet", type=Path, default=None, metavar="FOLDER", help="a ControlNet for it, in diffusers layout"

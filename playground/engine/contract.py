@@ -262,12 +262,12 @@ class Engine(Protocol):
     def estimate(self, recipes: Sequence[Recipe], keep: Keep = NOTHING) -> float | None:
         """Seconds that these recipes would take alone, from the latest measured speeds; None before any."""
 
-    def outlook(self, recipes: Sequence[Recipe], visitor: str = "") -> Outlook:
+    def outlook(self, recipes: Sequence[Recipe], visitor: str = "", keep: Keep = NOTHING) -> Outlook:
         """Seconds until these recipes would be finished if they were asked for now.
 
         Everybody gets an equal share of the network, so each of the others takes as many evaluations as it still
         needs, and at most as many as these recipes do. The `visitor`'s own requests do not count as others, because a
-        page's new run takes the place of the one under way.
+        page's new run takes the place of the one under way. `keep` as in `run`: what is kept may take more evaluations.
         """
 
     def words(self, text: str) -> Words:

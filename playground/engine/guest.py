@@ -94,10 +94,10 @@ class Guest:
         measured = self.measured if engine is None else engine.loop.measured
         return seconds_of(recipes, self.facts, measured, keep)
 
-    def outlook(self, recipes: Sequence[Recipe], visitor: str = "") -> Outlook:
+    def outlook(self, recipes: Sequence[Recipe], visitor: str = "", keep: Keep = NOTHING) -> Outlook:
         if (engine := self._house.is_there(self)) is not None:
-            return engine.outlook(recipes, visitor)
-        alone = self.estimate(recipes)
+            return engine.outlook(recipes, visitor, keep)
+        alone = self.estimate(recipes, keep)
         return Outlook(self._house.others(self), None if alone is None else alone + self.seconds_to_read)
 
     def render(self, recipe: Recipe, pictures: Pictures | None = None) -> Result:

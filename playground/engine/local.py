@@ -43,7 +43,8 @@ from playground.sources.given import Source
 RUNTIMES = ("openvino", "torch")
 LONGEST_TICK = 60.0  # seconds that the end of the process waits for one
 # Seconds that the first run waits for the converted network, so that its pictures are those of every later run to the
-# last bit. Pocket needs less the first time on a machine and about one later; a larger network is not waited for.
+# last bit. Pocket needs less the first time on a machine and about one later; a larger network is not waited for. What
+# pages ask before any run is answered at once, by torch, because a page is built of it.
 PATIENCE = 30.0
 RESTARTED = "The engine stopped unexpectedly and was started again. Finished pictures are kept; Run draws the rest."
 log = logging.getLogger(__name__)
@@ -111,13 +112,13 @@ class LocalEngine:
     def estimate(self, recipes: Sequence[Recipe], keep: Keep = NOTHING) -> float | None:
         return seconds_of(recipes, self.facts, self.loop.measured, keep)
 
-    def outlook(self, recipes: Sequence[Recipe], visitor: str = "") -> Outlook:
+    def outlook(self, recipes: Sequence[Recipe], visitor: str = "", keep: Keep = NOTHING) -> Outlook:
         under_way = [r for r in [*self.loop.requests, *self._arrived] if r.open and not r.cancelled]
         others = [r for r in under_way if not visitor or r.visitor != visitor]
-        alone = self.estimate(recipes)
+        alone = self.estimate(recipes, keep)
         if alone is None:
             return Outlook(len(others), None)
-        own = sum(evaluations(recipe, self.facts) for recipe in recipes)
+        own = sum(evaluations(recipe, self.facts, keep) for recipe in recipes)
         left: Counter[object] = Counter()  # by visitor, and of nobody known by request
         for r in others:
             left[r.visitor or r] += r.evaluations_left(self.facts)
@@ -148,7 +149,7 @@ class LocalEngine:
         if zero_gpu.ACTIVE:
             yield from zero_gpu.run(self, cells, previews, keep, start, unread, pictures)
             return
-        outlook = self.outlook(cells, visitor)
+        outlook = self.outlook(cells, visitor, keep)
         if outlook.others:
             yield Waiting(outlook.others, outlook.seconds)
         yield from self._events(Request(cells, previews, weight, keep, start, visitor, pictures), unread)
@@ -212,7 +213,7 @@ class LocalEngine:
 
     def _work(self) -> None:
         """Tick as long as there is something to do; an error that no cell owns ends the requests, not the thread."""
-        self.model.wait_until_converted(PATIENCE)
+        waited = False
         while True:
             if not self.loop.busy:
                 dismiss_team()  # others compute meanwhile: whoever imported this, or a page's own arithmetic
@@ -220,6 +221,9 @@ class LocalEngine:
                 while not self._arrived and not self.loop.busy and not self._closed:
                     self._wake.wait()
                 arrived, self._arrived = self._arrived, []
+            if not waited and any(request.draws for request in arrived):
+                waited = True
+                self.model.wait_until_converted(PATIENCE)
             for request in arrived:
                 self.loop.add(request)
             if self._closed:
@@ -257,17 +261,22 @@ def open_engine(
     runtime: str = "openvino",
     controlnet: Path | None = None,
     loras: Sequence[Path] = (),
+    memory: int | None = None,
+    preview: Path | None = None,
 ) -> LocalEngine:
     """A registered model name, a folder in diffusers layout, a single file, or an id of the hub. Raises Refusal when
     there is none.
 
     `runtime`: "openvino" computes the network by OpenVINO on a CPU, as soon as that is ready; "torch" never does.
     `controlnet`: the folder of one that fits the model. `loras`: folders of LoRA files, besides the model's own; what
-    does not fit the model is left out of them.
+    does not fit the model is left out of them. `memory`: bytes of the device that model and pictures may take at most.
+    `preview`: the folder of an AutoencoderTiny that fits the model, which then draws previews.
     """
     if runtime not in RUNTIMES:
         raise Refusal(f"runtime must be one of {', '.join(RUNTIMES)}, not {runtime!r}.")
-    loaded = load_model(model, device, dtype, loras)
+    loaded = load_model(model, device, dtype, loras, memory, preview)
+    if loaded.facts.memory:
+        _say(f"{loaded.facts.name} has no room for all of it at once: {loaded.facts.memory}.")
     for name, why in loaded.facts.left_out.items():
         _say(f"The LoRA {name} is left out for {loaded.facts.name}: {why}.")
     if controlnet is not None:

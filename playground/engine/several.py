@@ -72,10 +72,10 @@ class Several:
         found = [guest.estimate([recipes[i] for i in cells], keep) for guest, cells in self._parts(recipes)]
         return None if None in found else sum(seconds for seconds in found if seconds is not None)
 
-    def outlook(self, recipes: Sequence[Recipe], visitor: str = "") -> Outlook:
+    def outlook(self, recipes: Sequence[Recipe], visitor: str = "", keep: Keep = NOTHING) -> Outlook:
         if not (parts := self._parts(recipes)):
-            return self._own.outlook(recipes, visitor)
-        found = [(guest, guest.outlook([recipes[i] for i in cells], visitor)) for guest, cells in parts]
+            return self._own.outlook(recipes, visitor, keep)
+        found = [(guest, guest.outlook([recipes[i] for i in cells], visitor, keep)) for guest, cells in parts]
         unknown = tuple(guest.name for guest, outlook in found if outlook.seconds is None)
         seconds = None if unknown else sum(outlook.seconds or 0.0 for _, outlook in found)
         return Outlook(max(outlook.others for _, outlook in found), seconds, unknown)

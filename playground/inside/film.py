@@ -14,7 +14,8 @@ from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.schedule import Level, levels
 
-LONGEST = 120  # seconds of one film, so that one visitor cannot hold the machine
+LONGEST = 120  # seconds of one film that a program asks for, so that it cannot hold the machine
+KEPT = Keep(predictions=True)  # of every film, which takes both passes also where a run has no guidance
 MOST_DRAWN = 60  # shots with pictures; of longer runs every n-th has them
 FROM_NOISE = (
     "Compare shows runs from a picture or with one, and their steps; this view shows runs from words and noise."
@@ -52,14 +53,18 @@ class Ending:
 
 
 def check(engine: Engine, recipes: Sequence[Recipe]) -> None:
-    """Raises Refusal, before anything runs, for what the model cannot draw and for films that would take too long."""
+    """Raises Refusal, before anything runs, for what the model cannot draw."""
     for recipe in recipes:
         if recipe.image or recipe.control_image:
             name = "image" if recipe.image else "control_image"
             raise Refusal(f"{name} must be empty here. {FROM_NOISE}")
         engine.check(recipe)
         levels(recipe, engine.facts.schedule)
-    seconds = engine.estimate(recipes, Keep(predictions=True))
+
+
+def check_time(engine: Engine, recipes: Sequence[Recipe]) -> None:
+    """Raises Refusal for films that would take too long, as far as a speed was measured."""
+    seconds = engine.estimate(recipes, KEPT)
     if seconds is not None and seconds > LONGEST:
         raise Refusal(f"This film would take about {seconds:.0f} s here; the limit is {LONGEST}. Use fewer steps.")
 

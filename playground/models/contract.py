@@ -73,6 +73,7 @@ class Facts:
     rescales_starts: bool = False  # its pipeline knows guidance_rescale also where a run starts from a picture
     controlnet: str = ""  # the name of the ControlNet that was given at the start
     controlnet_digest: str = ""  # of its weights
+    memory: str = ""  # how it shares memory that has no room for all of it at once; empty where it has
     quick_previews: bool = False  # a small decoder of its own draws x̂₀; else the VAE does
     no_attention: str = ""  # why its attention cannot be looked into, as a sentence; empty where it can
     tokens: int = 77  # that the text encoder reads, marks included

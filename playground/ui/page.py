@@ -1,6 +1,6 @@
 """The page: a head line, one tab per view, and the endpoints."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -35,13 +35,24 @@ SESSIONS = 256  # pages whose values the server remembers, about a megabyte each
 QUEUE = 64  # visitors' requests waiting at once, over all events
 
 
+class Page(gr.Blocks):
+    """The page, and what its first views need of the network, which is asked when the page is served already."""
+
+    begin: Callable[[], None]
+
+    def fill(self) -> None:
+        """Ask it now. Whoever opens the page from then on finds the answers there; before, each tab asks itself."""
+        self.begin()
+        self.config = self.get_config_file()
+
+
 def build_page(
     engine: Engine, store: Store, lessons: Sequence[Lesson] | None = None, models: ModelList | None = None
-) -> gr.Blocks:
+) -> Page:
     """`lessons`: those on the shelf, unless others are given. `models`: the list of all, where there are several.
     Beside the page itself there are /teach and /join."""
     lessons = shelf() if lessons is None else lessons
-    with gr.Blocks(title="Diffusion playground", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+    with Page(title="Diffusion playground", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         head = gr.HTML(_head(engine))
         if models is not None:
             models.build(engine.facts.name)
@@ -52,7 +63,7 @@ def build_page(
         with gr.Tab("Add noise"):
             add_noise.build(engine)
         with gr.Tab("Predict noise"):
-            predict_noise.build(engine)
+            page.begin = predict_noise.build(engine)
         with gr.Tab("Denoise"):
             denoise.build(engine)
         with gr.Tab("Inside"):
@@ -68,7 +79,8 @@ def build_page(
     with page.route("Join a class", "/join", show_in_navbar=False):
         join.build(page, room)
     check_events(page)
-    return page.queue(max_size=QUEUE, default_concurrency_limit=8, api_open=False)
+    page.queue(max_size=QUEUE, default_concurrency_limit=8, api_open=False)
+    return page
 
 
 def launch_options(mcp: bool = False) -> dict[str, Any]:
@@ -101,5 +113,6 @@ def _head(engine: Engine) -> str:
     facts = engine.facts
     name = facts.name.capitalize() if facts.name == SHIPPED else f"{facts.name} · {facts.family}"
     parts = f"{name} · {facts.parameters / 1e6:.1f} M parameters · {facts.device.upper()} {facts.precision}"
+    parts += f" · {facts.memory}" if facts.memory else ""
     parts += f" · {engine.runtime}" + (f" · ControlNet {facts.controlnet}" if facts.controlnet else "")
     return f'<header class="dp-head"><h1>Diffusion playground</h1><p>{escaped(parts)}</p></header>'

@@ -19,7 +19,7 @@ from playground import Recipe
 from playground.engine import Keep, LocalEngine, Step, zero_gpu
 from playground.export.film import sheet, to_gif, to_mp4, to_webp
 from playground.inside import film as film_module
-from playground.inside.film import Ending, Shot, check, film, films, noise_picture
+from playground.inside.film import Ending, Shot, check, check_time, film, films, noise_picture
 from playground.inside.guidance import numbers, taken_apart
 from playground.models import REGISTERED
 from playground.refusal import Refusal
@@ -286,10 +286,10 @@ def test_films_that_cannot_be_are_refused_in_one_sentence(engine: LocalEngine, m
     assert both_passes > 1.5 * (unguided - engine.loop.seconds_per_decode)
     monkeypatch.setattr(film_module, "LONGEST", (unguided + both_passes) / 2)
     with pytest.raises(Refusal, match=r"This film would take about .* Use fewer steps\."):
-        check(engine, [APPLE.replace(guidance_scale=1)])  # it is filmed with both passes
+        check_time(engine, [APPLE.replace(guidance_scale=1)])  # it is filmed with both passes
     monkeypatch.setattr(film_module, "LONGEST", 1e-6)
     with pytest.raises(Refusal, match=r"This film would take about .* Use fewer steps\."):
-        check(engine, [APPLE])
+        check_time(engine, [APPLE])
 
 
 def test_noise_is_drawn_latent_by_latent() -> None:

@@ -9,6 +9,7 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from playground import Recipe, open_engine
 from playground.engine import LocalEngine
+from playground.engine.contract import NOTHING
 from playground.inside import walk
 from playground.models import REGISTERED
 from playground.refusal import Refusal
@@ -51,26 +52,26 @@ def test_another_models_recipe_is_refused_before_anything_runs(engine: LocalEngi
         next(walk.walk(engine, Recipe(model="sd")))
 
 
-def test_a_run_that_would_take_too_long_is_refused_by_its_first_call(engine: LocalEngine, monkeypatch) -> None:  # noqa: ANN001
-    monkeypatch.setattr(engine, "estimate", lambda recipes: None)
+def test_a_programs_run_that_would_take_too_long_is_refused_by_its_first_call(engine: LocalEngine, monkeypatch) -> None:  # noqa: ANN001
+    monkeypatch.setattr(engine, "estimate", lambda recipes, keep=NOTHING: None)
     monkeypatch.setattr(walk, "LONGEST", 1e-6)
-    calls = walk.walk(engine, Recipe(num_inference_steps=9))
+    calls = walk.walk(engine, Recipe(num_inference_steps=9), bounded=True)
     next(calls)
     with pytest.raises(Refusal, match="Use fewer steps or a smaller size"):
         next(calls)
     assert engine.outlook([Recipe()]).others == 0  # and it does not go on behind the refusal
 
 
-def test_a_run_that_is_known_to_take_too_long_is_refused_before_it(engine: LocalEngine, monkeypatch) -> None:  # noqa: ANN001
-    monkeypatch.setattr(engine, "estimate", lambda recipes: 601.0)
+def test_a_programs_run_that_is_known_to_take_too_long_is_refused_before_it(engine: LocalEngine, monkeypatch) -> None:  # noqa: ANN001
+    monkeypatch.setattr(engine, "estimate", lambda recipes, keep=NOTHING: 601.0)
     monkeypatch.setattr(engine, "ask", lambda *_: pytest.fail("it ran"))
     with pytest.raises(Refusal, match="about 10 minutes here; the limit is 10"):
-        next(walk.walk(engine, Recipe()))
+        next(walk.walk(engine, Recipe(), bounded=True))
 
 
 def test_where_a_run_takes_too_long_its_beginning_is_still_shown(engine: LocalEngine, monkeypatch) -> None:  # noqa: ANN001
     """With it the page opens, also with a large model on a slow machine."""
-    monkeypatch.setattr(engine, "estimate", lambda recipes: 601.0)
+    monkeypatch.setattr(engine, "estimate", lambda recipes, keep=NOTHING: 601.0)
     assert walk.begin(engine, Recipe(prompt="a cat")).of == 20
 
 

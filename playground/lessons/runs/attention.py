@@ -42,6 +42,9 @@ class Looks(OneEach):
         ((recipe,),) = Pictures(self.base, (("", {"seed": self.base.get("seed", 0)}),), model=self.model).recipes(facts)
         return recipe
 
+    def denoised(self, facts: Facts) -> Sequence[Recipe]:
+        return [self.recipe(facts)]
+
     def perform(self, engine: Engine, store: Store, visitor: str = "") -> Iterator[Preview | Outcome]:
         begun = time.perf_counter()
         found: Attention | None = None

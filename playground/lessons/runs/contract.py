@@ -8,6 +8,7 @@ from PIL import Image
 
 from playground.engine import Engine, Waiting
 from playground.models import Facts
+from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.store import Store
 
@@ -47,6 +48,10 @@ class Run(Protocol):
     def labels(self, facts: Facts) -> Sequence[str]:
         """One for each cell. Raises Refusal where this model cannot run it."""
 
+    def denoised(self, facts: Facts) -> Sequence[Recipe]:
+        """The recipes that it would have the engine denoise, for what is said of its time; none where it is quick.
+        Raises Refusal where this model cannot run it."""
+
     def perform(self, engine: Engine, store: Store, visitor: str = "") -> Iterator[Waiting | Preview | Outcome]:
         """What it waits for and Previews, then the Outcome. Raises Refusal with its reason where it cannot be done."""
 
@@ -55,6 +60,9 @@ class OneEach:
     """Of runs whose cells hold one picture each."""
 
     tiles: ClassVar[tuple[int, int]] = (1, 1)
+
+    def denoised(self, facts: Facts) -> Sequence[Recipe]:
+        return ()
 
 
 def taken(data: Mapping[str, Any], known: Mapping[str, type | tuple[type, ...]], needed: Sequence[str]) -> None:

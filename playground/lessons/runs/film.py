@@ -52,9 +52,13 @@ class Film(OneEach):
             raise Refusal("This model's usual sampler asks the network more or less than once a step.")
         return recipe
 
+    def denoised(self, facts: Facts) -> Sequence[Recipe]:
+        whole = self.recipe(facts)
+        return [whole, replace(whole, num_inference_steps=self.at[-1])] if self.beside else [whole]
+
     def perform(self, engine: Engine, store: Store, visitor: str = "") -> Iterator[Waiting | Preview | Outcome]:
         begun, whole = time.perf_counter(), self.recipe(engine.facts)
-        recipes = [whole, replace(whole, num_inference_steps=self.at[-1])] if self.beside else [whole]
+        recipes = self.denoised(engine.facts)
         cells: dict[int, Image.Image] = {}
         kept: dict[int, Tensor] = {}
         last = len(self.at) + len(recipes) - 1  # the cell of the whole run's picture

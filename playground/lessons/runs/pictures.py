@@ -14,7 +14,7 @@ from playground.lessons.runs.contract import MOST_CELLS, Outcome, Preview, taken
 from playground.models import Facts
 from playground.recipe import FIELDS, Recipe
 from playground.refusal import Refusal
-from playground.render import check_cost, render
+from playground.render import render
 from playground.samplers import SAMPLERS
 from playground.store import Store
 
@@ -62,11 +62,13 @@ class Pictures:
             facts.check(recipe)
         return found
 
+    def denoised(self, facts: Facts) -> Sequence[Recipe]:
+        return [recipe for cell in self.recipes(facts) for recipe in cell]
+
     def perform(self, engine: Engine, store: Store, visitor: str = "") -> Iterator[Waiting | Preview | Outcome]:
         begun, cells, kept = time.perf_counter(), self.recipes(engine.facts), 0
         each = len(cells[0])
         flat = [recipe for cell in cells for recipe in cell]
-        check_cost(engine, store, flat)
         done: dict[int, Image.Image] = {}
         now: dict[int, Image.Image] = {}  # the newest picture of every recipe
         for first, event in self._events(engine, store, flat, visitor):

@@ -14,6 +14,7 @@ from playground.classroom.room import Room, Sight
 from playground.refusal import Refusal
 from playground.ui.classroom.board import board
 from playground.ui.shared.html import error
+from playground.ui.shared.sure import question as asked_first
 
 Offer = tuple[str, str]  # what stands in a list, and what it means: "lesson/step" or a grid's token
 
@@ -50,15 +51,27 @@ class Desk:
         token = self._room.register.come_back(code, password)
         return {"code": self._room.register.find(code).code, "token": token}
 
-    def show_step(self, has: Any, which: Any) -> None:
+    def step(self, has: Any, which: Any) -> dict[str, Any]:
+        """-> what `show` takes, as from the two below."""
+        self._class(has)
         lesson, _, step = which.partition("/") if isinstance(which, str) else ("", "", "")
         if not step.isdecimal() or len(step) > 3:
             raise Refusal("Choose a step first.")
-        self._room.show(self._class(has), step_of(lesson, int(step)))
+        return step_of(lesson, int(step))
 
-    def show_grid(self, has: Any, link: Any, question: Any, vote: Any) -> None:
-        class_ = self._class(has)
-        self._room.show(class_, grid_of(link, question, vote is True, self._room.engine))
+    def grid(self, has: Any, link: Any, question: Any, vote: Any) -> dict[str, Any]:
+        self._class(has)
+        return grid_of(link, question, vote is True, self._room.engine)
+
+    def following(self, has: Any) -> dict[str, Any]:
+        return self._room.following(self._class(has))
+
+    def asks(self, what: dict[str, Any]) -> str:
+        """What the teacher is asked once more before pictures that hold the machine for long; empty before others."""
+        return asked_first(self._room.engine, self._room.to_draw(what))
+
+    def show(self, has: Any, what: dict[str, Any]) -> None:
+        self._room.show(self._class(has), what)
 
     def reveal(self, has: Any) -> None:
         self._room.register.reveal(self._round(has))
@@ -69,10 +82,6 @@ class Desk:
         if round_.revealed:
             raise Refusal("This is revealed already; answers are over.")
         self._room.register.freeze(round_, not round_.frozen)
-
-    def onward(self, has: Any) -> None:
-        class_ = self._class(has)
-        self._room.show(class_, self._room.following(class_))
 
     def again(self, has: Any) -> None:
         self._room.again(self._class(has))

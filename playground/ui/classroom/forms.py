@@ -9,6 +9,7 @@ from playground.classroom.plain import DAYS, LONGEST_NAME, USUAL_DAYS, Class, Ro
 from playground.classroom.pushed import LONGEST_QUESTION, USUAL_QUESTION
 from playground.ui.classroom.board import until
 from playground.ui.shared.html import escaped
+from playground.ui.shared.sure import Sure
 
 KEYS = (
     "<p>Keys: <kbd>Space</kbd> reveals, then shows the next step. <kbd>F</kbd> freezes answers, or takes them again. "
@@ -54,6 +55,7 @@ class Control:
     def __init__(self, steps: list[tuple[str, str]], grids: list[tuple[str, str]]) -> None:
         with gr.Column(visible=False) as self.column:
             self.step = gr.Dropdown(steps, label="Step of a lesson", value=steps[0][1], elem_id="class-step")
+            self.long = Sure("class-long-")
             self.show_step = gr.Button("Show this step", variant="primary", elem_id="class-show-step")
             with gr.Row(elem_classes="dpc-press"):
                 self.reveal = gr.Button("Reveal", elem_id="class-reveal")
@@ -94,7 +96,17 @@ class Control:
     @property
     def outputs(self) -> list[gr.blocks.Block]:
         """Everything that an event may change."""
-        return [self.column, self.step, self.reveal, self.freeze, self.onward, self.about, self.results, self.sure]
+        return [
+            self.column,
+            self.step,
+            self.reveal,
+            self.freeze,
+            self.onward,
+            self.about,
+            self.results,
+            self.sure,
+            *self.long.outputs,
+        ]
 
     def stands_at(self, round_: Round | None) -> dict[gr.blocks.Block, Any]:
         """The list of steps shows the step that the class is at."""

@@ -72,11 +72,23 @@ def build(page: gr.Blocks, room: Room, grids: list[Offer]) -> None:
             return {fault: error(str(refusal))}
         return shown(has, request) | {kept: has, door.again: ""}
 
-    def step(has: Any, which: Any, request: gr.Request) -> Update:
-        return does(desk.show_step, has, request, which)
+    def shows(find: Any, given: dict[Any, Any], request: gr.Request, *fields: Any) -> Update:
+        """What is found by the desk is shown, unless the teacher is to be asked first."""
+        has = given[kept]
+        try:
+            what = find(has, *fields)
+            if held := control.long.holds(given, desk.asks(what), what):
+                return {fault: error()} | held
+        except Refusal as refusal:
+            return {fault: error(str(refusal))}
+        return does(desk.show, has, request, what) | control.long.gone()
 
-    def grid(has: Any, which: Any, link: Any, question: Any, vote: Any, request: gr.Request) -> Update:
-        return does(desk.show_grid, has, request, which or link, question, vote)
+    def step(given: dict[Any, Any], request: gr.Request) -> Update:
+        return shows(desk.step, given, request, given[control.step])
+
+    def grid(given: dict[Any, Any], request: gr.Request) -> Update:
+        which = given[control.grid] or given[control.link]
+        return shows(desk.grid, given, request, which, given[control.question], given[control.vote])
 
     def reveal(has: Any, request: gr.Request) -> Update:
         return does(desk.reveal, has, request)
@@ -84,8 +96,8 @@ def build(page: gr.Blocks, room: Room, grids: list[Offer]) -> None:
     def freeze(has: Any, request: gr.Request) -> Update:
         return does(desk.freeze, has, request)
 
-    def onward(has: Any, request: gr.Request) -> Update:
-        return does(desk.onward, has, request) | control.stands_at(desk.round_of(has))
+    def onward(given: dict[Any, Any], request: gr.Request) -> Update:
+        return shows(desk.following, given, request) | control.stands_at(desk.round_of(given[kept]))
 
     def again(has: Any, request: gr.Request) -> Update:
         return does(desk.again, has, request)
@@ -121,10 +133,12 @@ def build(page: gr.Blocks, room: Room, grids: list[Offer]) -> None:
     gr.Timer(EVERY).tick(look, [kept, seen], outputs, **AT_ONCE)
     gr.on([door.open.click, door.name.submit], opened, [door.name, door.password, door.days], outputs, **AT_ONCE)
     gr.on([door.back.click, door.again.submit], came_back, [door.code, door.again], outputs, **AT_ONCE)
-    control.show_step.click(step, [kept, control.step], outputs, **AT_ONCE)
-    asked = [kept, control.grid, control.link, control.question, control.vote]
-    control.show_grid.click(grid, asked, outputs, **AT_ONCE)
-    acts = ((control.reveal, reveal), (control.freeze, freeze), (control.onward, onward), (control.redraw, again))
+    asked = {kept, *control.long.inputs}
+    control.show_step.click(step, {*asked, control.step}, outputs, **AT_ONCE)
+    chosen = {control.grid, control.link, control.question, control.vote}
+    control.show_grid.click(grid, asked | chosen, outputs, **AT_ONCE)
+    control.onward.click(onward, asked, outputs, **AT_ONCE)
+    acts = ((control.reveal, reveal), (control.freeze, freeze), (control.redraw, again))
     for button, act in (*acts, (control.close, closed)):
         button.click(act, kept, outputs, **AT_ONCE)
     control.delete.click(deleted, [kept, control.sure], outputs, **AT_ONCE)

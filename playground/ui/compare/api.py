@@ -9,7 +9,7 @@ import gradio as gr
 from playground.engine import Done, Engine, Failed
 from playground.export.png import cell_png
 from playground.recipe import Recipe
-from playground.render import begun, check_cost, read_recipe, render, suited
+from playground.render import LONGEST, begun, check_cost, read_recipe, render, suited
 from playground.store import Store
 from playground.sweep import Sweep
 from playground.ui.shared.described import PICTURE, describe, sweep_in_words
@@ -30,6 +30,7 @@ def build(engine: Engine, store: Store) -> None:
 
         All else stays the same, the noise included, so what differs between two pictures is that setting's doing. A
         recipe always gives the same picture. To draw a single one, give an axis a single value.
+        A grid that would take more than {longest} seconds is refused.
 
         Parameters:
             sweep: {sweep}
@@ -78,7 +79,7 @@ def build(engine: Engine, store: Store) -> None:
         if new:
             yield answer()
 
-    describe(render_grid, sweep=sweep_in_words(engine.facts), picture=PICTURE)
+    describe(render_grid, sweep=sweep_in_words(engine.facts), picture=PICTURE, longest=str(LONGEST))
     outputs = [gr.Files(label="pictures", render=False), gr.JSON(label="cells", render=False)]
     asked = [
         exemplary(gr.JSON(label="sweep", render=False), A_SWEEP),

@@ -8,7 +8,7 @@ from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 from playground.sweep import SIZE, Sweep, lora_of
 from playground.ui.shared.shipped import SHIPPED, measured_guidance
-from playground.ui.shared.words import key_of, words_of
+from playground.ui.shared.words import FOUR_STEPS, key_of, words_of
 
 TEXTS = ("prompt", "negative_prompt")
 
@@ -28,6 +28,8 @@ def say(sweep: Sweep) -> str:
     look_for = words_of(names[-1]).look_for
     if len(names) > 1:
         look_for = "What to look for: does a row change in the same way as the rows above and below it?"
+    if "loras.lcm" in names:
+        look_for += f" {FOUR_STEPS}"
     if names == ["guidance_scale"] and sweep.base.model == SHIPPED:
         look_for += f" {measured_guidance()}"
     return f"<h2>{escape(head)}</h2><p>{escape(look_for)}</p>"

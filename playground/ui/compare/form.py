@@ -35,6 +35,7 @@ from playground.ui.compare.reading import (
 )
 from playground.ui.shared.fields import HELP, Fields, choices
 from playground.ui.shared.html import error
+from playground.ui.shared.sure import Sure
 from playground.ui.shared.words import AXES, LORA_WEIGHT, WORDS, lora_help
 
 Given = Mapping[gr.components.Component, Any]
@@ -114,8 +115,7 @@ class Form:
         self.predict = Predict()
         with gr.Column(elem_classes="dp-press"):
             self.cost = gr.HTML("", js_on_load=CHECKED + VARY, elem_classes="dp-cost", elem_id="cost")
-            self.sure = gr.Checkbox(False, label="", visible=False, elem_id="sure")
-            self.fields.slot("sure")
+            self.sure = Sure()
             with gr.Row():
                 self.run = gr.Button("Run", variant="primary", elem_id="run")
                 self.stop = gr.Button("Stop", elem_id="stop")
@@ -123,13 +123,12 @@ class Form:
             component.interactive = _free(name, tuple(start.axes))
         lora = [self._lora] if self._lora else []
         asking = [*self.axes.values(), *lora, *self.editors.values(), *self.fields.components.values()]
-        self.inputs = [*asking, *self._weights.values(), self.seeds, self.sure]
+        self.inputs = [*asking, *self._weights.values(), self.seeds]
         self.shown = [*asking, *self.remove.values(), self.add, self.swap, *self.says.values()]
         self.filled = [
             *self.shown,
             *self._weights.values(),
             self.seeds,
-            self.sure,
             *self.begins.shown,
             *self.control.shown,
         ]
@@ -289,7 +288,7 @@ class Form:
         check_known_loras([*weights, *([lora] if lora is not None else [])], self._loras)
         values = {component: getattr(sweep.base, name) for name, component in self.fields.components.items()}
         values |= {component: weights.get(name, 0.0) for name, component in self._weights.items()}
-        values |= {self.seeds: sweep.seeds, self.sure: False}
+        values |= {self.seeds: sweep.seeds}
         for key, found in zip(filter(None, slots.values()), sweep.axes.values(), strict=True):
             if key not in self.editors:
                 raise Refusal(f"{key} is not an axis that this page has.")

@@ -12,6 +12,7 @@ from playground.ui.shared.html import escaped
 from playground.ui.shared.shipped import SHIPPED
 
 MOST_NAMED = 8  # words in one sentence
+WEIGHT = re.compile(r":\s*\d+(\.\d+)?\s*(?=\))")  # of emphasis; its digits are nothing to be drawn
 EMPHASIS = re.compile(r"\([^()]+:\s*\d+(\.\d+)?\s*\)|\(\(+[^()]+\)\)+|\[[^\[\]]+\]")
 WORD = re.compile(r"[\w'’-]+")
 SYMBOL = re.compile(r"[^\w\s.,;:!?'’‘“”\"()\[\]{}<>/&+*%$#@=|\\^~`…–—-]\ufe0f?")  # such as an emoji
@@ -56,13 +57,14 @@ def marks(text: str, cut: Words, found: Known | None) -> str:
     `cut` is the text as the model's tokenizer cuts it.
     """
     told = []
-    if found and (strange := unknown_words(text, found.words)):
+    if found and (strange := unknown_words(WEIGHT.sub(" ", text), found.words)):
         told.append(f"Never shown to this model: {_named(strange)}. What it makes of them is chance.")
     if cut.truncated:
         lost = _named([word.text for word in cut.truncated])
         told.append(f"Cut off, because the model reads {cut.limit} tokens and this takes {cut.needed}: {lost}.")
-    if emphasis := EMPHASIS.search(text):
-        told.append(f"{_named([emphasis[0]])} is read as letters; emphasis in brackets is not known here.")
+    if emphasis := [mark[0] for mark in EMPHASIS.finditer(text)]:
+        are = "is" if len(emphasis) == 1 else "are"
+        told.append(f"{_named(emphasis)} {are} read as letters; emphasis in brackets is not known here.")
     return "".join(f'<p class="dp-marks">{sentence}</p>' for sentence in told)
 
 

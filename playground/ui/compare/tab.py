@@ -32,6 +32,7 @@ from playground.ui.compare.opening import examples_for, kept_grid, says
 from playground.ui.compare.reading import Reading
 from playground.ui.compare.telling import asks_first, cost, progress, stop_text, summary
 from playground.ui.shared.endpoint import ENGINE
+from playground.ui.shared.events import said
 from playground.ui.shared.fields import LABELS
 from playground.ui.shared.html import escaped
 from playground.ui.shared.latest import Latest, Update
@@ -41,10 +42,11 @@ from playground.ui.shared.spoken import spoken
 HERE = Path(__file__).parent
 FRAME: str = (HERE / "board.html").read_text("utf-8")  # a template without placeholders: no text can enter it
 # one script of several files, because they share the grid that is drawn; the last one starts it
-PARTS = ("board.js", "keys.js", "dialog.js", "blind.js", "address.js")
+PARTS = ("board.js", "keys.js", "dialog.js", "blind.js", "seen.js", "address.js")
 SCRIPT: str = "".join((HERE / name).read_text("utf-8") for name in PARTS)
 WORDS = {"fields": LABELS, "samplers": {key: row.label for key, row in SAMPLERS.items()}, "longest": LONGEST}
 REDRAW = 0.2  # seconds between two updates of a growing grid, at least
+UNSEEN = 2.0  # the same where nobody looks; they tell whether the page is still there
 
 
 def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
@@ -71,7 +73,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             shown_sweep = gr.State(start.flat.to_dict())  # of the grid above; several seeds per cell are an axis here
             effects.build(engine, store, shown_sweep, start.flat)
             named = takeaway.build(engine, store, shown_sweep, start.flat, form.fill, form.filled, films)
-    latest = Latest()
+    latest, unseen = Latest(), set[str]()  # of the pages with a run those that are hidden
     film.wire(engine, store, films, shown_sweep, latest)
     form.predict.wire(engine, takeaway.finder(engine, store, start.flat))
 
@@ -91,15 +93,19 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             return Reading(None, {"image": str(refusal)}, reading.parsed)
         return reading
 
+    def asking(reading: Reading, visitor: str) -> tuple[str, str]:
+        """What is asked once more before the run, and what it is about."""
+        sweep = reading.sweep
+        return (asks_first(engine, store, sweep, visitor), sweep.digest()) if sweep else ("", "")
+
     def check(request: gr.Request, given: Given) -> Update:
         reading, visitor = read(given), request.session_hash or ""
-        label = asks_first(engine, store, reading.sweep, visitor) if reading.sweep else ""
         text = given[form.fields.components["prompt"]]
         text = text[:PROMPT_LIMIT] if isinstance(text, str) else ""
         return form.told(reading) | {
             form.marks: marks(text, engine.words(text), form.known) + cut_elsewhere(engine, text, reading.sweep),
             form.cost: cost(engine, store, reading.sweep, visitor),
-            form.sure: gr.update(visible=bool(label), label=label),
+            **form.sure.tells(given, *asking(reading, visitor)),
             **form.begins.tells(store, given, reading.sweep),
             **form.control.tells(store, given),
             **form.predict.tells(given, reading.sweep, engine.facts),
@@ -107,10 +113,9 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
 
     def run(request: gr.Request, given: Given) -> Iterator[Update]:
         reading, visitor = read(given), request.session_hash or ""
-        if reading.sweep and not given[form.sure] and asks_first(engine, store, reading.sweep, visitor):
-            reading = replace(reading, sweep=None, errors={"sure": "Tick the box above to run it all the same."})
-        if reading.sweep is None:
-            yield form.told(reading)
+        held = form.sure.holds(given, *asking(reading, visitor))
+        if reading.sweep is None or held:
+            yield form.told(reading) | held
             return
         sweep = reading.sweep
         grid = empty(sweep, token=to_token(sweep, usual), own=True, begins=given_pictures(store, sweep))
@@ -138,9 +143,10 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
                 for event in events:
                     # Redrawn between two ticks, once for all cells, and not after every tick of a fast model: redrawing
                     # takes the time of server and browser, which on a small machine is also the model's.
-                    waiting = isinstance(event, Waiting)
-                    if waiting or (event.cell <= last and time.perf_counter() - drawn >= REDRAW):
-                        yield {cells: payload(grid), total: _paragraph(progress(grid, begun))}
+                    waiting, looks = isinstance(event, Waiting), visitor not in unseen
+                    since = time.perf_counter() - drawn
+                    if waiting or (event.cell <= last and since >= (REDRAW if looks else UNSEEN)):
+                        yield {total: _paragraph(progress(grid, begun))} | ({cells: payload(grid)} if looks else {})
                         drawn = time.perf_counter()
                     grid = folded(grid, event)
                     recorder.take(event)
@@ -150,8 +156,18 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             grid = stopped(grid)
             yield {cells: payload(grid), total: _paragraph(str(refusal))} | film.clear(ready=grid.finished > 0)
             return
+        finally:
+            unseen.discard(visitor)
         told = _paragraph(summary(grid, time.perf_counter() - begun))
         yield {cells: payload(grid), total: told} | film.clear(ready=grid.finished > 0)
+
+    def seen(event: gr.EventData, request: gr.Request) -> None:
+        """By the browser, when its tab is hidden or shown."""
+        page = request.session_hash or ""
+        if said(event, "now") is False and latest.under_way(page):
+            unseen.add(page)
+        else:
+            unseen.discard(page)
 
     def stop(request: gr.Request) -> Update:
         if (asked := latest.stop(request.session_hash)) is None:
@@ -168,8 +184,8 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     def opened(sweep: Sweep, request: gr.Request) -> Update:
         """The form asks for this sweep, and the grid shows what is kept of it; what ran for this page has ended."""
         if is_elsewhere(engine, sweep):
-            said = f"This grid is of {sweep.base.model}, which has a page of its own."
-            return {total: f"<p>{escaped(said)} {way_to(engine, sweep)}</p>"}
+            elsewhere = f"This grid is of {sweep.base.model}, which has a page of its own."
+            return {total: f"<p>{escaped(elsewhere)} {way_to(engine, sweep)}</p>"}
         sweep = for_form(engine, sweep)
         filled = form.fill(sweep)
         undrawable(engine, sweep.recipes())
@@ -204,7 +220,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
 
     def asked_for(event: gr.EventData, request: gr.Request) -> Update:
         """By the browser: a grid of its history, or one to which its buttons Back and Forward lead."""
-        token = event.token
+        token = said(event, "token")
         return opened_link(token if isinstance(token, str) else "", request)
 
     def try_example(sweep: Sweep, given: Given) -> Update:
@@ -219,7 +235,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     told = [*form.fields.errors.values(), *form.says.values(), form.everything_else]
     told += [part.section for part in (form.begins, form.control) if part.image]
     shown = [*form.filled, header, cells, total, shown_sweep, *form.predict.begun, *film.outputs]
-    given = {*form.inputs, *form.predict.given}
+    given = {*form.inputs, *form.predict.given, *form.sure.inputs}
     # One event for all checks, after a run as well, when more cells are kept: only so is the last one asked the last
     # one answered. Two events may answer in the other order, and an old answer would stand over a new value.
     ran = gr.State(0)
@@ -237,13 +253,14 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         checked,
         check,
         given,
-        [*told, form.marks, form.cost, form.sure, *form.begins.told, *form.control.told, *form.predict.told],
+        [*told, form.marks, form.cost, *form.sure.outputs, *form.begins.told, *form.control.told, *form.predict.told],
         queue=False,
         trigger_mode="always_last",
         **QUIET,
     )
     page.load(arrived, None, shown, queue=False, **QUIET).then(**named).then(**recheck)
     cells.address(asked_for, None, shown, **QUIET).then(**recheck)
+    cells.seen(seen, queue=False, **QUIET)
 
     chosen = [c.change for c in form.axes.values()]
     gr.on(chosen, form.show, given, form.shown, queue=False, trigger_mode="always_last", **QUIET)
@@ -259,15 +276,19 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         form.surprise.click(lambda: surprise(form.known, random.Random()), None, prompt, queue=False, **QUIET)
     form.new_seed.click(lambda: random.randint(*SEED_RANGE), None, seed, queue=False, **QUIET)
 
-    asking: dict[str, Any] = {**ENGINE, **QUIET, "trigger_mode": "multiple"}  # `latest` decides between two presses
-    running = (run, given, [*told, header, cells, total, shown_sweep, *form.predict.begun, *film.outputs])
+    pressed: dict[str, Any] = {**ENGINE, **QUIET, "trigger_mode": "multiple"}  # `latest` decides between two presses
+    running = (
+        run,
+        given,
+        [*told, *form.sure.outputs, header, cells, total, shown_sweep, *form.predict.begun, *film.outputs],
+    )
     ended = form.predict.after(shown_sweep)
-    gr.on([form.run.click, *(c.submit for c in form.one_line)], *running, **asking).then(**ended).then(**recheck)
+    gr.on([form.run.click, *(c.submit for c in form.one_line)], *running, **pressed).then(**ended).then(**recheck)
     for chip, example in zip(chips, examples, strict=True):
         filled = chip.click(
             partial(try_example, example.sweep), given, [*form.filled, before, undo], queue=False, **QUIET
         )
-        filled.then(*running, **asking).then(**ended).then(**recheck)
+        filled.then(*running, **pressed).then(**ended).then(**recheck)
     undo.click(undone, before, [*shown, undo], **QUIET).then(**recheck)
     # In the queue, whose updates reach the page in order: one of the ended run that is under way then comes before.
     form.stop.click(stop, None, [cells, total, *film.outputs], concurrency_limit=None, **QUIET).then(**recheck)

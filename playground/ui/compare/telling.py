@@ -6,16 +6,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from playground.engine import Engine
 from playground.models import Facts
 from playground.recipe import Recipe
-from playground.render import LONGEST, missing, seconds_known, undrawable
+from playground.render import missing, undrawable
 from playground.store import Store
 from playground.sweep import Sweep, same_pictures, same_starts
 from playground.ui.compare.grid import Grid
 from playground.ui.shared.html import escaped
 from playground.ui.shared.spoken import spoken
+from playground.ui.shared.sure import question
 from playground.ui.shared.waits import roughly, sharing
-
-CROWD = 4  # runs of others under way: from then on it is asked once more before a grid of several pictures that takes
-TURN = 20.0  # seconds of the machine; a step of a lesson takes at most half of that
 
 
 def cost(engine: Engine, store: Store, sweep: Sweep | None, page: str = "") -> str:
@@ -50,19 +48,8 @@ def cost(engine: Engine, store: Store, sweep: Sweep | None, page: str = "") -> s
 
 
 def asks_first(engine: Engine, store: Store, sweep: Sweep, page: str = "") -> str:
-    """What is asked once more before a run that would hold the machine for long, or for more than one visitor's turn
-    while many others wait; empty before any other. Nothing is forbidden: the engine shares fairly anyway."""
-    open_cells = missing(engine, store, sweep.recipes())
-    alone, outlook = seconds_known(engine, open_cells), engine.outlook(open_cells, page)
-    if alone > LONGEST:
-        return f"This takes {roughly(alone)} here, and others wait longer meanwhile. Run it all the same"
-    if len(open_cells) < 2 or alone <= TURN or outlook.others < CROWD:
-        return ""
-    end = f", and be finished in {roughly(outlook.seconds)}" if outlook.seconds is not None else ""
-    return (
-        f"{outlook.others} other runs are under way. This grid would take {roughly(alone)} of this machine{end}. Run "
-        "it all the same"
-    )
+    """What is asked once more before a run of this grid, of which kept cells take nothing; empty for most."""
+    return question(engine, missing(engine, store, sweep.recipes()), page, what="grid")
 
 
 def _evaluations(engine: Engine, recipes: list[Recipe]) -> str:

@@ -7,7 +7,7 @@ import gradio as gr
 
 from playground.engine import Engine
 from playground.export.png import cell_png
-from playground.inside.film import Ending, check, film
+from playground.inside.film import LONGEST, Ending, check, check_time, film
 from playground.inside.guidance import numbers, taken_apart
 from playground.recipe import Recipe
 from playground.ui.shared.described import describe, recipe_in_words
@@ -25,7 +25,7 @@ def build(engine: Engine) -> None:
         Of runs with more than 60 network calls every n-th is kept. Each step has k (calls made before it), t, sigma,
         log_snr, step_sigma, norm_cond, norm_uncond, norm_difference, norm_eps, cosine and file; null for what is
         infinite. "unconditional" is "used", or "shown only" where the run has no guidance and the unconditional pass
-        was made for its numbers alone.
+        was made for its numbers alone. A run that would take more than {longest} seconds is refused.
 
         Parameters:
             recipe: {recipe}
@@ -35,9 +35,10 @@ def build(engine: Engine) -> None:
         """
         checked = engine.facts.recipe(recipe)
         check(engine, [checked])
+        check_time(engine, [checked])
         yield from _shots(engine, checked)
 
-    describe(denoise, recipe=recipe_in_words(engine.facts))
+    describe(denoise, recipe=recipe_in_words(engine.facts), longest=str(LONGEST))
     outputs = [gr.Files(label="pictures", render=False), gr.JSON(label="steps", render=False)]
     asked = exemplary(gr.JSON(label="recipe", render=False), A_RECIPE)
     register(denoise, "denoise", [asked], outputs, **ENGINE)

@@ -10,6 +10,7 @@ from playground.models import Facts
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 from playground.ui.shared.fields import LABELS, Fields, checked, choices
+from playground.ui.shared.sure import Sure
 
 FIELDS = ("prompt", "negative_prompt", "sampler", "num_inference_steps", "guidance_scale", "seed")
 NOTHING = "nothing"
@@ -41,6 +42,7 @@ class Form:
         )
         self.seconds = {name: _second(name, start, facts) for name in SECOND}
         self.fields.slot("second")
+        self.sure = Sure("denoise-")
         with gr.Row():
             self.run = gr.Button("Denoise", variant="primary", elem_id="denoise-run")
             self.stop = gr.Button("Stop", elem_id="denoise-stop")

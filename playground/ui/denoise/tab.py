@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from playground.engine import Engine
-from playground.inside.film import Ending, check, films
+from playground.inside.film import KEPT, Ending, check, films
 from playground.refusal import Refusal
 from playground.ui.denoise import api
 from playground.ui.denoise.form import Form, Reading
@@ -19,6 +19,7 @@ from playground.ui.shared.latest import Latest, Update
 from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.shipped import start_recipe
 from playground.ui.shared.stale import Stale
+from playground.ui.shared.sure import question
 
 HERE = Path(__file__).parent
 SKELETON: str = (HERE / "tab.html").read_text("utf-8")  # a template without placeholders: no text can enter it
@@ -57,10 +58,18 @@ def build(engine: Engine) -> None:
             yield form.fields.says(errors)
             return
         page = request.session_hash or ""
+        if held := form.sure.holds(given, asks(asked, page), asked.recipes):
+            yield form.fields.says({}) | held
+            return
         yield from latest.show(page, roll(asked, page), asked, {stage: gr.skip()})
 
+    def asks(asked: Reading, page: str) -> str:
+        """What is asked once more before films that would hold the machine for long; empty before others."""
+        what = "run" if len(asked.recipes) < 2 else "pair of runs"
+        return question(engine, asked.recipes, page, KEPT, what) if asked.recipes else ""
+
     def refused(asked: Reading) -> dict[str, str]:
-        """One sentence, beside run A's steps where that run alone is too much, else beside run B."""
+        """One sentence, beside run A's steps where that run alone cannot be, else beside run B."""
         for slot, recipes in (("num_inference_steps", asked.recipes[:1]), ("second", asked.recipes)):
             try:
                 check(engine, recipes)
@@ -71,7 +80,8 @@ def build(engine: Engine) -> None:
     def roll(asked: Reading, page: str) -> Iterator[Update]:
         lines = Lines(engine.facts, asked.recipes, asked.varied)
         clear = gr.DownloadButton(value=None, interactive=False)
-        yield form.fields.says({}) | {stage: lines.text} | stale.asked(asked.recipes) | dict.fromkeys(downloads, clear)
+        told = form.fields.says({}) | form.sure.gone() | stale.asked(asked.recipes)
+        yield told | {stage: lines.text} | dict.fromkeys(downloads, clear)
         updated = 0.0
         try:
             for i, shot in films(engine, asked.recipes, page):
@@ -87,15 +97,19 @@ def build(engine: Engine) -> None:
         ready = [gr.DownloadButton(value=path, interactive=True) for path in saved]
         yield {stage: lines.text} | dict(zip(downloads, ready, strict=True))
 
-    outputs = [*form.fields.errors.values(), stage, *stale.outputs, *downloads]
+    outputs = [*form.fields.errors.values(), *form.sure.outputs, stage, *stale.outputs, *downloads]
+    given = {*form.inputs, *form.sure.inputs}
     # nobody pays for a film before this tab is looked at; then it is computed here and now, from the form's recipe
-    stage.opened(run, form.inputs, outputs, **ENGINE, **QUIET)
+    stage.opened(run, given, outputs, **ENGINE, **QUIET)
     form.beside.change(form.show_second, form.beside, list(form.seconds.values()), queue=False, **QUIET)
     texts = [form.fields.components[name] for name in ("prompt", "negative_prompt")]
     presses = [form.run.click, *(text.submit for text in texts)]
-    gr.on(presses, run, form.inputs, outputs, trigger_mode="multiple", **ENGINE, **QUIET)
+    gr.on(presses, run, given, outputs, trigger_mode="multiple", **ENGINE, **QUIET)
 
     stale.watch(form.inputs, lambda given: form.read(given).recipes)
+    form.sure.watch(
+        form.inputs, lambda given, page: asks(form.read(given), page), lambda given: form.read(given).recipes
+    )
 
     def stop(request: gr.Request) -> None:
         latest.stop(request.session_hash)

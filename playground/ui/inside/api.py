@@ -9,7 +9,7 @@ from PIL import Image
 from playground.engine import Engine, Result
 from playground.export.png import cell_png
 from playground.inside.drawings import channel_pictures, heat_map
-from playground.inside.walk import Walk, parts, walk
+from playground.inside.walk import LONGEST, Walk, parts, walk
 from playground.models import Facts
 from playground.models.anatomy import Anatomy
 from playground.ui.shared.described import describe, recipe_in_words
@@ -25,7 +25,8 @@ def build(engine: Engine) -> None:
         """Draw one picture and report every stage between its words and it: tokens, shapes, sizes and times.
 
         The report has words (ids, pieces, words, what was cut off, the limit), stages (shapes, parameters, bytes,
-        dtype), U-Net blocks, calls and milliseconds of this run.
+        dtype), U-Net blocks, calls and milliseconds of this run. One that would take more than {longest} seconds is
+        refused.
 
         Parameters:
             recipe: {recipe}
@@ -33,12 +34,12 @@ def build(engine: Engine) -> None:
             the report
             the PNG files embeddings, noise, latents (channels side by side) and picture, which carries the recipe
         """
-        *_, last = walk(engine, engine.facts.recipe(recipe))
+        *_, last = walk(engine, engine.facts.recipe(recipe), bounded=True)
         anatomy = engine.anatomy(last.recipe.width, last.recipe.height)
         evaluations = engine.facts.evaluations(last.recipe)
         return _report(anatomy, last, evaluations), _files(last, engine.facts, evaluations)
 
-    describe(inspect_prompt, recipe=recipe_in_words(engine.facts))
+    describe(inspect_prompt, recipe=recipe_in_words(engine.facts), longest=str(LONGEST))
     outputs = [gr.JSON(label="report", render=False), gr.Files(label="pictures", render=False)]
     asked = exemplary(gr.JSON(label="recipe", render=False), A_RECIPE)
     register(inspect_prompt, "inspect_prompt", [asked], outputs, **ENGINE)

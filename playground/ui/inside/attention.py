@@ -19,6 +19,7 @@ from playground.ui.shared.html import data_url, error
 from playground.ui.shared.latest import Latest, Update
 from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.stale import Stale
+from playground.ui.shared.sure import Sure, question
 
 HERE = Path(__file__).parent
 SKELETON: str = (HERE / "attention.html").read_text("utf-8")  # without placeholders: no text can enter it
@@ -50,10 +51,13 @@ def build(engine: Engine, form: Form) -> list[tuple[Latest, gr.HTML]]:
             yield form.says({}) | {other_error: error(str(refusal))}
             return
         page = request.session_hash or ""
+        if held := sure.holds(given, question(engine, recipes, page, what="look"), recipes):
+            yield form.says({}) | {other_error: ""} | held
+            return
         yield from latest.show(page, compare(recipes, page), recipes, {status: gr.skip()})
 
     def compare(recipes: list[Recipe], page: str) -> Iterator[Update]:
-        yield form.says({}) | {other_error: "", status: say("Starting …")}
+        yield form.says({}) | sure.gone() | {other_error: "", status: say("Starting …")}
         found: list[Attention] = []
         try:
             for recipe in recipes:
@@ -84,16 +88,23 @@ def build(engine: Engine, form: Form) -> list[tuple[Latest, gr.HTML]]:
             elem_id="inside-other", scale=3, max_lines=3,
         )  # fmt: skip
         button = gr.Button("Look", elem_id="inside-look", scale=1, min_width=120)
+    sure = Sure("inside-look-")
     other_error = gr.HTML(elem_classes="dp-error", elem_id="inside-other-error")
     status = gr.HTML(elem_classes=["dp-total", "dp-aloud"], elem_id="inside-attention-status")
     with gr.Column(elem_classes="dp-result"):
         stale = Stale()
         stage = gr.HTML(html_template=SKELETON, js_on_load=SCRIPT, apply_default_css=False, elem_id="inside-maps")
-    outputs = [*form.errors.values(), other_error, stage, status, *stale.outputs]
+    outputs = [*form.errors.values(), *sure.outputs, other_error, stage, status, *stale.outputs]
     stale.watch({other, *form.inputs}, asked)
+
+    def asks(given: dict[gr.components.Component, Any], page: str) -> str:
+        recipes = asked(given)
+        return question(engine, recipes, page, what="look") if recipes else ""
+
+    sure.watch({other, *form.inputs}, asks, asked)
     options: dict[str, Any] = {**ENGINE, **QUIET}
     options["trigger_mode"] = "multiple"  # `latest` decides between two presses
-    gr.on([button.click, other.submit], look, {other, *form.inputs}, outputs, **options)
+    gr.on([button.click, other.submit], look, {other, *form.inputs, *sure.inputs}, outputs, **options)
     return [(latest, status)]
 
 

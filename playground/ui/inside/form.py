@@ -8,6 +8,7 @@ import gradio as gr
 from playground.models import Facts
 from playground.recipe import Recipe
 from playground.ui.shared.fields import Fields
+from playground.ui.shared.sure import Sure
 
 
 class Form(Fields):
@@ -23,6 +24,7 @@ class Form(Fields):
             self.add("negative_prompt")
             for name in ("sampler", "num_inference_steps", "guidance_scale"):  # the steps are checked for the sampler
                 self.add(name)
+        self.sure = Sure("inside-")
         with gr.Row():
             self.run = gr.Button("Walk", variant="primary", elem_id="inside-run")
             self.stop = gr.Button("Stop", elem_id="inside-stop")

@@ -24,6 +24,7 @@ from playground.ui.shared.latest import Latest, Update
 from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.shipped import examples, first_view_files, start_recipe
 from playground.ui.shared.stale import Stale
+from playground.ui.shared.sure import question
 
 HERE = Path(__file__).parent
 SCRIPT: str = (HERE / "tab.js").read_text("utf-8")
@@ -56,10 +57,13 @@ def build(engine: Engine) -> None:
             yield form.says(errors)
             return
         page = request.session_hash or ""
+        if held := form.sure.holds(given, question(engine, [recipe], page), recipe):
+            yield form.says({}) | held
+            return
         yield from latest.show(page, go(recipe, page), recipe, {stage: gr.skip()})
 
     def go(recipe: Recipe, page: str) -> Iterator[Update]:
-        yield form.says({}) | {status: say("Starting …")}
+        yield form.says({}) | form.sure.gone() | {status: say("Starting …")}
         answered = stale.asked(recipe)  # with the first thing that is shown of it
         glimpses = 0
         try:
@@ -102,9 +106,16 @@ def build(engine: Engine) -> None:
             autoencoder.build(engine, generated, at_start)
 
     form.prompt.change(cutting, form.prompt, form.cut, trigger_mode="always_last", **light)
-    shown = [*form.errors.values(), stage, status, generated, *stale.outputs]
+    shown = [*form.errors.values(), *form.sure.outputs, stage, status, generated, *stale.outputs]
     stale.watch(form.inputs, form.asked)
-    gr.on([form.run.click, form.prompt.submit], run, form.inputs, shown, trigger_mode="multiple", **heavy)
+
+    def asks(given: dict[gr.components.Component, Any], page: str) -> str:
+        recipe = form.asked(given)
+        return question(engine, [recipe], page) if recipe else ""
+
+    form.sure.watch(form.inputs, asks, form.asked)
+    given = {*form.inputs, *form.sure.inputs}
+    gr.on([form.run.click, form.prompt.submit], run, given, shown, trigger_mode="multiple", **heavy)
 
     def stop(request: gr.Request) -> Update:
         ended = [html for runs, html in stoppable if runs.stop(request.session_hash) is not None]

@@ -15,6 +15,7 @@ from playground.lessons.earlier import shown_earlier
 from playground.lessons.lesson import Lesson
 from playground.lessons.runs.contract import Outcome
 from playground.refusal import Refusal
+from playground.render import missing
 from playground.store import Store
 from playground.ui.lessons import desk, stage
 from playground.ui.lessons.kept import as_attribute
@@ -25,6 +26,7 @@ from playground.ui.shared.fields import slot
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest, Update
 from playground.ui.shared.quiet import QUIET
+from playground.ui.shared.sure import Sure, question
 from playground.ui.shared.waits import waits_for
 
 HERE = Path(__file__).parent
@@ -49,6 +51,7 @@ def build(engine: Engine, store: Store, lessons: Sequence[Lesson]) -> None:
                 elem_id="lesson-rail",
             )
             fault = slot("lesson-error", SHOWN)
+            sure = Sure("lesson-")
             gr.HTML(
                 CLOSING,
                 js_on_load=(HERE / "closing.js").read_text("utf-8"),
@@ -74,7 +77,7 @@ def build(engine: Engine, store: Store, lessons: Sequence[Lesson]) -> None:
             visit = read(lessons, event._data)
         except Refusal as refusal:
             return {fault: error(str(refusal))}
-        return {left: room.left(visit), right: room.right(visit), fault: error()}
+        return {left: room.left(visit), right: room.right(visit), fault: error()} | sure.gone()
 
     def show(event: gr.EventData, request: gr.Request) -> Update:
         latest.stop(request.session_hash)
@@ -83,19 +86,22 @@ def build(engine: Engine, store: Store, lessons: Sequence[Lesson]) -> None:
         except Refusal as refusal:
             return {fault: error(str(refusal))}
 
-    def run(event: gr.EventData, request: gr.Request) -> Iterator[Update]:
+    def run(given: dict[gr.components.Component, Any], event: gr.EventData, request: gr.Request) -> Iterator[Update]:
         page = request.session_hash or ""
         try:
             visit = room.answered(read(lessons, event._data))
         except Refusal as refusal:
             yield {fault: error(str(refusal))}
             return
+        if held := sure.holds(given, room.asks(visit, page), (visit.lesson, visit.step)):
+            yield {fault: error()} | held
+            return
         yield from latest.show(page, grow(visit, page), (visit.lesson, visit.step, str(visit.answer)), nothing)
 
     def grow(visit: Visit, page: str) -> Iterator[Update]:
         try:
             for html in room.grown(visit, page):
-                yield {right: html, fault: error()}
+                yield {right: html, fault: error()} | sure.gone()
         except Refusal as refusal:
             yield {right: room.waiting(visit), fault: error(str(refusal))}
 
@@ -105,11 +111,11 @@ def build(engine: Engine, store: Store, lessons: Sequence[Lesson]) -> None:
             return nothing
         return {right: room.waiting(Visit(*asked[:2])), fault: error("Stopped. What was finished is kept.")}
 
-    outputs = [left, right, fault]
+    outputs = [left, right, fault, *sure.outputs]
     light: dict[str, Any] = {**QUIET, "concurrency_limit": None}
     left.lesson_go(go, None, outputs, **light)
     left.lesson_show(show, None, outputs, **light)
-    left.lesson_run(run, None, outputs, trigger_mode="multiple", **ENGINE, **QUIET)
+    left.lesson_run(run, sure.inputs, outputs, trigger_mode="multiple", **ENGINE, **QUIET)
     left.lesson_stop(stop, None, outputs, **light)
 
 
@@ -161,6 +167,12 @@ class Room:
         if outcome is None:
             raise Refusal("Nothing was drawn earlier for this step; run it yourself.")
         return self._revealed(visit, outcome, EARLIER + (AND_MEASURED if step.ask else "."))
+
+    def asks(self, visit: Visit, page: str) -> str:
+        """What is asked once more before a run that would hold the machine for long; empty before others."""
+        _, step = visit.of(self._lessons)
+        recipes = step.run.denoised(self._engine.facts) if step.run else []
+        return question(self._engine, missing(self._engine, self._store, recipes), page)
 
     def grown(self, visit: Visit, page: str) -> Iterator[str]:
         """The step's frames as they fill, and what the run says in the end. Raises Refusal where it fails."""

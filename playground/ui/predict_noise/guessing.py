@@ -22,6 +22,7 @@ from playground.ui.shared.html import error, heading, png
 from playground.ui.shared.latest import Latest
 from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.stale import Stale
+from playground.ui.shared.sure import Sure, question
 
 LARGEST = 256  # pixels per side of the timeline's pictures
 
@@ -35,6 +36,7 @@ def build(engine: Engine, rail: Rail, t: gr.Slider) -> None:
     )
     fields = _fields(engine, rail)
     guess_error = slot()
+    sure = Sure("pn-")
     with gr.Row():
         go = gr.Button("Let it guess from here", variant="primary", elem_classes="dpn-walk")
         halt = gr.Button("Stop", elem_classes="dpn-walk", elem_id="pn-stop")
@@ -63,10 +65,13 @@ def build(engine: Engine, rail: Rail, t: gr.Slider) -> None:
             yield {guess_error: error(str(problem))}
             return
         page = request.session_hash or ""
+        if held := sure.holds(given, asks(given, page), (asked, given[t])):
+            yield {guess_error: ""} | held
+            return
         yield from latest.show(page, back_from(asked, given[t], page), (asked, given[t]), nothing)
 
     def back_from(asked: Asked, t: int, page: str) -> Iterator[Updates]:
-        answered = stale.asked((asked, t))  # with the first thing that is shown of it
+        answered = stale.asked((asked, t)) | sure.gone()  # with the first thing that is shown of it
         try:
             for html in way_back(engine, asked, t, page):
                 yield nothing if html is None else {guessed: html, guess_error: "", ended: ""} | answered
@@ -80,6 +85,15 @@ def build(engine: Engine, rail: Rail, t: gr.Slider) -> None:
         except Refusal:
             return None
 
+    def asks(given: Values, page: str) -> str:
+        """What is asked once more before a guess that would hold the machine for long; empty before others."""
+        try:
+            recipe = read(given).recipe
+        except Refusal:
+            return ""
+        left = plan(recipe, engine.facts.schedule, given[t]).steps
+        return question(engine, [recipe.replace(num_inference_steps=left)], page, what="guess")
+
     def stop(request: gr.Request) -> Updates:
         if (stopped := latest.stop(request.session_hash)) is None:
             return nothing
@@ -88,8 +102,10 @@ def build(engine: Engine, rail: Rail, t: gr.Slider) -> None:
         return {ended: f"<p>Stopped the guess from t = {t} with {steps}. What it had drawn stays.</p>"}
 
     guessing = {*rail.inputs, t, *fields.values()}
-    go.click(run, guessing, [guessed, guess_error, ended, *stale.outputs], **NEWEST)
+    outputs = [guessed, guess_error, ended, *stale.outputs, *sure.outputs]
+    go.click(run, {*guessing, *sure.inputs}, outputs, **NEWEST)
     stale.watch(guessing, would_ask)
+    sure.watch(guessing, asks, would_ask)
     # In the queue, whose updates reach the page in order: one of the ended guess that is under way then comes before.
     halt.click(stop, None, [guessed, ended], concurrency_limit=None, **QUIET)
 

@@ -146,6 +146,10 @@ AXES: dict[str, AxisWords] = {
 
 LORAS = "Small files that change the network, blended by weight: 0 is without, 1 is as trained."
 LCM = "lcm is made for the sampler LCM with guidance 1 to 2 and 2 to 8 steps."
+FOUR_STEPS = (
+    "LCM is a sampler that jumps to the predicted picture at each step and adds fresh noise, so that a few steps are "
+    "enough for a network that was trained for it; the LoRA lcm is that training as a small file."
+)
 
 
 def key_of(axis: str) -> str:

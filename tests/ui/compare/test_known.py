@@ -54,6 +54,8 @@ def test_what_is_cut_off_and_what_is_not_read_is_told(engine: Engine) -> None:
     assert told("red apple") == ""
     assert "Cut off, because the model reads 32 tokens and this takes" in told("cat " * 40)
     assert "<mark>(cat:1.3)</mark> is read as letters" in told("(cat:1.3), red background")
+    both = told("((cat)), (red:1.3) background")
+    assert "<mark>((cat))</mark>, <mark>(red:1.3)</mark> are read as letters" in both and "Never shown" not in both
     cut_off = told("cat " * 30 + "<img>")
     assert "<mark>&lt;</mark>" in cut_off and "<img" not in cut_off
     assert "&lt;b&gt;" in told("(<b>:1.2)") and "<b>" not in told("(<b>:1.2)")

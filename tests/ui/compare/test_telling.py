@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from playground import Recipe, Sweep
-from playground.engine import LocalEngine, Step, Waiting
+from playground.engine import Keep, LocalEngine, Step, Waiting
 from playground.store import Store
 from playground.ui.compare.caption import caption, fixed, say
-from playground.ui.compare.telling import CROWD, asks_first, oddities
+from playground.ui.compare.telling import asks_first, oddities
+from playground.ui.shared import sure
+from playground.ui.shared.sure import CROWD
 from playground.ui.shared.waits import roughly, waits_for
 
 
@@ -32,7 +34,10 @@ def test_an_estimate_is_a_range_of_round_numbers(seconds: float, said: str) -> N
     assert roughly(seconds).replace("\u00a0", " ") == said
 
 
-def test_among_many_a_long_grid_is_asked_about_once_more_with_the_wait(engine: LocalEngine, store: Store) -> None:
+def test_among_many_a_long_grid_is_asked_about_once_more_with_the_wait(
+    engine: LocalEngine, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sure, "LONGEST", float("inf"))  # on a slow machine this grid would be asked about also alone
     long = Recipe(num_inference_steps=1000)
     grid = Sweep(long, {"seed": list(range(12))})
     with ExitStack() as stack:
@@ -45,10 +50,28 @@ def test_among_many_a_long_grid_is_asked_about_once_more_with_the_wait(engine: L
         said = asks_first(engine, store, grid, "me").replace("\u00a0", " ")
         assert said.startswith("4 other runs are under way. This grid would take ")
         time = r"(under )?[\d–]+ (s|minutes)"
-        assert re.search(rf"take {time} of this machine, and be finished in {time}\. Run it all the same", said)
+        assert re.search(
+            rf"take {time} of this machine, shared with them, and be finished in {time}\. Run it all", said
+        )
         assert asks_first(engine, store, grid, "v0") == ""  # its own run, whose place it takes, is none of them
         assert asks_first(engine, store, Sweep(long, {"seed": [1]}), "me") == ""
         assert asks_first(engine, store, Sweep(Recipe(), {"seed": [1, 2]}), "me") == ""
+
+
+def test_a_long_run_is_asked_about_also_alone_and_a_film_by_what_it_keeps(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.render(Recipe(num_inference_steps=2))
+    recipe = Recipe(guidance_scale=1, num_inference_steps=100)
+    plain, kept = engine.estimate([recipe]), engine.estimate([recipe], Keep(predictions=True))
+    monkeypatch.setattr(sure, "LONGEST", (plain + kept) / 2)
+    assert sure.question(engine, [recipe]) == ""
+    said = sure.question(engine, [recipe], keep=Keep(predictions=True), what="film").replace("\u00a0", " ")
+    assert re.fullmatch(
+        r"This film would take (under )?[\d–]+ s of this machine, and whoever else runs something meanwhile shares "
+        r"it\. Run it all the same",
+        said,
+    )
 
 
 def test_what_a_run_waits_for_is_said() -> None:
@@ -98,6 +121,8 @@ def test_the_sentence_above_says_where_each_axis_lies() -> None:
     assert "<h2>Guidance scale across, sampler down, seed from tab to tab. Everything else is" in say(
         Sweep(Recipe(), axes)
     )
+    few = say(Sweep(Recipe(sampler="lcm", num_inference_steps=4), {"loras.lcm": [0, 1]}))
+    assert "LCM is a sampler that jumps to the predicted picture" in few
     assert "with 3 seeds in all cells" in say(
         Sweep(Recipe(), {k: axes[k] for k in ("sampler", "guidance_scale")}, seeds=3)
     )
