@@ -16,6 +16,7 @@ NEEDS = {"strength": "image"} | dict.fromkeys(CONTROLS, "control_image")  # fiel
 FIELD_NAMES = {
     "prompt": "Prompt",
     "negative_prompt": "Negative prompt",
+    "prompt_weights": "Prompt weights",
     "sampler": "Sampler",
     "num_inference_steps": "Steps",
     "guidance_scale": "Guidance scale",
@@ -77,7 +78,9 @@ def value_label(axis: str, value: Any) -> str:
         return f"{value} × {value}"
     if axis == "model" and isinstance(value, Mapping):
         return f"{value['model']} {value['width']} × {value['height']}"
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, int | float):
         return _number(value)
     return str(value) if value != "" else "none"
 

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 from dataclasses import replace as dataclass_replace
 from typing import Any
 
+from playground.emphasis import check_weights
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 
@@ -72,6 +73,8 @@ class Recipe:
     clip_skip: int = _late(0)  # 0 … 12, of CLIP's last layers those that are left out for the prompt
     # 0 … 20, how far flow matching's steps are moved towards noise; 0 is as the model's own schedule has it
     shift: float = _late(0.0)
+    # (word:1.2) and [word] of both prompts are weights, and long prompts are read in chunks, as AUTOMATIC1111 does it
+    prompt_weights: bool = _late(False)
 
     def __post_init__(self) -> None:
         for name in ("prompt", "negative_prompt"):
@@ -110,6 +113,10 @@ class Recipe:
             _check_number(name, getattr(self, name), *limits)
             object.__setattr__(self, name, float(getattr(self, name)))
         _check_whole("clip_skip", self.clip_skip, *CLIP_SKIP_RANGE)
+        if not isinstance(self.prompt_weights, bool):
+            raise Refusal(f"prompt_weights must be true or false, not {_shown(self.prompt_weights)}.")
+        for name in ("prompt", "negative_prompt") if self.prompt_weights else ():
+            check_weights(name, getattr(self, name))
         if self.control_guidance_start >= self.control_guidance_end:
             raise Refusal("control_guidance_start must be below control_guidance_end.")
         for name in ("width", "height"):

@@ -270,8 +270,8 @@ class Engine(Protocol):
         page's new run takes the place of the one under way. `keep` as in `run`: what is kept may take more evaluations.
         """
 
-    def words(self, text: str) -> Words:
-        """A text as the model's tokenizer cuts it."""
+    def words(self, text: str, chunks: int = 0) -> Words:
+        """A text as the model's tokenizer cuts it; with `chunks` as `Model.words`."""
 
     def anatomy(self, width: int, height: int) -> Anatomy:
         """What the model consists of for pictures of this size."""

@@ -43,7 +43,7 @@ class Guest:
         self._house = house
         self._anatomy: dict[tuple[int, int], Anatomy] = {}
         self._cost: dict[tuple[int, int], Cost] = {}
-        self.words: Callable[[str], Words]
+        self.words: Callable[..., Words]
         with house.model(self) as engine:
             self.facts, self.words = engine.facts, engine.model.words
             size = engine.facts.usual.width, engine.facts.usual.height

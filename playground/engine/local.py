@@ -104,8 +104,8 @@ class LocalEngine:
     def check(self, recipe: Recipe) -> None:
         self.model.check(recipe)
 
-    def words(self, text: str) -> Words:
-        return self.model.words(text)
+    def words(self, text: str, chunks: int = 0) -> Words:
+        return self.model.words(text, chunks)
 
     def anatomy(self, width: int, height: int) -> Anatomy:
         self._check_parts()

@@ -10,6 +10,7 @@ from playground.engine.contract import NOTHING, Ask, Begin, Begun, Decode, Encod
 from playground.engine.pace import synchronize
 from playground.engine.trajectory import Trajectory
 from playground.models import Condition, Look, Model, Text
+from playground.models.weighted import chunks_of
 from playground.refusal import Refusal
 from playground.schedule import check_timestep, level_at, noise_of, prediction_type
 
@@ -88,12 +89,14 @@ def _begun(ask: Begin, model: Model) -> Begun:
         return 1000 * time.perf_counter()
 
     started = clock()
-    words = model.words(ask.recipe.prompt)
+    recipe = ask.recipe
+    chunks = chunks_of(recipe, model.facts.guided(recipe), model.words)
+    words = model.words(recipe.prompt, chunks)
     cut = clock()
     # encoded anew: there would be nothing to measure of what was kept
-    condition = model.encode_now(ask.recipe.prompt, loras=ask.recipe.active_loras, clip_skip=ask.recipe.clip_skip)
+    condition = model.encode_now(recipe.prompt, loras=recipe.active_loras, clip_skip=recipe.clip_skip, chunks=chunks)
     encoded = clock()
-    trajectory = Trajectory(ask.recipe, model)
+    trajectory = Trajectory(recipe, model)
     drawn = clock()
     took = {"tokens": cut - started, "text_encoder": encoded - cut, "noise": drawn - encoded}
     embeddings = next(iter(condition.values()))[0].float().cpu().clone()

@@ -54,8 +54,10 @@ def rows_of(works: list[Work]) -> list[Row]:
 def predict(rows: list[Row], model: Model, capacity: Capacity) -> dict[Row, Exception]:
     """Fill every row's output in as few calls as memory allows -> the rows that even alone cannot be computed, why."""
     failed: dict[Row, Exception] = {}
-    for shape, looks in {(tuple(row.latents.shape), row.looks): None for row in rows}:
-        waiting = [row for row in rows if tuple(row.latents.shape) == shape and row.looks == looks]
+    kinds: dict[tuple, list[Row]] = {}  # rows that can be in one call: texts of one length, for one
+    for row in rows:
+        kinds.setdefault((tuple(row.latents.shape), row.looks, max(1, row.text.chunks)), []).append(row)
+    for (shape, looks, _), waiting in kinds.items():
         alone = 0  # of those that wait, how many are tried one by one, because their call failed
         while waiting:
             batch = waiting[: 1 if alone else capacity(shape)]

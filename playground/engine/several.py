@@ -49,8 +49,8 @@ class Several:
     def of(self, model: str) -> Guest:
         return self._guests.get(model, self._own)
 
-    def words(self, text: str) -> Words:
-        return self._own.words(text)
+    def words(self, text: str, chunks: int = 0) -> Words:
+        return self._own.words(text, chunks)
 
     def anatomy(self, width: int, height: int) -> Anatomy:
         return self._own.anatomy(width, height)

@@ -15,6 +15,7 @@ from torch import Tensor
 from playground import pictures
 from playground.engine.contract import NO_PICTURE, NOTHING, Keep, Start
 from playground.models import CONTROL, CONTROL_SCALE, Condition, Look, Model, Text
+from playground.models.weighted import chunks_of
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
@@ -51,6 +52,7 @@ class Trajectory:
             raise Refusal(model.facts.no_attention)
         self.recipe, self.keep, self.model = recipe, keep, model
         self._shown = self._control(control) if control is not None else {}
+        self._texts = self._asked()
         config = model.facts.schedule
         self.kind = prediction_type(config)
         sampler = SAMPLERS[recipe.sampler]
@@ -164,11 +166,15 @@ class Trajectory:
 
     def texts(self) -> list[Text]:
         """The texts the network is asked with at each step: negative first, when guided or when both are kept."""
-        recipe, facts = self.recipe, self.model.facts
-        asked = facts.text(recipe.prompt, recipe)
+        return self._texts
+
+    def _asked(self) -> list[Text]:
+        recipe, facts, words = self.recipe, self.model.facts, self.model.words
+        asked = facts.text(recipe.prompt, recipe, chunks=chunks_of(recipe, self.guided, words))
         if not (self.guided or self.keep.predictions):
             return [asked]
-        return [facts.text(recipe.negative_prompt, recipe, negative=True), asked]
+        chunks = chunks_of(recipe, True, words)
+        return [facts.text(recipe.negative_prompt, recipe, negative=True, chunks=chunks), asked]
 
     def asks_alike(self) -> tuple:
         """Trajectories with an equal value ask the network the same, text by text.

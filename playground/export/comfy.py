@@ -26,6 +26,7 @@ NAMES: dict[str, tuple[str, str]] = {
     "unipc": ("uni_pc", "normal"),
     "lcm": ("lcm", "sgm_uniform"),
 }
+WEIGHS = "It weighs words in another way than AUTOMATIC1111, and [word] is letters to it, so the picture differs."
 NOT_THE_SAME = {"pndm": "PLMS is not among ComfyUI's samplers; LMS, a relative, stands in its place."}
 # what the editor saves as a bare list, by node type
 WIDGETS = {

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from playground.emphasis import has_marks
 from playground.export import comfy
 from playground.export.document import alone, read_data
 from playground.export.parameters import parse_parameters
@@ -26,7 +27,8 @@ _SAYS_NOTHING = {"RNG", "Version", "Lora hashes", "TI hashes", "Created Date", "
 _EMPHASIS = re.compile(r"\([^()]+:\s*\d*\.?\d+\)|\(\(|\[\[")
 _KARRAS = " Karras"
 _SAME = {"LMS": "pndm", "UniPC": "unipc", "Uni PC": "unipc", "DPM++ SDE Karras": "dpmpp_sde"}
-_OF_SOME_MODELS = ("guidance_rescale", "eta", "clip_skip", "shift")
+_OF_SOME_MODELS = ("guidance_rescale", "eta", "clip_skip", "shift", "prompt_weights")
+_WEIGHTS = "prompt_weights"
 SHOWN = 60  # characters of a foreign text in a sentence
 
 
@@ -72,10 +74,8 @@ def _own(text: str, facts: Facts) -> Restored:
         for recipe in sweep.recipes():
             facts.check(recipe)
         return Restored(sweep)
-    words = {"prompt": sweep.base.prompt, "negative_prompt": sweep.base.negative_prompt}
-    taken = _Taken(facts)
-    taken.words(**words)
-    base = sweep.base
+    taken, base = _Taken(facts), sweep.base
+    taken.words(base.prompt, base.negative_prompt, base.prompt_weights)
     if "model" in sweep.axes:
         names = _short(", ".join(map(model_of, sweep.axes["model"])))
         taken.say(f"It varied the model ({names}), of which not all are here; {facts.name} stands in the form.")
@@ -102,7 +102,10 @@ def _own(text: str, facts: Facts) -> Restored:
 def _automatic(text: str, facts: Facts) -> Restored:
     said, taken = parse_parameters(text), _Taken(facts)
     settings = said.settings
-    taken.words(said.prompt, said.negative_prompt)
+    weights = any(has_marks(text[:PROMPT_LIMIT]) for text in (said.prompt, said.negative_prompt))
+    taken.words(said.prompt, said.negative_prompt, weights)
+    if taken.weighs:
+        taken.say(f"{FIELD_NAMES[_WEIGHTS]} is on, because AUTOMATIC1111 reads marks such as (word:1.2) so.")
     name = settings.get("Sampler", "")
     if settings.get("Schedule type") == "Karras" and not name.endswith(_KARRAS):
         name += _KARRAS
@@ -182,15 +185,21 @@ class _Taken:
         except Refusal as refusal:
             self.say(f"{called} {_short(value)} has no place here: {refusal}")
 
-    def words(self, prompt: str, negative_prompt: str) -> None:
-        for name, called, text in (
-            ("prompt", "The prompt", prompt),
-            ("negative_prompt", "The negative prompt", negative_prompt),
-        ):
+    @property
+    def weighs(self) -> bool:
+        return self._recipe.prompt_weights
+
+    def words(self, prompt: str, negative_prompt: str, weights: bool = False) -> None:
+        """`weights`: their marks were read as weights; said where they cannot be here."""
+        given = (("prompt", "The prompt", prompt), ("negative_prompt", "The negative prompt", negative_prompt))
+        for name, called, text in given:
             if len(text) > PROMPT_LIMIT:
                 self.say(f"{called} had {len(text):,} characters; the first {PROMPT_LIMIT:,} were taken.")
             self.change(name, text[:PROMPT_LIMIT], called)
-            if _EMPHASIS.search(text):
+        if weights and self._facts.reads_weights:
+            self.change(_WEIGHTS, True, FIELD_NAMES[_WEIGHTS])
+        for _, called, text in given if not self.weighs else ():
+            if _EMPHASIS.search(text) or (weights and has_marks(text[:PROMPT_LIMIT])):
                 self.say(f"{called} has emphasis marks such as (word:1.2), which are read as plain text here.")
 
     def set(

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from playground.export import weights
 from playground.labels import CONTROLS
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
@@ -10,6 +11,7 @@ from playground.samplers import SAMPLERS
 EMBEDDED = Path(__file__).parents[1] / "models"  # where the models stand that come with the playground
 
 LATE_ONES = ("guidance_rescale", "eta", "clip_skip")  # arguments that the program has only where a recipe has them
+WORDS = "    prompt={!r},\n    negative_prompt={!r},"
 START = "start.png"  # what the program calls the picture that it starts from, which must lie beside it
 SHOWN = "control.png"  # and the one that a ControlNet is shown
 TEMPLATE = '''"""One picture of the diffusion playground, made by diffusers alone.
@@ -28,9 +30,8 @@ from diffusers import {pipeline}, {scheduler}
 folder = sys.argv[1] if len(sys.argv) > 1 else {folder!r}
 {control}pipe = {pipeline}.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True{given})
 pipe.scheduler = {scheduler}.from_config(pipe.scheduler.config{config})
-{loras}image = pipe(
-    prompt={prompt!r},
-    negative_prompt={negative_prompt!r},
+{loras}{texts}image = pipe(
+{words}
     num_inference_steps={num_inference_steps},
     guidance_scale={guidance_scale!r},{rescale}
 {begins}
@@ -64,8 +65,8 @@ def to_script(recipe: Recipe, file: str = "picture.py") -> str:
         folder=f"playground/models/{recipe.model}" if embedded.is_file() else recipe.model,
         config="".join(f", {name}={value!r}" for name, value in config.items()),
         loras=_loras(recipe),
-        prompt=recipe.prompt,
-        negative_prompt=recipe.negative_prompt,
+        texts=weights.lines(recipe) if recipe.prompt_weights else "",
+        words=weights.GIVEN if recipe.prompt_weights else WORDS.format(recipe.prompt, recipe.negative_prompt),
         num_inference_steps=recipe.num_inference_steps,
         guidance_scale=recipe.guidance_scale,
         rescale="".join(f"\n    {name}={getattr(recipe, name)!r}," for name in LATE_ONES if getattr(recipe, name)),

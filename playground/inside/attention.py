@@ -11,6 +11,7 @@ from torch import Tensor
 from playground.engine import Done, Engine, Failed, Keep, Step
 from playground.inside.walk import check
 from playground.models.contract import Look, Size
+from playground.models.weighted import chunks_of
 from playground.models.words import Words
 from playground.recipe import Recipe
 from playground.refusal import Refusal
@@ -66,7 +67,8 @@ def watch(engine: Engine, recipe: Recipe, visitor: str = "") -> Iterator[tuple[i
                 steps, timesteps, each = zip(*looks, strict=True)
                 layers = each[0].layers
                 maps = {size: torch.stack([look.maps[size] for look in each]) for size in sorted(layers, reverse=True)}
-                words, milliseconds = engine.words(recipe.prompt), 1000 * sum(took)
+                chunks = chunks_of(recipe, engine.facts.guided(recipe), engine.words)
+                words, milliseconds = engine.words(recipe.prompt, chunks), 1000 * sum(took)
                 picture = event.result.image
                 yield Attention(recipe, words, steps, timesteps, len(took), maps, layers, milliseconds, picture)
 

@@ -31,6 +31,7 @@ NO_CONTROLNET = "this playground was started without a ControlNet (--controlnet 
 NO_RESCALE_CONTROLLED = "The pipelines with a ControlNet do not have it."
 NO_GUIDANCE = "it was taught to draw without guidance, and its pipeline has none"
 NO_CLIP = "CLIP's layers are not what its network reads"
+NO_WEIGHTS = "weights are read only where all that reads the words is CLIP"
 MOST_SIDE = 1024  # pixels; larger ones are refused by `Recipe` already
 
 
@@ -42,6 +43,7 @@ class Text(NamedTuple):
     guidance: float | None = None  # of models that are told the scale as an input
     loras: Pairs = ()  # of the row; some change the text encoders as well
     clip_skip: int = 0  # of CLIP's last layers those that are left out
+    chunks: int = 0  # windows that it fills, its marks being weights; 0 where marks are letters
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class Facts:
     no_attention: str = ""  # why its attention cannot be looked into, as a sentence; empty where it can
     tokens: int = 77  # that the text encoder reads, marks included
     clip_skips: int = 0  # the most layers of CLIP that can be left out; 0 where the words are not read by CLIP
+    reads_weights: bool = False  # (word:1.2) can be read as a weight, and long prompts in chunks
     # why no view looks into its steps, as a sentence, of a model that draws whole pictures; empty for all others
     whole: str = ""
     takes: tuple[str, ...] = ()  # the fields of a recipe that such a model's pipeline takes besides those that all take
@@ -120,11 +123,11 @@ class Facts:
         """Passes of the network for this picture: calls of the sampler, twice that when guided."""
         return recipe.calls * (2 if self.guided(recipe) else 1)
 
-    def text(self, words: str, recipe: Recipe, negative: bool = False) -> Text:
-        """Words as a row of this recipe is told them."""
+    def text(self, words: str, recipe: Recipe, negative: bool = False, chunks: int = 0) -> Text:
+        """Words as a row of this recipe is told them; `chunks` as `weighted.chunks_of` says."""
         scale = recipe.guidance_scale if self.guidance == "embedded" else None
         skip = 0 if negative else recipe.clip_skip  # diffusers' pipelines leave out none of a negative prompt's
-        return Text(words, negative and self.own_negative, scale, recipe.active_loras, skip)
+        return Text(words, negative and self.own_negative, scale, recipe.active_loras, skip, chunks)
 
     def fits(self, width: int, height: int) -> bool:
         """Pixels that it can draw well: multiples of its own, from half to twice what it is made for. Far from that a
@@ -175,6 +178,8 @@ class Facts:
         if recipe.clip_skip > self.clip_skips:
             most = f"at most {self.clip_skips} for this model" if self.clip_skips else f"0 for this model: {NO_CLIP}"
             raise Refusal(f"clip_skip must be {most}.")
+        if recipe.prompt_weights and not self.reads_weights:
+            raise Refusal(f"prompt_weights must be off for this model: {NO_WEIGHTS}.")
         if recipe.shift and self.no_shift:
             raise Refusal(f"shift must be 0 for this model: {self.no_shift}.")
         if recipe.image and self.no_start:
@@ -191,7 +196,7 @@ class Facts:
         """Raises Refusal for the first field that the pipeline of a model that draws whole pictures does not take."""
         for name, without in ({"negative_prompt": "", "loras": ()} | LATE).items():
             if getattr(recipe, name) != without and name not in self.takes:
-                left = "empty" if without in ("", ()) else f"{without:g}"
+                left = "off" if without is False else "empty" if without in ("", ()) else f"{without:g}"
                 raise Refusal(f"{name} must be {left} for this model: its pipeline does not take it here.")
         if recipe.guidance_scale > self.guided_above and "guidance_scale" not in self.takes:
             raise Refusal("guidance_scale must be at most 1 for this model: its pipeline does not take it here.")
@@ -231,14 +236,19 @@ class Model(Protocol):
     def check(self, recipe: Recipe) -> None:
         """Raises Refusal where the model cannot draw it, unusable LoRA files included."""
 
-    def words(self, text: str) -> Words:
-        """A text as the tokenizer cuts it."""
+    def words(self, text: str, chunks: int = 0) -> Words:
+        """A text as the tokenizer cuts it; with `chunks`, where weights are read, as `WeighingCutter` does."""
 
-    def encode(self, words: str, negative: bool = False, loras: Pairs = (), clip_skip: int = 0) -> Condition:
+    def encode(
+        self, words: str, negative: bool = False, loras: Pairs = (), clip_skip: int = 0, chunks: int = 0
+    ) -> Condition:
         """Words for the network, cut and padded as the family's pipeline does; kept for the next time. The encoded
-        ones, (1, tokens, width), come first. Of `loras` count those that change the text encoders."""
+        ones, (1, tokens, width), come first. Of `loras` count those that change the text encoders; `chunks` is as in
+        `Text`."""
 
-    def encode_now(self, words: str, negative: bool = False, loras: Pairs = (), clip_skip: int = 0) -> Condition:
+    def encode_now(
+        self, words: str, negative: bool = False, loras: Pairs = (), clip_skip: int = 0, chunks: int = 0
+    ) -> Condition:
         """The same, computed now whatever was kept: for whoever wants to know how long it takes."""
 
     def condition(self, text: Text) -> Condition:

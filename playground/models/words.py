@@ -20,6 +20,7 @@ class Token:
     kind: str  # "start", "text", "end" or "padding"
     word: int | None  # index into Words.words
     whole: bool = True  # False where it is a byte that makes no character by itself
+    weight: float = 1.0  # that its marks give it, where they are read
 
 
 @dataclass(frozen=True)
@@ -38,12 +39,13 @@ class Word:
 
 @dataclass(frozen=True)
 class Words:
-    tokens: tuple[Token, ...]  # exactly `limit`, padding included
+    tokens: tuple[Token, ...]  # exactly `limit`, padding included; of every chunk, where there are several
     words: tuple[Word, ...]
     limit: int  # positions that the text encoder has
     needed: int  # positions that the whole text would take, marks included; may exceed the limit
     marks: int  # of those, start and end marks
     around: int = 0  # tokens of an instruction that the pipeline puts around them; not among `tokens`
+    chunks: int = 0  # windows of the text encoder that they fill, where weights are read; 0 where marks are letters
 
     @property
     def truncated(self) -> tuple[Word, ...]:
@@ -74,8 +76,11 @@ class Cutter:
         self._tokenizer, self._around = copy.deepcopy(tokenizer), around
         self._limit: int = limit or tokenizer.model_max_length
 
-    def __call__(self, text: str) -> Words:
-        """text -> its tokens, cut and padded to the limit: the same ids that the text encoder is given."""
+    def __call__(self, text: str, chunks: int = 0) -> Words:
+        """text -> its tokens, cut and padded to the limit: the same ids that the text encoder is given.
+
+        Marks are letters here, whatever `chunks` asks for; `weighted.WeighingCutter` reads them.
+        """
         tokenizer, limit = self._tokenizer, self._limit
         whole = tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
         tokens = _tokens(tokenizer, text, whole)

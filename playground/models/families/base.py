@@ -33,7 +33,7 @@ from playground.models.running.skeleton import NetworkSkeleton
 from playground.models.running.text_cache import TextCache
 from playground.models.running.threads import use_the_cores_present
 from playground.models.running.tiny_decoder import quick_decoder
-from playground.models.words import Cutter, Words
+from playground.models.words import Cutter
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
@@ -53,6 +53,7 @@ class Family:
     cfg: ClassVar[str] = "guidance_scale"
     guided_above: ClassVar[float] = 1.0  # the scale from which its pipeline guides
     own_negative: ClassVar[bool] = False
+    reads_weights: ClassVar[bool] = False  # `encoded` takes chunks, and `words` is a WeighingCutter
     rescales: ClassVar[bool] = False  # its pipeline has guidance_rescale
     patch: ClassVar[int] = 1  # latents per side that make one token
     token_mark: ClassVar[str] = "tokenizer"  # the part of the pipeline whose tokens the pages show
@@ -94,7 +95,7 @@ class Family:
         files = LoraFiles([own_folder(folder)], {self.denoiser: self.network} | clips, type(pipeline), loras)
         self.lora_files, self._loras = files, Loras(files, self.denoiser, self.network, device, dtype)
         self._text_loras = TextLoras(files, device, dtype)
-        self.words: Callable[[str], Words] = Cutter(getattr(pipeline, self.token_mark), self.tokens, self.around)
+        self.words = self._cutter()
         self.encode = TextCache(self.encode_now)
         self._posteriors, self._control = Posteriors(self.vae, device), None
         self._shapes = threading.Lock()
@@ -133,6 +134,7 @@ class Family:
             rescales_starts=not self.no_start,
             tokens=self.tokens,
             clip_skips=self.clip_skips,
+            reads_weights=self.reads_weights,
             licence=licence(folder),
             folder=str(folder),
         )
@@ -182,7 +184,8 @@ class Family:
         return 0
 
     def encoded(self, words: str, negative: bool = False, clip_skip: int = 0) -> Condition:
-        """By the text encoders as they are now; `clip_skip` is 0 where `clip_skips` is."""
+        """By the text encoders as they are now; `clip_skip` is 0 where `clip_skips` is. A family that reads weights
+        takes `chunks` as well."""
         raise NotImplementedError
 
     def inputs(self, latents: Tensor, t: Tensor, conditions: Sequence[Condition]) -> dict[str, Any]:
@@ -226,11 +229,15 @@ class Family:
 
     def condition(self, text: Text) -> Condition:
         told = {} if text.guidance is None else {"guidance": torch.tensor([text.guidance], device=self.device)}
-        return self.encode(text.words, text.negative, self._text_loras.concerned(text.loras), text.clip_skip) | told
+        loras = self._text_loras.concerned(text.loras)
+        return self.encode(text.words, text.negative, loras, text.clip_skip, text.chunks) | told
 
-    def encode_now(self, words: str, negative: bool = False, loras: Pairs = (), clip_skip: int = 0) -> Condition:
+    def encode_now(
+        self, words: str, negative: bool = False, loras: Pairs = (), clip_skip: int = 0, chunks: int = 0
+    ) -> Condition:
+        asked = {name: value for name, value in (("clip_skip", clip_skip), ("chunks", chunks)) if value}
         with self._text_loras.added(loras):
-            return self.encoded(words, negative, clip_skip) if clip_skip else self.encoded(words, negative)
+            return self.encoded(words, negative, **asked)
 
     @torch.inference_mode()
     def predict(
@@ -303,6 +310,9 @@ class Family:
         raise Refusal(f"{self.title} is not compiled here; start without --compile.")
 
     # --- inside -------------------------------------------------------------------------------------------------------
+
+    def _cutter(self) -> Cutter:
+        return Cutter(getattr(self.pipeline, self.token_mark), self.tokens, self.around)
 
     def _scale(self) -> int:
         return self.pipeline.vae_scale_factor

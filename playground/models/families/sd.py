@@ -39,7 +39,7 @@ from playground.models.running.skeleton import Skeletons, anatomy_of
 from playground.models.running.text_cache import TextCache
 from playground.models.running.threads import use_the_cores_present
 from playground.models.running.tiny_decoder import quick_decoder
-from playground.models.words import Cutter, Words
+from playground.models.weighted import WeighingCutter, rows_of, weighted
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 
@@ -93,7 +93,7 @@ class StableDiffusion:
         config, scale = pipeline.scheduler.config, pipeline.vae_scale_factor
         self.exact_from: float = EXACT_FROM * config["num_train_timesteps"]
         self._image_processor = pipeline.image_processor
-        self.words: Callable[[str], Words] = Cutter(self.tokenizer)
+        self.words = WeighingCutter(self.tokenizer)
         self.encode = TextCache(self.encode_now)
         self._posteriors, self._control = Posteriors(self.vae, device), None
         self._shapes = threading.Lock()
@@ -121,6 +121,7 @@ class StableDiffusion:
             no_attention="" if cross_attention_layers(self.unet) else "This model has no cross-attention layers.",
             tokens=self.tokenizer.model_max_length,
             clip_skips=self.text_encoder.config.num_hidden_layers - 1,
+            reads_weights=True,
             licence=licence(folder),
             folder=str(folder),
         )
@@ -143,8 +144,15 @@ class StableDiffusion:
         self.lora_files.check(recipe.loras)
 
     @torch.inference_mode()
-    def encode_now(self, words: str, negative: bool = False, loras: Pairs = (), clip_skip: int = 0) -> Condition:
-        """words -> (1, tokens, width), cut and padded to the tokenizer's limit as StableDiffusionPipeline does"""
+    def encode_now(
+        self, words: str, negative: bool = False, loras: Pairs = (), clip_skip: int = 0, chunks: int = 0
+    ) -> Condition:
+        """words -> (1, tokens, width), cut and padded to the tokenizer's limit as StableDiffusionPipeline does, or in
+        chunks as AUTOMATIC1111 does"""
+        if chunks:
+            cut = self.words(words, chunks)
+            with self._text_loras.added(loras):
+                return {TEXT: weighted(self._states(rows_of(cut, self.device), clip_skip), cut)}
         ids = self.tokenizer(
             words,
             padding="max_length",
@@ -153,14 +161,19 @@ class StableDiffusion:
             return_tensors="pt",
         ).input_ids
         with self._text_loras.added(loras):
-            if not clip_skip:
-                return {TEXT: self.text_encoder(ids.to(self.device))[0]}
-            states = self.text_encoder(ids.to(self.device), output_hidden_states=True).hidden_states
-            inner = getattr(self.text_encoder, "text_model", self.text_encoder)  # newer transformers have none
-            return {TEXT: inner.final_layer_norm(states[-(clip_skip + 1)])}
+            return {TEXT: self._states(ids.to(self.device), clip_skip)}
+
+    def _states(self, ids: Tensor, clip_skip: int) -> Tensor:
+        """(B, tokens) -> (B, tokens, width)"""
+        if not clip_skip:
+            return self.text_encoder(ids)[0]
+        states = self.text_encoder(ids, output_hidden_states=True).hidden_states
+        inner = getattr(self.text_encoder, "text_model", self.text_encoder)  # newer transformers have none
+        return inner.final_layer_norm(states[-(clip_skip + 1)])
 
     def condition(self, text: Text) -> Condition:
-        return self.encode(text.words, loras=self._text_loras.concerned(text.loras), clip_skip=text.clip_skip)
+        loras = self._text_loras.concerned(text.loras)
+        return self.encode(text.words, loras=loras, clip_skip=text.clip_skip, chunks=text.chunks)
 
     def predict(
         self, latents: Tensor, t: Tensor, conditions: Sequence[Condition], loras: Sequence[Weights] | None = None

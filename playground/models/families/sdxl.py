@@ -10,6 +10,7 @@ from torch import Tensor
 
 from playground.models.contract import Condition, usual_recipe
 from playground.models.families.base import TEXT, Family, most_skipped, stacked
+from playground.models.weighted import WeighingCutter, rows_of, weighted
 from playground.recipe import Recipe
 
 POOLED = "text_embeds"
@@ -19,6 +20,7 @@ class StableDiffusionXL(Family):
     title = "Stable Diffusion XL"
     denoiser = "unet"
     own_negative = True
+    reads_weights = True
     rescales = True
     no_start = ""
     no_attention = "The attention of this U-Net is not looked into here yet."
@@ -28,14 +30,30 @@ class StableDiffusionXL(Family):
         return most_skipped(*self.text_encoders)
 
     @torch.inference_mode()
-    def encoded(self, words: str, negative: bool = False, clip_skip: int = 0) -> Condition:
+    def encoded(self, words: str, negative: bool = False, clip_skip: int = 0, chunks: int = 0) -> Condition:
         """An empty negative prompt is zeros where the pipeline's config says so, as it is where none is given."""
-        text, _, pooled, _ = self.pipeline.encode_prompt(
-            words, do_classifier_free_guidance=False, device=self.device, clip_skip=clip_skip or None
-        )
+        if chunks:
+            text, pooled = self._weighted(words, clip_skip, chunks)
+        else:
+            text, _, pooled, _ = self.pipeline.encode_prompt(
+                words, do_classifier_free_guidance=False, device=self.device, clip_skip=clip_skip or None
+            )
         if negative and not words and self.pipeline.config.force_zeros_for_empty_prompt:
             text, pooled = torch.zeros_like(text), torch.zeros_like(pooled)
         return {TEXT: text, POOLED: pooled}
+
+    def _weighted(self, words: str, clip_skip: int, chunks: int) -> tuple[Tensor, Tensor]:
+        """-> what both encoders say, side by side, and what the second says of the whole of the first chunk."""
+        found, answer = [], None
+        for cutter, encoder in zip((self.words, self._second), self.text_encoders, strict=True):
+            cut = cutter(words, chunks)
+            answer = encoder(rows_of(cut, self.device), output_hidden_states=True)
+            found.append(weighted(answer.hidden_states[-(clip_skip + 2)], cut))
+        return torch.cat(found, dim=-1), answer[0][:1]
+
+    def _cutter(self) -> WeighingCutter:
+        self._second = WeighingCutter(self.pipeline.tokenizer_2)
+        return WeighingCutter(self.pipeline.tokenizer)
 
     def inputs(self, latents: Tensor, t: Tensor, conditions: Sequence[Condition]) -> dict[str, Any]:
         height, width = (side * self.scale for side in latents.shape[2:])

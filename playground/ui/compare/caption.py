@@ -56,6 +56,7 @@ def fixed(sweep: Sweep) -> list[str]:
         "guidance_rescale": f"guidance rescale {base.guidance_rescale:.15g}" if base.guidance_rescale else "",
         "eta": f"eta {base.eta:.15g}" if base.eta else "",
         "clip_skip": f"clip skip {base.clip_skip}" if base.clip_skip else "",
+        "prompt_weights": "weights in brackets read" if base.prompt_weights else "",
         "shift": f"shift {base.shift:.15g}" if base.shift else "",
         "image": "from a picture" if base.image else "",
         "strength": _strength(sweep) if base.image or "image" in keys else "",

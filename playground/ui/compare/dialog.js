@@ -1,5 +1,5 @@
 // An opened cell, and two cells beside each other: slider, side by side, flip, difference, and which settings differ.
-const order = ["prompt", "negative_prompt", "sampler", "num_inference_steps", "guidance_scale", "guidance_rescale",
+const order = ["prompt", "negative_prompt", "prompt_weights", "sampler", "num_inference_steps", "guidance_scale", "guidance_rescale",
                "eta", "clip_skip", "shift", "image", "strength", "control_image", "controlnet_conditioning_scale",
                "control_guidance_start", "control_guidance_end", "loras", "seed", "width", "height", "model"];
 
@@ -8,6 +8,7 @@ function shownValue(name, given) {
   if (given === undefined) return "none";
   if (name === "image" || name === "control_image") return `${given.slice(0, 12)}…`;
   if (name === "sampler") return words.samplers[given] ?? given;
+  if (typeof given === "boolean") return given ? "on" : "off";
   if (typeof given === "object") return Object.entries(given).map((pair) => pair.join(" ")).join(", ") || "none";
   return given === "" ? "none" : String(given);
 }

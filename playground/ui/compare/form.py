@@ -48,7 +48,7 @@ CHECKED = 'watch("value", () => document.dispatchEvent(new Event("dp-form-checke
 VARY: str = (HERE / "vary.js").read_text("utf-8")  # of the last part of the form, when all fields are there
 WHERE = {"columns": "across", "rows": "down", "tabs": "as tabs"}
 ELSE = ("sampler", "num_inference_steps", "guidance_scale", "guidance_rescale", "eta", "clip_skip", "shift", "width")
-ELSE += ("height", "seed", LORAS)
+ELSE += ("height", "seed", "prompt_weights", LORAS)
 
 
 class Form:
@@ -252,6 +252,11 @@ class Form:
         values[VALUES] = {key: given[editor] for key, editor in self.editors.items()}
         return read_form(values, self.fields.start)
 
+    def chunks(self, given: Given) -> int:
+        """As `Model.words` takes it: 1 where weights are to be read, else 0."""
+        switch = self.fields.components.get("prompt_weights")
+        return int(switch is not None and given[switch] is True)
+
     def slot_of(self, refused: str, given: Given) -> str:
         """Where it belongs what the model refuses: at the field that the sentence begins with, or at the editor of the
         axis over it; at the columns' where it is neither."""
@@ -306,6 +311,7 @@ def special(facts: Facts) -> dict[str, bool]:
         "eta": eta,
         "clip_skip": facts.clip_skips > 0,
         "shift": not facts.no_shift,
+        "prompt_weights": facts.reads_weights,
     }
 
 

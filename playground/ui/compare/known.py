@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from playground.emphasis import has_marks, parse
+from playground.labels import FIELD_NAMES
 from playground.models import REGISTERED
 from playground.models.words import Words
 from playground.ui.shared.html import escaped
@@ -14,6 +16,7 @@ from playground.ui.shared.shipped import SHIPPED
 MOST_NAMED = 8  # words in one sentence
 WEIGHT = re.compile(r":\s*\d+(\.\d+)?\s*(?=\))")  # of emphasis; its digits are nothing to be drawn
 EMPHASIS = re.compile(r"\([^()]+:\s*\d+(\.\d+)?\s*\)|\(\(+[^()]+\)\)+|\[[^\[\]]+\]")
+EDITING = re.compile(r"\[[^\[\]]*[:|][^\[\]]*\]")  # AUTOMATIC1111's words that change during a run
 WORD = re.compile(r"[\w'’-]+")
 SYMBOL = re.compile(r"[^\w\s.,;:!?'’‘“”\"()\[\]{}<>/&+*%$#@=|\\^~`…–—-]\ufe0f?")  # such as an emoji
 
@@ -51,21 +54,45 @@ def _said(word: str, words: frozenset[str]) -> bool:
     return whole or ("-" in plain and all(part in words for part in plain.split("-")))
 
 
-def marks(text: str, cut: Words, found: Known | None) -> str:
-    """HTML under the prompt: what the model does not know of it, what no longer fits, and marks that it does not read.
+def marks(text: str, cut: Words, found: Known | None, can_weigh: bool = False) -> str:
+    """HTML under the prompt: what the model does not know of it, what no longer fits, and how its marks are read.
 
-    `cut` is the text as the model's tokenizer cuts it.
+    `cut` is the text as the model's tokenizer cuts it; `can_weigh`: the model could read marks as weights.
     """
     told = []
-    if found and (strange := unknown_words(WEIGHT.sub(" ", text), found.words)):
+    plain = "".join(part.text for part in parse(text)) if cut.chunks else WEIGHT.sub(" ", text)
+    if found and (strange := unknown_words(plain, found.words)):
         told.append(f"Never shown to this model: {_named(strange)}. What it makes of them is chance.")
     if cut.truncated:
         lost = _named([word.text for word in cut.truncated])
         told.append(f"Cut off, because the model reads {cut.limit} tokens and this takes {cut.needed}: {lost}.")
-    if emphasis := [mark[0] for mark in EMPHASIS.finditer(text)]:
-        are = "is" if len(emphasis) == 1 else "are"
-        told.append(f"{_named(emphasis)} {are} read as letters; emphasis in brackets is not known here.")
+    told += _weighed(text, cut) if cut.chunks else _letters(text, can_weigh)
     return "".join(f'<p class="dp-marks">{sentence}</p>' for sentence in told)
+
+
+def _letters(text: str, can_weigh: bool) -> list[str]:
+    if not (emphasis := [mark[0] for mark in EMPHASIS.finditer(text)]):
+        return []
+    are, switch = "is" if len(emphasis) == 1 else "are", FIELD_NAMES["prompt_weights"]
+    way = (
+        f"“{switch}” under “Everything else” makes them weights" if can_weigh else "this model has no weights for words"
+    )
+    return [f"{_named(emphasis)} {are} read as letters; {way}."]
+
+
+def _weighed(text: str, cut: Words) -> list[str]:
+    """What the marks were read as, and how many chunks the tokens fill."""
+    found = []
+    parts = [part for part in parse(text) if part.weight != 1 and part.text.strip()]
+    if has_marks(text) and parts:
+        found.append(f"Read as weights: {_named([f'{part.text.strip()[:30]} {part.weight:.4g}' for part in parts])}.")
+    if editing := [mark[0] for mark in EDITING.finditer(text)]:
+        found.append(
+            f"{_named(editing)}: words that change during a run are not known here; the brackets are a weight."
+        )
+    if cut.chunks > 1:
+        found.append(f"Read in {cut.chunks} chunks of up to {cut.limit // cut.chunks - 2} tokens.")
+    return found
 
 
 def surprise(found: Known, rng: random.Random) -> str:

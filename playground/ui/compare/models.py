@@ -53,7 +53,8 @@ def way_to(engine: Engine, sweep: Sweep) -> str:
 def cut_elsewhere(engine: Engine, text: str, sweep: Sweep | None) -> str:
     """HTML under the prompt: the other models of a grid that do not read all of it."""
     names = [] if sweep is None else map(model_of, sweep.axes.get(MODEL, []))
-    cuts = {name: engine.of(name).words(text) for name in names if name != engine.facts.name}
+    chunks = int(sweep is not None and sweep.base.prompt_weights)
+    cuts = {name: engine.of(name).words(text, chunks) for name in names if name != engine.facts.name}
     told = [
         f"{escape(name)} reads {cut.limit} tokens, and this takes {cut.needed}."
         for name, cut in cuts.items()

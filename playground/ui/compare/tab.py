@@ -103,7 +103,8 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         text = given[form.fields.components["prompt"]]
         text = text[:PROMPT_LIMIT] if isinstance(text, str) else ""
         return form.told(reading) | {
-            form.marks: marks(text, engine.words(text), form.known) + cut_elsewhere(engine, text, reading.sweep),
+            form.marks: marks(text, engine.words(text, form.chunks(given)), form.known, engine.facts.reads_weights)
+            + cut_elsewhere(engine, text, reading.sweep),
             form.cost: cost(engine, store, reading.sweep, visitor),
             **form.sure.tells(given, *asking(reading, visitor)),
             **form.begins.tells(store, given, reading.sweep),

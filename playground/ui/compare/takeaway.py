@@ -13,7 +13,7 @@ from playground import pictures
 from playground.engine import Engine, Result
 from playground.export import axis_film
 from playground.export.bundle import file_name, png_of, table, to_zip
-from playground.export.comfy import NOT_THE_SAME, to_workflow
+from playground.export.comfy import NOT_THE_SAME, WEIGHS, to_workflow
 from playground.export.document import read_json, to_json
 from playground.export.finished import FinishedGrid, finished
 from playground.export.png import SIGNATURE, cell_png, sheet_png
@@ -230,6 +230,7 @@ def told_of(kind: str, recipe: Recipe) -> str:
     """What should be known of the file of one picture."""
     place = {SCRIPT: "The program wants {} beside itself.", WORKFLOW: "ComfyUI wants {} in its folder “input”."}
     notes = [COMFY, NOT_THE_SAME.get(recipe.sampler, "")] if kind == WORKFLOW else []
+    notes += [WEIGHS] if recipe.prompt_weights and kind == WORKFLOW else []
     lost = [name for name in ("eta", "shift") if getattr(recipe, name) and kind == WORKFLOW]
     notes += [f"Left out, because its sampler has no place for it: {' and '.join(lost)}."] if lost else []
     given = [name for name, picture in ((START, recipe.image), (SHOWN, recipe.control_image)) if picture]

@@ -1,5 +1,6 @@
 """The diagram from words to picture: one box per stage, and under them the view of the box that is open."""
 
+from itertools import groupby
 from typing import Any
 
 from PIL import Image
@@ -142,10 +143,13 @@ def _facts(part: Part, facts: Facts, walk: Walk) -> str:
 
 def tokens(words: Words) -> str:
     """The positions the text encoder reads, one chip each, and what did not go in as it was written."""
-    chips = "".join(_chip(i, token) for i, token in enumerate(words.tokens) if token.kind != "padding")
-    padding = [token for token in words.tokens if token.kind == "padding"]
-    if padding:
-        chips += f'<li data-kind="padding"><b>padding</b><small>{padding[0].id} × {len(padding)}</small></li>'
+    chips = ""
+    for padding, run in groupby(enumerate(words.tokens), lambda placed: placed[1].kind == "padding"):
+        if padding:
+            same = [token for _, token in run]
+            chips += f'<li data-kind="padding"><b>padding</b><small>{same[0].id} × {len(same)}</small></li>'
+        else:
+            chips += "".join(_chip(i, token) for i, token in run)
     remarks = "".join(f"<p>{escaped(sentence)}</p>" for sentence in remarks_on(words))
     return f'<ol class="dpi-tokens">{chips}</ol>{remarks}'
 
@@ -153,6 +157,7 @@ def tokens(words: Words) -> str:
 def _chip(position: int, token: Token) -> str:
     shown = token.text if token.kind == "text" else token.kind
     note = f"{token.id}" if token.whole else f"{token.id}, a byte"
+    note += f" · weight {token.weight:.4g}" if token.weight != 1 else ""
     title = f"position {position}, in the vocabulary {token.piece}"
     word = "" if token.word is None else f' data-odd="{token.word % 2}"'
     return (
@@ -165,6 +170,13 @@ def remarks_on(words: Words) -> list[str]:
     text, room = words.needed - words.marks, words.limit - words.marks
     where = " between the start and the end mark" if words.marks == 2 else ""
     found = [f"{text} {'token' if text == 1 else 'tokens'} of text; {room} fit{where}."]
+    if words.chunks:
+        chunks = f"{words.chunks} {'chunk' if words.chunks == 1 else 'chunks'}, each of up to {room // words.chunks}"
+        found = [
+            f"{text} {'token' if text == 1 else 'tokens'} of text in {chunks} between a start and an end mark.",
+            "Marks are read as weights: what the text encoder gives for a token is multiplied by its weight, and then "
+            "all of its chunk by one number, so that the chunk's mean stays.",
+        ]
     if words.around:
         found.append(f"The pipeline puts {words.around} tokens of its own around them, which are not shown here.")
     if words.truncated:

@@ -24,6 +24,7 @@ class Form(Fields):
             self.add("negative_prompt")
             for name in ("sampler", "num_inference_steps", "guidance_scale"):  # the steps are checked for the sampler
                 self.add(name)
+            self.weights = self.add("prompt_weights", visible=facts.reads_weights)
         self.sure = Sure("inside-")
         with gr.Row():
             self.run = gr.Button("Walk", variant="primary", elem_id="inside-run")

@@ -77,9 +77,9 @@ def build(engine: Engine) -> None:
         except Refusal as refusal:
             yield {status: error(str(refusal))}
 
-    def cutting(prompt: str | None) -> str:
+    def cutting(prompt: str | None, weights: bool | None) -> str:
         text = prompt or ""
-        return "" if len(text) > PROMPT_LIMIT else _said_of(engine.words(text))
+        return "" if len(text) > PROMPT_LIMIT else _said_of(engine.words(text, int(weights is True)))
 
     # on a CPU what needs no network call is there from the beginning; elsewhere asking for it is fast anyway
     at_once = first_view() if engine.facts.device == "cpu" else (None, None, None)
@@ -105,7 +105,8 @@ def build(engine: Engine) -> None:
             stoppable = [(latest, status), *attention.build(engine, form)]
             autoencoder.build(engine, generated, at_start)
 
-    form.prompt.change(cutting, form.prompt, form.cut, trigger_mode="always_last", **light)
+    typed = [form.prompt, form.weights]
+    gr.on([part.change for part in typed], cutting, typed, form.cut, trigger_mode="always_last", **light)
     shown = [*form.errors.values(), *form.sure.outputs, stage, status, generated, *stale.outputs]
     stale.watch(form.inputs, form.asked)
 

@@ -60,6 +60,8 @@ def recipe_in_words(facts: Facts) -> str:
         fields.append(f"eta (number, {_range(ETA_RANGE)}, with the sampler ddim; {unless.eta:g} unless given)")
     if facts.clip_skips:
         fields.append(f"clip_skip (whole number, 0 to {facts.clip_skips}; {unless.clip_skip} unless given)")
+    if facts.reads_weights:
+        fields.append("prompt_weights (true or false: (word:1.2) and [word] are weights; false unless given)")
     if not facts.no_shift:
         fields.append(f"shift (number, {_range(SHIFT_RANGE)}; {unless.shift:g}, the model's own, unless given)")
     if facts.cfg == "true_cfg_scale":

@@ -28,6 +28,7 @@ HELP = {
     "guidance_rescale": "How much of guidance's change of contrast is taken back, from 0 to 1.",
     "eta": "How much fresh noise DDIM adds at each step, 0 to 1. Other samplers have none.",
     "clip_skip": "How many of CLIP's last layers are left out for the prompt. AUTOMATIC1111's 2 is 1 here.",
+    "prompt_weights": "Reads (word:1.2), (word) and [word] as weights, and a long prompt whole, as AUTOMATIC1111 does.",
     "shift": "How far the steps are moved towards noise. 0 = as the model's own schedule has it.",
     "image": "",
     "control_image": "",
@@ -43,6 +44,7 @@ SHARE = {"minimum": 0, "maximum": 1, "step": 0.01}
 SLIDERS = {"strength": SHARE, "control_guidance_start": SHARE, "control_guidance_end": SHARE}
 SLIDERS |= {"controlnet_conditioning_scale": {"minimum": 0, "maximum": 2, "step": 0.05}}
 PICTURES = ("image", "control_image")
+SWITCHES = ("prompt_weights",)
 WHOLE = ("num_inference_steps", "seed", "width", "height", "clip_skip")
 
 
@@ -119,6 +121,8 @@ class Fields:
             component = gr.Slider(value=value, **SLIDERS[name] | words | options)
         elif name in PICTURES:  # filled by those who choose a picture
             component = gr.Textbox(value, **words | {"visible": "hidden"} | options)
+        elif name in SWITCHES:
+            component = gr.Checkbox(value, **words | options)
         elif name == "sampler":
             component = gr.Dropdown(choices(self._facts.samplers), value=value, **words | options)
         else:
