@@ -23,11 +23,10 @@ def plain(pipeline: StableDiffusionPipeline, schedule: Config, recipe: Recipe) -
 def called(pipeline: DiffusionPipeline, recipe: Recipe, **more: Any) -> np.ndarray:
     """The picture of any pipeline with what all of them take of a recipe; `more` is what this one takes besides."""
     picture = pipeline(
-        recipe.prompt,
         num_inference_steps=recipe.num_inference_steps,
         guidance_scale=recipe.guidance_scale,
         generator=torch.Generator().manual_seed(recipe.seed),
-        **more,
+        **{"prompt": recipe.prompt} | more,
     ).images[0]
     return np.asarray(picture).astype(int)
 

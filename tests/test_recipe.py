@@ -71,6 +71,7 @@ def test_any_changed_field_changes_the_digest() -> None:
         {"eta": 0.5},
         {"clip_skip": 1},
         {"shift": 3.0},
+        {"prompt_weights": True},
         {"image": "0" * 64},
         {"strength": 0.5},
         {"control_image": "0" * 64},
@@ -116,6 +117,8 @@ def test_any_changed_field_changes_the_digest() -> None:
         ("clip_skip", 1.0),
         ("clip_skip", 13),
         ("clip_skip", True),
+        ("prompt_weights", 1),
+        ("prompt_weights", None),
         ("shift", -0.1),
         ("shift", 20.5),
         ("image", "../cells"),
@@ -156,10 +159,18 @@ def test_a_late_field_at_its_default_is_not_in_the_json() -> None:
     late = {"guidance_rescale": 0.0, "true_cfg_scale": 1.0, "image": "", "strength": 0.8}
     late |= {"control_image": "", "controlnet_conditioning_scale": 1.0}
     late |= {"control_guidance_start": 0.0, "control_guidance_end": 1.0, "eta": 0.0, "clip_skip": 0, "shift": 0.0}
+    late |= {"prompt_weights": False}
     assert LATE == late and set(Recipe().to_dict()) == FIRST_FIELDS
     for name, default in LATE.items():
         assert name not in Recipe(**{name: default}).to_dict()
     assert Recipe(guidance_rescale=0.7).to_dict()["guidance_rescale"] == 0.7
+
+
+def test_what_weighs_too_much_is_refused_only_where_weights_are_read() -> None:
+    assert Recipe(prompt="(a:99)").prompt == "(a:99)"
+    for field in ("prompt", "negative_prompt"):
+        with pytest.raises(Refusal, match=f"^{field} has a word of weight 99; weights must be from -10 to 10"):
+            Recipe(**{field: "(a:99)"}, prompt_weights=True)
 
 
 def test_every_new_field_is_a_late_one() -> None:

@@ -47,6 +47,7 @@ def encoded(tokenizer, encoder, chunks, skip):
         states = answer[0]
     found = states * weights[:, :, None]
     found = found * (states.mean((1, 2), keepdim=True) / found.mean((1, 2), keepdim=True))
+    found = torch.where((weights == 1).all(1)[:, None, None], states, found)
     return found.reshape(1, -1, states.shape[-1]), answer[0][:1]
 
 

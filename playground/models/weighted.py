@@ -64,10 +64,12 @@ def rows_of(words: Words, device: torch.device) -> Tensor:
 
 def weighted(states: Tensor, words: Words) -> Tensor:
     """CLIP's states of these rows (chunks, limit, width) -> (1, chunks · limit, width): each token's times its weight,
-    and the whole of each chunk brought back to the mean that it had."""
+    and the whole of each chunk brought back to the mean that it had; a chunk without other weights stays as it is."""
     weights = torch.tensor([token.weight for token in words.tokens], device=states.device, dtype=states.dtype)
-    found = states * weights.view(words.chunks, -1, 1)
+    weights = weights.view(words.chunks, -1, 1)
+    found = states * weights
     found = found * (states.mean((1, 2), keepdim=True) / found.mean((1, 2), keepdim=True))
+    found = torch.where((weights == 1).all(1, keepdim=True), states, found)
     return found.reshape(1, -1, states.shape[-1])
 
 

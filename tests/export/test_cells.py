@@ -59,6 +59,19 @@ FROM_DUSK = Recipe(
 )
 
 
+# two chunks, BREAK, a LoRA of the network, and marks in both prompts
+WEIGHED = Recipe(
+    prompt="(red apple:1.4), " + "a big, shiny [wooden] table, " * 6 + "BREAK (blue) background",
+    negative_prompt=r"dog, \(cat\) [[green]]",
+    num_inference_steps=4,
+    sampler="euler",
+    seed=5,
+    clip_skip=1,
+    loras={"pixel_art": 0.5},
+    prompt_weights=True,
+)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_the_script_draws_the_cells_picture(name: str, engine: LocalEngine, tmp_path: Path) -> None:
     recipe = CASES[name]
@@ -72,6 +85,20 @@ def test_the_script_draws_the_cells_picture(name: str, engine: LocalEngine, tmp_
         env=os.environ | {"HF_HUB_OFFLINE": "1"},
     )
     picture = np.asarray(Image.open(tmp_path / "picture.png")).astype(int)
+    assert np.abs(picture - np.asarray(engine.render(recipe).image).astype(int)).max() <= TOLERANCE
+
+
+@pytest.mark.parametrize("guidance", [5, 1])
+def test_the_script_with_weights_draws_the_cells_picture(
+    guidance: float, engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = WEIGHED.replace(guidance_scale=guidance)
+    assert engine.words(recipe.prompt, 1).chunks > engine.words(recipe.negative_prompt, 1).chunks
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["picture.py", str(ROOT / "playground" / "models" / "pocket")])
+    Path("picture.py").write_text(to_script(recipe), encoding="utf-8")
+    runpy.run_path("picture.py", run_name="__main__")
+    picture = np.asarray(Image.open("picture.png")).astype(int)
     assert np.abs(picture - np.asarray(engine.render(recipe).image).astype(int)).max() <= TOLERANCE
 
 

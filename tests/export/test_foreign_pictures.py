@@ -4,6 +4,7 @@ The texts follow AUTOMATIC1111's create_infotext and ComfyUI's documented format
 """
 
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -50,9 +51,26 @@ def test_automatic1111s_picture_fills_the_form(engine: LocalEngine) -> None:
     assert recipe.clip_skip == 1  # it counts from 1
     assert recipe.sampler == "dpmpp_2m_karras" and dict(recipe.loras) == {"ink_outline": 0.8}
     assert (recipe.model, recipe.width, recipe.height) == ("pocket", 128, 128)
-    for words in ("emphasis marks", "512 × 768", "v1-5, pruned", "other 1", "Denoising strength 0.4"):
+    assert recipe.prompt_weights and "Prompt weights is on, because AUTOMATIC1111 reads marks" in said
+    for words in ("512 × 768", "v1-5, pruned", "other 1", "Denoising strength 0.4"):
         assert words in said, words
     assert "Version" not in said and "Hires upscale 2" in said
+
+
+def test_weights_are_read_where_they_were_and_can_be(engine: LocalEngine) -> None:
+    settings = "Steps: 4, Sampler: Euler, CFG scale: 7, Seed: 1, Size: 128x128"
+    found = automatic(engine, f"cat :)\nNegative prompt: [dog]\n{settings}")
+    assert found.recipe.prompt_weights and found.recipe.negative_prompt == "[dog]"
+    assert automatic(engine, f"cat :)\n{settings}").sentences == []
+    found = automatic(engine, f"(cat:20)\n{settings}")
+    said = " ".join(found.sentences)
+    assert not found.recipe.prompt_weights and found.recipe.prompt == "(cat:20)"
+    assert "prompt has a word of weight 20" in said and "emphasis marks" in said
+    without = replace(engine.facts, reads_weights=False)
+    found = read_picture(_png(parameters=f"[cat]\n{settings}"), without)
+    assert not found.recipe.prompt_weights and "The prompt has emphasis marks" in found.sentences[0]
+    found = automatic(engine, "(" * 100_000 + f"cat\n{settings}")  # is not read to its end
+    assert len(found.recipe.prompt) == 1000
 
 
 def test_civitais_resource_lines_are_read(engine: LocalEngine) -> None:

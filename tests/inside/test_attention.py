@@ -12,6 +12,7 @@ from torch import nn
 from playground import Recipe
 from playground.engine import LocalEngine, trajectory
 from playground.inside import attention
+from playground.inside.walk import begin
 from playground.models.families import sd
 from playground.refusal import Refusal
 
@@ -63,6 +64,20 @@ def test_the_maps_are_those_of_the_prompt_not_of_the_negative_one(engine: LocalE
     noise = torch.randn(1, 4, 16, 16, generator=torch.Generator().manual_seed(RECIPE.seed))
     _, (look,) = engine.model.predict_and_look(noise, torch.tensor([999.0]), [engine.model.encode(RECIPE.prompt)])
     assert torch.allclose(found.maps[8, 8][0], look.maps[8, 8], atol=1e-5)
+
+
+def test_every_token_of_a_prompt_with_weights_has_its_map(engine: LocalEngine) -> None:
+    """Also where the negative prompt is longer, and the prompt filled up."""
+    recipe = RECIPE.replace(prompt="(red:1.5) apple", negative_prompt="cat " * 40, prompt_weights=True)
+    *_, found = attention.watch(engine, recipe.replace(num_inference_steps=1))
+    assert found.words.chunks == 2 and found.maps[8, 8].shape == (1, 64, 8, 8)
+    asked = attention.entries(found.words)
+    assert [entry.text for entry in asked if entry.kind == "word"] == ["red", "apple"]
+    assert sum(attention.shares(found.maps[8, 8], e.positions)[0] for e in asked) == pytest.approx(1, abs=1e-5)
+    now = begin(engine, recipe)
+    assert now.words == found.words and now.embeddings.shape[0] == 64
+    letters = begin(engine, recipe.replace(prompt_weights=False))
+    assert letters.words.chunks == 0 and letters.embeddings.shape[0] == 32
 
 
 def test_nobody_else_ever_meets_the_capturing_processors(engine: LocalEngine, monkeypatch) -> None:  # noqa: ANN001

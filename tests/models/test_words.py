@@ -32,6 +32,40 @@ def test_the_tokens_are_those_the_model_reads(engine: LocalEngine, text: str) ->
     assert len(words.tokens) == words.limit == tokenizer.model_max_length
 
 
+def test_weights_are_shown_token_by_token_and_long_texts_in_chunks(engine: LocalEngine) -> None:
+    words = engine.words("(red Zeppelin:1.5), [apple]", 1)
+    assert [(token.text, round(token.weight, 3)) for token in words.tokens if token.kind == "text"] == [
+        ("red", 1.5),
+        *[(piece, 1.5) for piece in ("Ze", "p", "pe", "li", "n")],
+        (",", 1),
+        ("apple", 0.909),
+    ]
+    assert [(word.text, word.positions) for word in words.words] == [
+        ("red", (1,)),
+        ("Zeppelin", (2, 3, 4, 5, 6)),
+        (",", (7,)),
+        ("apple", (8,)),
+    ]
+    assert words.chunks == 1 and words.limit == len(words.tokens) == 32
+    assert engine.words("cat", 3).ids == engine.words("cat").ids + 2 * engine.words("").ids  # filled up
+
+
+def layout(engine: LocalEngine, text: str) -> list[int]:
+    """Tokens of text in each chunk."""
+    tokens = engine.words(text, 1).tokens
+    return [sum(token.kind == "text" for token in tokens[i : i + 32]) for i in range(0, len(tokens), 32)]
+
+
+def test_chunks_end_where_automatic1111s_do(engine: LocalEngine) -> None:
+    assert layout(engine, "") == [0] and layout(engine, "cat " * 30) == [30] and layout(engine, "cat " * 31) == [30, 1]
+    assert layout(engine, "cat " * 20 + ", " + "dog " * 12) == [21, 12]  # at a comma of the last 20 tokens
+    assert layout(engine, "cat " * 5 + ", " + "dog " * 32) == [30, 8]  # not further back
+    assert layout(engine, "cat " * 30 + ", dog") == [30, 2]
+    assert layout(engine, "cat BREAK dog dog") == [1, 2] and layout(engine, "BREAK cat BREAK") == [0, 1]
+    words = engine.words("cat " * 31, 1)
+    assert (words.needed, words.marks, words.truncated) == (35, 4, ())
+
+
 def test_marks_text_and_padding_are_told_apart(engine: LocalEngine) -> None:
     assert kinds(engine, "red apple") == ["start", "text", "text", "end"] + ["padding"] * 28
     assert kinds(engine, "") == ["start", "end"] + ["padding"] * 30

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from playground.emphasis import has_marks, parse
+from playground.emphasis import parse
 from playground.labels import FIELD_NAMES
 from playground.models import REGISTERED
 from playground.models.words import Words
@@ -84,8 +84,10 @@ def _weighed(text: str, cut: Words) -> list[str]:
     """What the marks were read as, and how many chunks the tokens fill."""
     found = []
     parts = [part for part in parse(text) if part.weight != 1 and part.text.strip()]
-    if has_marks(text) and parts:
-        found.append(f"Read as weights: {_named([f'{part.text.strip()[:30]} {part.weight:.4g}' for part in parts])}.")
+    if parts:  # not marked: nothing is wrong with them
+        shown = [f"“{escaped(part.text.strip()[:30])}” {part.weight:.4g}" for part in parts[:MOST_NAMED]]
+        more = f" and {len(parts) - MOST_NAMED} more" if len(parts) > MOST_NAMED else ""
+        found.append(f"Read as weights: {', '.join(shown)}{more}.")
     if editing := [mark[0] for mark in EDITING.finditer(text)]:
         found.append(
             f"{_named(editing)}: words that change during a run are not known here; the brackets are a weight."

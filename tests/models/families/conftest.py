@@ -6,11 +6,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import DiffusionPipeline
+from diffusers import DiffusionPipeline, StableDiffusionPipeline
+from transformers import CLIPTextModel
 
 from playground import open_engine
 from playground.engine import LocalEngine
 from tests.models.tiny_families import build_family
+
+SD = "sd15-tiny"
+Engines = Callable[[str], LocalEngine]
+Pipelines = Callable[[str], DiffusionPipeline]
 
 
 @pytest.fixture(scope="package")
@@ -42,3 +47,16 @@ def pipeline_of(folder_of: Callable[[str], Path]) -> Callable[[str], DiffusionPi
         return found
 
     return pipeline
+
+
+@pytest.fixture
+def either(engine_of: Engines, engines: dict[str, LocalEngine]) -> Engines:
+    return lambda kind: engines[kind] if kind == SD else engine_of(kind)
+
+
+@pytest.fixture
+def own(pipeline_of: Pipelines, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Pipelines:
+    """Each family's own pipeline. Where transformers' CLIP has no inner text_model any more, it is its own, because
+    StableDiffusionPipeline still looks there for the last layer's norm."""
+    monkeypatch.setattr(CLIPTextModel, "text_model", property(lambda self: self), raising=False)
+    return lambda kind: StableDiffusionPipeline.from_pretrained(folders[kind]) if kind == SD else pipeline_of(kind)

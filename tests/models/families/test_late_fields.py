@@ -1,37 +1,18 @@
 """eta, clip_skip and shift in a recipe: what diffusers draws with them, and one sentence where a model has none."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from diffusers import DDIMScheduler, DiffusionPipeline, FlowMatchEulerDiscreteScheduler, StableDiffusionPipeline
-from transformers import CLIPTextModel
+from diffusers import DDIMScheduler, DiffusionPipeline, FlowMatchEulerDiscreteScheduler
 
 from playground.engine import Done, LocalEngine
 from playground.models import Facts
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.schedule import levels, scheduler_for
+from tests.models.families.conftest import SD, Engines, Pipelines
 from tests.reference import TOLERANCE, called, largest_difference
-
-SD = "sd15-tiny"
-Engines = Callable[[str], LocalEngine]
-Pipelines = Callable[[str], DiffusionPipeline]
-
-
-@pytest.fixture
-def either(engine_of: Engines, engines: dict[str, LocalEngine]) -> Engines:
-    return lambda kind: engines[kind] if kind == SD else engine_of(kind)
-
-
-@pytest.fixture
-def own(pipeline_of: Pipelines, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> Pipelines:
-    """Each family's own pipeline. Where transformers' CLIP has no inner text_model any more, it is its own, because
-    StableDiffusionPipeline still looks there for the last layer's norm."""
-    monkeypatch.setattr(CLIPTextModel, "text_model", property(lambda self: self), raising=False)
-    return lambda kind: StableDiffusionPipeline.from_pretrained(folders[kind]) if kind == SD else pipeline_of(kind)
 
 
 def base_of(facts: Facts, **changes: Any) -> Recipe:

@@ -121,6 +121,7 @@ TWO = {"num_inference_steps": [4, 8], "guidance_scale": [1, 5]}
         Sweep(Recipe(prompt="cat"), {"guidance_rescale": [0, 0.5], "loras.ink": [0, 1]}, seeds=3),
         Sweep(Recipe(sampler="ddim", clip_skip=2), {"eta": [0, 0.5], "shift": [1, 3]}),
         Sweep(Recipe(sampler="ddim", eta=0.5), {"clip_skip": [0, 1]}),
+        Sweep(Recipe(prompt="red apple", prompt_weights=True), {"words.apple": ["apple", "(apple:1.4)", "[apple]"]}),
     ],
 )
 def test_several_axes_read_back_in_their_order(sweep: Sweep) -> None:

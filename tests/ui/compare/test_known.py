@@ -56,9 +56,24 @@ def test_what_is_cut_off_and_what_is_not_read_is_told(engine: Engine) -> None:
     assert "<mark>(cat:1.3)</mark> is read as letters" in told("(cat:1.3), red background")
     both = told("((cat)), (red:1.3) background")
     assert "<mark>((cat))</mark>, <mark>(red:1.3)</mark> are read as letters" in both and "Never shown" not in both
+    assert "is read as letters; “Prompt weights” under “Everything else” makes them weights" in marks(
+        "(cat:1.3)", engine.words("(cat:1.3)"), KNOWN, can_weigh=True
+    )
     cut_off = told("cat " * 30 + "<img>")
     assert "<mark>&lt;</mark>" in cut_off and "<img" not in cut_off
     assert "&lt;b&gt;" in told("(<b>:1.2)") and "<b>" not in told("(<b>:1.2)")
+
+
+def test_how_marks_are_read_as_weights_is_told(engine: Engine) -> None:
+    def told(text: str) -> str:
+        return marks(text, engine.words(text, 1), KNOWN, can_weigh=True)
+
+    assert told("red apple :)") == ""
+    assert "Read as weights: “cat” 1.3, “red” 0.9091." in told("(cat:1.3), [red] background")
+    assert "&lt;b&gt;" in told("(<b>:1.2)") and "<b>" not in told("(<b>:1.2)")
+    assert "letters" not in told("((cat)) [red]") and "<mark>basalt</mark>. What" in told("(cat:1.3) [basalt]")
+    assert "Read in 2 chunks of up to 30 tokens." in told("cat " * 40) and "Cut off" not in told("cat " * 40)
+    assert "<mark>[cat:dog:0.5]</mark>: words that change during a run are not known" in told("[cat:dog:0.5]")
 
 
 def test_unknown_words_are_marked_as_one_types(page: Page) -> None:
@@ -66,6 +81,18 @@ def test_unknown_words_are_marked_as_one_types(page: Page) -> None:
     expect(page.locator("#marks mark")).to_have_text(["basalt"])
     field(page, "field-prompt").fill("a castle")
     expect(page.locator("#marks mark")).to_have_count(0)
+    field(page, "field-prompt").fill("a (castle:1.3)")
+    expect(page.locator("#marks")).to_contain_text("(castle:1.3) is read as letters; “Prompt weights”")
+    page.locator("#everything-else button").first.click()
+    switch = page.get_by_role("checkbox", name="Prompt weights")
+    switch.check()
+    expect(page.locator("#marks")).to_have_text("Read as weights: “castle” 1.3.")
+    field(page, "field-prompt").fill("a (castle:13)")
+    expect(page.locator("#error-prompt-weights")).to_have_text(
+        "Prompt has a word of weight 13; weights must be from -10 to 10."
+    )
+    switch.uncheck()
+    expect(page.locator("#error-prompt-weights")).to_have_text("")
 
 
 def test_things_are_offered_and_chosen(page: Page) -> None:

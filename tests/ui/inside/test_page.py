@@ -170,6 +170,18 @@ def test_pieces_and_what_is_cut_off_are_said_while_typing(tab: Page) -> None:
     expect(tab.locator("#inside-cut")).to_contain_text("Cut off, so the model does not see it: apple")
 
 
+def test_weights_are_shown_token_by_token(tab: Page) -> None:
+    few_steps(tab)
+    tab.locator("#inside-prompt-weights input").check()
+    set_field(tab, "prompt", "(red:1.5) apple")
+    expect(tab.locator("#inside-cut")).to_contain_text("Marks are read as weights")
+    walk(tab)
+    box(tab, "tokens").click()
+    tokens = tab.locator("#dpi-tokens .dpi-tokens li")
+    expect(tokens.nth(1)).to_have_text(re.compile(r"^red\d+ · weight 1\.5$"))
+    expect(tokens.nth(2)).to_have_text(re.compile(r"^apple\d+$"))
+
+
 def test_typed_markup_stays_text(tab: Page) -> None:
     set_field(tab, "prompt", HOSTILE)
     few_steps(tab)
