@@ -13,6 +13,7 @@ from playground.models.words import Words
 from playground.ui.shared.html import escaped
 from playground.ui.shared.shipped import SHIPPED
 
+SWITCH = f"“{FIELD_NAMES['prompt_weights']}” under “Everything else”"
 MOST_NAMED = 8  # words in one sentence
 WEIGHT = re.compile(r":\s*\d+(\.\d+)?\s*(?=\))")  # of emphasis; its digits are nothing to be drawn
 EMPHASIS = re.compile(r"\([^()]+:\s*\d+(\.\d+)?\s*\)|\(\(+[^()]+\)\)+|\[[^\[\]]+\]")
@@ -65,7 +66,8 @@ def marks(text: str, cut: Words, found: Known | None, can_weigh: bool = False) -
         told.append(f"Never shown to this model: {_named(strange)}. What it makes of them is chance.")
     if cut.truncated:
         lost = _named([word.text for word in cut.truncated])
-        told.append(f"Cut off, because the model reads {cut.limit} tokens and this takes {cut.needed}: {lost}.")
+        way = f" With {SWITCH} all of it is read, in chunks." if can_weigh else ""
+        told.append(f"Cut off, because the model reads {cut.limit} tokens and this takes {cut.needed}: {lost}.{way}")
     told += _weighed(text, cut) if cut.chunks else _letters(text, can_weigh)
     return "".join(f'<p class="dp-marks">{sentence}</p>' for sentence in told)
 
@@ -73,10 +75,8 @@ def marks(text: str, cut: Words, found: Known | None, can_weigh: bool = False) -
 def _letters(text: str, can_weigh: bool) -> list[str]:
     if not (emphasis := [mark[0] for mark in EMPHASIS.finditer(text)]):
         return []
-    are, switch = "is" if len(emphasis) == 1 else "are", FIELD_NAMES["prompt_weights"]
-    way = (
-        f"“{switch}” under “Everything else” makes them weights" if can_weigh else "this model has no weights for words"
-    )
+    are = "is" if len(emphasis) == 1 else "are"
+    way = f"{SWITCH} makes them weights" if can_weigh else "this model has no weights for words"
     return [f"{_named(emphasis)} {are} read as letters; {way}."]
 
 

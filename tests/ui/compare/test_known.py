@@ -59,6 +59,8 @@ def test_what_is_cut_off_and_what_is_not_read_is_told(engine: Engine) -> None:
     assert "is read as letters; “Prompt weights” under “Everything else” makes them weights" in marks(
         "(cat:1.3)", engine.words("(cat:1.3)"), KNOWN, can_weigh=True
     )
+    long = "cat " * 40
+    assert "all of it is read, in chunks" in marks(long, engine.words(long), KNOWN, can_weigh=True)
     cut_off = told("cat " * 30 + "<img>")
     assert "<mark>&lt;</mark>" in cut_off and "<img" not in cut_off
     assert "&lt;b&gt;" in told("(<b>:1.2)") and "<b>" not in told("(<b>:1.2)")
