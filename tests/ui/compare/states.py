@@ -74,6 +74,7 @@ def _form(page: Page, at: At, seed: int) -> None:
     at("stopped")
     fill(page, "values-guidance-scale", "1–16 × 16")
     fill(page, "seeds", "16")
+    expect(page.locator("#cost")).to_contain_text("256 pictures", timeout=RUN_TIMEOUT)
     page.locator("#sure label").wait_for(timeout=RUN_TIMEOUT)
     run(page)
     expect(page.locator("[role=alert]:visible").first).to_contain_text("Tick the box")
