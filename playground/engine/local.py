@@ -32,6 +32,7 @@ from playground.engine.contract import (
 )
 from playground.engine.loop import Loop
 from playground.engine.request import Request
+from playground.engine.whole import WholeLoop
 from playground.models import Facts, Model, load_model
 from playground.models.anatomy import Anatomy, Cost
 from playground.models.running.threads import dismiss_team
@@ -57,7 +58,7 @@ class LocalEngine:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.facts: Facts = model.facts
-        self.loop = Loop(model)
+        self.loop = self._new_loop()
         self.key = zero_gpu.known(self)
         self._ticking = threading.Lock()
         # A thread that is inside torch when Python ends would abort the process.
@@ -67,6 +68,9 @@ class LocalEngine:
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
+
+    def _new_loop(self) -> Loop:
+        return WholeLoop(self.model) if self.facts.whole else Loop(self.model)
 
     @property
     def runtime(self) -> str:
@@ -104,10 +108,16 @@ class LocalEngine:
         return self.model.words(text)
 
     def anatomy(self, width: int, height: int) -> Anatomy:
+        self._check_parts()
         return self.model.anatomy(width, height)
 
     def cost(self, width: int, height: int) -> Cost:
+        self._check_parts()
         return self.model.cost(width, height)
+
+    def _check_parts(self) -> None:
+        if self.facts.whole:
+            raise Refusal(self.facts.whole)
 
     def estimate(self, recipes: Sequence[Recipe], keep: Keep = NOTHING) -> float | None:
         return seconds_of(recipes, self.facts, self.loop.measured, keep)
@@ -175,7 +185,7 @@ class LocalEngine:
     ) -> Iterator[list[Event]]:
         """The events of one tick after the other, ticking in the caller's own thread: for workers that live for one
         call, as on ZeroGPU."""
-        loop, request = Loop(self.model), Request(cells, previews, 1.0, keep, start, pictures=pictures)
+        loop, request = self._new_loop(), Request(cells, previews, 1.0, keep, start, pictures=pictures)
         loop.measured = self.loop.measured
         loop.add(request)
         while loop.busy:

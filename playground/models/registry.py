@@ -7,8 +7,8 @@ import diffusers
 import torch
 
 from playground.models import folder as folders
-from playground.models import single_file
-from playground.models.contract import Model
+from playground.models import single_file, whole
+from playground.models.contract import Model, WholeModel
 from playground.models.families import sd
 from playground.models.families.base import Family
 from playground.models.families.flux import Flux
@@ -51,8 +51,9 @@ def load_model(
     loras: Sequence[Path] = (),
     memory: int | None = None,
     preview: Path | None = None,
-) -> Model:
-    """A registered name, a local folder in diffusers layout with safetensors weights, a `.safetensors` file with all of
+) -> Model | WholeModel:
+    """A registered name, a local folder in diffusers layout with safetensors weights, of a family that is known here or
+    else of any text-to-image pipeline of diffusers, which then draws whole pictures, a `.safetensors` file with all of
     Stable Diffusion 1.x, 2.x or SDXL in it, or an id of the hub, `owner/name` or `owner/name@revision`.
 
     `loras`: folders of LoRA files for any model; those that do not fit this one are left out. `memory`: bytes of the
@@ -66,7 +67,9 @@ def load_model(
     if kind not in KNOWN:
         if path.is_file():
             raise Refusal(f"The folder beside {path.name} says {kind}, which cannot be run from one file here.")
-        raise Refusal(f"{found.name} is a {kind}, which cannot be run here; known: {', '.join(KNOWN)}.")
+        if memory is not None or preview is not None or loras:
+            raise Refusal(f"{found.name} is run by its own pipeline, without --memory, --preview and --loras.")
+        return whole.load(found.name, path, device, dtype)
     family = FAMILIES.get(kind, sd.StableDiffusion)
     dtype = dtype or family.precision(device)
     texts = family.precision_of_texts(dtype)

@@ -12,15 +12,19 @@ from playground.lessons.lesson import Lesson
 from playground.lessons.shelf import shelf
 from playground.store import Store
 from playground.ui import theme
+from playground.ui.add_noise import api as noise_api
 from playground.ui.add_noise import tab as add_noise
 from playground.ui.classroom import join, teach
 from playground.ui.classroom.offers import grids
 from playground.ui.compare import api
 from playground.ui.compare import tab as compare
+from playground.ui.denoise import api as denoise_api
 from playground.ui.denoise import tab as denoise
+from playground.ui.inside import api as inside_api
 from playground.ui.inside import tab as inside
 from playground.ui.lessons import tab as lessons_tab
 from playground.ui.models import ModelList
+from playground.ui.predict_noise import api as predict_api
 from playground.ui.predict_noise import tab as predict_noise
 from playground.ui.shared import glossary
 from playground.ui.shared.endpoint import THREADS
@@ -33,6 +37,14 @@ from playground.ui.shared.tools import checked_tools
 LARGEST_UPLOAD = "8mb"
 SESSIONS = 256  # pages whose values the server remembers, about a megabyte each; the latest used stay
 QUEUE = 64  # visitors' requests waiting at once, over all events
+
+Build = Callable[[Engine], Any]
+VIEWS = (  # besides Compare and Lessons: the tab, what builds it, and what builds its endpoint alone
+    ("Add noise", add_noise.build, lambda _: noise_api.build()),
+    ("Predict noise", predict_noise.build, predict_api.build),
+    ("Denoise", denoise.build, denoise_api.build),
+    ("Inside", inside.build, inside_api.build),
+)
 
 
 class Page(gr.Blocks):
@@ -60,14 +72,8 @@ def build_page(
         glossary.build()
         with gr.Tab("Compare"):
             ran = compare.build(page, engine, store)
-        with gr.Tab("Add noise"):
-            add_noise.build(engine)
-        with gr.Tab("Predict noise"):
-            page.begin = predict_noise.build(engine)
-        with gr.Tab("Denoise"):
-            denoise.build(engine)
-        with gr.Tab("Inside"):
-            inside.build(engine)
+        begins = [_view(engine, *view) for view in VIEWS]
+        page.begin = next((begin for begin in begins if begin is not None), lambda: None)
         with gr.Tab("Lessons"):
             lessons_tab.build(engine, store, lessons)
         api.build(engine, store)
@@ -81,6 +87,17 @@ def build_page(
     check_events(page)
     page.queue(max_size=QUEUE, default_concurrency_limit=8, api_open=False)
     return page
+
+
+def _view(engine: Engine, title: str, build: Build, endpoint: Build) -> Callable[[], None] | None:
+    """One tab -> what its first view asks of the network, if anything. Of a model into whose steps nothing looks it
+    says so, and so does its endpoint."""
+    with gr.Tab(title):
+        if not engine.facts.whole:
+            return build(engine)
+        gr.HTML(f'<p class="dp-quiet">{escaped(engine.facts.whole)}</p>', elem_classes=["dp-flush"])
+        endpoint(engine)
+    return None
 
 
 def launch_options(mcp: bool = False) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from playground.refusal import Refusal
 from playground.store import from_png
 from tests.models.lora.test_kinds_of_files import ATTENTION, trained
 
+CPU = torch.device("cpu")
 SMALL, WIDE = "sd15-tiny", "odd-tiny"
 
 
@@ -37,9 +38,7 @@ def test_a_grid_over_two_models_draws_what_each_can_and_a_receipt_finds_the_same
     for command in ("grid", "verify"):  # without OpenVINO, whose conversion would take most of the time
         monkeypatch.setattr(
             f"playground.command.{command}.opened",
-            lambda model, extras, **_: open_engine(
-                model, torch.device("cpu"), torch.float32, "torch", loras=extras.loras
-            ),
+            lambda model, extras, **_: open_engine(model, CPU, torch.float32, "torch", loras=extras.loras),
         )
     asked, out = tmp_path / "sweep.json", tmp_path / "out"
     base = {"prompt": "cat", "num_inference_steps": 2}

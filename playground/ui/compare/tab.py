@@ -69,7 +69,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             cells = gr.HTML(payload(first), html_template=FRAME, js_on_load=SCRIPT, words=WORDS, elem_id="compare-grid")
             total = gr.HTML(_first(says(engine.facts, first)), elem_classes="dp-total", elem_id="total")
             form.predict.place()
-            film = GridFilm()
+            film = GridFilm(offered=not engine.facts.whole)
             shown_sweep = gr.State(start.flat.to_dict())  # of the grid above; several seeds per cell are an axis here
             effects.build(engine, store, shown_sweep, start.flat)
             named = takeaway.build(engine, store, shown_sweep, start.flat, form.fill, form.filled, films)
@@ -158,7 +158,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             return
         finally:
             unseen.discard(visitor)
-        told = _paragraph(summary(grid, time.perf_counter() - begun))
+        told = _paragraph(summary(grid, time.perf_counter() - begun, bool(engine.facts.whole)))
         yield {cells: payload(grid), total: told} | film.clear(ready=grid.finished > 0)
 
     def seen(event: gr.EventData, request: gr.Request) -> None:
