@@ -27,7 +27,7 @@ WIDTHS = {390: 844, 820: 1180, 1280: 900, 1920: 1080}
 SCHEMES = ("light", "dark")
 POISON = "poison"  # a prompt whose text encoding is no number, so that its cell fails
 LONG = 1000  # steps: a run that is still under way when it is looked at
-LARGE = 8  # values of each axis of a grid whose cells out of sight are not laid out
+LARGE = 7  # values of each axis of a grid whose cells out of sight are not laid out
 
 
 @contextmanager
