@@ -166,7 +166,7 @@ def _engine(models: Sequence[Source], given: Given) -> Engine:
 
 
 def _with_steps(grid: FinishedGrid, engine: Engine, store: Store, runs: Films, events: bool) -> FinishedGrid:
-    with tqdm(unit=" calls for the steps", disable=events) as bar:
+    with tqdm(unit=" calls for the steps", delay=0.1, disable=events) as bar:  # nothing where nothing is to be done
         for done, bar.total in again(store, runs, grid):
             bar.update(done - bar.n)
             if events:
