@@ -78,6 +78,7 @@ class Facts:
     tokens: int = 77  # that the text encoder reads, marks included
     clip_skips: int = 0  # the most layers of CLIP that can be left out; 0 where the words are not read by CLIP
     licence: str = ""  # as its card names it; empty where it names none
+    card: str = ""  # what its card says of it first, as plain text; empty where it says nothing
     folder: str = ""  # where it was read, or its single file; what else lies there may be looked at, by no visitor
     others: Mapping[str, str] = field(default_factory=dict)  # models beside it, which have pages of their own: address
 

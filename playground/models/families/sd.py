@@ -25,7 +25,7 @@ from playground import pictures
 from playground.models.anatomy import Anatomy, Cost
 from playground.models.contract import CONTROL, Condition, Facts, Look, Pairs, Text, Weights, usual_recipe
 from playground.models.control import ControlNet
-from playground.models.folder import fingerprint, licence, load_pipeline
+from playground.models.folder import described, fingerprint, licence, load_pipeline
 from playground.models.lora.folder import LoraFiles, own_folder
 from playground.models.lora.texts import TextLoras
 from playground.models.running.attention import capturing, cross_attention_layers, looks
@@ -113,6 +113,7 @@ class StableDiffusion:
             tokens=self.tokenizer.model_max_length,
             clip_skips=self.text_encoder.config.num_hidden_layers - 1,
             licence=licence(folder),
+            card=described(folder),
             folder=str(folder),
         )
 
