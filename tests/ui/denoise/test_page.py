@@ -274,7 +274,7 @@ def test_bad_values_are_refused_beside_their_field_and_the_film_stays(page: Page
     page.locator("#denoise-field-seed input").fill("-4")
     page.get_by_role("button", name="Denoise", exact=True).click()
     expect(page.locator("#denoise-error-seed").get_by_role("alert")).to_have_text(
-        "seed must be from 0 to 4,294,967,295, not -4."
+        "Seed must be from 0 to 4,294,967,295, not -4."
     )
     page.locator("#denoise-field-seed input").fill("0")
     page.get_by_role("radio", name="Sampler").check()

@@ -159,8 +159,8 @@ def test_bad_fields_say_so_beside_the_field_and_the_view_stays(tab: Page) -> Non
     set_field(tab, "num-inference-steps", "0")
     set_field(tab, "seed", "-4")
     tab.locator("#inside-run").click()
-    expect(tab.locator("#inside-num-inference-steps-error [role=alert]")).to_contain_text("num_inference_steps must be")
-    expect(tab.locator("#inside-seed-error [role=alert]")).to_contain_text("seed must be")
+    expect(tab.locator("#inside-num-inference-steps-error [role=alert]")).to_contain_text("Steps must be")
+    expect(tab.locator("#inside-seed-error [role=alert]")).to_contain_text("Seed must be")
     expect(tab.locator('#inside-diagram [data-state="earlier"]')).to_be_visible()
 
 
