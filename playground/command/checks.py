@@ -3,9 +3,10 @@
 import errno
 import importlib.util
 import os
+import re
 import socket
-import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from playground.refusal import Refusal
@@ -13,7 +14,32 @@ from playground.refusal import Refusal
 PORTS = (1, 65_535)
 THIS_MACHINE = "127.0.0.1"
 ONE_WITH_CONTROLNET = "--controlnet is for one model; start without the others."
+ONE_WITH_PREVIEW = "--preview is for one model; put it as taesd into the folder of each instead."
+UNITS = {"MB": 10**6, "GB": 10**9, "MIB": 2**20, "GIB": 2**30}
+MEMORY = re.compile(r"(\d{1,6}(?:\.\d{1,6})?) ?([MG]i?B)", re.IGNORECASE)
 YES, NO = ("1", "true", "yes", "on"), ("", "0", "false", "no", "off")  # of a variable that switches something
+
+
+@dataclass(frozen=True)
+class Extras:
+    """What is given beside a model, for any of several."""
+
+    loras: Sequence[Path] = ()  # folders of LoRA files
+    memory: int | None = None  # bytes of the device to be used at most
+    preview: Path | None = None  # the folder of a tiny autoencoder, for one model
+
+
+NO_EXTRAS = Extras()
+
+
+def check_memory(asked: str | None) -> int | None:
+    """ "8GB" -> bytes. Raises Refusal for what is no size."""
+    if asked is None:
+        return None
+    found = MEMORY.fullmatch(asked.strip())
+    if found is None or not float(found[1]):
+        raise Refusal(f"--memory needs a size such as 8GB, 8GiB or 900MB, not {asked[:20]!r}.")
+    return int(float(found[1]) * UNITS[found[2].upper()])
 
 
 def default_model() -> str:
@@ -38,12 +64,6 @@ def check_mcp(asked: bool) -> bool:
     if wanted and importlib.util.find_spec("mcp") is None:
         raise Refusal('--mcp needs the package mcp, which is not installed: pip install "gradio[mcp]"')
     return wanted
-
-
-def leave_mcp_out() -> None:
-    """Gradio imports the package wherever it is installed, which takes 0.2 s; from now on this process finds none."""
-    if "mcp" not in sys.modules:
-        sys.modules["mcp"] = None  # type: ignore[assignment]  # how Python is told that there is no such module
 
 
 def check_loras(folders: Sequence[Path]) -> list[Path]:

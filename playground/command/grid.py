@@ -5,14 +5,15 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from playground.command.checks import ONE_WITH_CONTROLNET
+from playground.command.checks import NO_EXTRAS, ONE_WITH_CONTROLNET, Extras
 from playground.command.quiet import opened
+from playground.command.steps import NO_ROOM, again, films_for, said, shown
 from playground.engine import (
     Done,
     Engine,
@@ -20,6 +21,7 @@ from playground.engine import (
     Failed,
     Guest,
     House,
+    Keep,
     LocalEngine,
     Result,
     Several,
@@ -32,6 +34,8 @@ from playground.export.bundle import files, to_zip
 from playground.export.document import LONGEST, read_json
 from playground.export.finished import FinishedGrid
 from playground.export.png import SIGNATURE, texts_of
+from playground.inside.grid_film import Films
+from playground.inside.grid_steps import kept_steps
 from playground.refusal import Refusal
 from playground.render import begun, controlled, kept_starts, read_recipe, render, suited, undrawable
 from playground.sources.given import Source
@@ -48,7 +52,7 @@ class Given:
     control_image: Path | None = None  # a picture that the ControlNet is shown
     edges: bool = False  # the edges of that one are drawn first
     controlnet: Path | None = None  # its folder
-    loras: Sequence[Path] = ()  # folders of LoRA files
+    extras: Extras = NO_EXTRAS
 
 
 NOTHING = Given()
@@ -86,8 +90,11 @@ def draw(
     zipped: bool,
     events: bool,
     given: Given = NOTHING,
+    steps: bool = False,
 ) -> int:
     """Draw what the store does not have yet, and write everything -> exit code: 1 where a picture failed.
+
+    `steps`: the HTML page shows the runs as well, as far as it has room for them.
 
     Raises Refusal where a picture that is given cannot be used, and where the recipes name one that is not kept here.
     """
@@ -102,10 +109,15 @@ def draw(
     for recipe in (recipe for cell, recipe in enumerate(recipes) if cell not in refused):
         engine.of(recipe.model).check(recipe)
     results, failed = dict[int, Result](), dict[int, str]()
+    runs = films_for(engine, [recipe for cell, recipe in enumerate(recipes) if cell not in refused]) if steps else None
+    recorder = runs.recorder(recipes) if runs else None
     total = sum(recipe.evaluations for cell, recipe in enumerate(recipes) if cell not in refused)
     bar = tqdm(total=total, unit=" evaluations", disable=events)
-    with bar, closing(render(engine, store, recipes, previews=False)) as told:
+    keep = Keep(latents=runs is not None)
+    with bar, closing(render(engine, store, recipes, previews=False, keep=keep)) as told:
         for event in told:
+            if recorder:
+                recorder.take(event)
             if events:
                 _tell(_as_json(event))
             if isinstance(event, Step):
@@ -118,12 +130,17 @@ def draw(
     if not results:
         raise Refusal(f"No picture could be drawn. {next(iter(failed.values()), '')}".strip())
     grid = FinishedGrid(sweep, tuple(results.get(i) for i in range(len(recipes))), lambda name: engine.of(name).facts)
+    if runs:
+        grid = _with_steps(grid, engine, store, runs, events)
     written = _write(grid, out, films, zipped, kept_starts(store, recipes))
     seconds = time.perf_counter() - started
     if events:
-        _tell({"event": "finished", "pictures": len(results), "failed": len(failed), "files": written})
+        stepped = {"steps_of": shown(grid)} if steps else {}
+        _tell({"event": "finished", "pictures": len(results), "failed": len(failed), "files": written} | stepped)
     else:
         print(f"{len(results)} of {len(recipes)} pictures in {seconds:.1f} s → {out}", file=sys.stderr)
+        if steps:
+            print(said(grid) if runs else NO_ROOM, file=sys.stderr)
         for cell, reason in failed.items():
             print(f"Picture {cell} failed: {reason}", file=sys.stderr)
     return 1 if failed else 0
@@ -133,7 +150,7 @@ def _engine(models: Sequence[Source], given: Given) -> Engine:
     """The model, or several of which one is in memory at a time. Raises Refusal where one cannot be run."""
 
     def converted(model: Source) -> LocalEngine:
-        engine = opened(model, controlnet=given.controlnet, loras=given.loras)
+        engine = opened(model, controlnet=given.controlnet, extras=given.extras)
         engine.model.wait_until_converted()  # torch may round the last bit differently, and files are compared
         return engine
 
@@ -146,6 +163,15 @@ def _engine(models: Sequence[Source], given: Given) -> Engine:
     for name, guest in guests.items():
         guest.say_others({other: "" for other in names if other != name})
     return Several(guests[names[0]], guests)
+
+
+def _with_steps(grid: FinishedGrid, engine: Engine, store: Store, runs: Films, events: bool) -> FinishedGrid:
+    with tqdm(unit=" calls for the steps", delay=0.1, disable=events) as bar:  # nothing where nothing is to be done
+        for done, bar.total in again(store, runs, grid):
+            bar.update(done - bar.n)
+            if events:
+                _tell({"event": "again", "calls": done, "of": bar.total})
+    return replace(grid, steps=kept_steps(engine, runs, grid.recipes))
 
 
 def _write(grid: FinishedGrid, out: Path, films: Sequence[str], zipped: bool, starts: Pictures) -> list[str]:

@@ -10,13 +10,27 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from playground.command.checks import check_loras, check_mcp, check_port, default_model, default_port, leave_mcp_out
+from playground.command.checks import (
+    ONE_WITH_PREVIEW,
+    Extras,
+    check_loras,
+    check_mcp,
+    check_memory,
+    check_port,
+    default_model,
+    default_port,
+)
+from playground.command.light import import_gradio, leave_mcp_out
 from playground.refusal import Refusal
 from playground.sources.given import Source, source
 
 DONE, DIFFERENT, ASKED_WRONGLY = 0, 1, 2  # exit codes
 FILMS = ("gif", "webp", "mp4")
 RUNTIMES = ("openvino", "torch")
+STEPS = (
+    "the HTML page also steps through the runs, as many points of each as 32 MB have room for; pictures that are kept "
+    "from before are drawn once more for it"
+)
 EXAMPLES = """\
 examples:
   python -m playground serve                              the page, on the first free port from 7860
@@ -25,9 +39,11 @@ examples:
   python -m playground serve --model pocket --model models/sdxl-turbo
   python -m playground serve --model stabilityai/sd-turbo@main
   python -m playground serve --model models/sdxl --loras styles/
+  python -m playground serve --model models/sdxl --memory 8GB
   python -m playground class                              the same for a room: a teacher and everybody's phones
   python -m playground grid examples/recipes/guidance.json -o out/
   python -m playground grid recipe.json -o out/ --film mp4 --json | jq .event
+  python -m playground grid recipe.json -o out/ --steps   the HTML page steps through the runs
   python -m playground grid models.json -o out/ --model pocket --model models/sd-turbo
   python -m playground verify out/cells/000-pocket-0-1a2b3c4d.png
   python -m playground lessons check my-lesson.md
@@ -71,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
     grid.add_argument("--control-image", type=Path, default=None, help="a picture that the ControlNet is shown")
     grid.add_argument("--edges", action="store_true", help="draw the edges of the control picture first")
     grid.add_argument("--film", choices=FILMS, action="append", default=[], help="also a film along the columns")
+    grid.add_argument("--steps", action="store_true", help=STEPS)
     grid.add_argument("--zip", action="store_true", help="also everything as one ZIP")
     grid.add_argument("--json", action="store_true", help="one JSON event a line on standard output, no progress bar")
     _model(grid, several=True, how="; several times for a grid over several models, one in memory at a time")
@@ -97,27 +114,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from playground.lessons.command import check as check_lessons
 
             return check_lessons(asked.paths)
-        loras = check_loras(asked.loras)
+        extras = Extras(check_loras(asked.loras), check_memory(asked.memory), asked.preview)
         models = _sources(asked.model or [default_model()])
+        if asked.preview is not None and len(models) > 1:
+            raise Refusal(ONE_WITH_PREVIEW)
         os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it hints at packages that nothing here uses
         if asked.command in ("serve", "class"):
             port = check_port(asked.host, default_port() if asked.port is None else asked.port)
             if not (mcp := check_mcp(asked.mcp)):
                 leave_mcp_out()
             gc.disable()  # until the page stands: hardly any of a million new objects is garbage, and looking is slow
+            import_gradio()
             from playground.command.serve import serve
 
             how = (asked.runtime, asked.compile, asked.lessons, mcp, asked.command == "class", asked.controlnet)
-            return serve(models, asked.host, port, *how, loras=loras)
+            return serve(models, asked.host, port, *how, extras=extras)
         if asked.command == "grid":
             from playground.command.grid import Given, draw, read
 
             sweep = read(asked.recipe, asked.out)
-            given = Given(asked.image, asked.control_image, asked.edges, asked.controlnet, loras)
-            return draw(models, sweep, asked.out, asked.film, asked.zip, asked.json, given)
+            given = Given(asked.image, asked.control_image, asked.edges, asked.controlnet, extras)
+            return draw(models, sweep, asked.out, asked.film, asked.zip, asked.json, given, asked.steps)
         from playground.command.verify import check
 
-        return check(models[0], asked.picture, asked.json, asked.image, asked.controlnet, loras)
+        return check(models[0], asked.picture, asked.json, asked.image, asked.controlnet, extras)
     except Refusal as problem:
         print(f"playground: {problem}", file=sys.stderr)
         return ASKED_WRONGLY
@@ -161,6 +181,20 @@ def _model(command: argparse.ArgumentParser, several: bool = False, how: str = "
         metavar="FOLDER",
         help="a folder of LoRA files (.safetensors) besides the model's own; several times for several folders. A file "
         "that does not fit a model is left out there",
+    )
+    command.add_argument(
+        "--preview",
+        type=Path,
+        default=None,
+        metavar="FOLDER",
+        help="a tiny autoencoder of the model's family (AutoencoderTiny, such as TAESD) that draws the previews",
+    )
+    command.add_argument(
+        "--memory",
+        default=None,
+        metavar="SIZE",
+        help="the most that model and pictures may take of the card, or of the machine where there is none, such as "
+        "8GB; what is free unless given",
     )
     command.add_argument(
         "--controlnet", type=Path, default=None, metavar="FOLDER", help="a ControlNet for it, in diffusers layout"

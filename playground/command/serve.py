@@ -8,15 +8,15 @@ from pathlib import Path
 from gradio.http_server import start_server
 
 from playground.classroom.address import EVERYWHERE, address_from_outside, qr_text
-from playground.command.checks import ONE_WITH_CONTROLNET, THIS_MACHINE
+from playground.command.checks import NO_EXTRAS, ONE_WITH_CONTROLNET, THIS_MACHINE, Extras
 from playground.command.quiet import opened
-from playground.engine import House, zero_gpu
+from playground.engine import House, LocalEngine, zero_gpu
 from playground.lessons.lesson import Lesson
 from playground.lessons.shelf import shelf
 from playground.refusal import Refusal
 from playground.sources.given import Source
 from playground.store import Store
-from playground.ui.page import build_page, launch_options
+from playground.ui.page import Page, build_page, launch_options
 from playground.ui.site import build_site
 
 
@@ -30,7 +30,7 @@ def serve(
     mcp: bool,
     classroom: bool = False,
     controlnet: Path | None = None,
-    loras: Sequence[Path] = (),
+    extras: Extras = NO_EXTRAS,
 ) -> int:
     """Serve until it is ended; `classroom`: the log says how to teach a class. Raises Refusal where a model, the port
     or a lesson cannot be used."""
@@ -38,20 +38,29 @@ def serve(
     if len(models) > 1:
         if controlnet is not None:
             raise Refusal(ONE_WITH_CONTROLNET)
-        how = ("torch" if compiled else runtime, compiled, taught, mcp, classroom, loras)
+        how = ("torch" if compiled else runtime, compiled, taught, mcp, classroom, extras)
         return _serve_several(models, host, port, *how)
-    engine = opened(models[0], "torch" if compiled else runtime, controlnet, loras)
+    engine = opened(models[0], "torch", controlnet, extras)  # another runtime is prepared when the page is there
     if compiled:
         print("Compiling the network. The first time this takes minutes …", flush=True)
         engine.model.compile()
     page = build_page(engine, Store(), taught)
     gc.freeze()
     gc.enable()  # `main` switched it off
-    threading.Thread(target=engine.warm_up, name="warm-up", daemon=True).start()  # the page need not wait for it
     page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **launch_options(mcp))
+    if runtime == "openvino" and not compiled:
+        engine.model.convert()
+    threading.Thread(target=_warm_up, args=(engine, page), name="warm-up", daemon=True).start()
     _say_where(host, page.server_port, classroom)
     page.block_thread()
     return 0
+
+
+def _warm_up(engine: LocalEngine, page: Page) -> None:
+    """What visitors need not wait for, once the page is there for them."""
+    engine.warm_up()
+    if engine.facts.device == "cpu":  # elsewhere asking is fast anyway, and ZeroGPU lends a device for visitors' calls
+        page.fill()
 
 
 def for_a_class(address: str, in_a_network: bool) -> str:
@@ -75,7 +84,7 @@ def _serve_several(
     taught: Sequence[Lesson],
     mcp: bool,
     classroom: bool,
-    loras: Sequence[Path],
+    extras: Extras,
 ) -> int:
     """Nothing is frozen for the garbage collector here, because a model that makes room must go."""
     if compiled:
@@ -86,7 +95,7 @@ def _serve_several(
 
     def open_model(source: Source):  # noqa: ANN202
         print(f"Reading {source.name} …", flush=True)
-        return opened(source, runtime, loras=loras)
+        return opened(source, runtime, extras=extras)
 
     site = build_site(House(open_model), models, Store(), taught, mcp)
     _, port, url, server = start_server(site, host, port)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from playground.command.checks import NO_EXTRAS, Extras
 from playground.command.quiet import opened
 from playground.export.receipt import own_recipe, verify
 from playground.pictures import open_whole
@@ -18,7 +19,7 @@ def check(
     as_json: bool,
     given: Sequence[Path] = (),
     controlnet: Path | None = None,
-    loras: Sequence[Path] = (),
+    extras: Extras = NO_EXTRAS,
 ) -> int:
     """-> exit code: 0 the same up to rounding, 1 different. Raises Refusal where there is nothing to check.
 
@@ -29,7 +30,7 @@ def check(
     except OSError as error:
         raise Refusal(f"{picture.name} cannot be read: {error.strerror}.") from None
     own_recipe(data)  # what is none of ours is said before the model is loaded
-    engine, store = opened(model, controlnet=controlnet, loras=loras), Store()
+    engine, store = opened(model, controlnet=controlnet, extras=extras), Store()
     engine.model.wait_until_converted()  # torch may round the last bit differently
     for path in given:
         store.put_picture(open_whole(path))

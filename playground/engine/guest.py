@@ -47,6 +47,8 @@ class Guest:
         with house.model(self) as engine:
             self.facts, self.words = engine.facts, engine.model.words
             size = engine.facts.usual.width, engine.facts.usual.height
+            if self.facts.whole:  # nothing is known of its parts
+                return
             self._anatomy[size], self._cost[size] = engine.anatomy(*size), engine.cost(*size)
 
     def say_others(self, others: dict[str, str]) -> None:

@@ -32,6 +32,7 @@ from playground.engine.contract import (
 )
 from playground.engine.loop import Loop
 from playground.engine.request import Request
+from playground.engine.whole import WholeLoop
 from playground.models import Facts, Model, load_model
 from playground.models.anatomy import Anatomy, Cost
 from playground.models.running.threads import dismiss_team
@@ -43,7 +44,8 @@ from playground.sources.given import Source
 RUNTIMES = ("openvino", "torch")
 LONGEST_TICK = 60.0  # seconds that the end of the process waits for one
 # Seconds that the first run waits for the converted network, so that its pictures are those of every later run to the
-# last bit. Pocket needs less the first time on a machine and about one later; a larger network is not waited for.
+# last bit. Pocket needs less the first time on a machine and about one later; a larger network is not waited for. What
+# pages ask before any run is answered at once, by torch, because a page is built of it.
 PATIENCE = 30.0
 RESTARTED = "The engine stopped unexpectedly and was started again. Finished pictures are kept; Run draws the rest."
 log = logging.getLogger(__name__)
@@ -56,7 +58,7 @@ class LocalEngine:
     def __init__(self, model: Model) -> None:
         self.model = model
         self.facts: Facts = model.facts
-        self.loop = Loop(model)
+        self.loop = self._new_loop()
         self.key = zero_gpu.known(self)
         self._ticking = threading.Lock()
         # A thread that is inside torch when Python ends would abort the process.
@@ -66,6 +68,9 @@ class LocalEngine:
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
+
+    def _new_loop(self) -> Loop:
+        return WholeLoop(self.model) if self.facts.whole else Loop(self.model)
 
     @property
     def runtime(self) -> str:
@@ -103,10 +108,16 @@ class LocalEngine:
         return self.model.words(text)
 
     def anatomy(self, width: int, height: int) -> Anatomy:
+        self._check_parts()
         return self.model.anatomy(width, height)
 
     def cost(self, width: int, height: int) -> Cost:
+        self._check_parts()
         return self.model.cost(width, height)
+
+    def _check_parts(self) -> None:
+        if self.facts.whole:
+            raise Refusal(self.facts.whole)
 
     def estimate(self, recipes: Sequence[Recipe], keep: Keep = NOTHING) -> float | None:
         return seconds_of(recipes, self.facts, self.loop.measured, keep)
@@ -174,7 +185,7 @@ class LocalEngine:
     ) -> Iterator[list[Event]]:
         """The events of one tick after the other, ticking in the caller's own thread: for workers that live for one
         call, as on ZeroGPU."""
-        loop, request = Loop(self.model), Request(cells, previews, 1.0, keep, start, pictures=pictures)
+        loop, request = self._new_loop(), Request(cells, previews, 1.0, keep, start, pictures=pictures)
         loop.measured = self.loop.measured
         loop.add(request)
         while loop.busy:
@@ -212,7 +223,7 @@ class LocalEngine:
 
     def _work(self) -> None:
         """Tick as long as there is something to do; an error that no cell owns ends the requests, not the thread."""
-        self.model.wait_until_converted(PATIENCE)
+        waited = False
         while True:
             if not self.loop.busy:
                 dismiss_team()  # others compute meanwhile: whoever imported this, or a page's own arithmetic
@@ -220,6 +231,9 @@ class LocalEngine:
                 while not self._arrived and not self.loop.busy and not self._closed:
                     self._wake.wait()
                 arrived, self._arrived = self._arrived, []
+            if not waited and any(request.draws for request in arrived):
+                waited = True
+                self.model.wait_until_converted(PATIENCE)
             for request in arrived:
                 self.loop.add(request)
             if self._closed:
@@ -257,17 +271,22 @@ def open_engine(
     runtime: str = "openvino",
     controlnet: Path | None = None,
     loras: Sequence[Path] = (),
+    memory: int | None = None,
+    preview: Path | None = None,
 ) -> LocalEngine:
     """A registered model name, a folder in diffusers layout, a single file, or an id of the hub. Raises Refusal when
     there is none.
 
     `runtime`: "openvino" computes the network by OpenVINO on a CPU, as soon as that is ready; "torch" never does.
     `controlnet`: the folder of one that fits the model. `loras`: folders of LoRA files, besides the model's own; what
-    does not fit the model is left out of them.
+    does not fit the model is left out of them. `memory`: bytes of the device that model and pictures may take at most.
+    `preview`: the folder of an AutoencoderTiny that fits the model, which then draws previews.
     """
     if runtime not in RUNTIMES:
         raise Refusal(f"runtime must be one of {', '.join(RUNTIMES)}, not {runtime!r}.")
-    loaded = load_model(model, device, dtype, loras)
+    loaded = load_model(model, device, dtype, loras, memory, preview)
+    if loaded.facts.memory:
+        _say(f"{loaded.facts.name} has no room for all of it at once: {loaded.facts.memory}.")
     for name, why in loaded.facts.left_out.items():
         _say(f"The LoRA {name} is left out for {loaded.facts.name}: {why}.")
     if controlnet is not None:

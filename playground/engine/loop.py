@@ -87,7 +87,7 @@ class Loop:
                 share = took / len(rows) / len(row.readers)
                 work.seconds += share
                 work.seconds_of_call += share
-        self.seconds_per_evaluation = _smoothed(self.seconds_per_evaluation, took / len(rows))
+        self.seconds_per_evaluation = smoothed(self.seconds_per_evaluation, took / len(rows))
         self._drawing.note_steps(took)
         self._tell(chosen, due)
 
@@ -160,7 +160,7 @@ class Loop:
             return work()
         except Exception as error:
             self._drawing.free_memory()
-            request.finish(Failed(cell, _sentence(error)))
+            request.finish(Failed(cell, sentence(error)))
             return None
 
     def _choose(self) -> list[Live]:
@@ -192,7 +192,7 @@ class Loop:
     def _reason(self, work: Work, error: Exception) -> str:
         """Why it cannot be computed, for people."""
         if not out_of_memory(error):
-            return _sentence(error)
+            return sentence(error)
         rows, columns = (side * self.model.facts.scale for side in work.latents.shape[-2:])
         fits = self.capacity.largest_side_that_fits(tuple(work.latents.shape))
         advice = f"{fits} × {fits} fits" if fits else "no smaller picture fits either"
@@ -215,7 +215,7 @@ class Loop:
                 advance_together(trajectories, [outputs[t] for t in trajectories])
             except Exception as error:
                 for entry in group:
-                    self._fail(entry, _sentence(error))
+                    self._fail(entry, sentence(error))
         for group in groups.values():
             for entry in group:
                 # reading the latents waits for an accelerator, so there it is done only where a picture is due
@@ -255,7 +255,7 @@ class Loop:
                 self._fail(entry, self._reason(t, found))
                 continue
             image, each = found
-            self.seconds_per_decode = _smoothed(self.seconds_per_decode, each)
+            self.seconds_per_decode = smoothed(self.seconds_per_decode, each)
             self._forget(entry)
             latents, whole = t.latents.cpu().clone(), t.evaluations
             for i, (request, cell) in enumerate(entry.watchers):
@@ -283,11 +283,11 @@ def _alike(request: Request, ask: Recipe | Question) -> tuple:
     return ask.digest(), keep.predictions, keep.attention, keep.pictures
 
 
-def _smoothed(before: float, now: float) -> float:
+def smoothed(before: float, now: float) -> float:
     return now if not before else 0.8 * before + 0.2 * now
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
     """What a visitor reads in the failed cell: the first line, no stack. What nobody expected goes to the log whole."""
     if not isinstance(error, Refusal):
         log.warning("A cell failed.", exc_info=error)

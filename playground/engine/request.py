@@ -45,6 +45,7 @@ class Request:
     ) -> None:
         self.waiting: deque[tuple[int, Recipe | Ask]] = deque(enumerate(cells))
         self.live: dict[int, Live] = {}
+        self.draws = any(isinstance(cell, Recipe) for cell in cells)  # pictures, or only answers
         self.previews, self.weight, self.keep, self.start = previews, weight, keep, start
         self.pictures: Pictures = pictures or {}
         self.visitor = visitor  # whoever asked, where that is known

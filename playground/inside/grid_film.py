@@ -57,8 +57,10 @@ class CellFilm:
 class Films:
     """Finished films in memory by recipe; a film that is gone is recorded again when somebody asks for it."""
 
-    def __init__(self, engine: Engine, most_bytes: int = MOST_BYTES) -> None:
+    def __init__(self, engine: Engine, most_bytes: int = MOST_BYTES, most_frames: int = MOST_FRAMES) -> None:
+        """`most_frames` of each run, where fewer will be looked at than could be."""
         self._engine, self._most, self._lock = engine, most_bytes, threading.Lock()
+        self._most_frames = most_frames
         self._films: OrderedDict[str, CellFilm] = OrderedDict()
 
     def get(self, recipe: Recipe) -> CellFilm | None:
@@ -69,7 +71,8 @@ class Films:
 
     def most_frames(self, recipe: Recipe) -> int:
         """That are kept of its run, because they must be drawn when somebody looks."""
-        return MOST_FRAMES if self._engine.of(recipe.model).facts.quick_previews else MOST_BY_VAE
+        quick = self._engine.of(recipe.model).facts.quick_previews
+        return min(self._most_frames, MOST_FRAMES if quick else MOST_BY_VAE)
 
     def recorder(self, recipes: Sequence[Recipe]) -> "Recorder":
         """Takes the events of a run over these recipes that keeps latents."""

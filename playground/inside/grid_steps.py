@@ -13,17 +13,19 @@ from playground.recipe import Recipe
 MOST_BY_VAE = 60  # frames of a file where a VAE must draw them, for want of a quick decoder
 
 
+def room_for(engine: Engine, recipes: Sequence[Recipe]) -> int:
+    """How many points of each of these runs a file has room for; 0 where they are too many to step through."""
+    quick = all(engine.of(model).facts.quick_previews for model in {recipe.model for recipe in recipes})
+    return (frames_each(len(recipes)) if quick else frames_each(len(recipes), MOST_BY_VAE)) if recipes else 0
+
+
 def kept_steps(engine: Engine, films: Films, recipes: Sequence[Recipe]) -> tuple[Steps | None, ...]:
     """Of each run whose latents are still in memory; nothing is run again for it. Empty where there are none, or too
     many for a file."""
     kept = [films.get(recipe) for recipe in recipes]
     found = [film for film in kept if film is not None]
     models = [recipe.model for recipe, film in zip(recipes, kept, strict=True) if film is not None]
-    if not found:
-        return ()
-    quick = all(engine.of(model).facts.quick_previews for model in models)
-    each = frames_each(len(found)) if quick else frames_each(len(found), MOST_BY_VAE)
-    if not each:
+    if not (each := room_for(engine, [recipe for recipe, film in zip(recipes, kept, strict=True) if film is not None])):
         return ()
     thinned = [film.thinned(each) for film in found]
     drawn: dict[int, Image.Image] = {}  # two strips of each film

@@ -13,6 +13,7 @@ from playground.lessons.lesson import Ask
 from playground.measure import fit
 from playground.measure.clipped import clipped
 from playground.measure.distance import distance
+from playground.measure.diversity import apart
 from playground.measure.named import written
 from playground.measure.saturation import saturation
 from playground.measure.seed_noise import ENOUGH, FEWEST, agreement
@@ -43,6 +44,18 @@ QUESTIONS: Mapping[str, Ask] = {
         "From which one on will the picture stay about the same?",
         "the shapes first: they are decided before the details.",
     ),
+    "varied": Ask(
+        "pick",
+        "diversity",
+        "Which will differ most from seed to seed?",
+        "the pictures of one setting beside each other: thing, pose and background.",
+    ),
+    "narrows": Ask(
+        "trend",
+        "diversity",
+        "From the first to the last: the difference between seeds?",
+        "the seeds of the first and of the last setting only.",
+    ),
     "order": Ask("order", "saturation", "How will they be ordered by their saturation?", "two neighbours at a time."),
     "curve": Ask("curve", "fit", "Draw how well each will fit the prompt.", "where the fit is highest, and its ends."),
 }
@@ -53,6 +66,8 @@ NAMES = {
     "structure": "Has the most fine structure",
     "rises": "Whether saturation rises or falls",
     SETTLES: "Where the picture stops changing",
+    "varied": "Differs most from seed to seed",
+    "narrows": "Whether seeds differ more or less",
     "order": "The order by saturation",
     "curve": "The curve of the fit",
 }
@@ -64,12 +79,21 @@ class Measured:
     """One measure along one axis."""
 
     labels: Sequence[str]
-    by_seed: np.ndarray  # (seeds, cells): means over whatever else varies
+    by_seed: np.ndarray  # (seeds, cells): means over whatever else varies; of pairs of seeds (seeds, seeds, cells)
     seed_varies: bool  # the axis is the seed itself
 
     @property
     def values(self) -> list[float]:
-        return self.by_seed.mean(0).tolist()
+        found = self.of(np.arange(len(self.by_seed)))
+        return [] if found is None else found.tolist()
+
+    def of(self, rows: np.ndarray) -> np.ndarray | None:
+        """(cells,) by these seeds, which may repeat; a pair needs two that are different, and without one this is
+        None."""
+        if self.by_seed.ndim == 2:
+            return self.by_seed[rows].mean(0)
+        one, other = np.nonzero(rows[:, None] != rows)
+        return self.by_seed[rows[one], rows[other]].mean(0) if len(one) else None
 
 
 def main_axis(axes: Sequence[Axis]) -> Axis:
@@ -82,10 +106,13 @@ def askable(sweep: Sweep, facts: Facts) -> list[str]:
     axis = main_axis(FinishedGrid(sweep, ()).axes)
     fits = fit.brings(facts.folder) and axis.key not in ("prompt", "model")  # the fit is compared for one prompt
     fits = fits and "model" not in sweep.axes and not axis.key.startswith(WORDS_PREFIX)
+    seeds = len(sweep.flat.axes.get("seed", ()))
     found = []
     for key, ask in QUESTIONS.items():
         in_order = axis.is_number and axis.key != "seed"
         if len(axis.values) > MOST[ask.kind] or (ask.measure == "fit" and not fits):
+            continue
+        if ask.measure == "diversity" and (seeds < 2 or axis.key == "seed"):
             continue
         if (key == SETTLES or ask.kind in ("trend", "curve")) and not in_order:
             continue
@@ -104,6 +131,8 @@ def along_the_axis(grid: FinishedGrid, measure: str) -> Measured:
     labels = [f"{name} {label}" for label in axis.labels] if axis.is_number else axis.labels
     at = [other.key for other in grid.axes].index(axis.key)
     shape = [len(other.values) for other in grid.axes]
+    if measure == "diversity":
+        return Measured(labels, _between_seeds(grid, at, shape), False)
     values = np.moveaxis(_values(grid, measure, at, shape), at, -1)  # (…, cells)
     seeds = np.moveaxis(np.array([r.seed for r in grid.recipes]).reshape(shape), at, -1)
     if axis.key == "seed":
@@ -130,7 +159,12 @@ def seed_noise(key: str, found: Measured) -> str:
             f"Measured with {drawn}: another seed may answer otherwise. With {FEWEST} seeds per cell or more it can be "
             "said how often."
         )
-    share = agreement(found.by_seed, lambda values: _answer(key, values))
+
+    def decide(rows: np.ndarray) -> Any:
+        values = found.of(rows)
+        return None if values is None else _answer(key, values)
+
+    share = agreement(seeds, decide)
     told = f"In {100 * share:.0f}\u00a0% of resamplings of the {seeds} seeds the measured answer is the same"
     if share < SURE:
         return f"{told}: that is within seed noise, other seeds could answer otherwise."
@@ -168,6 +202,16 @@ def _answer(key: str, values: np.ndarray) -> Any:
     if ask.kind == "trend":
         return trend(values.tolist())
     return int(values.argmax()) if ask.kind == "pick" else tuple(values.argsort())
+
+
+def _between_seeds(grid: FinishedGrid, at: int, shape: Sequence[int]) -> np.ndarray:
+    """How far any two seeds are apart at each value of the axis `at`, mean over the others -> (seeds, seeds, cells)"""
+    pixels = [np.asarray(result.image.convert("RGB")) for result in grid.results if result is not None]
+    seed = [axis.key for axis in grid.axes].index("seed")
+    places = np.moveaxis(np.arange(len(pixels)).reshape(shape), (seed, at), (-2, -1))  # (…, seeds, cells)
+    settings = places.reshape(-1, shape[seed], shape[at])
+    apart_at = [[apart([pixels[i] for i in column]) for column in setting.T] for setting in settings]
+    return np.moveaxis(np.mean(apart_at, axis=0), 0, -1)
 
 
 def _values(grid: FinishedGrid, measure: str, at: int, shape: Sequence[int]) -> np.ndarray:

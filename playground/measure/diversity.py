@@ -13,8 +13,17 @@ def diversity(pictures: Sequence[ArrayLike]) -> float:
 
     0 for equal pictures, √2 for unrelated ones. A thing that only moved counts as different.
     """
+    pairs = apart(pictures)
+    return float(pairs.sum() / (len(pairs) * (len(pairs) - 1)))
+
+
+def apart(pictures: Sequence[ArrayLike]) -> np.ndarray:
+    """The same of each pair: n pictures (H, W, 3) uint8 of one size -> (n, n), with zeros on the diagonal."""
     alike = [_standard(np.asarray(picture).astype(np.float32)) for picture in pictures]
-    return float(np.mean([np.sqrt(np.square(a - b).mean()) for a, b in itertools.combinations(alike, 2)]))
+    found = np.zeros((len(alike), len(alike)))
+    for (i, a), (j, b) in itertools.combinations(enumerate(alike), 2):
+        found[i, j] = found[j, i] = np.sqrt(np.square(a - b).mean())
+    return found
 
 
 def _standard(values: np.ndarray) -> np.ndarray:

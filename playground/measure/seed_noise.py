@@ -68,10 +68,12 @@ def effect(table: pd.DataFrame, axis: str, measure: str, seed: str = "Seed") -> 
     return Effect(*shown, float(apart.mean()), float(low), float(high), len(apart))
 
 
-def agreement(by_seed: np.ndarray, decide: Callable[[np.ndarray], Any]) -> float:
-    """(seeds, cells), and what decides on means (cells,) -> the share of resamplings of the seeds, 0 … 1, whose means
-    are decided on as those of all seeds are."""
+def agreement(seeds: int, decide: Callable[[np.ndarray], Any]) -> float:
+    """What decides by some of so many seeds, given as their indices, which may repeat -> the share of resamplings of
+    the seeds, 0 … 1, that are decided on as all of them are. `decide` gives None of one that says nothing; it does not
+    count."""
     rng = np.random.default_rng(0)  # the same values give the same share
-    drawn = rng.integers(0, len(by_seed), (DECISIONS, len(by_seed)))
-    found = decide(by_seed.mean(0))
-    return float(np.mean([decide(by_seed[rows].mean(0)) == found for rows in drawn]))
+    drawn = rng.integers(0, seeds, (DECISIONS, seeds))
+    found = decide(np.arange(seeds))
+    said = [decision for rows in drawn if (decision := decide(rows)) is not None]
+    return float(np.mean([decision == found for decision in said]))

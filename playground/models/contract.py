@@ -17,7 +17,7 @@ from torch import Tensor
 from playground import schedule
 from playground.models.anatomy import Anatomy, Cost
 from playground.models.words import Words
-from playground.recipe import Recipe, check_known_loras
+from playground.recipe import LATE, Recipe, check_known_loras
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 
@@ -73,10 +73,14 @@ class Facts:
     rescales_starts: bool = False  # its pipeline knows guidance_rescale also where a run starts from a picture
     controlnet: str = ""  # the name of the ControlNet that was given at the start
     controlnet_digest: str = ""  # of its weights
+    memory: str = ""  # how it shares memory that has no room for all of it at once; empty where it has
     quick_previews: bool = False  # a small decoder of its own draws x̂₀; else the VAE does
     no_attention: str = ""  # why its attention cannot be looked into, as a sentence; empty where it can
     tokens: int = 77  # that the text encoder reads, marks included
     clip_skips: int = 0  # the most layers of CLIP that can be left out; 0 where the words are not read by CLIP
+    # why no view looks into its steps, as a sentence, of a model that draws whole pictures; empty for all others
+    whole: str = ""
+    takes: tuple[str, ...] = ()  # the fields of a recipe that such a model's pipeline takes besides those that all take
     licence: str = ""  # as its card names it; empty where it names none
     card: str = ""  # what its card says of it first, as plain text; empty where it says nothing
     folder: str = ""  # where it was read, or its single file; what else lies there may be looked at, by no visitor
@@ -95,6 +99,8 @@ class Facts:
     @property
     def no_shift(self) -> str:
         """Why its schedule cannot be shifted by a recipe, as the end of a sentence; empty where it can."""
+        if self.whole:
+            return "its pipeline does not take it here"
         if not schedule.is_flow(self.schedule):
             return "it was not taught flow matching"
         return "its own depends on the size of the picture" if self.schedule.get("use_dynamic_shifting") else ""
@@ -156,6 +162,8 @@ class Facts:
                 raise Refusal(
                     f"{side} must be a multiple of {self.multiple} for this model, not {getattr(recipe, side)}."
                 )
+        if self.whole:
+            self._check_takes(recipe)
         if recipe.true_cfg_scale != 1 and self.cfg != "true_cfg_scale":
             scale = "its guidance scale is guidance_scale" if self.cfg else NO_GUIDANCE
             raise Refusal(f"true_cfg_scale must be 1 for this model: {scale}.")
@@ -180,6 +188,15 @@ class Facts:
             raise Refusal(f"guidance_rescale must be 0 where a run starts from a picture. {NO_RESCALE}")
         check_known_loras((name for name, _ in recipe.loras), tuple(self.loras))
 
+    def _check_takes(self, recipe: Recipe) -> None:
+        """Raises Refusal for the first field that the pipeline of a model that draws whole pictures does not take."""
+        for name, without in ({"negative_prompt": "", "loras": ()} | LATE).items():
+            if getattr(recipe, name) != without and name not in self.takes:
+                left = "empty" if without in ("", ()) else f"{without:g}"
+                raise Refusal(f"{name} must be {left} for this model: its pipeline does not take it here.")
+        if recipe.guidance_scale > self.guided_above and "guidance_scale" not in self.takes:
+            raise Refusal("guidance_scale must be at most 1 for this model: its pipeline does not take it here.")
+
     def fingerprint_for(self, recipe: Recipe) -> str:
         """16 digits over the weights that make this picture: the model's, the files of its LoRAs, its ControlNet."""
         used = [(name, self.loras.get(name)) for name, _ in recipe.active_loras]
@@ -192,6 +209,18 @@ class Facts:
 def usual_recipe(name: str, side: int, **changes: Any) -> Recipe:
     """The settings that a model of this name and size is made for; sides beyond the limit of a recipe are cut."""
     return replace(Recipe(), model=name, width=min(side, MOST_SIDE), height=min(side, MOST_SIDE), **changes)
+
+
+class WholeModel(Protocol):
+    """What the engine asks of a model that draws whole pictures by a pipeline of its own; the rest is as in `Model`:
+    check, words, runtime, convert, wait_until_converted, compile and attach_control."""
+
+    facts: Facts  # with `whole`
+    device: torch.device
+
+    def draw(self, recipe: Recipe, tell: Callable[[int, int, float], None]) -> tuple[Image.Image, int]:
+        """The picture and the rows that its network was asked for. `tell` is given every step: how many are done, of
+        how many, at which timestep; what it raises ends the picture."""
 
 
 class Model(Protocol):

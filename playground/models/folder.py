@@ -4,6 +4,8 @@ its weights."""
 import hashlib
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,15 +36,23 @@ def index(folder: Path) -> dict[str, Any]:
 
 
 def load_pipeline(pipeline: type[DiffusionPipeline], folder: Path, **parts: Any) -> DiffusionPipeline:
-    """A folder in diffusers layout with safetensors weights, on the CPU. `parts`: those to be left out, as None.
+    """A folder in diffusers layout with safetensors weights, on the CPU. `parts`: those that are there already, or as
+    None to be left out, and precisions.
 
     Raises Refusal, with one sentence, for a folder that cannot be read. Nothing is downloaded, no code of it is run.
     """
-    try:
+    with refusing(folder.name):
         return pipeline.from_pretrained(folder, use_safetensors=True, local_files_only=True, **parts)
+
+
+@contextmanager
+def refusing(name: str) -> Iterator[None]:
+    """What the libraries raise for files that cannot be used -> Refusal, with their first line."""
+    try:
+        yield
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError, SafetensorError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise Refusal(f"The model in {folder.name} cannot be loaded: {first[:200]}") from error
+        raise Refusal(f"The model in {name} cannot be loaded: {first[:200]}") from error
 
 
 def licence(folder: Path) -> str:

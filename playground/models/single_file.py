@@ -29,20 +29,28 @@ SIDE_OF_BASE = 512  # pixels; of 2.x, the models that predict noise are smaller 
 SEEN_AS_NOISE = 0.5  # correlation of the answer with pure noise, above which it predicts noise; see `predicts_noise`
 
 
+def kind(path: Path) -> str:
+    """The name of the pipeline's class. Raises Refusal, with one sentence, for no whole model."""
+    published = single_file.layout(path)
+    return str(DiffusionPipeline.load_config(single_file.settings(path, published))["_class_name"])
+
+
 def load(path: Path) -> DiffusionPipeline:
     """The pipeline on the CPU, in the file's precision. Raises Refusal, with one sentence, for no whole model."""
     head = header.read(path)
     published = single_file.layout_of(head, path)
     beside = single_file.settings_beside(path)
     folder = beside or LAYOUTS / published
-    kind = getattr(diffusers, DiffusionPipeline.load_config(folder)["_class_name"])
+    pipeline_class = getattr(diffusers, kind(path))
     parts: dict[str, Any] = {"safety_checker": None, "feature_extractor": None, "image_encoder": None}
     if beside is None:
         names = ("tokenizer", "tokenizer_2")
         parts |= {name: tokenizer(mark) for name, mark in zip(names, PADDING[published], strict=False)}
-    parts = {name: part for name, part in parts.items() if name in kind._get_signature_keys(kind)[0]}
+    parts = {
+        name: part for name, part in parts.items() if name in pipeline_class._get_signature_keys(pipeline_class)[0]
+    }
     try:
-        pipeline = kind.from_single_file(str(path), config=str(folder), local_files_only=True, **parts)
+        pipeline = pipeline_class.from_single_file(str(path), config=str(folder), local_files_only=True, **parts)
     except NotImplementedError:  # by torch, of tensors without values
         raise Refusal(f"{path.name} is no whole model: some weights of its networks are missing.") from None
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError, SafetensorError) as error:

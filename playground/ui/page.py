@@ -1,6 +1,6 @@
 """The page: a head line, one tab per view, and the endpoints."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gradio as gr
@@ -12,20 +12,25 @@ from playground.lessons.lesson import Lesson
 from playground.lessons.shelf import shelf
 from playground.store import Store
 from playground.ui import theme
+from playground.ui.add_noise import api as noise_api
 from playground.ui.add_noise import tab as add_noise
 from playground.ui.classroom import join, teach
 from playground.ui.classroom.offers import grids
 from playground.ui.compare import api
 from playground.ui.compare import tab as compare
+from playground.ui.denoise import api as denoise_api
 from playground.ui.denoise import tab as denoise
+from playground.ui.inside import api as inside_api
 from playground.ui.inside import tab as inside
 from playground.ui.lessons import tab as lessons_tab
 from playground.ui.models import ModelList
+from playground.ui.predict_noise import api as predict_api
 from playground.ui.predict_noise import tab as predict_noise
 from playground.ui.shared import glossary
 from playground.ui.shared.endpoint import THREADS
 from playground.ui.shared.events import Refusals, check_events
 from playground.ui.shared.html import escaped
+from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.shipped import SHIPPED
 from playground.ui.shared.tools import checked_tools
 
@@ -37,14 +42,33 @@ NEW = (
 )
 QUEUE = 64  # visitors' requests waiting at once, over all events
 
+Build = Callable[[Engine], Any]
+VIEWS = (  # besides Compare and Lessons: the tab, what builds it, and what builds its endpoint alone
+    ("Add noise", add_noise.build, lambda _: noise_api.build()),
+    ("Predict noise", predict_noise.build, predict_api.build),
+    ("Denoise", denoise.build, denoise_api.build),
+    ("Inside", inside.build, inside_api.build),
+)
+
+
+class Page(gr.Blocks):
+    """The page, and what its first views need of the network, which is asked when the page is served already."""
+
+    begin: Callable[[], None]
+
+    def fill(self) -> None:
+        """Ask it now. Whoever opens the page from then on finds the answers there; before, each tab asks itself."""
+        self.begin()
+        self.config = self.get_config_file()
+
 
 def build_page(
     engine: Engine, store: Store, lessons: Sequence[Lesson] | None = None, models: ModelList | None = None
-) -> gr.Blocks:
+) -> Page:
     """`lessons`: those on the shelf, unless others are given. `models`: the list of all, where there are several.
     Beside the page itself there are /teach and /join."""
     lessons = shelf() if lessons is None else lessons
-    with gr.Blocks(title="Diffusion playground", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
+    with Page(title="Diffusion playground", analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         head = gr.HTML(_head(engine))
         if models is not None:
             models.build(engine.facts.name)
@@ -52,18 +76,12 @@ def build_page(
         glossary.build()
         with gr.Tab("Compare"):
             ran = compare.build(page, engine, store)
-        with gr.Tab("Add noise"):
-            add_noise.build(engine)
-        with gr.Tab("Predict noise"):
-            predict_noise.build(engine)
-        with gr.Tab("Denoise"):
-            denoise.build(engine)
-        with gr.Tab("Inside"):
-            inside.build(engine)
+        begins = [_view(engine, *view) for view in VIEWS]
+        page.begin = next((begin for begin in begins if begin is not None), lambda: None)
         with gr.Tab("Lessons"):
             lessons_tab.build(engine, store, lessons)
         api.build(engine, store)
-        quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+        quiet: dict[str, Any] = {**QUIET, "queue": False}
         gr.on([page.load, ran.change], lambda: (_head(engine), _notice(store)), None, [head, notice], **quiet)
     room = Room(engine, store, lessons)
     with page.route("Teach a class", "/teach", show_in_navbar=False):
@@ -71,7 +89,19 @@ def build_page(
     with page.route("Join a class", "/join", show_in_navbar=False):
         join.build(page, room)
     check_events(page)
-    return page.queue(max_size=QUEUE, default_concurrency_limit=8, api_open=False)
+    page.queue(max_size=QUEUE, default_concurrency_limit=8, api_open=False)
+    return page
+
+
+def _view(engine: Engine, title: str, build: Build, endpoint: Build) -> Callable[[], None] | None:
+    """One tab -> what its first view asks of the network, if anything. Of a model into whose steps nothing looks it
+    says so, and so does its endpoint."""
+    with gr.Tab(title):
+        if not engine.facts.whole:
+            return build(engine)
+        gr.HTML(f'<p class="dp-quiet">{escaped(engine.facts.whole)}</p>', elem_classes=["dp-flush"])
+        endpoint(engine)
+    return None
 
 
 def launch_options(mcp: bool = False) -> dict[str, Any]:
@@ -104,5 +134,6 @@ def _head(engine: Engine) -> str:
     facts = engine.facts
     name = facts.name.capitalize() if facts.name == SHIPPED else f"{facts.name} · {facts.family}"
     parts = f"{name} · {facts.parameters / 1e6:.1f} M parameters · {facts.device.upper()} {facts.precision}"
+    parts += f" · {facts.memory}" if facts.memory else ""
     parts += f" · {engine.runtime}" + (f" · ControlNet {facts.controlnet}" if facts.controlnet else "")
     return f'<header class="dp-head"><h1>Diffusion playground</h1><p>{escaped(parts)}</p>{NEW}</header>'

@@ -60,6 +60,23 @@ def test_a_grid_from_standard_input_its_events_and_its_receipts(
     assert "not the same picture" in capsys.readouterr().out
 
 
+def test_the_page_steps_through_the_runs_of_new_and_of_kept_pictures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked, out = tmp_path / "sweep.json", tmp_path / "out"
+    asked.write_text(json.dumps(SWEEP))
+    assert main(["grid", str(asked), "-o", str(out)]) == 0
+    assert '"x0":' not in (out / "grid.html").read_text("utf-8")
+    asked.write_text(json.dumps(SWEEP | {"axes": {"seed": [1, 2, 3]}}))
+    assert main(["grid", str(asked), "-o", str(out), "--steps"]) == 0
+    assert "grid.html steps through 3 of 3 runs, at most 2 points of each." in capsys.readouterr().err
+    page = (out / "grid.html").read_text("utf-8")
+    assert page.count('"calls": [1, 2], "of": 2') == 3 and page.count('"x0": "data:image/webp') == 3
+    assert main(["grid", str(asked), "-o", str(out), "--steps", "--json"]) == 0
+    events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert events[-2] == {"event": "again", "calls": 6, "of": 6} and events[-1]["steps_of"] == 3
+
+
 def test_another_process_with_an_empty_store_writes_equal_files(tmp_path: Path) -> None:
     asked = tmp_path / "sweep.json"
     base = {"prompt": "guitar, green background", "num_inference_steps": 6}

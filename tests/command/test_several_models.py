@@ -13,6 +13,7 @@ from playground.refusal import Refusal
 from playground.store import from_png
 from tests.models.lora.test_kinds_of_files import ATTENTION, trained
 
+CPU = torch.device("cpu")
 SMALL, WIDE = "sd15-tiny", "odd-tiny"
 
 
@@ -37,7 +38,7 @@ def test_a_grid_over_two_models_draws_what_each_can_and_a_receipt_finds_the_same
     for command in ("grid", "verify"):  # without OpenVINO, whose conversion would take most of the time
         monkeypatch.setattr(
             f"playground.command.{command}.opened",
-            lambda model, **given: open_engine(model, torch.device("cpu"), torch.float32, "torch", **given),
+            lambda model, extras, **_: open_engine(model, CPU, torch.float32, "torch", loras=extras.loras),
         )
     asked, out = tmp_path / "sweep.json", tmp_path / "out"
     base = {"prompt": "cat", "num_inference_steps": 2}
@@ -64,8 +65,8 @@ def test_serve_opens_its_models_with_the_folders(
 ) -> None:
     given: list[list[Path]] = []
 
-    def opened(model, runtime, controlnet=None, loras=()):  # noqa: ANN001, ANN202
-        given.append(list(loras))
+    def opened(model, runtime, controlnet=None, extras=None):  # noqa: ANN001, ANN202
+        given.append(list(extras.loras))
         raise Refusal("Enough is known.")
 
     monkeypatch.setattr("playground.command.serve.opened", opened)

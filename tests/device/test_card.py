@@ -221,12 +221,13 @@ def test_a_cell_too_large_for_the_card_fails_with_what_would_fit(there: LocalEng
     assert [e.cell for e in events if isinstance(e, Done)] == [1]
 
 
-@pytest.mark.parametrize(("total", "stay"), [(96 << 20, 1), (20 << 20, 0)])
+@pytest.mark.parametrize(("total", "stay"), [(88, 2), (80, 1)])  # MB; of 76 of weights, and 8 to work with
 def test_weights_come_to_a_small_card_as_they_are_needed(
     engine: LocalEngine, card: Card, monkeypatch: pytest.MonkeyPatch, total: int, stay: int
 ) -> None:
-    """One part at a time where one fits, else one layer; `stay` parts are there when nothing is called."""
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda *_: SimpleNamespace(total_memory=total))
+    """U-Net and VAE in turn with the text encoder, or one part at a time; `stay` parts are there when nothing is
+    called. diffusers' group offloading sets data in place, which the stand-in's tensors cannot."""
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda *_: SimpleNamespace(total_memory=total * 10**6))
     small = open_engine("pocket", torch.device("cuda"), torch.float32)
     small.loop.measured = Measured({(1, 4, 16, 16): 16})
     model, seen = small.model, []

@@ -8,7 +8,6 @@ import torch
 from playground.engine.capacity import Capacity
 from playground.models.running import device
 
-GB = 2**30
 CPU = torch.device("cpu")
 
 
@@ -16,22 +15,6 @@ def test_a_cpu_computes_in_fp32_and_a_card_in_fp16() -> None:
     """In fp32 a picture on a CPU does not depend on its batch-mates."""
     kinds = {"cpu": torch.float32, "mps": torch.float32, "cuda": torch.float16}
     assert {kind: device.default_dtype(torch.device(kind)) for kind in kinds} == kinds
-
-
-@pytest.mark.parametrize(
-    ("weights", "largest", "card", "expected"),
-    [
-        (2 * GB, 1.7 * GB, 24 * GB, None),  # a large card
-        (38 << 20, 27 << 20, 2 * GB, None),  # Pocket fits anywhere
-        (7 * GB, 4.5 * GB, 8 * GB, None),  # eight gigabytes and more are not small
-        (2.5 * GB, 1.7 * GB, 4 * GB, "model"),
-        (7 * GB, 5 * GB, 6 * GB, "sequential"),
-    ],
-)
-def test_weights_leave_a_small_card_only_when_they_must(
-    weights: float, largest: float, card: int, expected: str | None
-) -> None:
-    assert device.offload_for(int(weights), int(largest), card) == expected
 
 
 SHAPE = (1, 4, 16, 16)

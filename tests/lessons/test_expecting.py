@@ -8,6 +8,7 @@ from playground import Recipe, Sweep
 from playground.engine import LocalEngine, Result
 from playground.export.finished import FinishedGrid
 from playground.lessons.expecting import along_the_axis, askable, seed_noise, settled, verdict
+from playground.measure.diversity import diversity
 from playground.measure.seed_noise import agreement
 from playground.refusal import Refusal
 
@@ -75,13 +76,40 @@ def test_seed_noise_is_said_by_how_often_the_seeds_agree() -> None:
     assert seed_noise("saturation", by_seed).startswith("The seed is what varies")
 
 
+def test_the_difference_between_seeds_is_asked_of_two_seeds_or_more(engine: LocalEngine) -> None:
+    base, asks = Recipe(), {"varied", "narrows"}
+    one, two = (askable(Sweep(base, {"guidance_scale": [1, 9]}, seeds), engine.facts) for seeds in (1, 2))
+    assert not asks & set(one) and asks <= set(two)
+    assert asks <= set(askable(Sweep(base, {"seed": [4, 9], "guidance_scale": [1, 9]}), engine.facts))
+    assert not asks & set(askable(Sweep(base, {"seed": [1, 2, 3]}), engine.facts))
+    assert asks & set(askable(Sweep(base, {"sampler": ["ddim", "euler"]}, 2), engine.facts)) == {"varied"}
+
+
+def test_the_difference_between_seeds_is_that_of_the_measure_and_resampled_by_pairs() -> None:
+    rng = np.random.default_rng(0)
+    same, unlike = rng.integers(0, 256, (16, 16, 3)), rng.integers(0, 256, (4, 16, 16, 3))
+    pixels = [*unlike[:3], same, same, unlike[3]]  # two settings of three seeds
+    sweep = Sweep(Recipe(), {"num_inference_steps": [2, 4]}, 3).flat
+    pictures = [Image.fromarray(one.astype(np.uint8)) for one in pixels]
+    results = [Result(image, r, 1.0, 4) for image, r in zip(pictures, sweep.recipes(), strict=True)]
+    found = along_the_axis(FinishedGrid(sweep, tuple(results)), "diversity")
+    assert found.by_seed.shape == (3, 3, 2)
+    assert found.values == pytest.approx([diversity(pixels[:3]), diversity(pixels[3:])])
+    assert verdict("varied", 0, found).right and not verdict("varied", 1, found).right
+    assert verdict("narrows", "falls", found).right
+    assert found.of(np.array([1, 1, 1])) is None  # one seed has no difference from itself
+    assert found.of(np.array([0, 1, 1]))[1] == 0 and found.of(np.array([0, 2, 2]))[1] > 1
+    assert "of resamplings of the 3 seeds" in seed_noise("varied", found)
+
+
 def _drawn(sweep: Sweep) -> tuple[Result, ...]:
     return tuple(Result(Image.new("RGB", (16, 16), "red"), recipe, 1.0, 4) for recipe in sweep.recipes())
 
 
 def test_the_share_of_agreement_is_that_of_the_resamplings() -> None:
     """Of two seeds that disagree, each decides alone in a quarter of the resamplings, and the mean in the rest."""
-    share = agreement(np.array([[0.0, 1.0], [3.0, 0.0]]), lambda means: int(means.argmax()))
+    by_seed = np.array([[0.0, 1.0], [3.0, 0.0]])
+    share = agreement(2, lambda rows: int(by_seed[rows].mean(0).argmax()))
     assert share == pytest.approx(0.75, abs=0.05)
 
 

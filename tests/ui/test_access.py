@@ -1,5 +1,7 @@
 """What people with a screen reader or a keyboard meet: axe finds nothing serious on any tab, light or dark."""
 
+from collections.abc import Sequence
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
@@ -14,9 +16,11 @@ READY = {
 }
 
 
-def serious(page: Page) -> list[str]:
-    """What axe calls serious or critical, with the first place of each."""
-    found = Axe().run(page).response["violations"]
+def serious(page: Page, within: Sequence[str] = (), rules: Sequence[str] = ()) -> list[str]:
+    """What axe calls serious or critical, with the first place of each: within these selectors and by these rules, or
+    anywhere and by all."""
+    options = {"resultTypes": ["violations"]} | ({"runOnly": {"type": "rule", "values": list(rules)}} if rules else {})
+    found = Axe().run(page, [[one] for one in within] or None, options).response["violations"]
     return [
         f"{fault['id']}: {node['html'][:160]} {node['failureSummary'][:200]}"
         for fault in found

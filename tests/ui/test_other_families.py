@@ -13,6 +13,8 @@ from playwright.sync_api import Browser, expect
 from playground import open_engine
 from playground.store import Store
 from playground.ui.shared.shipped import EXAMPLES
+from tests.conftest import whole_page
+from tests.models.test_whole import aura_flow
 from tests.models.tiny_families import build_family
 
 PATIENCE = 120_000  # ms
@@ -99,3 +101,41 @@ def test_every_endpoint_answers_for_packed_latents(serve: Serve, tmp_path: Path)
         picture = handle_file(str(EXAMPLES / "images" / "flower.webp"))
         _, numbers = client.predict(picture, 999, "flow", 0, api_name="/add_noise")
         assert (numbers["sqrt_alpha_bar"], numbers["sqrt_one_minus_alpha_bar"], numbers["log_snr"]) == (0, 1, None)
+
+
+def test_a_model_of_no_family_draws_grids_and_says_what_is_not_offered(
+    browser: Browser, tmp_path: Path, store: Store
+) -> None:
+    engine = open_engine(aura_flow(tmp_path / "aura-tiny"), torch.device("cpu"), torch.float32)
+    with whole_page(engine, store, tmp_path / "gradio") as url:
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        page.goto(url)
+        page.get_by_role("button", name="Run", exact=True).click(timeout=PATIENCE)
+        expect(page.locator("#total")).to_contain_text(re.compile(r"(\d+) of \1 pictures"), timeout=PATIENCE)
+        expect(page.locator("#total")).to_contain_text("Each picture was drawn alone.")
+        expect(page.get_by_text("PyTorch, one picture at a time")).to_be_visible()
+        for title in ("Add noise", "Predict noise", "Denoise", "Inside"):
+            page.get_by_role("tab", name=title, exact=True).click()
+            said = page.locator("p:visible").filter(has_text="so this view is not offered for it")
+            expect(said).to_have_count(1)
+        page.get_by_role("tab", name="Lessons", exact=True).click()
+        expect(page.get_by_text("Lesson 1 of")).to_be_visible()
+        page.close()
+        assert faults == []
+        client, own = Client(url, verbose=False, download_files=str(tmp_path)), "is run by its own pipeline"
+        recipe = {"prompt": "cat", "num_inference_steps": 2, "sampler": "euler"}
+        _, cells = client.predict({"base": recipe, "axes": {"seed": [1, 2]}}, api_name="/render_grid")
+        assert [cell["evaluations"] for cell in cells] == [4, 4]
+        with pytest.raises(Exception, match="clip_skip must be 0 for this model: its pipeline does not take it"):
+            client.predict({"base": recipe | {"clip_skip": 1}, "axes": {"seed": [1]}}, api_name="/render_grid")
+        picture = handle_file(str(EXAMPLES / "images" / "flower.webp"))
+        for endpoint, asked in {
+            "/denoise": (recipe,),
+            "/inspect_prompt": (recipe,),
+            "/predict_noise": (picture, "cat", 500, 0),
+        }.items():
+            with pytest.raises(Exception, match=own):
+                client.predict(*asked, api_name=endpoint)
+    engine.close()

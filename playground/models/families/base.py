@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
-from diffusers import DiffusionPipeline
 from PIL import Image
 from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
@@ -23,21 +22,23 @@ from playground.models.anatomy import Anatomy, Cost
 from playground.models.contract import Condition, Facts, Look, Pairs, Text, Weights
 from playground.models.control import ControlNet
 from playground.models.folder import described, fingerprint, licence
+from playground.models.loading import Loaded
 from playground.models.lora.folder import LoraFiles, own_folder
 from playground.models.lora.rows import Loras
 from playground.models.lora.texts import TextLoras
 from playground.models.running.offload import place
+from playground.models.running.plan import AS_RUN
 from playground.models.running.posterior import Posteriors
 from playground.models.running.skeleton import NetworkSkeleton
+from playground.models.running.text_cache import TextCache
 from playground.models.running.threads import use_the_cores_present
+from playground.models.running.tiny_decoder import quick_decoder
 from playground.models.words import Cutter, Words
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from playground.schedule import FLOW, is_flow
 
-TEXT_CACHE_BYTES = 256 * 2**20  # of encoded texts kept; one of T5-XXL is up to 8 MB
-FEWEST_TEXTS, MOST_TEXTS = 16, 512
 TEXT = "encoder_hidden_states"  # the network's argument that the words fill
 PRECISIONS = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 CLIP = CLIPTextModel | CLIPTextModelWithProjection  # text encoders that LoRA files change
@@ -55,11 +56,12 @@ class Family:
     rescales: ClassVar[bool] = False  # its pipeline has guidance_rescale
     patch: ClassVar[int] = 1  # latents per side that make one token
     token_mark: ClassVar[str] = "tokenizer"  # the part of the pipeline whose tokens the pages show
+    left_out: ClassVar[dict[str, None]] = {}  # parts of its folder that are not read
 
     def __init__(
         self,
         name: str,
-        pipeline: DiffusionPipeline,
+        loaded: Loaded,
         device: torch.device,
         dtype: torch.dtype,
         folder: Path,
@@ -67,14 +69,24 @@ class Family:
     ) -> None:
         """`folder`: where the pipeline was read; `loras`: folders of LoRA files for any model, besides its own."""
         use_the_cores_present()
+        pipeline, plan = loaded.pipeline, loaded.plan
         self.pipeline, self.device, self.dtype = pipeline, device, dtype
         self.network: nn.Module = getattr(pipeline, self.denoiser)
         self.vae: nn.Module = pipeline.vae.to(torch.float32).eval()
         modules = {key: part for key, part in pipeline.components.items() if isinstance(part, nn.Module)}
         self.text_encoders = [part for key, part in modules.items() if key.startswith("text_encoder")]
         for part in (self.network, *self.text_encoders):
-            part.to(dtype).eval()
-        place([*self.text_encoders, self.network, self.vae], device)
+            part.eval()
+            if part is not self.network or plan.storage == AS_RUN:
+                part.to(dtype)
+        place(
+            self.text_encoders,
+            self.network,
+            self.vae,
+            device,
+            plan,
+            {m: loaded.read.get(k) for k, m in modules.items()},
+        )
         self.scale = self._scale()
         clips = {
             key: part for key, part in modules.items() if isinstance(part, CLIP) and key.startswith("text_encoder")
@@ -83,22 +95,24 @@ class Family:
         self.lora_files, self._loras = files, Loras(files, self.denoiser, self.network, device, dtype)
         self._text_loras = TextLoras(files, device, dtype)
         self.words: Callable[[str], Words] = Cutter(getattr(pipeline, self.token_mark), self.tokens, self.around)
-        self.encode = lru_cache(self._texts_kept())(self.encode_now)
+        self.encode = TextCache(self.encode_now)
         self._posteriors, self._control = Posteriors(self.vae, device), None
         self._shapes = threading.Lock()
         self._skeleton = NetworkSkeleton(self.network, self.vae, self.inputs, self.pixels)
         self.anatomy = lru_cache(16)(self._anatomy)
         self.cost = lru_cache(16)(self._cost)
+        self._quick = quick_decoder(folder, loaded.preview, self._channels(), self.scale, device)
         schedule = self._schedule(dict(pipeline.scheduler.config), type(pipeline.scheduler).__name__)
         self.facts = Facts(
             name=name,
             family=self.title,
-            fingerprint=fingerprint(folder, str(dtype)),
+            fingerprint=fingerprint(folder, [str(dtype), *plan.changes] if plan.changes else str(dtype)),
             parameters=sum(
                 p.numel() for part in (*self.text_encoders, self.network, self.vae) for p in part.parameters()
             ),
             device=device.type,
             precision=PRECISIONS[dtype],
+            memory=plan.says,
             schedule=schedule,
             channels=self._channels(),
             scale=self.scale,
@@ -112,6 +126,7 @@ class Family:
             cfg=self.cfg,
             guided_above=self.guided_above,
             own_negative=self.own_negative,
+            quick_previews=self._quick is not None,
             no_attention=self.no_attention,
             no_start=self.no_start,
             rescales=self.rescales,
@@ -122,6 +137,21 @@ class Family:
             card=described(folder),
             folder=str(folder),
         )
+        # encoded now: pages ask for shapes at any time, and a text encoder may be away while the engine computes
+        empty = self.condition(self.facts.text("", self.facts.usual))
+        self._empty = {name: x.to("meta") for name, x in empty.items()}
+
+    @classmethod
+    def precision(cls, device: torch.device) -> torch.dtype:
+        """fp32 on CPUs; on accelerators what such networks were trained in: bf16 for transformers, fp16 for U-Nets."""
+        if device.type == "cpu":
+            return torch.float32
+        return torch.float16 if cls.denoiser == "unet" else torch.bfloat16
+
+    @classmethod
+    def precision_of_texts(cls, dtype: torch.dtype) -> torch.dtype:
+        """Of text encoders, beside a denoiser in `dtype`: they may be larger than it is."""
+        return dtype
 
     # --- what a family says -------------------------------------------------------------------------------------------
 
@@ -256,8 +286,9 @@ class Family:
         config = self.vae.config
         return (latents - (config.get("shift_factor") or 0.0)) * config.scaling_factor
 
+    @torch.inference_mode()
     def preview(self, latents: Tensor) -> list[Image.Image]:
-        return self.decode(latents)
+        return self.decode(latents) if self._quick is None else self._quick.pictures(latents)
 
     @property
     def runtime(self) -> str:
@@ -280,11 +311,6 @@ class Family:
     def _channels(self) -> int:
         return self.network.config.in_channels
 
-    def _texts_kept(self) -> int:
-        """How many encoded texts fit in TEXT_CACHE_BYTES, by the size of the first."""
-        size = sum(tensor.nbytes for tensor in self.encode_now("").values())
-        return max(FEWEST_TEXTS, min(MOST_TEXTS, TEXT_CACHE_BYTES // size))
-
     def _schedule(self, config: dict[str, Any], scheduler: str) -> dict[str, Any]:
         if scheduler.startswith("FlowMatch"):  # whose configs do not say it
             config["prediction_type"] = FLOW
@@ -304,10 +330,8 @@ class Family:
 
     def _example(self, rows: int, columns: int) -> tuple[Tensor, Tensor, list[Condition]]:
         """Arguments of `inputs` for one row, on the meta device."""
-        recipe = self.facts.usual
-        condition = {name: x.to("meta") for name, x in self.condition(self.facts.text("", recipe)).items()}
         latents = torch.empty(1, self.facts.channels, rows, columns, device="meta")
-        return latents, torch.zeros(1, device="meta"), [condition]
+        return latents, torch.zeros(1, device="meta"), [self._empty]
 
 
 def most_skipped(*encoders: nn.Module) -> int:

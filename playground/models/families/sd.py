@@ -12,11 +12,10 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import diffusers
 import torch
-from diffusers import StableDiffusionPipeline
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from PIL import Image
 from torch import Tensor
@@ -25,7 +24,8 @@ from playground import pictures
 from playground.models.anatomy import Anatomy, Cost
 from playground.models.contract import CONTROL, Condition, Facts, Look, Pairs, Text, Weights, usual_recipe
 from playground.models.control import ControlNet
-from playground.models.folder import described, fingerprint, licence, load_pipeline
+from playground.models.folder import described, fingerprint, licence
+from playground.models.loading import Loaded
 from playground.models.lora.folder import LoraFiles, own_folder
 from playground.models.lora.texts import TextLoras
 from playground.models.running.attention import capturing, cross_attention_layers, looks
@@ -33,15 +33,16 @@ from playground.models.running.decoder import Decoder
 from playground.models.running.device import default_dtype
 from playground.models.running.network import Network
 from playground.models.running.offload import place
+from playground.models.running.plan import AS_RUN
 from playground.models.running.posterior import Posteriors
-from playground.models.running.preview import PreviewDecoder
 from playground.models.running.skeleton import Skeletons, anatomy_of
+from playground.models.running.text_cache import TextCache
 from playground.models.running.threads import use_the_cores_present
+from playground.models.running.tiny_decoder import quick_decoder
 from playground.models.words import Cutter, Words
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 
-TEXT_CACHE = 512  # encodings kept; one is 25 kB for Pocket
 EXACT_FROM = 0.7  # of the schedule's timesteps: from there upwards a CPU network in bf16 leaves the rows to one in fp32
 TEXT = "encoder_hidden_states"  # the network's only argument that a text fills
 PIXELS = 8  # StableDiffusionPipeline takes no other multiples
@@ -54,10 +55,12 @@ class StableDiffusion:
     well: they decide what the picture becomes, and rounded to bf16's 8 bits they can make another one of it.
     """
 
+    left_out: ClassVar[dict[str, None]] = {"safety_checker": None, "feature_extractor": None}
+
     def __init__(
         self,
         name: str,
-        pipeline: StableDiffusionPipeline,
+        loaded: Loaded,
         device: torch.device,
         dtype: torch.dtype,
         folder: Path,
@@ -66,14 +69,19 @@ class StableDiffusion:
         """`folder`: where the pipeline was read; `loras`: folders of LoRA files for any model, besides its own."""
         self.device, self.dtype = device, dtype
         use_the_cores_present()
+        pipeline, self._plan = loaded.pipeline, loaded.plan
         self.tokenizer = pipeline.tokenizer
         self.text_encoder = pipeline.text_encoder.to(torch.float32).eval()
         early = copy.deepcopy(pipeline.unet) if dtype is torch.bfloat16 and device.type == "cpu" else None
-        self.unet = pipeline.unet.to(dtype, memory_format=torch.channels_last).eval()
+        self.unet = pipeline.unet.to(memory_format=torch.channels_last).eval()
+        if self._plan.storage == AS_RUN:
+            self.unet.to(dtype)
         self.vae = pipeline.vae.to(torch.float32, memory_format=torch.channels_last).eval()
-        place((self.text_encoder, self.unet, self.vae), device)
+        place([self.text_encoder], self.unet, self.vae, device, self._plan, loaded.read_again)
         self._decoder = Decoder(self.vae, device)
-        self.preview_decoder = PreviewDecoder.load(folder, device)
+        self.preview_decoder = quick_decoder(
+            folder, loaded.preview, self.unet.config.in_channels, pipeline.vae_scale_factor, device
+        )
         parts = {"unet": self.unet, "text_encoder": self.text_encoder}
         self.lora_files = LoraFiles([own_folder(folder)], parts, type(pipeline), loras)
         self._text_loras = TextLoras(self.lora_files, device, torch.float32)
@@ -86,7 +94,7 @@ class StableDiffusion:
         self.exact_from: float = EXACT_FROM * config["num_train_timesteps"]
         self._image_processor = pipeline.image_processor
         self.words: Callable[[str], Words] = Cutter(self.tokenizer)
-        self.encode = lru_cache(TEXT_CACHE)(self.encode_now)
+        self.encode = TextCache(self.encode_now)
         self._posteriors, self._control = Posteriors(self.vae, device), None
         self._shapes = threading.Lock()
         self._skeletons = Skeletons(self.unet, self.vae, self.tokenizer.model_max_length)
@@ -95,10 +103,11 @@ class StableDiffusion:
         self.facts = Facts(
             name=name,
             family="Stable Diffusion",
-            fingerprint=fingerprint(folder, [str(dtype), EXACT_FROM] if dtype is torch.bfloat16 else str(dtype)),
+            fingerprint=fingerprint(folder, self._precision()),
             parameters=sum(p.numel() for m in (self.text_encoder, self.unet, self.vae) for p in m.parameters()),
             device=device.type,
             precision=PRECISIONS[dtype] + (f", fp32 for t ≥ {self.exact_from:g}" if early is not None else ""),
+            memory=self._plan.says,
             schedule=dict(config),
             channels=self.unet.config.in_channels,
             scale=scale,
@@ -116,6 +125,19 @@ class StableDiffusion:
             card=described(folder),
             folder=str(folder),
         )
+
+    @classmethod
+    def precision(cls, device: torch.device) -> torch.dtype:
+        return default_dtype(device)
+
+    @classmethod
+    def precision_of_texts(cls, dtype: torch.dtype) -> torch.dtype:
+        return torch.float32
+
+    def _precision(self) -> Any:
+        """What of it changes pictures, for the fingerprint."""
+        exact = [EXACT_FROM] if self.dtype is torch.bfloat16 else []
+        return [str(self.dtype), *exact, *self._plan.changes] if exact or self._plan.changes else str(self.dtype)
 
     def check(self, recipe: Recipe) -> None:
         self.facts.check(recipe)
@@ -228,6 +250,8 @@ class StableDiffusion:
         return self._network.runtime
 
     def convert(self) -> None:
+        if not self._plan.converts:
+            return
         self._network.convert(self.facts.fingerprint)
         self._decoder.convert(self.facts.fingerprint)
 
@@ -243,17 +267,6 @@ class StableDiffusion:
         for network in (self._network, self._early):
             if network is not None:
                 network.compile(latents, torch.zeros(1, device=self.device), self.encode("")[TEXT], backend)
-
-
-def load(
-    name: str, folder: Path, device: torch.device, dtype: torch.dtype | None, loras: Sequence[Path] = ()
-) -> StableDiffusion:
-    """A folder in diffusers layout with safetensors weights; in the device's usual precision where none is given.
-
-    Raises Refusal, with one sentence, for a folder that cannot be read. Nothing is downloaded.
-    """
-    pipeline = load_pipeline(StableDiffusionPipeline, folder, safety_checker=None, feature_extractor=None)
-    return StableDiffusion(name, pipeline, device, dtype or default_dtype(device), folder, loras)
 
 
 def _one_call(

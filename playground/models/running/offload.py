@@ -1,62 +1,109 @@
-"""Weights on a GPU too small for all of them, by accelerate's hooks: one part there at a time, or one layer."""
+"""Weights where a plan puts them: all on the device, parts that take turns, or a denoiser that comes block by block.
 
-from collections.abc import Sequence
+By accelerate's hooks and diffusers' own group offloading and layerwise casting.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from accelerate import cpu_offload
 from accelerate.hooks import ModelHook, add_hook_to_module
+from diffusers.hooks import apply_group_offloading
 from torch import nn
 
-from playground.models.running.device import offload_for
+from playground.models.running import plan as plans
+from playground.models.running.plan import Plan
+
+Read = Callable[[], nn.Module]  # a part again, from its files
 
 
-class OneAtATime(ModelHook):
-    """A part comes to the GPU when it is called, and the one that was there leaves.
+class Turns(ModelHook):
+    """Of groups of parts one at a time is there: when a part is called, its group comes and the others leave.
 
-    Diffusers' own chain of hooks expects text encoder, U-Net and VAE once each and in this order; the engine goes back
-    and forth between them, and the chain would then leave all three on the GPU.
+    Diffusers' own chain of hooks expects text encoder, denoiser and VAE once each and in this order; the engine goes
+    back and forth between them, and the chain would then leave all three on the GPU.
     """
 
-    def __init__(self, device: torch.device, parts: Sequence[nn.Module]) -> None:
-        self._device, self._parts = device, parts
+    def __init__(self, device: torch.device, groups: Sequence[Sequence[nn.Module]], read: Mapping[nn.Module, Read]):
+        """`read`: on a CPU, where what leaves is freed."""
+        self._device, self._groups, self._read = device, groups, read
 
     def pre_forward(self, module: nn.Module, *args: Any, **kwargs: Any) -> tuple[tuple, dict]:
         if not self._is_there(module):
-            for part in self._parts:
-                if self._is_there(part):
-                    part.to("cpu")
-            module.to(self._device)
+            own = next(group for group in self._groups if module in group)
+            for part in (part for group in self._groups if group is not own for part in group):
+                self._leave(part)
+            for part in own:
+                self._come(part)
         return args, kwargs
 
     def _is_there(self, part: nn.Module) -> bool:
         return next(part.parameters()).device.type == self._device.type  # "cuda" and "cuda:0" are the same GPU
 
+    def _leave(self, part: nn.Module) -> None:
+        if self._is_there(part):
+            part.to("cpu" if self._device.type != "cpu" else "meta")
 
-def one_part_at_a_time(parts: Sequence[nn.Module], device: torch.device) -> None:
-    """Parts stay in the host's memory and come to `device` when they are called, one in the place of another."""
-    hook = OneAtATime(device, parts)
-    for part in parts:
-        add_hook_to_module(part.to("cpu"), hook)
+    def _come(self, part: nn.Module) -> None:
+        if self._is_there(part):
+            return
+        if self._device.type == "cpu":
+            take(part, self._read[part]())
+        else:
+            part.to(self._device)
 
 
-def layer_by_layer(parts: Sequence[nn.Module], device: torch.device) -> None:
-    """Every layer's weights come to `device` for its own call only: little memory, and slow."""
-    for part in parts:
-        cpu_offload(part, device, offload_buffers=len(part._parameters) > 0)
+def take(part: nn.Module, again: nn.Module) -> None:
+    """The tensors of the same network read again; the modules themselves stay, with what is hooked to them."""
+    for ours, theirs in zip(part.modules(), again.modules(), strict=True):
+        ours._parameters, ours._buffers = theirs._parameters, theirs._buffers
 
 
-def place(parts: Sequence[nn.Module], device: torch.device) -> None:
-    """Weights onto the device, all at once or, on a small accelerator, as they are needed."""
-    offload = None
-    if device.type == "cuda":
-        sizes = [sum(p.nbytes for p in part.parameters()) for part in parts]
-        memory = torch.cuda.get_device_properties(device).total_memory
-        offload = offload_for(sum(sizes), max(sizes), memory)
-    if offload == "model":
-        one_part_at_a_time(parts, device)
-    elif offload == "sequential":
-        layer_by_layer(parts, device)
-    else:
+def cast_layers(network: nn.Module, storage: torch.dtype, dtype: torch.dtype) -> nn.Module:
+    """The network with its linear and convolution layers kept in `storage`, and all of it computed in `dtype`."""
+    network.enable_layerwise_casting(storage_dtype=storage, compute_dtype=dtype)
+    for module in network.modules():
+        if not hasattr(module, "_diffusers_hook"):  # diffusers' layers that are cast have one
+            for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
+                if tensor.is_floating_point():
+                    tensor.data = tensor.data.to(dtype)
+    return network
+
+
+def place(
+    texts: Sequence[nn.Module],
+    denoiser: nn.Module,
+    vae: nn.Module,
+    device: torch.device,
+    plan: Plan,
+    read: Mapping[nn.Module, Read],
+) -> None:
+    """Weights onto the device, as the plan says. `read`: how each part is read again, where a CPU frees it."""
+    parts = [*texts, denoiser, vae]
+    if plan.placing == plans.ALL:
         for part in parts:
             part.to(device)
+    elif plan.placing == plans.BLOCKS:
+        denoiser.enable_group_offload(device, offload_type="block_level", num_blocks_per_group=1)
+        for text in texts:
+            apply_group_offloading(text, device, offload_type="leaf_level")
+        vae.to(device)
+    else:
+        groups = [list(texts), [denoiser, vae]] if plan.placing == plans.TEXTS_LEAVE else [[part] for part in parts]
+        hook = Turns(device, groups, read)
+        for part in parts:
+            add_hook_to_module(part.to("cpu"), hook)
+            if device.type == "cpu" and part not in groups[-1]:
+                part.to("meta")  # until it is called
+    if plan.tiled:
+        tile(vae)
+
+
+def tile(vae: nn.Module) -> None:
+    """Let a VAE decode and encode in tiles of at most plans.TILE pixels, as diffusers blends them: pixels at the seams
+    change. Those of other classes have tiles of their own, of at most so many pixels as well."""
+    vae.enable_tiling()
+    if hasattr(vae, "tile_sample_min_size"):
+        scale = vae.tile_sample_min_size // vae.tile_latent_min_size
+        vae.tile_sample_min_size = min(vae.tile_sample_min_size, plans.TILE)
+        vae.tile_latent_min_size = vae.tile_sample_min_size // scale

@@ -1,4 +1,4 @@
-"""A tiny decoder for previews: latents -> half-size pictures, with all its work at latent size."""
+"""Pocket's tiny decoder for previews: latents -> half-size pictures, with all its work at latent size."""
 
 from pathlib import Path
 

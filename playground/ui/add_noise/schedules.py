@@ -9,6 +9,7 @@ import pandas as pd
 
 from playground import noise
 from playground.ui.shared.html import heading
+from playground.ui.shared.quiet import QUIET
 
 QUANTITIES = {"signal √ᾱ": "signal", "noise √(1−ᾱ)": "noise", "log SNR": "log_snr"}
 COLOURS = {
@@ -74,7 +75,7 @@ def build() -> tuple[Callable[[str], Any], gr.Radio, gr.LinePlot]:
     quantity = gr.Radio(list(QUANTITIES), value=first, show_label=False, container=False, label="What to plot")
     plot = gr.LinePlot(**_axes(first))
     gr.HTML(landmarks(), elem_classes="dp-flush", apply_default_css=False)
-    quantity.change(draw, quantity, plot, queue=False, show_progress="hidden", api_visibility="private")
+    quantity.change(draw, quantity, plot, queue=False, **QUIET)
     return draw, quantity, plot
 
 

@@ -19,6 +19,7 @@ from playground.ui.shared.fields import LABELS, choices, plain, slot
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest
 from playground.ui.shared.picture import own_picture
+from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.samples import IMAGES, SAMPLES, gallery
 
 HERE = Path(__file__).parent
@@ -133,8 +134,7 @@ def build(engine: Engine) -> None:
 
     settings = {picture, schedule, seed, space}
     shown = [stage, seed_error]
-    quiet: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
-    light: dict[str, Any] = {**quiet, "queue": False}  # a picture must not wait behind someone's grid
+    light: dict[str, Any] = {**QUIET, "queue": False}  # a picture must not wait behind someone's grid
     stage.opened(refresh, settings, shown, **light).then(*draw_schedules, **light)
     gr.on([schedule.change, space.change], refresh, settings, shown, **light)
     seed.change(refresh, settings, shown, trigger_mode="always_last", **light)

@@ -15,10 +15,11 @@ from playground.ui.lessons.tab import FORM
 from playground.ui.shared.fields import slot
 from playground.ui.shared.html import error, escaped
 from playground.ui.shared.latest import Update
+from playground.ui.shared.quiet import QUIET
 
 SCRIPT = FORM + (Path(__file__).parent / "join.js").read_text("utf-8")
 EVERY = 1.5  # seconds between two looks
-QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}
 STORAGE = {"storage_key": "dp-class", "secret": "not secret: it only has to be the same after a restart"}
 DOOR = "door"  # the stamp of a page on which nobody has joined
 HEAD = '<header class="dp-head"><h1>Join a class</h1><p>{}</p></header>'
@@ -87,11 +88,11 @@ def build(page: gr.Blocks, room: Room) -> None:
         return shown(visitor.outside()) | {kept: {}}
 
     outputs = [kept, seen, head, door, code, fault, view, unfit, leave]
-    page.load(arrive, kept, outputs, **QUIET)
-    gr.on([enter.click, code.submit, name.submit], join, [kept, code, name], outputs, **QUIET)
-    view.class_answer(answer, kept, outputs, **QUIET)
-    leave.click(left, None, outputs, **QUIET)
-    gr.Timer(EVERY).tick(look, [kept, seen], outputs, **QUIET)
+    page.load(arrive, kept, outputs, **AT_ONCE)
+    gr.on([enter.click, code.submit, name.submit], join, [kept, code, name], outputs, **AT_ONCE)
+    view.class_answer(answer, kept, outputs, **AT_ONCE)
+    leave.click(left, None, outputs, **AT_ONCE)
+    gr.Timer(EVERY).tick(look, [kept, seen], outputs, **AT_ONCE)
 
 
 class Visitor:

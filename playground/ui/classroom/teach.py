@@ -13,10 +13,11 @@ from playground.ui.classroom.forms import Control, Door
 from playground.ui.shared.fields import slot
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Update
+from playground.ui.shared.quiet import QUIET
 
 SCRIPT = (Path(__file__).parent / "teach.js").read_text("utf-8")
 EVERY = 1.5  # seconds between two looks
-QUIET: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}
 STORAGE = {"storage_key": "dp-teach", "secret": "not secret: it only has to be the same after a restart"}
 HEAD = '<header class="dp-head"><h1>Teach a class</h1><p><a href="./">To the playground</a></p></header>'
 
@@ -128,18 +129,18 @@ def build(page: gr.Blocks, room: Room, grids: list[Offer]) -> None:
         return shown(has, request)
 
     outputs = [kept, seen, view, fault, door.column, door.password, door.again, *control.outputs]
-    page.load(arrive, kept, outputs, **QUIET)
-    gr.Timer(EVERY).tick(look, [kept, seen], outputs, **QUIET)
-    gr.on([door.open.click, door.name.submit], opened, [door.name, door.password, door.days], outputs, **QUIET)
-    gr.on([door.back.click, door.again.submit], came_back, [door.code, door.again], outputs, **QUIET)
+    page.load(arrive, kept, outputs, **AT_ONCE)
+    gr.Timer(EVERY).tick(look, [kept, seen], outputs, **AT_ONCE)
+    gr.on([door.open.click, door.name.submit], opened, [door.name, door.password, door.days], outputs, **AT_ONCE)
+    gr.on([door.back.click, door.again.submit], came_back, [door.code, door.again], outputs, **AT_ONCE)
     asked = {kept, *control.long.inputs}
-    control.show_step.click(step, {*asked, control.step}, outputs, **QUIET)
+    control.show_step.click(step, {*asked, control.step}, outputs, **AT_ONCE)
     chosen = {control.grid, control.link, control.question, control.vote}
-    control.show_grid.click(grid, asked | chosen, outputs, **QUIET)
-    control.onward.click(onward, asked, outputs, **QUIET)
+    control.show_grid.click(grid, asked | chosen, outputs, **AT_ONCE)
+    control.onward.click(onward, asked, outputs, **AT_ONCE)
     acts = ((control.reveal, reveal), (control.freeze, freeze), (control.redraw, again))
     for button, act in (*acts, (control.close, closed)):
-        button.click(act, kept, outputs, **QUIET)
-    control.delete.click(deleted, [kept, control.sure], outputs, **QUIET)
-    control.leave.click(left, None, outputs, **QUIET)
-    control.csv.click(results, kept, outputs, **QUIET)
+        button.click(act, kept, outputs, **AT_ONCE)
+    control.delete.click(deleted, [kept, control.sure], outputs, **AT_ONCE)
+    control.leave.click(left, None, outputs, **AT_ONCE)
+    control.csv.click(results, kept, outputs, **AT_ONCE)

@@ -19,9 +19,9 @@ from playground.ui.shared.fields import LABELS, PICTURES, Fields, slot
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import error, escaped
 from playground.ui.shared.picture import own_picture
+from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.samples import IMAGES, SAMPLES, gallery
 
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 Updates = dict[gr.components.Component, Any]
 SHOWN = 96  # pixels per side of the chosen picture in the form
 KEPT = "What is chosen is kept on this machine beside the finished cells, so that a link to the grid draws from it too."
@@ -98,9 +98,9 @@ class Begins:
             return {self.image: "", self.chooser: gr.Gallery(selected_index=None), self.own_error: error()}
 
         taken = [self.image, self.chooser, self.own_error]
-        self.chooser.select(choose, None, taken, queue=False, **PRIVATE)
-        self.own.input(bring, self.own, taken, queue=False, **PRIVATE)
-        self.clear.click(leave_out, None, taken, queue=False, **PRIVATE)
+        self.chooser.select(choose, None, taken, queue=False, **QUIET)
+        self.own.input(bring, self.own, taken, queue=False, **QUIET)
+        self.clear.click(leave_out, None, taken, queue=False, **QUIET)
 
 
 def said(store: Store | None, sweep: Sweep | None, facts: Facts, name: str = "") -> str:

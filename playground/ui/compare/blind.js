@@ -5,7 +5,7 @@ const tally = { right: 0, rounds: 0 };
 function blind() {
   if (guessing !== null || board.classList.contains("dp-blind")) return reset();
   reset();
-  const there = value.cells.flatMap((cell, i) => (cell.state === "done" ? [i] : []));
+  const there = value.cells.flatMap((cell, i) => (cell.state === "done" && !pictureOf(i).hidden ? [i] : []));
   if (there.length < 2) {
     hint.textContent = "Two finished pictures are needed.";
     return;

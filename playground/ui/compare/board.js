@@ -10,6 +10,7 @@ const MANY = 48; // cells, from which on those out of sight are not laid out
 let value = null; // what is drawn
 let drawn = []; // per cell, the text that it was drawn from
 let frames = []; // per cell, its button
+let oneSeed = -1; // of several seeds per cell the one that is shown, counted from 0; all of them as a mosaic
 
 /** An element with a class, a text and attributes; `null` leaves an attribute out. */
 function make(tag, className = "", text = "", attributes = {}) {
@@ -38,7 +39,7 @@ function receive() {
   if (other) build();
   changed.forEach((i) => patch(value.cells[i], i));
   new Set(changed.map((i) => frames[i].closest(".dp-cell"))).forEach(sum);
-  if (news) visited(value);
+  if (news) setTimeout(() => visited(next)); // the address takes its time, which is no part of this frame
   announce();
   compareForm();
 }
@@ -63,7 +64,33 @@ function build() {
   board.replaceChildren(tools(), stale, title, ...begins(), ...(axes.length === 3 ? [tabList(axes[0], panels)] : []), ...panels);
   board.classList.toggle("dp-many", value.cells.length > MANY);
   reset();
-  rove(pictures()[0]);
+  showSeed(oneSeed < value.seeds ? oneSeed : -1);
+}
+
+/** Each cell as a mosaic of its seeds, or as the picture of one of them. */
+function showSeed(which) {
+  oneSeed = value.seeds > 1 ? which : -1;
+  const side = oneSeed < 0 ? Math.ceil(Math.sqrt(value.seeds)) : 1;
+  frames.forEach((picture, i) => { picture.hidden = oneSeed >= 0 && i % value.seeds !== oneSeed; });
+  board.querySelectorAll(".dp-seeds").forEach((many) => many.style.setProperty("--side", side));
+  rove(pictures().find((picture) => !picture.hidden));
+}
+
+/** Chooses between them; nothing where each cell has one seed. */
+function seedChooser() {
+  if (value.seeds === 1) return [];
+  const label = make("label", "", "Seeds ");
+  const select = make("select", "", "", { "aria-label": "Seeds that are shown" });
+  select.append(make("option", "", "all", { value: "-1" }));
+  for (let k = 0; k < value.seeds; k++) select.append(make("option", "", value.cells[k].recipe.seed, { value: k }));
+  select.value = String(oneSeed < value.seeds ? oneSeed : -1);
+  select.addEventListener("change", () => {
+    reset();
+    showSeed(Number(select.value));
+    board.querySelectorAll(".dp-cell").forEach(sum);
+  });
+  label.append(select);
+  return [label];
 }
 
 /** The pictures that all runs are given, beside what became of them. */
@@ -136,7 +163,7 @@ function tabList(axis, panels) {
     button.addEventListener("click", () => {
       panels.forEach((panel, j) => { panel.hidden = i !== j; });
       buttons.forEach((one, j) => one.setAttribute("aria-selected", String(i === j)));
-      rove(panels[i].querySelector(".dp-picture"));
+      rove(panels[i].querySelector(".dp-picture:not([hidden])"));
     });
     return button;
   });
@@ -149,7 +176,6 @@ function cell(first, label) {
   const figure = make("figure", "dp-cell", "", { "data-first": first });
   if (label !== null) figure.append(make("figcaption", "", label, { title: label }));
   const many = make("div", "dp-seeds");
-  many.style.setProperty("--side", Math.ceil(Math.sqrt(value.seeds)));
   for (let i = first; i < first + value.seeds; i++) {
     const { width, height } = value.cells[i].recipe;
     const picture = make("button", "dp-picture", "", { type: "button", "data-cell": i, tabindex: "-1" });
@@ -187,7 +213,8 @@ function patch(cell, i) {
 /** What stands under a cell: of one picture its own words, of several how far they are. */
 function sum(figure) {
   const first = Number(figure.dataset.first);
-  const cells = value.cells.slice(first, first + value.seeds);
+  const shown = oneSeed < 0 ? [first, first + value.seeds] : [first + oneSeed, first + oneSeed + 1];
+  const cells = value.cells.slice(...shown);
   const state = ["failed", "running", "waiting", "stopped", "done"].find((name) => cells.some((c) => c.state === name));
   const note = figure.querySelector(".dp-note");
   figure.dataset.state = state;

@@ -15,12 +15,13 @@ from playground.models import Facts
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.store import Store
-from playground.ui.compare.begins import PRIVATE, SHOWN, Updates
+from playground.ui.compare.begins import SHOWN, Updates
 from playground.ui.shared.events import picked
 from playground.ui.shared.fields import Fields, plain, slot
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import error, escaped
 from playground.ui.shared.picture import own_picture
+from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.samples import IMAGES, SAMPLES, gallery
 
 EDGES, AS_IT_IS = "edges", "as it is"
@@ -109,10 +110,10 @@ class Control:
             return {self.image: "", photo: "", self.chooser: gr.Gallery(selected_index=None), self.own_error: error()}
 
         taken, asked = [self.image, photo, self.chooser, self.own_error], [self.drawn, width, height]
-        self.chooser.select(choose, asked, taken, queue=False, **PRIVATE)
-        self.own.input(bring, [self.own, *asked], taken, queue=False, **PRIVATE)
-        self.drawn.input(taken_from, [photo, *asked], taken, queue=False, **PRIVATE)
-        self.clear.click(leave_out, None, taken, queue=False, **PRIVATE)
+        self.chooser.select(choose, asked, taken, queue=False, **QUIET)
+        self.own.input(bring, [self.own, *asked], taken, queue=False, **QUIET)
+        self.drawn.input(taken_from, [photo, *asked], taken, queue=False, **QUIET)
+        self.clear.click(leave_out, None, taken, queue=False, **QUIET)
 
     def _drawn(self, picture: Image.Image, how: Any, wide: Any, high: Any) -> Image.Image:
         """The photo as it is, or its edges in the size of the form, or in the model's own where that size is none."""

@@ -84,6 +84,7 @@ function tools() {
   bar.append(
     button("Compare two", () => (choosing ? reset() : begin("Choose the first picture."))),
     button("Guess blind", () => blind()),
+    ...seedChooser(),
     hint,
   );
   return bar;
@@ -172,7 +173,7 @@ async function differences(i) {
     pictureOf(j).append(canvas);
     const note = pictureOf(j).closest(".dp-cell").querySelector(".dp-note");
     note.dataset.before ??= note.textContent;
-    if (value.seeds === 1) note.textContent = `mean difference ${mean.toFixed(1)} of 255`;
+    if (value.seeds === 1 || oneSeed >= 0) note.textContent = `mean difference ${mean.toFixed(1)} of 255`;
   }
 }
 

@@ -16,9 +16,10 @@ from playground.measure.table import COLUMNS, measured
 from playground.refusal import Refusal
 from playground.store import Store
 from playground.sweep import Sweep
-from playground.ui.compare.takeaway import QUIET, finder
+from playground.ui.compare.takeaway import finder
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import error, escaped
+from playground.ui.shared.quiet import QUIET
 
 NEVER = pd.DataFrame({"x": [], "y": []})
 DIGITS = 4
@@ -36,20 +37,21 @@ def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> 
     with gr.Accordion("Effect curves", open=False, elem_id="effects"):
         ask = gr.Button("Measure this grid", size="sm", elem_id="measure")
         verdict = gr.HTML("", elem_id="verdict")
-        with gr.Row(elem_classes="dp-curves"):
-            for key, name in NAMES.items():
-                with gr.Column(min_width=300, visible=False, elem_id=f"curve-{key}") as columns[key]:
-                    shape: dict[str, Any] = {"x": "x", "y": "y", "title": name, "height": 200, "visible": False}
-                    lines[key] = gr.LinePlot(NEVER, elem_id=f"line-{key}", **shape)
-                    bars[key] = gr.BarPlot(NEVER, elem_id=f"bar-{key}", **shape)
-                    gr.HTML(f'<p class="dp-quiet">{escaped(MEASURES[key].meaning)}</p>')
-        numbers = gr.Dataframe(visible=False, interactive=False, elem_id="numbers", label="All numbers")
-        file = gr.File(visible=False, interactive=False, label="Table (CSV)", elem_id="numbers-file")
-    outputs = [verdict, numbers, file, *lines.values(), *bars.values(), *columns.values()]
+        with gr.Column(visible=False) as found:
+            with gr.Row(elem_classes="dp-curves"):
+                for key, name in NAMES.items():
+                    with gr.Column(min_width=300, visible=False, elem_id=f"curve-{key}") as columns[key]:
+                        shape: dict[str, Any] = {"x": "x", "y": "y", "title": name, "height": 200, "visible": False}
+                        lines[key] = gr.LinePlot(NEVER, elem_id=f"line-{key}", **shape)
+                        bars[key] = gr.BarPlot(NEVER, elem_id=f"bar-{key}", **shape)
+                        gr.HTML(f'<p class="dp-quiet">{escaped(MEASURES[key].meaning)}</p>')
+            numbers = gr.Dataframe(interactive=False, elem_id="numbers", label="All numbers")
+            file = gr.File(interactive=False, label="Table (CSV)", elem_id="numbers-file")
+    outputs = [verdict, found, numbers, file, *lines.values(), *bars.values(), *columns.values()]
 
     def hidden() -> dict[Any, Any]:
-        plots = [*lines.values(), *bars.values()]
-        return dict.fromkeys([*plots, *columns.values(), numbers, file], gr.update(visible=False)) | {verdict: ""}
+        """All at once: Gradio's part in the browser takes its time for every component that is named."""
+        return {verdict: "", found: gr.update(visible=False)}
 
     def show(data: dict[str, Any] | None) -> dict[Any, Any]:
         try:
@@ -59,7 +61,8 @@ def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> 
         except Refusal as refusal:
             return hidden() | {verdict: error(str(refusal))}
         table, axis = measured(grid), main_axis(grid.axes)
-        shown = hidden() | {verdict: said(table, axis) + lacking(table, len(grid.recipes))}
+        shown = dict.fromkeys([*lines.values(), *bars.values(), *columns.values()], gr.update(visible=False))
+        shown |= {found: gr.update(visible=True), verdict: said(table, axis) + lacking(table, len(grid.recipes))}
         for key in COLUMNS:
             if key in table:
                 plots = lines if axis.is_number else bars
@@ -67,12 +70,12 @@ def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> 
                 shown[plots[key]] = gr.update(visible=True, **curve(table, axis, key))
         path = FILES.path(table.to_csv(index=False).encode(), "measures.csv")
         return shown | {
-            numbers: gr.update(value=table.round(DIGITS).rename(columns=NAMES), visible=True),
-            file: gr.update(value=path, visible=True),
+            numbers: gr.update(value=table.round(DIGITS).rename(columns=NAMES)),
+            file: gr.update(value=path),
         }
 
     ask.click(show, shown_sweep, outputs, **QUIET)
-    shown_sweep.change(hidden, None, outputs, queue=False, **QUIET)
+    shown_sweep.change(hidden, None, [verdict, found], queue=False, **QUIET)
 
 
 def curve(table: pd.DataFrame, axis: Axis, measure: str) -> dict[str, Any]:

@@ -24,9 +24,9 @@ from playground.ui.compare.grid import Grid
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.files import FILES
 from playground.ui.shared.latest import Latest, Update
+from playground.ui.shared.quiet import QUIET
 
 HERE = Path(__file__).parent
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 EMPTY = pd.DataFrame({"share": [], "distance": []})
 CURVE_NEEDS = 2  # cells of one size
 GRID, FILM = "grid", "film"
@@ -44,7 +44,9 @@ class Asked:
 class GridFilm:
     """The components under the grid; `clear` gives their values when another grid takes its place."""
 
-    def __init__(self) -> None:
+    def __init__(self, offered: bool = True) -> None:
+        """`offered`: the model's runs can be looked into."""
+        self._offered = offered
         self.ask = gr.Button("Step through this grid", size="sm", visible=False, elem_id="film-ask")
         script = FRAMES + (HERE / "film.js").read_text(encoding="utf-8")
         self.bar = gr.HTML("", js_on_load=script, elem_id="grid-film")
@@ -64,7 +66,7 @@ class GridFilm:
     def clear(self, ready: bool) -> Update:
         """`ready`: a finished grid stands above, whose runs can be stepped through."""
         return {
-            self.ask: gr.update(visible=ready),
+            self.ask: gr.update(visible=ready and self._offered),
             self.bar: "",
             self.curve: gr.update(value=EMPTY, visible=False),
         }

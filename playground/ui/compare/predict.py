@@ -28,9 +28,9 @@ from playground.ui.lessons.rail import question_form
 from playground.ui.lessons.stage import against, chart
 from playground.ui.lessons.tab import FORM
 from playground.ui.shared.html import escaped
+from playground.ui.shared.quiet import QUIET
 
 SCRIPT: str = FORM + (Path(__file__).parent / "predict.js").read_text("utf-8")
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 NOTHING = ""  # of the questions: none is asked
 SAYS = "Say what you expect of the grid, press Run, and compare it with what is measured in the pictures."
 NOT_YET = "Nothing was predicted for this grid, so there is nothing to compare."
@@ -103,13 +103,13 @@ class Predict:
         def answered(event: gr.EventData) -> Any:
             return event._data if isinstance(event._data, dict) else None
 
-        self.question.predict_answer(answered, None, self._answer, queue=False, **PRIVATE)
+        self.question.predict_answer(answered, None, self._answer, queue=False, **QUIET)
         self._engine, self._find = engine, find
 
     def after(self, shown_sweep: gr.State) -> dict[str, Any]:
         """The event after a run, which puts the verdict there; `shown_sweep` as in `takeaway.build`."""
         asked = [shown_sweep, self._due]
-        return {"fn": self._compared, "inputs": asked, "outputs": self.begun, "concurrency_limit": None, **PRIVATE}
+        return {"fn": self._compared, "inputs": asked, "outputs": self.begun, "concurrency_limit": None, **QUIET}
 
     def _compared(self, shown: dict[str, Any] | None, due: dict[str, Any] | None) -> Updates:
         """After the run: the verdict on what was predicted of it."""

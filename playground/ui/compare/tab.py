@@ -32,19 +32,21 @@ from playground.ui.compare.opening import examples_for, kept_grid, says
 from playground.ui.compare.reading import Reading
 from playground.ui.compare.telling import asks_first, cost, progress, stop_text, summary
 from playground.ui.shared.endpoint import ENGINE
+from playground.ui.shared.events import said
 from playground.ui.shared.fields import LABELS
 from playground.ui.shared.html import escaped
 from playground.ui.shared.latest import Latest, Update
+from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.spoken import spoken
 
 HERE = Path(__file__).parent
 FRAME: str = (HERE / "board.html").read_text("utf-8")  # a template without placeholders: no text can enter it
 # one script of several files, because they share the grid that is drawn; the last one starts it
-PARTS = ("board.js", "keys.js", "dialog.js", "blind.js", "address.js")
+PARTS = ("board.js", "keys.js", "dialog.js", "blind.js", "seen.js", "address.js")
 SCRIPT: str = "".join((HERE / name).read_text("utf-8") for name in PARTS)
 WORDS = {"fields": LABELS, "samplers": {key: row.label for key, row in SAMPLERS.items()}, "longest": LONGEST}
 REDRAW = 0.2  # seconds between two updates of a growing grid, at least
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+UNSEEN = 2.0  # the same where nobody looks; they tell whether the page is still there
 
 
 def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
@@ -67,11 +69,11 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             cells = gr.HTML(payload(first), html_template=FRAME, js_on_load=SCRIPT, words=WORDS, elem_id="compare-grid")
             total = gr.HTML(_first(says(engine.facts, first)), elem_classes="dp-total", elem_id="total")
             form.predict.place()
-            film = GridFilm()
+            film = GridFilm(offered=not engine.facts.whole)
             shown_sweep = gr.State(start.flat.to_dict())  # of the grid above; several seeds per cell are an axis here
             effects.build(engine, store, shown_sweep, start.flat)
             named = takeaway.build(engine, store, shown_sweep, start.flat, form.fill, form.filled, films)
-    latest = Latest()
+    latest, unseen = Latest(), set[str]()  # of the pages with a run those that are hidden
     film.wire(engine, store, films, shown_sweep, latest)
     form.predict.wire(engine, takeaway.finder(engine, store, start.flat))
 
@@ -141,9 +143,10 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
                 for event in events:
                     # Redrawn between two ticks, once for all cells, and not after every tick of a fast model: redrawing
                     # takes the time of server and browser, which on a small machine is also the model's.
-                    waiting = isinstance(event, Waiting)
-                    if waiting or (event.cell <= last and time.perf_counter() - drawn >= REDRAW):
-                        yield {cells: payload(grid), total: _paragraph(progress(grid, begun))}
+                    waiting, looks = isinstance(event, Waiting), visitor not in unseen
+                    since = time.perf_counter() - drawn
+                    if waiting or (event.cell <= last and since >= (REDRAW if looks else UNSEEN)):
+                        yield {total: _paragraph(progress(grid, begun))} | ({cells: payload(grid)} if looks else {})
                         drawn = time.perf_counter()
                     grid = folded(grid, event)
                     recorder.take(event)
@@ -153,8 +156,18 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             grid = stopped(grid)
             yield {cells: payload(grid), total: _paragraph(str(refusal))} | film.clear(ready=grid.finished > 0)
             return
-        told = _paragraph(summary(grid, time.perf_counter() - begun))
+        finally:
+            unseen.discard(visitor)
+        told = _paragraph(summary(grid, time.perf_counter() - begun, bool(engine.facts.whole)))
         yield {cells: payload(grid), total: told} | film.clear(ready=grid.finished > 0)
+
+    def seen(event: gr.EventData, request: gr.Request) -> None:
+        """By the browser, when its tab is hidden or shown."""
+        page = request.session_hash or ""
+        if said(event, "now") is False and latest.under_way(page):
+            unseen.add(page)
+        else:
+            unseen.discard(page)
 
     def stop(request: gr.Request) -> Update:
         if (asked := latest.stop(request.session_hash)) is None:
@@ -171,8 +184,8 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     def opened(sweep: Sweep, request: gr.Request) -> Update:
         """The form asks for this sweep, and the grid shows what is kept of it; what ran for this page has ended."""
         if is_elsewhere(engine, sweep):
-            said = f"This grid is of {sweep.base.model}, which has a page of its own."
-            return {total: f"<p>{escaped(said)} {way_to(engine, sweep)}</p>"}
+            elsewhere = f"This grid is of {sweep.base.model}, which has a page of its own."
+            return {total: f"<p>{escaped(elsewhere)} {way_to(engine, sweep)}</p>"}
         sweep = for_form(engine, sweep)
         filled = form.fill(sweep)
         undrawable(engine, sweep.recipes())
@@ -207,7 +220,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
 
     def asked_for(event: gr.EventData, request: gr.Request) -> Update:
         """By the browser: a grid of its history, or one to which its buttons Back and Forward lead."""
-        token = event.token
+        token = said(event, "token")
         return opened_link(token if isinstance(token, str) else "", request)
 
     def try_example(sweep: Sweep, given: Given) -> Update:
@@ -233,7 +246,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         "inputs": ran,
         "outputs": ran,
         "concurrency_limit": None,
-        **PRIVATE,
+        **QUIET,
     }
     checked = [page.load, ran.change, *(c.change for c in form.inputs), form.predict.what.input]
     gr.on(
@@ -243,26 +256,27 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         [*told, form.marks, form.cost, *form.sure.outputs, *form.begins.told, *form.control.told, *form.predict.told],
         queue=False,
         trigger_mode="always_last",
-        **PRIVATE,
+        **QUIET,
     )
-    page.load(arrived, None, shown, queue=False, **PRIVATE).then(**named).then(**recheck)
-    cells.address(asked_for, None, shown, **PRIVATE).then(**recheck)
+    page.load(arrived, None, shown, queue=False, **QUIET).then(**named).then(**recheck)
+    cells.address(asked_for, None, shown, **QUIET).then(**recheck)
+    cells.seen(seen, queue=False, **QUIET)
 
     chosen = [c.change for c in form.axes.values()]
-    gr.on(chosen, form.show, given, form.shown, queue=False, trigger_mode="always_last", **PRIVATE)
+    gr.on(chosen, form.show, given, form.shown, queue=False, trigger_mode="always_last", **QUIET)
     arranging = [(form.add, form.added), (form.swap, form.swapped)]
     arranging += [(button, partial(form.removed, slot)) for slot, button in form.remove.items()]
     for button, arranged in arranging:
-        button.click(arranged, given, form.shown, queue=False, **PRIVATE).then(**recheck)
+        button.click(arranged, given, form.shown, queue=False, **QUIET).then(**recheck)
     form.begins.wire(store)
     form.control.wire(store, form.fields.components["width"], form.fields.components["height"])
     seed = form.fields.components["seed"]
     if form.surprise:
         prompt = form.fields.components["prompt"]
-        form.surprise.click(lambda: surprise(form.known, random.Random()), None, prompt, queue=False, **PRIVATE)
-    form.new_seed.click(lambda: random.randint(*SEED_RANGE), None, seed, queue=False, **PRIVATE)
+        form.surprise.click(lambda: surprise(form.known, random.Random()), None, prompt, queue=False, **QUIET)
+    form.new_seed.click(lambda: random.randint(*SEED_RANGE), None, seed, queue=False, **QUIET)
 
-    pressed: dict[str, Any] = {**ENGINE, **PRIVATE, "trigger_mode": "multiple"}  # `latest` decides between two presses
+    pressed: dict[str, Any] = {**ENGINE, **QUIET, "trigger_mode": "multiple"}  # `latest` decides between two presses
     running = (
         run,
         given,
@@ -272,12 +286,12 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     gr.on([form.run.click, *(c.submit for c in form.one_line)], *running, **pressed).then(**ended).then(**recheck)
     for chip, example in zip(chips, examples, strict=True):
         filled = chip.click(
-            partial(try_example, example.sweep), given, [*form.filled, before, undo], queue=False, **PRIVATE
+            partial(try_example, example.sweep), given, [*form.filled, before, undo], queue=False, **QUIET
         )
         filled.then(*running, **pressed).then(**ended).then(**recheck)
-    undo.click(undone, before, [*shown, undo], **PRIVATE).then(**recheck)
+    undo.click(undone, before, [*shown, undo], **QUIET).then(**recheck)
     # In the queue, whose updates reach the page in order: one of the ended run that is under way then comes before.
-    form.stop.click(stop, None, [cells, total, *film.outputs], concurrency_limit=None, **PRIVATE).then(**recheck)
+    form.stop.click(stop, None, [cells, total, *film.outputs], concurrency_limit=None, **QUIET).then(**recheck)
     return ran
 
 

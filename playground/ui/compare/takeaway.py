@@ -35,9 +35,9 @@ from playground.ui.compare.models import for_form, is_elsewhere, way_to
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import error, escaped
+from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.shipped import SHIPPED, first_view_files
 
-QUIET: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 SCRIPT, WORKFLOW = "Python with diffusers", "ComfyUI workflow"
 Find = Callable[[Recipe], Result | None]
 

@@ -121,13 +121,15 @@ def _has(names: Sequence[str]) -> str:
     return "has" if len(names) == 1 else "have"
 
 
-def summary(grid: Grid, seconds: float) -> str:
-    """What was measured, after the run."""
+def summary(grid: Grid, seconds: float, whole: bool = False) -> str:
+    """What was measured, after the run; `whole`: by a model that draws whole pictures."""
     text = f"{grid.finished} of {len(grid.cells)} pictures in {seconds:.1f} s. "
     if grid.computed or grid.shared:
         text += f"{grid.computed + grid.shared:,} evaluations, {grid.shared:,} of them shared between cells. "
     if kept := sum(cell.stored for cell in grid.cells):
         text += f"{kept} kept from an earlier run. "
+    if whole:
+        return text + "Each picture was drawn alone."
     return text + "Seconds under a picture are its share of the batched work."
 
 

@@ -16,6 +16,7 @@ from playground.ui.denoise.lines import Lines
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.files import FILES
 from playground.ui.shared.latest import Latest, Update
+from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.shipped import start_recipe
 from playground.ui.shared.stale import Stale
 from playground.ui.shared.sure import question
@@ -26,7 +27,6 @@ SKELETON: str = (HERE / "tab.html").read_text("utf-8")  # a template without pla
 SCRIPT: str = "".join((HERE / name).read_text("utf-8") for name in ("below.js", "tab.js"))
 
 UPDATE_SECONDS = 0.15  # between two updates of the page; the first comes at once
-PRIVATE: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
 
 SAY = (
     "<h2>One run, from noise to picture.</h2><p>At every step the network is asked which noise it sees in "
@@ -100,11 +100,11 @@ def build(engine: Engine) -> None:
     outputs = [*form.fields.errors.values(), *form.sure.outputs, stage, *stale.outputs, *downloads]
     given = {*form.inputs, *form.sure.inputs}
     # nobody pays for a film before this tab is looked at; then it is computed here and now, from the form's recipe
-    stage.opened(run, given, outputs, **ENGINE, **PRIVATE)
-    form.beside.change(form.show_second, form.beside, list(form.seconds.values()), queue=False, **PRIVATE)
+    stage.opened(run, given, outputs, **ENGINE, **QUIET)
+    form.beside.change(form.show_second, form.beside, list(form.seconds.values()), queue=False, **QUIET)
     numbers = [field for field in form.seconds.values() if isinstance(field, gr.Number)]
     presses = [form.run.click, *(field.submit for field in [*form.fields.one_line, *numbers])]
-    gr.on(presses, run, given, outputs, trigger_mode="multiple", **ENGINE, **PRIVATE)
+    gr.on(presses, run, given, outputs, trigger_mode="multiple", **ENGINE, **QUIET)
 
     stale.watch(form.inputs, lambda given: form.read(given).recipes)
     form.sure.watch(
@@ -114,7 +114,7 @@ def build(engine: Engine) -> None:
     def stop(request: gr.Request) -> None:
         latest.stop(request.session_hash)
 
-    form.stop.click(stop, None, None, queue=False, **PRIVATE)
+    form.stop.click(stop, None, None, queue=False, **QUIET)
     api.build(engine)
 
 

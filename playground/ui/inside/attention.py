@@ -17,6 +17,7 @@ from playground.ui.inside.format import milliseconds, say
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.html import data_url, error
 from playground.ui.shared.latest import Latest, Update
+from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.stale import Stale
 from playground.ui.shared.sure import Sure, question
 
@@ -101,7 +102,7 @@ def build(engine: Engine, form: Form) -> list[tuple[Latest, gr.HTML]]:
         return question(engine, recipes, page, what="look") if recipes else ""
 
     sure.watch({other, *form.inputs}, asks, asked)
-    options: dict[str, Any] = {**ENGINE, "api_visibility": "private", "show_progress": "hidden"}
+    options: dict[str, Any] = {**ENGINE, **QUIET}
     options["trigger_mode"] = "multiple"  # `latest` decides between two presses
     gr.on([button.click, other.submit], look, {other, *form.inputs, *sure.inputs}, outputs, **options)
     return [(latest, status)]

@@ -18,6 +18,7 @@ from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.events import picked
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest, Update
+from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.samples import IMAGES, SAMPLES
 
 WORDS = (
@@ -98,7 +99,7 @@ def build(engine: Engine, generated: gr.State, at_start: Callable[..., Any]) -> 
     wrong = gr.HTML(elem_classes="dp-error", elem_id="inside-picture-error")
     shown = gr.HTML(elem_id="inside-vae", min_height=420)
     outputs = [wrong, shown, samples]
-    options: dict[str, Any] = {**ENGINE, "api_visibility": "private", "show_progress": "hidden"}
+    options: dict[str, Any] = {**ENGINE, **QUIET}
     options["trigger_mode"] = "multiple"  # `latest` decides between two
     at_start(at_opening, [generated], outputs)
     samples.select(choose, None, outputs, **options)

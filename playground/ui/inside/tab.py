@@ -21,6 +21,7 @@ from playground.ui.inside.format import milliseconds, say
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest, Update
+from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.shipped import examples, first_view_files, start_recipe
 from playground.ui.shared.stale import Stale
 from playground.ui.shared.sure import question
@@ -83,8 +84,7 @@ def build(engine: Engine) -> None:
     # on a CPU what needs no network call is there from the beginning; elsewhere asking for it is fast anyway
     at_once = first_view() if engine.facts.device == "cpu" else (None, None, None)
     generated = gr.State(at_once[2])
-    quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-    light, heavy = {"queue": False, **quiet}, {**ENGINE, **quiet}
+    light, heavy = {"queue": False, **QUIET}, {**ENGINE, **QUIET}
 
     def at_start(*event: Any) -> None:
         """Run this (function, inputs, outputs) once the first view is there."""
@@ -129,7 +129,7 @@ def build(engine: Engine) -> None:
         return dict.fromkeys(ended, say("Stopped.")) or {status: gr.skip()}
 
     # In the queue, whose updates reach the page in order: those of the ended runs then come before.
-    form.stop.click(stop, None, [html for _, html in stoppable], concurrency_limit=None, **quiet)
+    form.stop.click(stop, None, [html for _, html in stoppable], concurrency_limit=None, **QUIET)
     api.build(engine)
 
 

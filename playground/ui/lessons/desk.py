@@ -10,6 +10,7 @@ from playground.engine import Engine
 from playground.lessons.lesson import Lesson
 from playground.ui.lessons.quiz import shown
 from playground.ui.lessons.sheet import sheet
+from playground.ui.shared.quiet import QUIET
 
 HERE = Path(__file__).parent
 
@@ -30,7 +31,7 @@ def build(engine: Engine, lessons: Sequence[Lesson]) -> None:
     def write(event: gr.EventData) -> str:
         return sheet(lessons, engine.facts, event._data)
 
-    light: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden", "concurrency_limit": None}
+    light: dict[str, Any] = {**QUIET, "concurrency_limit": None}
     desk.quiz_show(ask, None, desk, **light)
     desk.quiz_sheet(write, None, desk, **light)
     desk.quiz_close(lambda: "", None, desk, **light)

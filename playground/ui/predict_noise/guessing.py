@@ -14,12 +14,13 @@ from playground.inside.latent_noise import decoded
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from playground.schedule import plan
-from playground.ui.predict_noise.rail import NEWEST, QUIET, Asked, Rail, Updates, Values
+from playground.ui.predict_noise.rail import NEWEST, Asked, Rail, Updates, Values
 from playground.ui.predict_noise.timeline import Timeline, arrived, columns
 from playground.ui.shared.fields import HELP, LABELS, checked, choices, explain, slot
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import error, heading, png
 from playground.ui.shared.latest import Latest
+from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.stale import Stale
 from playground.ui.shared.sure import Sure, question
 

@@ -16,6 +16,7 @@ from playground.ui.predict_noise.api import usual_guess
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.fields import Fields, checked, slot
 from playground.ui.shared.html import data_url
+from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.samples import gallery
 from playground.ui.shared.shipped import EXAMPLES
 
@@ -33,7 +34,6 @@ SAMPLES = (
 WRONG = "yellow fish, green background"
 ROLES = ("right", "wrong", "none")  # of the three captions, in the order in which they are asked about
 
-QUIET: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}  # of every event of the tab
 NEWEST: dict[str, Any] = {**ENGINE, **QUIET, "trigger_mode": "multiple"}  # a Latest decides between two
 Values = Mapping[gr.components.Component, Any]
 Updates = dict[gr.components.Component, Any]  # only what changes

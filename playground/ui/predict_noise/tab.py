@@ -9,15 +9,17 @@ from playground import pictures
 from playground.engine import Engine
 from playground.refusal import Refusal
 from playground.ui.predict_noise import api, curve, guessing
-from playground.ui.predict_noise.rail import NEWEST, QUIET, SAMPLES, Rail, Subject, Updates, Values
+from playground.ui.predict_noise.rail import NEWEST, SAMPLES, Rail, Subject, Updates, Values
 from playground.ui.predict_noise.stage import empty
 from playground.ui.predict_noise.stage import stage as answered
 from playground.ui.shared.events import picked
 from playground.ui.shared.fields import slot
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest
+from playground.ui.shared.quiet import QUIET
 
-ON_LOAD = "if (!document.querySelector('.dpp-found b')) trigger('opened')"  # the curve is not paid for before
+# The curve is not paid for before somebody looks; the stage may have been there before.
+ON_LOAD = "if (!document.querySelector('.dpp-found b')) trigger(element.querySelector('img') ? 'opened' : 'bare')"
 LEAD = (
     '<p class="dpp-lead">In training the network sees x<sub>t</sub>, t and the caption, and must name the '
     "noise that was added. That is all it learns. Move t and see how well it does, and what is left of "
@@ -25,8 +27,11 @@ LEAD = (
 )
 
 
-def build(engine: Engine) -> None:
-    """Builds the tab; to be called inside `with gr.Tab("Predict noise"):` of a gr.Blocks."""
+def build(engine: Engine) -> Callable[[], None]:
+    """Builds the tab; to be called inside `with gr.Tab("Predict noise"):` of a gr.Blocks.
+
+    Returns what asks the first question, so that the answer stands there for whoever comes after it.
+    """
     with gr.Row(elem_classes="dp-columns"):
         with gr.Column(scale=0, min_width=340, elem_classes="dp-rail"):
             rail = Rail(engine)
@@ -87,12 +92,14 @@ def build(engine: Engine) -> None:
     gr.on(typed, ask, asking, shown, trigger_mode="always_last", **light)
     for event in (selected, sent):
         event.then(*measured, **NEWEST)
-    if engine.facts.device == "cpu":  # the first picture is there at once; elsewhere asking is fast anyway
-        stage.value = ask({component: component.value for component in asking}).get(stage, stage.value)
-        stage.opened(*measured, **NEWEST)
-    else:
-        stage.opened(ask, asking, shown, **light).then(*measured, **NEWEST)
+    stage.opened(*measured, **NEWEST)
+    stage.bare(ask, asking, shown, **light).then(*measured, **NEWEST)
     api.build(engine)
+
+    def begin() -> None:
+        stage.value = ask({component: component.value for component in asking}).get(stage, stage.value)
+
+    return begin
 
 
 def _slider(timesteps: int) -> gr.Slider:

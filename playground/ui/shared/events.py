@@ -39,12 +39,17 @@ def check_events(page: gr.Blocks) -> None:
     page.preprocess_data = preprocess_data
 
 
+def said(event: gr.EventData, name: str) -> Any:
+    """What the browser said under this name; None where it said nothing of the kind."""
+    return event._data.get(name) if isinstance(event._data, dict) else None
+
+
 def picked(event: gr.EventData, of: int) -> int | None:
     """Which of so many pictures a select event is about; None where it names none of them.
 
     A function that asks for `gr.SelectData` fails on an event without an index before it can look.
     """
-    index = event._data.get("index") if isinstance(event._data, dict) else None
+    index = said(event, "index")
     return index if type(index) is int and 0 <= index < of else None
 
 

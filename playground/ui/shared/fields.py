@@ -14,6 +14,7 @@ from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from playground.ui.shared.html import error, escaped
+from playground.ui.shared.quiet import QUIET
 
 # where a grid has room for one word, a form has two
 LABELS = {name: label for name, label in FIELD_NAMES.items() if name != "loras"}
@@ -91,7 +92,7 @@ def about_sampler(key: Any) -> str:
 def explain(sampler: gr.components.Component, start: str) -> None:
     """Below the field: what is to be known of the sampler that is chosen."""
     about = gr.HTML(about_sampler(start), elem_classes="dp-flush", apply_default_css=False)
-    quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+    quiet: dict[str, Any] = {**QUIET, "queue": False}
     sampler.change(about_sampler, sampler, about, trigger_mode="always_last", **quiet)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import gradio as gr
 
+from playground.ui.shared.quiet import QUIET
+
 MARK = '<p class="dp-stale">Of an earlier form: what stands there now has not been run.</p>'
 Given = Mapping[gr.components.Component, Any]
 
@@ -39,5 +41,5 @@ class Stale:
 
         fields = list(fields)
         changed = [field.change for field in fields]
-        quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
+        quiet: dict[str, Any] = {**QUIET, "queue": False}
         gr.on(changed, compared, {self._asked, *fields}, [self._mark], trigger_mode="always_last", **quiet)

@@ -11,6 +11,7 @@ from playground.recipe import Recipe
 from playground.render import LONGEST, seconds_known
 from playground.ui.shared.fields import slot
 from playground.ui.shared.html import error
+from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.waits import roughly
 
 CROWD = 4  # runs of others under way: from then on it is asked once more before a run of several pictures that takes
@@ -82,6 +83,5 @@ class Sure:
             return self.tells(given, asks(given, request.session_hash or ""), read(given))
 
         fields = list(fields)
-        quiet: dict[str, Any] = {"queue": False, "api_visibility": "private", "show_progress": "hidden"}
         changed = [field.change for field in fields]
-        gr.on(changed, told, {*self.inputs, *fields}, self.outputs, trigger_mode="always_last", **quiet)
+        gr.on(changed, told, {*self.inputs, *fields}, self.outputs, queue=False, trigger_mode="always_last", **QUIET)

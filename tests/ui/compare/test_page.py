@@ -38,6 +38,31 @@ def test_a_guidance_grid_runs_to_its_end(page: Page) -> None:
     assert len(set(sources)) == 3 and not any(s.startswith("data:") for s in sources)
 
 
+def test_a_hidden_page_is_told_how_far_its_run_is_and_no_pictures(page: Page) -> None:
+    """Until it is looked at again."""
+    fill(page, "values-guidance-scale", "2, 3")
+    everything_else(page)
+    fill(page, "field-num-inference-steps", "400")
+    fill(page, "field-prompt", "lemon, white background")
+    run(page)
+    picture, total = cells(page).locator("img").first, page.locator("#total")
+    expect(cells(page, "running").locator("img").first).to_be_visible(timeout=RUN_TIMEOUT)
+    look = "hidden => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });"
+    look += " document.dispatchEvent(new Event('visibilitychange')) }"
+    with page.expect_response(lambda response: "/run/" in response.url):
+        page.evaluate(look, True)
+    page.wait_for_timeout(500)  # for what was on its way
+    drawn, first = picture.get_attribute("src"), total.inner_text()
+    for _ in range(2):
+        expect(total).not_to_have_text(first, timeout=RUN_TIMEOUT)
+        first = total.inner_text()
+        assert picture.get_attribute("src") == drawn
+    page.evaluate(look, False)
+    expect(picture).not_to_have_attribute("src", drawn, timeout=RUN_TIMEOUT)
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(total).to_contain_text("Stopped", timeout=RUN_TIMEOUT)
+
+
 def test_enter_in_the_prompt_runs_and_a_second_run_is_kept(page: Page) -> None:
     fill(page, "values-guidance-scale", "2, 3")
     field(page, "field-prompt").fill("lemon, black background")

@@ -17,6 +17,8 @@ def expecting(page: Page, what: str) -> None:
 def test_a_prediction_is_compared_with_the_run_that_follows(page: Page) -> None:
     fill(page, "values-guidance-scale", "1, 5, 20")
     fill(page, "seeds", "3")
+    expecting(page, "Differs most from seed to seed")
+    expect(page.locator("#predict-question")).to_contain_text("Which will differ most from seed to seed?")
     expecting(page, "The order by saturation")
     question = page.locator("#predict-question")
     for label in ("1", "5", "20"):

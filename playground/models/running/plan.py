@@ -1,0 +1,152 @@
+"""How a model shares the memory that there is: from sizes and free bytes to a plan. Plain data; nothing is moved here.
+
+What changes no picture is tried first: everything in memory, then parts that take turns, then a denoiser that comes
+block by block. Only where none of these fits, the VAE decodes in tiles, and then the denoiser's layers are kept in fp8.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from playground.refusal import Refusal
+from playground.sources.weights import PartWeights
+
+ALL, TEXTS_LEAVE, ONE_PART, BLOCKS = "all", "texts leave", "one part at a time", "block by block"
+AS_RUN, AS_IN_FILE, FP8 = "as run", "as in the file", "fp8"
+SHARE = 0.9  # of what is free; the rest is for what allocators cannot give out
+TILE = 512  # pixels per side of what the VAE decodes at once, where it decodes in tiles
+# The decoder of AutoencoderKL holds up to 7.5 to 7.8 times height × width × its narrowest width of numbers: PyTorch's
+# allocations on a CPU, three sizes of decoder, 128 to 512 pixels. One row of a denoiser needs less.
+DECODER_HOLDS = 8
+IN_FILE = {"F16": "fp16", "BF16": "bf16"}  # precisions of files that are smaller than fp32
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Of one model, as it is to be run."""
+
+    parts: Mapping[str, PartWeights]  # by their name in the pipeline
+    denoiser: str  # which of them that is
+    each: Mapping[str, int]  # part -> bytes a number in the precision that it is run in
+    side: int  # pixels per side of its usual pictures
+    decoder_width: int  # of the VAE's decoder where pictures are largest
+    rereads: bool = True  # its parts can be read again one by one
+
+    @property
+    def texts(self) -> list[str]:
+        return [part for part in self.parts if part.startswith("text_encoder")]
+
+    def bytes_of(self, part: str, storage: str) -> int:
+        each, weights = self.each[part], self.parts[part]
+        if part != self.denoiser or storage == AS_RUN:
+            return weights.bytes_in(each)
+        return weights.bytes_in(each, 1 if storage == FP8 else weights.stored // max(1, weights.numbers))
+
+    def decoding(self, tiled: bool) -> int:
+        """Bytes that the decoder, which is run in fp32, holds besides its weights."""
+        side = min(self.side, TILE) if tiled else self.side
+        return 4 * DECODER_HOLDS * side**2 * self.decoder_width
+
+
+@dataclass(frozen=True)
+class Plan:
+    placing: str = ALL
+    storage: str = AS_RUN
+    tiled: bool = False
+    converts: bool = True  # there is room for OpenVINO's copies of network and decoder as well
+    needs: int = 0  # bytes
+    available: int = 0
+    says: str = ""  # for the head of the page and the log; empty where there is nothing to say
+
+    @property
+    def changes(self) -> list[str]:
+        """What of it changes pictures: they are kept under another fingerprint."""
+        return [FP8] * (self.storage == FP8) + [f"tiles of {TILE}"] * self.tiled
+
+
+EVERYTHING = Plan()  # in memory, of a model whose memory was not asked for
+
+
+def plan(name: str, sizes: Sizes, kind: str, free: int, host: int, limit: int | None = None) -> Plan:
+    """The first way that fits.
+
+    `kind`: "cpu", "cuda" or "mps"; `free`: bytes of the device; `host`: bytes of the host, which holds what is not on a
+    card, and is the device of a CPU; `limit`: bytes of the device that somebody asked for at most. Raises Refusal, with
+    what would do, where nothing fits.
+    """
+    available = int(SHARE * min(free, limit or free))
+    least = None
+    for placing, storage, tiled in _ways(sizes, kind):
+        needs, of_host = _needs(sizes, placing, storage, tiled), _of_host(sizes, storage)
+        if needs <= available and (kind != "cuda" or of_host <= SHARE * host):
+            both = needs + sizes.bytes_of(sizes.denoiser, AS_RUN) + sizes.bytes_of("vae", AS_RUN)
+            converts = (placing, storage, tiled) == (ALL, AS_RUN, False) and both <= available
+            says = _says(sizes, kind, placing, storage, tiled)
+            return Plan(placing, storage, tiled, converts, needs, available, says)
+        if least is None or needs < least:
+            least = needs
+    raise Refusal(_refused(name, least or 0, available, limit is not None and limit <= free))
+
+
+def _ways(sizes: Sizes, kind: str) -> Iterator[tuple[str, str, bool]]:
+    """In the order they are tried: placing, storage of the denoiser's layers, tiles."""
+    exact = [AS_RUN]
+    if kind == "cpu" and sizes.parts[sizes.denoiser].precision in IN_FILE and sizes.each[sizes.denoiser] == 4:
+        exact.append(AS_IN_FILE)
+    placings = [ALL, TEXTS_LEAVE, ONE_PART, BLOCKS] if kind == "cuda" else [ALL]
+    if kind == "cpu" and sizes.rereads:
+        placings += [TEXTS_LEAVE, ONE_PART]
+    for storage_of in (exact, [FP8]):
+        for tiled in (False, True) if sizes.side > TILE else (False,):
+            for placing in placings:
+                for storage in storage_of:
+                    if not (placing == BLOCKS and storage == FP8):  # whoever has so little, has it for one part in fp8
+                        yield placing, storage, tiled
+
+
+def _needs(sizes: Sizes, placing: str, storage: str, tiled: bool) -> int:
+    """Bytes of the device at the fullest moment."""
+    texts = [sizes.bytes_of(part, storage) for part in sizes.texts]
+    denoiser, vae = sizes.bytes_of(sizes.denoiser, storage), sizes.bytes_of("vae", storage)
+    work = sizes.decoding(tiled)
+    if placing == ALL:
+        return sum(texts) + denoiser + vae + work
+    if placing == TEXTS_LEAVE:
+        return max(sum(texts), denoiser + vae + work)
+    if placing == ONE_PART:
+        return max([*texts, denoiser + work, vae + work])
+    own = sizes.parts[sizes.denoiser]
+    of_texts = [sizes.parts[part].largest_tensor * sizes.each[part] for part in sizes.texts]
+    return max([(own.largest_block + own.outside) * sizes.each[sizes.denoiser], *of_texts]) + vae + work
+
+
+def _of_host(sizes: Sizes, storage: str) -> int:
+    """Bytes of the host while the model is read."""
+    others = sum(sizes.bytes_of(part, AS_RUN) for part in sizes.parts if part != sizes.denoiser)
+    return max(sizes.bytes_of(sizes.denoiser, AS_RUN), others + sizes.bytes_of(sizes.denoiser, storage))
+
+
+def _says(sizes: Sizes, kind: str, placing: str, storage: str, tiled: bool) -> str:
+    network = "U-Net" if sizes.denoiser == "unet" else "transformer"
+    away = "wait in the host's memory" if kind == "cuda" else "are freed and read again"
+    said = {
+        TEXTS_LEAVE: f"text encoders and {network} take turns and {away} meanwhile",
+        ONE_PART: f"one part at a time is in memory, and the others {away}",
+        BLOCKS: f"the {network} comes to the card block by block",
+    }
+    stored = IN_FILE.get(sizes.parts[sizes.denoiser].precision, "")
+    kept = {AS_IN_FILE: f"{network} kept in {stored} as in its file", FP8: f"{network} kept in fp8"}
+    tiles = f"VAE in tiles of {TILE} pixels" if tiled else ""
+    return "; ".join(filter(None, (said.get(placing, ""), kept.get(storage, ""), tiles)))
+
+
+def _refused(name: str, least: int, available: int, asked: bool) -> str:
+    enough = gigabytes(1.05 * least / SHARE)
+    would = f"--memory {enough.replace(' ', '')} would do" if asked else f"a machine with {enough} free would do"
+    return (
+        f"{name} does not fit: it needs at least {gigabytes(least)}, and {gigabytes(available)} may be used; {would}."
+    )
+
+
+def gigabytes(size: float) -> str:
+    """Bytes, for people."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"

@@ -1,0 +1,185 @@
+"""Any other text-to-image pipeline of diffusers: one picture at a time, by the pipeline's own `__call__`.
+
+Nothing is known here of its networks, so its rows are not batched with others and no view looks into its steps. What a
+recipe may say is what `__call__` takes.
+"""
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import diffusers
+import torch
+from diffusers import DiffusionPipeline
+from PIL import Image
+from torch import Tensor, nn
+
+from playground.models.contract import Facts, usual_recipe
+from playground.models.folder import fingerprint, index, licence, load_pipeline
+from playground.models.loading import DENOISERS, DTYPE
+from playground.models.running.threads import use_the_cores_present
+from playground.models.words import Cutter, Words
+from playground.recipe import Recipe
+from playground.refusal import Refusal
+from playground.samplers import SAMPLERS
+from playground.schedule import FLOW
+from playground.sources.parts import LIBRARIES, UNUSED
+
+WHOLE = (
+    "This model is run by its own pipeline, one picture at a time, and nothing looks into its steps, so this view is "
+    "not offered for it."
+)
+NEEDED = ("prompt", "height", "width", "num_inference_steps", "generator", "callback_on_step_end")
+TAKEN = ("negative_prompt", "guidance_scale", "guidance_rescale", "eta", "clip_skip")  # where `__call__` takes them
+LONGEST = 512  # tokens, where neither `__call__` nor the tokenizer says how many are read
+LATENTS = 128  # per side, where the network's config does not say it
+PRECISIONS = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
+
+Tell = Callable[[int, int, float], None]  # step done, of how many, its timestep; what it raises ends the picture
+
+
+class WholePipeline:
+    """A model that draws whole pictures."""
+
+    def __init__(self, name: str, pipeline: DiffusionPipeline, device: torch.device, folder: Path) -> None:
+        use_the_cores_present()
+        self.device, self._pipeline = device, pipeline.to(device)
+        pipeline.set_progress_bar_config(disable=True)
+        parts = [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
+        for part in parts:
+            part.eval()
+        self._denoiser: nn.Module = next(getattr(pipeline, key) for key in DENOISERS if key in pipeline.components)
+        self._takes = inspect.signature(pipeline.__call__).parameters
+        limit = self._takes["max_sequence_length"].default if "max_sequence_length" in self._takes else None
+        limit = limit or min(LONGEST, pipeline.tokenizer.model_max_length)
+        self.words: Callable[[str], Words] = Cutter(pipeline.tokenizer, limit)
+        scheduler, scale = pipeline.scheduler, getattr(pipeline, "vae_scale_factor", 8)
+        schedule = dict(scheduler.config)
+        if type(scheduler).__name__.startswith("FlowMatch"):
+            schedule |= {"prediction_type": FLOW, "_token": scale}
+        guided = "guidance_scale" in self._takes
+        side = getattr(self._denoiser.config, "sample_size", None) or LATENTS
+        side = (min(side) if isinstance(side, list | tuple) else side) * scale
+        usual = {"sampler": sampler_of(scheduler), "num_inference_steps": self._takes["num_inference_steps"].default}
+        usual["guidance_scale"] = float(self._takes["guidance_scale"].default) if guided else 0.0
+        self.facts = Facts(
+            name=name,
+            family=type(pipeline).__name__.removesuffix("Pipeline"),
+            fingerprint=fingerprint(folder, str(self._denoiser.dtype)),
+            parameters=sum(p.numel() for part in parts for p in part.parameters()),
+            device=device.type,
+            precision=PRECISIONS[self._denoiser.dtype],
+            schedule=schedule,
+            channels=getattr(self._denoiser.config, "in_channels", 4),
+            scale=scale,
+            multiple=max(8, scale),
+            usual=usual_recipe(name, side, **usual),
+            samplers=(usual["sampler"],),
+            guidance="classifier-free" if guided else "none",
+            network="U-Net" if hasattr(pipeline, "unet") else "transformer",
+            cfg="guidance_scale" if guided else "",
+            no_start="It is run by its own pipeline, which is asked for pictures from words only.",
+            rescales="guidance_rescale" in self._takes,
+            no_attention=WHOLE,
+            tokens=limit,
+            clip_skips=1 if "clip_skip" in self._takes else 0,
+            licence=licence(folder),
+            folder=str(folder),
+            whole=WHOLE,
+            takes=tuple(name for name in TAKEN if name in self._takes),
+        )
+
+    def check(self, recipe: Recipe) -> None:
+        self.facts.check(recipe)
+
+    @torch.inference_mode()
+    def draw(self, recipe: Recipe, tell: Tell) -> tuple[Image.Image, int]:
+        """Exactly as the pipeline draws it -> the picture, and the rows that its network was asked for."""
+        rows = 0
+
+        def count(_module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
+            nonlocal rows
+            first = next(x for x in (*args, *kwargs.values()) if isinstance(x, Tensor | list))
+            rows += len(first)
+
+        def after(pipeline: DiffusionPipeline, step: int, timestep: Any, _tensors: dict) -> dict:
+            tell(step + 1, getattr(pipeline, "num_timesteps", recipe.calls), float(timestep))
+            return {}
+
+        given = {name: getattr(recipe, name) for name in self.facts.takes}
+        if "clip_skip" in given:
+            given["clip_skip"] = recipe.clip_skip or None
+        counting = self._denoiser.register_forward_pre_hook(count, with_kwargs=True)
+        try:
+            pictures = self._pipeline(
+                prompt=recipe.prompt,
+                num_inference_steps=recipe.num_inference_steps,
+                width=recipe.width,
+                height=recipe.height,
+                generator=torch.Generator("cpu").manual_seed(recipe.seed),
+                callback_on_step_end=after,
+                return_dict=False,
+                **given,
+            )[0]
+        finally:
+            counting.remove()
+            self._pipeline.maybe_free_model_hooks()
+        return pictures[0], rows
+
+    @property
+    def runtime(self) -> str:
+        return "PyTorch, one picture at a time"
+
+    def convert(self) -> None:
+        """Nothing: only U-Nets of Stable Diffusion's shape are converted."""
+
+    def wait_until_converted(self, seconds: float | None = None) -> None:
+        """There is nothing to wait for."""
+
+    def compile(self, backend: str | Callable = "inductor") -> None:
+        raise Refusal(f"{self.facts.family} is not compiled here; start without --compile.")
+
+    def attach_control(self, folder: Path) -> None:
+        raise Refusal(f"{self.facts.family} takes no ControlNet here; Stable Diffusion 1.x, 2.x and SDXL do.")
+
+
+def sampler_of(scheduler: Any) -> str:
+    """The key of the sampler that a pipeline's scheduler is. Raises Refusal where it is none that is known here."""
+    kind, config = type(scheduler).__name__, scheduler.config
+    for key, sampler in SAMPLERS.items():
+        if kind in (sampler.scheduler_class, sampler.flow_class) and all(
+            config.get(name) == value for name, value in sampler.config.items()
+        ):
+            return key
+    raise Refusal(f"Its scheduler, {kind}, is none of the samplers that are known here.")
+
+
+def load(name: str, folder: Path, device: torch.device, dtype: torch.dtype | None) -> WholePipeline:
+    """Raises Refusal, with one sentence, for what cannot be run so."""
+    listed = index(folder)
+    kind = listed.get("_class_name")
+    pipeline_class = getattr(diffusers, kind, None) if isinstance(kind, str) and kind.endswith("Pipeline") else None
+    cannot = f"{name} is a {str(kind)[:60]}, which cannot be run here"
+    if not (inspect.isclass(pipeline_class) and issubclass(pipeline_class, DiffusionPipeline)):
+        raise Refusal(f"{cannot}: diffusers has no pipeline of that name.")
+    takes = inspect.signature(pipeline_class.__call__).parameters
+    if missing := [name for name in NEEDED if name not in takes]:
+        raise Refusal(f"{cannot}: its pipeline does not take {', '.join(missing)}.")
+    if image := [n for n, p in takes.items() if "image" in n and p.default is p.empty]:
+        raise Refusal(f"{cannot}: its pipeline needs {image[0]} besides words.")
+    for part, said in listed.items():
+        own_code = isinstance(said, list) and said[0] is not None and said[0] not in LIBRARIES
+        if own_code and part not in UNUSED:
+            raise Refusal(f"{name} needs code of its own for its {part}, which is not run here.")
+    if not any(part in listed for part in DENOISERS) or "tokenizer" not in listed or "scheduler" not in listed:
+        raise Refusal(f"{cannot}: it is not made of a tokenizer, a scheduler and a U-Net or transformer.")
+    left_out = {part: None for part in UNUSED if part in listed}
+    if dtype is None:
+        reduced = torch.float16 if "unet" in listed else torch.bfloat16
+        dtype = torch.float32 if device.type == "cpu" else reduced
+    pipeline = load_pipeline(pipeline_class, folder, **{DTYPE: dtype}, **left_out)
+    try:
+        return WholePipeline(name, pipeline, device, folder)
+    except Refusal as refusal:
+        raise Refusal(f"{cannot}: {str(refusal)[0].lower()}{str(refusal)[1:]}") from None

@@ -1,0 +1,132 @@
+"""Sizes and free bytes -> a plan, as plain data; and what sizes are read of a model's files."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from playground.command.checks import check_memory
+from playground.models import REGISTERED
+from playground.models.running.plan import (
+    ALL,
+    AS_IN_FILE,
+    AS_RUN,
+    BLOCKS,
+    FP8,
+    ONE_PART,
+    SHARE,
+    TEXTS_LEAVE,
+    Sizes,
+    plan,
+)
+from playground.models.running.text_cache import TextCache
+from playground.refusal import Refusal
+from playground.sources.weights import PartWeights, weights_of
+
+GB, M = 10**9, 10**6
+
+
+def part(numbers: int, block: int, precision: str = "BF16") -> PartWeights:
+    return PartWeights(numbers, 2 * numbers, precision, numbers, block, numbers // 50, block)
+
+
+# about as large as those that are published, in the precision that is used
+FLUX = Sizes(
+    {
+        "text_encoder": part(123 * M, 7 * M),
+        "text_encoder_2": part(4762 * M, 193 * M),
+        "transformer": part(11_901 * M, 340 * M),
+        "vae": part(84 * M, 20 * M),
+    },
+    "transformer", {"text_encoder": 2, "text_encoder_2": 2, "transformer": 2, "vae": 4}, 1024, 128,
+)  # fmt: skip
+SDXL_ON_A_CPU = Sizes(
+    {
+        "text_encoder": part(123 * M, 7 * M, "F16"),
+        "text_encoder_2": part(695 * M, 20 * M, "F16"),
+        "unet": part(2567 * M, 900 * M, "F16"),
+        "vae": part(84 * M, 20 * M, "F16"),
+    },
+    "unet", {"text_encoder": 4, "text_encoder_2": 4, "unet": 4, "vae": 4}, 1024, 128,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("free", "host", "expected"),
+    [
+        (80 * GB, 64 * GB, (ALL, AS_RUN, False)),
+        (34 * GB, 64 * GB, (TEXTS_LEAVE, AS_RUN, False)),  # transformer, VAE and its work: 28.5
+        (31.5 * GB, 64 * GB, (ONE_PART, AS_RUN, False)),
+        (24 * GB, 64 * GB, (BLOCKS, AS_RUN, False)),
+        (4 * GB, 64 * GB, (BLOCKS, AS_RUN, True)),  # a whole decoding takes 4.3
+        (24 * GB, 30 * GB, (TEXTS_LEAVE, FP8, False)),  # the host has no room for all of it in 16 bits
+    ],
+)
+def test_a_card_keeps_what_it_can_and_pictures_stay_as_long_as_they_can(
+    free: float, host: float, expected: tuple[str, str, bool]
+) -> None:
+    found = plan("flux", FLUX, "cuda", int(free), int(host))
+    assert (found.placing, found.storage, found.tiled) == expected
+    assert found.needs <= found.available <= free and bool(found.says) == (expected != (ALL, AS_RUN, False))
+    assert bool(found.changes) == (expected[1] == FP8 or expected[2])
+
+
+@pytest.mark.parametrize(
+    ("free", "expected", "converts"),
+    [
+        (40 * GB, (ALL, AS_RUN, False), True),
+        (21 * GB, (ALL, AS_RUN, False), False),  # no room for OpenVINO's copies
+        (16 * GB, (ALL, AS_IN_FILE, False), False),
+        (11 * GB, (TEXTS_LEAVE, AS_IN_FILE, False), False),
+        (7.1 * GB, (ONE_PART, AS_IN_FILE, True), False),
+        (6 * GB, (TEXTS_LEAVE, FP8, True), False),
+    ],
+)
+def test_a_cpu_keeps_layers_as_their_file_has_them_before_it_frees_anything(
+    free: float, expected: tuple[str, str, bool], converts: bool
+) -> None:
+    found = plan("sdxl", SDXL_ON_A_CPU, "cpu", 64 * GB, 64 * GB, int(free))
+    assert (found.placing, found.storage, found.tiled, found.converts) == (*expected, converts)
+
+
+def test_what_does_not_fit_says_what_would() -> None:
+    with pytest.raises(Refusal) as refused:
+        plan("sdxl", SDXL_ON_A_CPU, "cpu", 64 * GB, 64 * GB, 3 * GB)
+    sentence = str(refused.value)
+    assert sentence.startswith("sdxl does not fit: it needs at least 3.6 GB, and 2.7 GB may be used; --memory ")
+    enough = check_memory(sentence.split()[-3])
+    assert plan("sdxl", SDXL_ON_A_CPU, "cpu", 64 * GB, 64 * GB, enough).needs <= SHARE * enough
+    with pytest.raises(Refusal, match=r"a machine with \d\.\d GB free would do\.$"):
+        plan("sdxl", SDXL_ON_A_CPU, "cpu", 2 * GB, 2 * GB)
+
+
+def test_a_size_is_read_or_refused() -> None:
+    assert [check_memory(text) for text in ("8GB", "1.5 gib", "900MB", None)] == [8 * GB, 3 * 2**29, 900 * M, None]
+    for wrong in ("8", "GB", "-8GB", "0GB", "8TB", "nanGB", "8GBs"):
+        with pytest.raises(Refusal, match="^--memory needs a size such as 8GB, 8GiB or 900MB, not "):
+            check_memory(wrong)
+
+
+def test_weights_are_counted_from_headers_alone(folders: dict[str, Path]) -> None:
+    found = weights_of(REGISTERED["pocket"])
+    assert found["unet"].precision == "F16" and found["unet"].stored == 2 * found["unet"].numbers
+    assert found["unet"].largest_block < found["unet"].numbers / 2
+    tiny = weights_of(folders["sd15-tiny"])
+    assert set(tiny) == {"unet", "vae", "text_encoder"} and tiny["unet"].bytes_in(4) == tiny["unet"].stored
+
+
+def test_texts_are_kept_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[str] = []
+
+    def encode(words: str, negative: bool = False) -> dict[str, torch.Tensor]:
+        encoded.append(words)
+        return {"text": torch.zeros(len(words), 4)}  # 16 bytes a letter
+
+    cache = TextCache(encode, most=160)
+    for words in ("aaaa", "bbbb", "aaaa", "cc", "dd", "aaaa", "b" * 11):
+        cache(words)
+    assert encoded == ["aaaa", "bbbb", "cc", "dd", "b" * 11]  # the last is larger than all that is kept
+    assert cache.bytes <= 160 and len(cache) == 3
+    cache("bbbb")
+    cache("aaaa", negative=True)
+    assert encoded[-2:] == ["bbbb", "aaaa"] and cache.bytes <= 160

@@ -1,0 +1,29 @@
+"""The page is served before the network was asked anything, and has its answers once it was."""
+
+from pathlib import Path
+
+import pytest
+
+from playground.engine import LocalEngine
+from playground.store import Store
+from playground.ui.page import Page, build_page
+
+
+def stage(page: Page) -> str:
+    """What the tab "Predict noise" begins with, as a visitor's browser is told it."""
+    (component,) = (c for c in page.config["components"] if c["props"].get("elem_id") == "pn-stage")
+    return component["props"]["value"]
+
+
+def test_a_page_asks_the_network_when_it_is_told_to(
+    engine: LocalEngine, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    asked: list[object] = []
+    monkeypatch.setattr(engine, "ask", lambda *given, _ask=engine.ask: asked.append(given) or _ask(*given))
+    page = build_page(engine, store)
+    assert "<img" not in stage(page)
+    before = len(asked)
+    page.fill()
+    assert len(asked) > before and stage(page).count("<img") == 6 and "L = mean" in stage(page)
+    page.close()
