@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from playground.models.contract import Facts, usual_recipe
-from playground.models.folder import fingerprint, index, licence, load_pipeline
+from playground.models.folder import described, fingerprint, index, licence, load_pipeline
 from playground.models.loading import DENOISERS, DTYPE
 from playground.models.running.threads import use_the_cores_present
 from playground.models.words import Cutter, Words
@@ -85,6 +85,7 @@ class WholePipeline:
             tokens=limit,
             clip_skips=1 if "clip_skip" in self._takes else 0,
             licence=licence(folder),
+            card=described(folder),
             folder=str(folder),
             whole=WHOLE,
             takes=tuple(name for name in TAKEN if name in self._takes),

@@ -21,7 +21,7 @@ from playground import pictures
 from playground.models.anatomy import Anatomy, Cost
 from playground.models.contract import Condition, Facts, Look, Pairs, Text, Weights
 from playground.models.control import ControlNet
-from playground.models.folder import fingerprint, licence
+from playground.models.folder import described, fingerprint, licence
 from playground.models.loading import Loaded
 from playground.models.lora.folder import LoraFiles, own_folder
 from playground.models.lora.rows import Loras
@@ -134,6 +134,7 @@ class Family:
             tokens=self.tokens,
             clip_skips=self.clip_skips,
             licence=licence(folder),
+            card=described(folder),
             folder=str(folder),
         )
         # encoded now: pages ask for shapes at any time, and a text encoder may be away while the engine computes

@@ -24,7 +24,7 @@ from playground import pictures
 from playground.models.anatomy import Anatomy, Cost
 from playground.models.contract import CONTROL, Condition, Facts, Look, Pairs, Text, Weights, usual_recipe
 from playground.models.control import ControlNet
-from playground.models.folder import fingerprint, licence
+from playground.models.folder import described, fingerprint, licence
 from playground.models.loading import Loaded
 from playground.models.lora.folder import LoraFiles, own_folder
 from playground.models.lora.texts import TextLoras
@@ -122,6 +122,7 @@ class StableDiffusion:
             tokens=self.tokenizer.model_max_length,
             clip_skips=self.text_encoder.config.num_hidden_layers - 1,
             licence=licence(folder),
+            card=described(folder),
             folder=str(folder),
         )
 
