@@ -72,7 +72,10 @@ class StableDiffusion:
         pipeline, self._plan = loaded.pipeline, loaded.plan
         self.tokenizer = pipeline.tokenizer
         self.text_encoder = pipeline.text_encoder.to(torch.float32).eval()
-        early = copy.deepcopy(pipeline.unet) if dtype is torch.bfloat16 and device.type == "cpu" else None
+        early = None
+        if dtype is torch.bfloat16 and device.type == "cpu":
+            again = loaded.read.get("unet")  # a single file is read as it is
+            early = again(dtype=torch.float32) if again else copy.deepcopy(pipeline.unet)
         self.unet = pipeline.unet.to(memory_format=torch.channels_last).eval()
         if self._plan.storage == AS_RUN:
             self.unet.to(dtype)
