@@ -70,12 +70,12 @@ for parts, skip in ((prompt, {clip_skip}), (negative_prompt, 0)):
 '''
 
 
-def lines(recipe: Recipe) -> str:
+def lines(recipe: Recipe, guided: bool) -> str:
     """What stands before the pipeline's call: the texts of this recipe, encoded.
 
-    Without guidance the negative one is not used, and is empty.
+    Where it is not guided the negative one is not used, and is empty.
     """
     parts = {name: [tuple(part) for part in parse(getattr(recipe, name))] for name in ("prompt", "negative_prompt")}
-    if not recipe.guided:
+    if not guided:
         parts["negative_prompt"] = [tuple(part) for part in parse("")]
     return TEMPLATE.format(**parts, comma=COMMA, backtrack=BACKTRACK, clip_skip=recipe.clip_skip)

@@ -86,7 +86,7 @@ class Films:
 
     def record(self, recipes: Sequence[Recipe], pictures: Pictures | None = None) -> Iterator[tuple[int, int]]:
         """Run those that have no film, `pictures` as in `Engine.run`; yields (network calls done, of all)."""
-        missing = [recipe for recipe in recipes if self.get(recipe) is None]
+        missing = [r for r in recipes if self.get(r) is None and not self._engine.of(r.model).facts.whole]
         recorder, done = self.recorder(missing), 0
         total = sum(recipe.calls for recipe in missing)
         for event in self._engine.run(missing, previews=False, keep=Keep(latents=True), pictures=pictures):

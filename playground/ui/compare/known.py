@@ -97,6 +97,12 @@ def _weighed(text: str, cut: Words) -> list[str]:
     return found
 
 
+def from_card(card: str) -> str:
+    """HTML: what the card of a model says that is not known here otherwise; nothing where it says nothing."""
+    told = f"From its card: {escaped(card)}"
+    return f'<details class="dp-known"><summary>What can it draw?</summary><p>{told}</p></details>' if card else ""
+
+
 def surprise(found: Known, rng: random.Random) -> str:
     """A prompt that the model was taught to draw, worded as it was taught."""
     return f"{rng.choice(found.common)}, {rng.choice(found.colours)} background"

@@ -1,12 +1,19 @@
 """Weights in a prompt and prompts beyond the window: what diffusers draws from embeddings made by the formula."""
 
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline, StableDiffusionPipeline
+from PIL import Image
 from torch import Tensor
 
 from playground.engine import LocalEngine
+from playground.export.script import to_script
 from playground.models import REGISTERED
 from playground.recipe import Recipe
 from playground.refusal import Refusal
@@ -121,3 +128,18 @@ def test_other_families_say_why_not(either: Engines) -> None:
         facts = either(kind).facts
         with pytest.raises(Refusal, match="^prompt_weights must be off for this model: weights are read only where"):
             facts.check(facts.usual.replace(prompt_weights=True))
+
+
+@pytest.mark.parametrize("negative", ["", "cat " * 40 + "(dog:1.5)"])
+def test_the_script_of_two_encoders_draws_the_cells_picture(
+    negative: str, engine_of: Engines, folder_of: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = engine_of("sdxl-tiny")
+    prompt = "(red apple:1.4), BREAK [blue]"
+    recipe = base_of(engine.facts, prompt_weights=True).replace(prompt=prompt, negative_prompt=negative)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["picture.py", str(folder_of("sdxl-tiny"))])
+    Path("picture.py").write_text(to_script(recipe, engine.facts), encoding="utf-8")
+    runpy.run_path("picture.py", run_name="__main__")
+    picture = np.asarray(Image.open("picture.png")).astype(int)
+    assert largest_difference(engine.render(recipe), picture) <= TOLERANCE
