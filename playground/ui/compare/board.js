@@ -227,7 +227,9 @@ function together(cells) {
   const done = cells.filter((c) => c.state === "done");
   if (done.length < cells.length) return `${done.length} of ${cells.length} seeds`;
   const total = (name) => done.reduce((all, c) => all + c.facts[name], 0);
-  return `${cells.length} seeds · ${total("seconds").toFixed(2)} s · ${total("evaluations")} evaluations`;
+  const took = `${cells.length} seeds · ${total("seconds").toFixed(2)} s`;
+  const { origin } = done[0].facts; // of pictures that were not drawn here
+  return origin ? `${took} · ${origin}` : `${took} · ${total("evaluations")} evaluations`;
 }
 
 // --- what is said to those who do not see it, and whether the form has moved on
