@@ -112,6 +112,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command -> its exit code. argparse itself ends with code 2 for options that do not exist."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # else its first request is one about who uses it
     asked = parser().parse_args(arguments)
     try:
         if asked.command == "lessons":

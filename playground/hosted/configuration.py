@@ -19,6 +19,7 @@ KEY = re.compile(r"[\x21-\x7e]{8,4096}")  # what can stand in a header
 VARIABLE = re.compile(r"[A-Za-z_]\w{0,99}", re.ASCII)
 NAME = re.compile(r"[\w .+-]{1,64}")
 SIZE = re.compile(r"(\d{2,4})x(\d{2,4})", re.ASCII)
+MONTH = re.compile(r"\b20\d\d-(0[1-9]|1[0-2])\b")  # in a price, because prices change
 THIS_MACHINE = ("127.0.0.1", "localhost", "::1")
 RATIOS = ("16:9", "1:1", "21:9", "2:3", "3:2", "4:5", "5:4", "9:16", "9:21")  # that Stability AI draws
 
@@ -141,6 +142,9 @@ def _model(table: Any, environment: Mapping[str, str]) -> HostedModel:
     if through and which != "huggingface":
         raise Refusal(f"provider is for the kind huggingface, so {whose} has none.")
     url = _address(_text(table, "url", whose, ""), whose)
+    price = _text(table, "price", whose, "")
+    if price and not MONTH.search(price):
+        raise Refusal(f"price must say the month in which it was noted, such as 2026-11, for {whose}.")
     extra = table.get("extra", {})
     if not isinstance(extra, dict) or not all(isinstance(value, str | int | float | bool) for value in extra.values()):
         raise Refusal(f"extra must be a table of plain values for {whose}.")
@@ -156,7 +160,7 @@ def _model(table: Any, environment: Mapping[str, str]) -> HostedModel:
         environment.get(variable, "").strip(),
         _takes(table, kind, whose),
         _sizes(table, which, whose),
-        _text(table, "price", whose, ""),
+        price,
         _number(table, "seconds", whose, 120, 1, 600),
         _number(table, "at_once", whose, 2, 1, 8),
         _number(table, "most", whose, 100, 1, 100_000),

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
 from huggingface_hub import InferenceClient, InferenceTimeoutError
 from huggingface_hub.errors import HfHubHTTPError
@@ -30,7 +31,7 @@ class Asking:
 
     model: HostedModel
     until: float  # `time.monotonic()`
-    first: str = ""  # the origin of its first request, which the library or the configuration chose
+    first: str = ""  # the origin of its first request, which the configuration chose, or else the library
 
 
 ASKING: ContextVar[Asking | None] = ContextVar("asking", default=None)
@@ -40,7 +41,7 @@ def ask(model: HostedModel, recipe: Recipe, sent: tuple[str, ...]) -> Image.Imag
     """One picture, in the size that came; `sent` are the fields besides prompt and size. Raises Refusal where there is
     none."""
     _hook(get_session())
-    asking = ASKING.set(Asking(model, time.monotonic() + model.seconds))
+    asking = ASKING.set(Asking(model, time.monotonic() + model.seconds, _origin(urlsplit(model.url))))
     given = {name: getattr(recipe, name) for name in sent if getattr(recipe, name) != ""}
     try:
         client = InferenceClient(
@@ -100,10 +101,16 @@ def _before(request: Any) -> None:
         raise Refusal(too_late(asking.model))
     request.headers["accept-encoding"] = "identity"
     request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), left)
-    origin = f"{request.url.scheme}://{request.url.netloc.decode('ascii', 'replace')}"
+    origin = _origin(urlsplit(str(request.url)))
     asking.first = asking.first or origin
-    if origin != asking.first and not (request.url.scheme == "https" and _is_public(request.url.host)):
+    public = not asking.model.url and request.url.scheme == "https" and _is_public(request.url.host)
+    if origin != asking.first and not public:  # one's own endpoint has no need of another place
         raise Refusal(f"{asking.model.provider} answered with an address that is not fetched from here.")
+
+
+def _origin(url: SplitResult) -> str:
+    """Empty where there is no address."""
+    return f"{url.scheme}://{url.netloc}" if url.netloc else ""
 
 
 def _after(response: Any) -> None:

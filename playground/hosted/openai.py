@@ -24,9 +24,10 @@ def ask(model: HostedModel, recipe: Recipe, _sent: tuple[str, ...]) -> Image.Ima
     first = _first(reply.body)
     if isinstance(data := first.get("b64_json"), str):
         try:
-            return picture(base64.b64decode(data, validate=True), model)
+            decoded = base64.b64decode(data, validate=True)
         except ValueError:
             raise Refusal(no_picture(model)) from None
+        return picture(decoded, model)
     if "url" in first:  # which might lead anywhere
         raise Refusal(
             f"{model.provider} answered with an address, and none is fetched here; "

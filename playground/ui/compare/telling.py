@@ -58,7 +58,7 @@ def asks_first(engine: Engine, store: Store, sweep: Sweep, page: str = "") -> st
 
 
 def _evaluations(engine: Engine, recipes: list[Recipe]) -> str:
-    """ "120 U-Net evaluations"; of several kinds of network only that they are of networks. Hosted ones are not here."""
+    """ "120 U-Net evaluations"; of several kinds of network only that they are of networks. None are of hosted ones."""
     recipes = [recipe for recipe in recipes if not engine.of(recipe.model).facts.elsewhere]
     count = sum(engine.of(recipe.model).facts.evaluations(recipe) for recipe in recipes)
     networks = {engine.of(recipe.model).facts.network for recipe in recipes}
