@@ -96,13 +96,8 @@ def _flow_scheduler(sampler: Sampler, recipe: Recipe, config: Config) -> Any:
     larger pictures where the model's config says it is dynamic: Esser et al. 2024, https://arxiv.org/abs/2403.03206,
     section 5.3.2.
     """
-    if not sampler.flow_class:
-        raise Refusal(f"sampler must be one for flow matching for this model, not {recipe.sampler}.")
-    shift = recipe.shift or config.get("shift", config.get("flow_shift", 1.0))
-    changes: dict[str, Any] = {"shift": shift}
-    if not sampler.flow_class.startswith("FlowMatch"):
-        changes = {"use_flow_sigmas": True, "prediction_type": FLOW, "flow_shift": shift}
-    scheduler = getattr(diffusers, sampler.flow_class).from_config(config, **changes)
+    name, changes = flow_class_and_changes(sampler, recipe, config)
+    scheduler = getattr(diffusers, name).from_config(config, **changes)
     given = {}
     if config.get("use_dynamic_shifting"):
         given["mu"] = _mu(recipe, config)
@@ -113,6 +108,17 @@ def _flow_scheduler(sampler: Sampler, recipe: Recipe, config: Config) -> Any:
         given["sigmas"] = np.linspace(1.0, 1 / n, n)
     scheduler.set_timesteps(recipe.num_inference_steps, device="cpu", **given)
     return scheduler
+
+
+def flow_class_and_changes(sampler: Sampler, recipe: Recipe, config: Config) -> tuple[str, dict[str, Any]]:
+    """Of flow matching: the scheduler's class, and what of the model's config is changed for it. Raises Refusal where
+    the sampler has none."""
+    if not sampler.flow_class:
+        raise Refusal(f"sampler must be one for flow matching for this model, not {sampler.key}.")
+    shift = recipe.shift or config.get("shift", config.get("flow_shift", 1.0))
+    if sampler.flow_class.startswith("FlowMatch"):
+        return sampler.flow_class, {"shift": shift}
+    return sampler.flow_class, {"use_flow_sigmas": True, "prediction_type": FLOW, "flow_shift": shift}
 
 
 def _mu(recipe: Recipe, config: Config) -> float:

@@ -112,7 +112,8 @@ def draw(
     results, failed = dict[int, Result](), dict[int, str]()
     runs = films_for(engine, [recipe for cell, recipe in enumerate(recipes) if cell not in refused]) if steps else None
     recorder = runs.recorder(recipes) if runs else None
-    total = sum(recipe.evaluations for cell, recipe in enumerate(recipes) if cell not in refused)
+    work = [0 if engine.of(recipe.model).facts.elsewhere else recipe.evaluations for recipe in recipes]
+    total = sum(rows for cell, rows in enumerate(work) if cell not in refused)
     bar = tqdm(total=total, unit=" evaluations", disable=events)
     keep = Keep(latents=runs is not None)
     with bar, closing(render(engine, store, recipes, previews=False, keep=keep, elsewhere=True)) as told:
@@ -122,10 +123,10 @@ def draw(
             if events:
                 _tell(_as_json(event))
             if isinstance(event, Step):
-                bar.update(recipes[event.cell].evaluations / event.of)
+                bar.update(work[event.cell] / event.of)
             elif isinstance(event, Done):
                 results[event.cell] = event.result
-                bar.update(recipes[event.cell].evaluations if event.stored else 0)
+                bar.update(work[event.cell] if event.stored else 0)
             elif isinstance(event, Failed):
                 failed[event.cell] = event.reason
     if not results:

@@ -6,6 +6,7 @@ from typing import Any
 from playground.labels import CONTROLS
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
+from playground.schedule import Config, flow_class_and_changes, is_flow
 
 EMBEDDED = Path(__file__).parents[1] / "models"  # where the models stand that come with the playground
 
@@ -40,27 +41,28 @@ image.save("picture.png")
 '''
 
 
-def to_script(recipe: Recipe, file: str = "picture.py") -> str:
-    """A recipe -> the source of a Python program that draws it.
+def to_script(recipe: Recipe, file: str = "picture.py", schedule: Config | None = None) -> str:
+    """A recipe -> the source of a Python program that draws it. `schedule`: of its model, which decides the scheduler
+    of one that was taught flow matching.
 
     The folder of a model that comes with the playground is named as it is here; others are named by their model, and
     the program's first argument says where they are.
     """
     sampler = SAMPLERS[recipe.sampler]
-    config: dict[str, Any] = dict(sampler.config)
+    scheduler, config = sampler.scheduler_class, dict[str, Any](sampler.config)
+    if schedule is not None and is_flow(schedule):
+        scheduler, config = flow_class_and_changes(sampler, recipe, schedule)
     packages = ["diffusers", "transformers", "accelerate", "torch"]
     if sampler.brownian_noise:
         config["noise_sampler_seed"] = recipe.seed
         packages.append("torchsde")
-    if recipe.shift:
-        config["shift"] = recipe.shift
     if recipe.active_loras:
         packages.append("peft")
     embedded = EMBEDDED / recipe.model / "model_index.json"
     return TEMPLATE.format(
         packages=" ".join(packages),
         file=file,
-        scheduler=sampler.scheduler_class,
+        scheduler=scheduler,
         folder=f"playground/models/{recipe.model}" if embedded.is_file() else recipe.model,
         config="".join(f", {name}={value!r}" for name, value in config.items()),
         loras=_loras(recipe),

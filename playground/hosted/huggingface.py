@@ -136,7 +136,8 @@ def _after(response: Any) -> None:
 
 
 def _is_public(host: str) -> bool:
-    """All addresses of a host are of the open network. One that cannot be looked up counts as not."""
+    """All addresses of a host are of the open network. One that cannot be looked up counts as not. Should a name lead
+    elsewhere a moment later, its certificate would have to be that of the name all the same."""
     try:
         found = {entry[4][0] for entry in socket.getaddrinfo(host, 443, type=socket.SOCK_STREAM)}
         return bool(found) and all(ipaddress.ip_address(address).is_global for address in found)

@@ -141,12 +141,12 @@ def _finished(result: Result, stored: bool, among_many: bool) -> dict[str, Any]:
         "picture": FILES.url(cell_png(result), file_name(result.recipe)),
         "small": _small(result.image) if among_many and max(result.image.size) > SMALL else "",
         "note": f"{result.seconds:.2f} s · {took}" + (" · kept" if stored else ""),
-        "facts": {
-            "seconds": round(result.seconds, 3),
-            "evaluations": result.evaluations,
-            "of them shared": result.shared,
-        }
-        | ({"origin": result.elsewhere} if result.elsewhere else {}),
+        "facts": {"seconds": round(result.seconds, 3)}
+        | (
+            {"origin": result.elsewhere}
+            if result.elsewhere
+            else {"evaluations": result.evaluations, "of them shared": result.shared}
+        ),
     }
 
 

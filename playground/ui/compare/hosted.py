@@ -17,7 +17,8 @@ def sent_away(engine: Engine, recipes: Sequence[Recipe]) -> Iterator[str]:
         count = len(set(map(facts.used, own)))
         text = f"{count} picture{'s are' if count > 1 else ' is'} asked of {name} at {where.provider}; your prompt is "
         text += "sent there"
-        if with_it := [NAMES[field] for field in where.sent(own[0])]:
+        sent = dict.fromkeys(field for recipe in own for field in where.sent(recipe) if getattr(recipe, field) != "")
+        if with_it := [NAMES[field] for field in sent]:
             text += f", with {_listed(with_it)}"
         text += "."
         if ignored := list(dict.fromkeys(part for recipe in own for part in where.ignored(recipe))):

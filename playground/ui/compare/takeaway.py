@@ -55,7 +55,7 @@ GRID_KINDS: dict[str, Callable[[FinishedGrid], dict[str, bytes]]] = {
 }
 CELL_KINDS: dict[str, Callable[[Result, Facts], tuple[str, bytes]]] = {
     "PNG, read by AUTOMATIC1111": lambda r, facts: (file_name(r.recipe), cell_png(r, facts)),
-    SCRIPT: lambda r, _: ("picture.py", to_script(_drawn_here(r)).encode()),
+    SCRIPT: lambda r, facts: ("picture.py", to_script(_drawn_here(r), schedule=facts.schedule).encode()),
     WORKFLOW: lambda r, _: ("workflow.json", json.dumps(to_workflow(_drawn_here(r)), indent=2).encode()),
 }
 NO_PARAMETERS = "The file says where it was made, and carries no text for AUTOMATIC1111, which could not draw it."
