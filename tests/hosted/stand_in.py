@@ -1,6 +1,7 @@
 """A server on this machine that answers as the three providers do, well or badly, as the prompt says."""
 
 import base64
+import gzip
 import io
 import json
 import threading
@@ -107,6 +108,8 @@ def handler_for(provider: Provider) -> type[BaseHTTPRequestHandler]:
                 self.answer(STATUSES[words], self.fault(kind, words), retry_after="7")
             elif words == "endless":
                 self.answer(200, b"x" * 14_000_000, "image/png")
+            elif words == "packed":
+                self.answer(200, gzip.compress(picture(64, 64)), "image/png", content_encoding="gzip")
             elif words == "nonsense":
                 self.answer(200, b"<html>", "text/html")
             elif words == "blurred" and kind == "stability":

@@ -3,9 +3,11 @@
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from huggingface_hub.utils import get_session
 
 from playground import Recipe
 from playground.engine import Done, Failed, Result, Waiting
@@ -94,6 +96,7 @@ FAULTS = {  # "|" stands between sentences of which one is said
     "echo": "127.0.0.1 refused the request (status 400).",  # whose words repeat the key
     "moderated": "127.0.0.1 refuses to draw this prompt, by its own rules.",
     "nonsense": "holds no picture|no picture that can be used",
+    "packed": "holds no picture|no picture that can be used",  # a small answer may unpack to any size
     "damaged": "127.0.0.1 sent no picture that can be used. The picture file is damaged",
     "huge": "127.0.0.1 sent no picture that can be used. The picture has more than 40 megapixels.",
     "endless": "The answer of 127.0.0.1 has more than 12 MB, so it was dropped.",
@@ -138,6 +141,28 @@ def test_a_picture_that_was_blurred_counts_as_refused(provider: Provider, tmp_pa
 )  # fmt: skip
 def test_which_hosts_a_providers_answer_may_name(host: str, public: bool) -> None:
     assert huggingface._is_public(host) == public
+
+
+def test_a_providers_answer_leads_nowhere_but_to_the_open_network(provider: Provider, tmp_path: Path) -> None:
+    """By the library's own session, which fetches what such an answer names; other requests of it are nobody's
+    business here."""
+    model, session = replace(models(tmp_path / "h.json", provider)["huggingface"], url=""), get_session()
+    huggingface._hook(session)
+    asking = huggingface.ASKING.set(huggingface.Asking(model, time.monotonic() + 5, "https://chosen.example"))
+    try:
+        for address in (
+            f"{provider.address}/secret",
+            "https://127.0.0.1:9/secret",
+            "https://[::1]/",
+            "http://8.8.8.8/",
+        ):
+            with pytest.raises(Refusal, match="answered with an address that is not fetched from here"):
+                session.get(address)
+    finally:
+        huggingface.ASKING.reset(asking)
+    assert provider.elsewhere == []
+    assert session.get(f"{provider.address}/plain").status_code == 200
+    provider.elsewhere.clear()
 
 
 def test_a_server_that_is_not_there_is_said_without_what_was_sent(provider: Provider, tmp_path: Path) -> None:

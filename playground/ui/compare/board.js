@@ -229,7 +229,8 @@ function together(cells) {
   if (done.length < cells.length) return `${done.length} of ${cells.length} seeds`;
   const total = (name) => done.reduce((all, c) => all + c.facts[name], 0);
   const took = `${cells.length} seeds · ${total("seconds").toFixed(2)} s`;
-  const { origin } = done[0].facts; // of pictures that were not drawn here
+  const origins = new Set(done.map((c) => c.facts.origin)); // of pictures that were not drawn here
+  const origin = origins.size > 1 ? done[0].facts.origin.split(";")[0] : done[0].facts.origin;
   return origin ? `${took} · ${origin}` : `${took} · ${total("evaluations")} evaluations`;
 }
 

@@ -21,8 +21,9 @@ def sent_away(engine: Engine, recipes: Sequence[Recipe]) -> Iterator[str]:
         if with_it := [NAMES[field] for field in sent]:
             text += f", with {_listed(with_it)}"
         text += "."
-        if ignored := list(dict.fromkeys(part for recipe in own for part in where.ignored(recipe))):
-            text += f" Ignored there: {', '.join(ignored)}."
+        ignored = dict.fromkeys(part for recipe in own for part in where.ignored(recipe))
+        if named := ["the seed of some" if part == "seed" and "seed" in sent else part for part in ignored]:
+            text += f" Ignored there: {', '.join(named)}."
         if count < len(own):
             text += f" {len(own)} cells are the same question, so some show the same picture."
         yield text + (f" Price, as noted by whoever started this: {where.price}." if where.price else "")
