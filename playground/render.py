@@ -57,7 +57,7 @@ def render(
 
     asked = [cells[cell] for cell in missing]
     starts = pictures_of(store, asked)
-    with closing(engine.run(asked, previews, keep, None, kept, visitor, pictures=starts)) as events:
+    with closing(engine.run(asked, kept, previews=previews, keep=keep, visitor=visitor, pictures=starts)) as events:
         for event in events:
             if isinstance(event, Waiting):
                 yield event

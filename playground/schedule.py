@@ -22,7 +22,7 @@ from torch import Tensor
 
 from playground.recipe import Recipe
 from playground.refusal import Refusal
-from playground.samplers import SAMPLERS, Sampler
+from playground.samplers import SAMPLERS
 
 # A model's scheduler config, as diffusers has it. Keys of flow models that start with "_" are what their pipeline does
 # besides: "_even" (it asks for evenly spaced σ), "_even_unipc" (of UniPC too), "_token" (pixels per side of a token;
@@ -80,45 +80,43 @@ def scheduler_for(recipe: Recipe, config: Config) -> Any:
     to samplers with Brownian noise: diffusers would otherwise draw it from an unseeded source, and two runs of one
     recipe would differ. With `noise_sampler_seed` equal to the seed plain diffusers draws the same noise.
     """
-    sampler = SAMPLERS[recipe.sampler]
-    if is_flow(config):
-        return _flow_scheduler(sampler, recipe, config)
-    seeded = {"noise_sampler_seed": recipe.seed} if sampler.brownian_noise else {}
-    scheduler = getattr(diffusers, sampler.scheduler_class).from_config(config, **sampler.config, **seeded)
-    scheduler.set_timesteps(recipe.num_inference_steps, device="cpu")
-    return scheduler
-
-
-def _flow_scheduler(sampler: Sampler, recipe: Recipe, config: Config) -> Any:
-    """The same for flow matching, as the model's own pipeline sets it up.
-
-    Solvers that are not only for flow are told by their config. The shift moves the steps towards noise, more so for
-    larger pictures where the model's config says it is dynamic: Esser et al. 2024, https://arxiv.org/abs/2403.03206,
-    section 5.3.2.
-    """
-    name, changes = flow_class_and_changes(sampler, recipe, config)
+    name, changes = scheduler_class(recipe, config)
     scheduler = getattr(diffusers, name).from_config(config, **changes)
-    given = {}
-    if config.get("use_dynamic_shifting"):
-        given["mu"] = _mu(recipe, config)
-    even = ["FlowMatchEulerDiscreteScheduler"] if config.get("_even") else []
-    even += ["UniPCMultistepScheduler"] if config.get("_even_unipc") else []
-    if sampler.flow_class in even:
-        n = recipe.num_inference_steps
-        given["sigmas"] = np.linspace(1.0, 1 / n, n)
+    given = _given_by_the_pipeline(recipe, config, name) if is_flow(config) else {}
     scheduler.set_timesteps(recipe.num_inference_steps, device="cpu", **given)
     return scheduler
 
 
-def flow_class_and_changes(sampler: Sampler, recipe: Recipe, config: Config) -> tuple[str, dict[str, Any]]:
-    """Of flow matching: the scheduler's class, and what of the model's config is changed for it. Raises Refusal where
-    the sampler has none."""
+def scheduler_class(recipe: Recipe, config: Config) -> tuple[str, dict[str, Any]]:
+    """The name of its scheduler's class in diffusers, and what of its config is other than the model's own.
+
+    Solvers that are not only for flow matching are told so. The shift moves the steps of such models towards noise:
+    Esser et al. 2024, https://arxiv.org/abs/2403.03206, section 5.3.2.
+    """
+    sampler = SAMPLERS[recipe.sampler]
+    if not is_flow(config):
+        seeded = {"noise_sampler_seed": recipe.seed} if sampler.brownian_noise else {}
+        return sampler.scheduler_class, {**sampler.config, **seeded}
     if not sampler.flow_class:
-        raise Refusal(f"sampler must be one for flow matching for this model, not {sampler.key}.")
+        raise Refusal(f"sampler must be one for flow matching for this model, not {recipe.sampler}.")
     shift = recipe.shift or config.get("shift", config.get("flow_shift", 1.0))
     if sampler.flow_class.startswith("FlowMatch"):
         return sampler.flow_class, {"shift": shift}
     return sampler.flow_class, {"use_flow_sigmas": True, "prediction_type": FLOW, "flow_shift": shift}
+
+
+def _given_by_the_pipeline(recipe: Recipe, config: Config, scheduler_class: str) -> dict[str, Any]:
+    """What pipelines of models taught flow matching tell their scheduler besides the number of steps: the shift where
+    it depends on the size of the picture, and of some families σ."""
+    given: dict[str, Any] = {}
+    if config.get("use_dynamic_shifting"):
+        given["mu"] = _mu(recipe, config)
+    even = ["FlowMatchEulerDiscreteScheduler"] if config.get("_even") else []
+    even += ["UniPCMultistepScheduler"] if config.get("_even_unipc") else []
+    if scheduler_class in even:
+        n = recipe.num_inference_steps
+        given["sigmas"] = np.linspace(1.0, 1 / n, n)
+    return given
 
 
 def _mu(recipe: Recipe, config: Config) -> float:

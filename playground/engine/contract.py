@@ -6,10 +6,11 @@ are fp32 on the CPU.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 from PIL import Image
 from torch import Tensor
+from typing_extensions import Unpack
 
 from playground.models.anatomy import Anatomy, Cost
 from playground.models.contract import Facts, Look
@@ -50,6 +51,17 @@ class Start:
 
     x0: Tensor  # (1, C, h, w), latents of the picture
     t: int  # noise is added up to the largest timestep of the run that is not above this one
+
+
+class How(TypedDict, total=False):
+    """How a run is done, each with what it is where nothing is said."""
+
+    previews: bool  # True: steps carry pictures of x̂₀, as often as a twentieth of the time allows
+    keep: Keep  # NOTHING
+    start: Start | None  # None: from noise
+    pictures: Pictures | None  # None: the recipes name none
+    visitor: str  # "", unknown; all runs of one have one share together, see also `Engine.outlook`
+    weight: float  # 1.0: of how many visitors' shares it gets while others are served; on ZeroGPU nothing
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,25 +245,11 @@ class Engine(Protocol):
     def check(self, recipe: Recipe) -> None:
         """Raises Refusal, before anything runs, for what the model cannot draw, unusable LoRA files included."""
 
-    def run(
-        self,
-        cells: Sequence[Recipe],
-        previews: bool = True,
-        keep: Keep = NOTHING,
-        start: Start | None = None,
-        unread: Unread | None = None,
-        visitor: str = "",
-        weight: float = 1.0,
-        pictures: Pictures | None = None,
-    ) -> Iterator[Event]:
+    def run(self, cells: Sequence[Recipe], unread: Unread | None = None, **how: Unpack[How]) -> Iterator[Event]:
         """Step events for every cell as it advances, and one Done or Failed for each. Closing stops within a step.
 
-        The first event is Waiting where other requests are under way. `previews`: steps carry pictures of x̂₀, as often
-        as a twentieth of the time allows. `unread` is told the cells that were finished but not yet read when the run
-        was closed, so that none is lost. `visitor` names whoever asks: all runs of one have one share together, see
-        also `outlook`. `weight`: how many visitors' shares of the network this run gets while others are served; on
-        ZeroGPU, where each run has a device, nothing.
-        `pictures` are those that the recipes name; a cell whose picture is missing fails alone.
+        The first event is Waiting where other requests are under way. `unread` is told the cells that were finished but
+        not yet read when the run was closed, so that none is lost. A cell whose picture is missing fails alone.
         """
 
     def ask(self, asks: Sequence[Ask], visitor: str = "", weight: float = 1.0) -> Iterator[Answer]:

@@ -4,17 +4,19 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from typing_extensions import Unpack
+
 from playground.engine.contract import (
     NOTHING,
     Answer,
     Ask,
     Event,
+    How,
     Keep,
     Measured,
     Outlook,
     Pictures,
     Result,
-    Start,
     Unread,
     Waiting,
     seconds_of,
@@ -106,24 +108,14 @@ class Guest:
         with self._house.model(self) as engine:
             return engine.render(recipe, pictures)
 
-    def run(
-        self,
-        cells: Sequence[Recipe],
-        previews: bool = True,
-        keep: Keep = NOTHING,
-        start: Start | None = None,
-        unread: Unread | None = None,
-        visitor: str = "",
-        weight: float = 1.0,
-        pictures: Pictures | None = None,
-    ) -> Iterator[Event]:
+    def run(self, cells: Sequence[Recipe], unread: Unread | None = None, **how: Unpack[How]) -> Iterator[Event]:
         if not cells:
             return
         turn = self._house.turn(self)
         try:
             while (engine := self._house.enter(turn, TOLD_EVERY)) is None:
                 yield Waiting(self._house.others(self) - 1, None, self._house.said(self))
-            yield from engine.run(cells, previews, keep, start, unread, visitor, weight, pictures)
+            yield from engine.run(cells, unread, **how)
         finally:
             self._house.leave(turn)
 

@@ -11,6 +11,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
+from typing_extensions import Unpack
 
 from playground.engine import zero_gpu
 from playground.engine.contract import (
@@ -20,11 +21,11 @@ from playground.engine.contract import (
     Done,
     Event,
     Failed,
+    How,
     Keep,
     Outlook,
     Pictures,
     Result,
-    Start,
     Unread,
     Waiting,
     evaluations,
@@ -148,30 +149,20 @@ class LocalEngine:
                 raise Refusal(event.reason)
         raise Refusal("The run ended without a picture.")
 
-    def run(
-        self,
-        cells: Sequence[Recipe],
-        previews: bool = True,
-        keep: Keep = NOTHING,
-        start: Start | None = None,
-        unread: Unread | None = None,
-        visitor: str = "",
-        weight: float = 1.0,
-        pictures: Pictures | None = None,
-    ) -> Iterator[Event]:
+    def run(self, cells: Sequence[Recipe], unread: Unread | None = None, **how: Unpack[How]) -> Iterator[Event]:
         if not cells:
             return
         if zero_gpu.ACTIVE:
-            yield from zero_gpu.run(self, cells, previews, keep, start, unread, pictures)
+            yield from zero_gpu.run(self, cells, unread, **how)
             return
-        outlook = self.outlook(cells, visitor, keep)
+        outlook = self.outlook(cells, how.get("visitor", ""), how.get("keep", NOTHING))
         if outlook.others:
             yield Waiting(outlook.others, outlook.seconds)
-        yield from self._events(Request(cells, previews, weight, keep, start, visitor, pictures), unread)
+        yield from self._events(Request(cells, **how), unread)
 
     def ask(self, asks: Sequence[Ask], visitor: str = "", weight: float = 1.0) -> Iterator[Answer]:
         if zero_gpu.ACTIVE:
-            events = zero_gpu.run(self, asks)
+            events = zero_gpu.run(self, asks, previews=False)
         else:
             events = self._events(Request(asks, previews=False, weight=weight, visitor=visitor))
         for event in events if asks else ():
@@ -180,17 +171,10 @@ class LocalEngine:
             if isinstance(event, Answer):
                 yield event
 
-    def batches_here(
-        self,
-        cells: Sequence[Recipe | Ask],
-        previews: bool = True,
-        keep: Keep = NOTHING,
-        start: Start | None = None,
-        pictures: Pictures | None = None,
-    ) -> Iterator[list[Event]]:
+    def batches_here(self, cells: Sequence[Recipe | Ask], **how: Unpack[How]) -> Iterator[list[Event]]:
         """The events of one tick after the other, ticking in the caller's own thread: for workers that live for one
         call, as on ZeroGPU."""
-        loop, request = self._new_loop(), Request(cells, previews, 1.0, keep, start, pictures=pictures)
+        loop, request = self._new_loop(), Request(cells, **how)
         loop.measured = self.loop.measured
         loop.add(request)
         while loop.busy:

@@ -5,6 +5,8 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Protocol
 
+from typing_extensions import Unpack
+
 from playground.engine.contract import (
     NOTHING,
     Answer,
@@ -13,11 +15,11 @@ from playground.engine.contract import (
     Engine,
     Event,
     Failed,
+    How,
     Keep,
     Outlook,
     Pictures,
     Result,
-    Start,
     Unread,
     Waiting,
 )
@@ -91,25 +93,15 @@ class Several:
         seconds = None if unknown else sum(outlook.seconds or 0.0 for _, outlook in found)
         return Outlook(max(outlook.others for _, outlook in found), seconds, unknown)
 
-    def run(
-        self,
-        cells: Sequence[Recipe],
-        previews: bool = True,
-        keep: Keep = NOTHING,
-        start: Start | None = None,
-        unread: Unread | None = None,
-        visitor: str = "",
-        weight: float = 1.0,
-        pictures: Pictures | None = None,
-    ) -> Iterator[Event]:
+    def run(self, cells: Sequence[Recipe], unread: Unread | None = None, **how: Unpack[How]) -> Iterator[Event]:
         """A model that cannot be read fails its own cells, where there are others. `start`: latents belong to one
         model, so it is for recipes of one. Raises Refusal where they are of several."""
         parts = self._parts(cells)
-        if start is not None and len(parts) > 1:
+        if how.get("start") is not None and len(parts) > 1:
             raise Refusal("Latents to start from belong to one model.")
         for guest, places in parts:
             asked, left = [cells[i] for i in places], set(places)
-            run = guest.run(asked, previews, keep, start, _at(unread, places), visitor, weight, pictures)
+            run = guest.run(asked, _at(unread, places), **how)
             try:
                 with closing(run) as events:
                     for event in events:

@@ -10,7 +10,9 @@ import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
-from playground.engine.contract import NOTHING, Ask, Done, Event, Keep, Measured, Pictures, Start, Unread, evaluations
+from typing_extensions import Unpack
+
+from playground.engine.contract import Ask, Done, Event, How, Measured, Unread, evaluations
 from playground.models import Facts
 from playground.recipe import Recipe
 
@@ -43,14 +45,7 @@ class Runner(Protocol):
     facts: Facts
     loop: Known
 
-    def batches_here(
-        self,
-        cells: Sequence[Recipe | Ask],
-        previews: bool,
-        keep: Keep,
-        start: Start | None,
-        pictures: Pictures | None,
-    ) -> Iterator[list[Event]]: ...
+    def batches_here(self, cells: Sequence[Recipe | Ask], **how: Unpack[How]) -> Iterator[list[Event]]: ...
 
 
 # The worker is a fork, so it finds the engine here; it could not be passed as data, but its key can.
@@ -65,48 +60,31 @@ def known(engine: Runner) -> int:
     return key
 
 
-def duration(
-    key: int,
-    cells: Sequence[Recipe | Ask],
-    previews: bool,
-    keep: Keep,
-    start: Start | None,
-    pictures: Pictures | None = None,
-) -> int:  # with the parameters of `_on_gpu`
+def duration(key: int, cells: Sequence[Recipe | Ask], how: How) -> int:  # with the parameters of `_on_gpu`
     """Seconds to ask for: by the measured speed where there is one, within what the platform grants."""
     engine = _engines[key]
     each = engine.loop.seconds_per_evaluation or FIRST_SECONDS_PER_EVALUATION
-    seconds = each * sum(evaluations(cell, engine.facts, keep) for cell in cells)
+    seconds = each * sum(evaluations(cell, engine.facts, how.get("keep")) for cell in cells)
     return round(min(MOST_SECONDS, max(LEAST_SECONDS, START_SECONDS + 1.5 * seconds)))
 
 
 @spaces.GPU(duration=duration)
-def _on_gpu(
-    key: int,
-    cells: Sequence[Recipe | Ask],
-    previews: bool,
-    keep: Keep,
-    start: Start | None,
-    pictures: Pictures | None = None,
-) -> Iterator[tuple[list[Event], Measured]]:
+def _on_gpu(key: int, cells: Sequence[Recipe | Ask], how: How) -> Iterator[tuple[list[Event], Measured]]:
     engine = _engines[key]
-    for batch in engine.batches_here(cells, previews, keep, start, pictures):
+    for batch in engine.batches_here(cells, **how):
         yield batch, engine.loop.measured
 
 
 def run(
     engine: Runner,
     cells: Sequence[Recipe | Ask],
-    previews: bool = False,
-    keep: Keep = NOTHING,
-    start: Start | None = None,
     unread: Unread | None = None,
-    pictures: Pictures | None = None,
+    **how: Unpack[How],
 ) -> Iterator[Event]:
     """Events of one visitor's cells, from a worker that has the device; `unread` as in the contract."""
     batch: list[Event] = []
     try:
-        for batch, measured in _on_gpu(engine.key, list(cells), previews, keep, start, pictures):
+        for batch, measured in _on_gpu(engine.key, list(cells), how):
             engine.loop.measured = measured
             while batch:
                 yield batch.pop(0)

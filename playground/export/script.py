@@ -1,12 +1,12 @@
 """One cell as a program of a page: diffusers alone, and the same picture."""
 
 from pathlib import Path
-from typing import Any
 
 from playground.labels import CONTROLS
+from playground.models import Facts
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
-from playground.schedule import Config, flow_class_and_changes, is_flow
+from playground.schedule import scheduler_class
 
 EMBEDDED = Path(__file__).parents[1] / "models"  # where the models stand that come with the playground
 
@@ -24,16 +24,13 @@ The same seed gives the same picture: the noise is drawn on the CPU. Another dev
 import sys
 
 import torch
-from diffusers import {pipeline}, {scheduler}
+from diffusers import {imported}
 {imports}
 folder = sys.argv[1] if len(sys.argv) > 1 else {folder!r}
 {control}pipe = {pipeline}.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True{given})
-pipe.scheduler = {scheduler}.from_config(pipe.scheduler.config{config})
-{loras}image = pipe(
+{schedules}{loras}image = pipe(
     prompt={prompt!r},
-    negative_prompt={negative_prompt!r},
-    num_inference_steps={num_inference_steps},
-    guidance_scale={guidance_scale!r},{rescale}
+    num_inference_steps={num_inference_steps},{told}
 {begins}
     generator=torch.Generator("cpu").manual_seed({seed}),
 ).images[0]
@@ -41,37 +38,37 @@ image.save("picture.png")
 '''
 
 
-def to_script(recipe: Recipe, file: str = "picture.py", schedule: Config | None = None) -> str:
-    """A recipe -> the source of a Python program that draws it. `schedule`: of its model, which decides the scheduler
-    of one that was taught flow matching.
+def to_script(recipe: Recipe, facts: Facts, file: str = "picture.py") -> str:
+    """A recipe, and its model's facts -> the source of a Python program that draws it.
 
     The folder of a model that comes with the playground is named as it is here; others are named by their model, and
     the program's first argument says where they are.
     """
-    sampler = SAMPLERS[recipe.sampler]
-    scheduler, config = sampler.scheduler_class, dict[str, Any](sampler.config)
-    if schedule is not None and is_flow(schedule):
-        scheduler, config = flow_class_and_changes(sampler, recipe, schedule)
+    scheduler, config = scheduler_class(recipe, facts.schedule)
+    changed = ", ".join(["pipe.scheduler.config", *(f"{name}={value!r}" for name, value in config.items())])
+    schedulers = [] if facts.whole else [scheduler]  # such a model draws with its pipeline's own
+    begins = _begins(recipe)
     packages = ["diffusers", "transformers", "accelerate", "torch"]
-    if sampler.brownian_noise:
-        config["noise_sampler_seed"] = recipe.seed
+    if SAMPLERS[recipe.sampler].brownian_noise:
         packages.append("torchsde")
     if recipe.active_loras:
         packages.append("peft")
     embedded = EMBEDDED / recipe.model / "model_index.json"
+    told = {name: source.format(recipe) for name, source in facts.call.items()}
+    told |= {name: repr(value) for name in LATE_ONES if (value := getattr(recipe, name))}
     return TEMPLATE.format(
         packages=" ".join(packages),
         file=file,
-        scheduler=scheduler,
         folder=f"playground/models/{recipe.model}" if embedded.is_file() else recipe.model,
-        config="".join(f", {name}={value!r}" for name, value in config.items()),
+        imported=", ".join([begins["pipeline"], *schedulers]),
+        schedules="".join(
+            f"pipe.scheduler = {name}.from_config(pipe.scheduler.config{changed})\n" for name in schedulers
+        ),
         loras=_loras(recipe),
         prompt=recipe.prompt,
-        negative_prompt=recipe.negative_prompt,
         num_inference_steps=recipe.num_inference_steps,
-        guidance_scale=recipe.guidance_scale,
-        rescale="".join(f"\n    {name}={getattr(recipe, name)!r}," for name in LATE_ONES if getattr(recipe, name)),
-        **_begins(recipe),
+        told="".join(f"\n    {name}={source}," for name, source in told.items()),
+        **begins,
         seed=recipe.seed,
     )
 

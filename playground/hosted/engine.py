@@ -11,6 +11,7 @@ from math import ceil
 from typing import NamedTuple, NoReturn
 
 from PIL import Image
+from typing_extensions import Unpack
 
 from playground import pictures as own_pictures
 from playground.engine.contract import (
@@ -20,11 +21,11 @@ from playground.engine.contract import (
     Done,
     Event,
     Failed,
+    How,
     Keep,
     Outlook,
     Pictures,
     Result,
-    Start,
     Unread,
     Waiting,
 )
@@ -106,20 +107,10 @@ class Hosted:
     def outlook(self, recipes: Sequence[Recipe], visitor: str = "", keep: Keep = NOTHING) -> Outlook:
         return Outlook(0, self.estimate(recipes, keep))
 
-    def run(
-        self,
-        cells: Sequence[Recipe],
-        previews: bool = True,
-        keep: Keep = NOTHING,
-        start: Start | None = None,
-        unread: Unread | None = None,
-        visitor: str = "",
-        weight: float = 1.0,
-        pictures: Pictures | None = None,
-    ) -> Iterator[Event]:
+    def run(self, cells: Sequence[Recipe], unread: Unread | None = None, **how: Unpack[How]) -> Iterator[Event]:
         """One request for all cells that differ in nothing that is sent, nor in their seed. When the run is closed,
         what was not asked for yet is not asked for; what was goes to `unread`, because it is paid for."""
-        if start is not None:
+        if how.get("start") is not None:
             self._refuse()
         waiting, begun = deque(self._groups(cells)), time.monotonic()
         asked: dict[Future[Made], list[int]] = {}  # places that were not told yet

@@ -84,13 +84,9 @@ class Films:
             while sum(f.bytes for f in self._films.values()) > self._most and len(self._films) > 1:
                 self._films.popitem(last=False)
 
-    def _whole(self, recipe: Recipe) -> bool:
-        """Its model draws whole pictures, here or elsewhere, so that a run of it has no steps to keep."""
-        return bool(self._engine.of(recipe.model).facts.whole)
-
     def record(self, recipes: Sequence[Recipe], pictures: Pictures | None = None) -> Iterator[tuple[int, int]]:
         """Run those that have no film, `pictures` as in `Engine.run`; yields (network calls done, of all)."""
-        missing = [recipe for recipe in recipes if self.get(recipe) is None and not self._whole(recipe)]
+        missing = [r for r in recipes if self.get(r) is None and not self._engine.of(r.model).facts.whole]
         recorder, done = self.recorder(missing), 0
         total = sum(recipe.calls for recipe in missing)
         for event in self._engine.run(missing, previews=False, keep=Keep(latents=True), pictures=pictures):

@@ -103,15 +103,15 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "signal": Measure(
         "picture",
-        "Amplitude of the picture in x_t, measured in its pixels; √ᾱ by the formula.",
+        "Amplitude of the picture in xₜ, measured in its pixels; √ᾱ by the formula.",
         "{:.3f}",
-        noun="amount of picture left in x_t",
+        noun="amount of picture left in xₜ",
     ),
     "noise": Measure(
         "noise",
-        "Amplitude of the noise in x_t, measured in its pixels; √(1−ᾱ) by the formula.",
+        "Amplitude of the noise in xₜ, measured in its pixels; √(1−ᾱ) by the formula.",
         "{:.3f}",
-        noun="amount of noise in x_t",
+        noun="amount of noise in xₜ",
     ),
     "balance": Measure(
         "noise over picture",

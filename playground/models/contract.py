@@ -27,6 +27,8 @@ CONTROL, CONTROL_SCALE = "control", "control_scale"  # in a condition: the pictu
 Weights = Sequence[tuple[str, float]]  # one row's LoRAs: (name, weight)
 Pairs = tuple[tuple[str, float], ...]  # the same, to look things up by
 Size = tuple[int, int]  # rows, columns
+# What the family's pipeline is called with besides what all are: argument -> its source, in which {0} is the recipe.
+CALL = {"negative_prompt": "{0.negative_prompt!r}", "guidance_scale": "{0.guidance_scale!r}"}
 NO_RESCALE = "The image-to-image pipeline of this model's family does not have it."
 NO_CONTROLNET = "this playground was started without a ControlNet (--controlnet FOLDER)."
 NO_RESCALE_CONTROLLED = "The pipelines with a ControlNet do not have it."
@@ -82,8 +84,10 @@ class Facts:
     clip_skips: int = 0  # the most layers of CLIP that can be left out; 0 where the words are not read by CLIP
     # why no view looks into its steps, as a sentence, of a model that draws whole pictures; empty for all others
     whole: str = ""
+    call: Mapping[str, str] = field(default_factory=lambda: CALL)  # what a program calls its pipeline with, as CALL
     takes: tuple[str, ...] = ()  # the fields of a recipe that such a model's pipeline takes besides those that all take
     licence: str = ""  # as its card names it; empty where it names none
+    card: str = ""  # what its card says of it first, as plain text; empty where it says nothing
     folder: str = ""  # where it was read, or its single file; what else lies there may be looked at, by no visitor
     others: Mapping[str, str] = field(default_factory=dict)  # models beside it, which have pages of their own: address
     hosted: tuple[str, ...] = ()  # and those that draw elsewhere, which have none

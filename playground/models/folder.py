@@ -17,6 +17,10 @@ from playground.sources import header, single_file
 
 INDEX = "model_index.json"
 LONGEST_LICENCE = 80  # characters of it that are shown
+LONGEST_TEXT = 400  # of what its card says
+MOST_READ = 16_000  # characters of a card
+FRONT_MATTER = re.compile(r"---\n(.*?)\n---", re.S)
+PROSE = re.compile(r"(?![#>|<!=]|[*+-] |[-*_]{3}|\[!|\d+[.)] )\S+ \S+")
 CHUNK = 2**20  # bytes of a weight file in memory at a time
 
 
@@ -55,11 +59,39 @@ def licence(folder: Path) -> str:
     """As the front matter of its card, or the header of its file, names it; empty where neither does."""
     if folder.is_file():
         return header.read(folder).notes.get("modelspec.license", "")[:LONGEST_LICENCE]
-    card = folder / "README.md"
-    text = card.read_text(encoding="utf-8", errors="replace")[:4000] if card.is_file() else ""
-    head = re.match(r"---\n(.*?)\n---", text, re.S)
+    head = FRONT_MATTER.match(_card(folder))
     named = re.search(r"^license:\s*(\S+)\s*$", head.group(1), re.M) if head else None
     return named.group(1) if named else ""
+
+
+def described(folder: Path) -> str:
+    """What its card, or the header of its file, says of it first, as plain text; empty where neither says anything.
+
+    Of the card it is the first paragraph that is prose: no heading, list, table, picture, quotation or HTML.
+    """
+    if folder.is_file():
+        return _shortened(header.read(folder).notes.get("modelspec.description", ""))
+    text = re.sub(r"```.*?(```|$)", "", FRONT_MATTER.sub("", _card(folder)), flags=re.S)
+    paragraphs = (" ".join(part.split()) for part in re.split(r"\n\s*\n", text))
+    return next((_shortened(_plain(part)) for part in paragraphs if PROSE.match(part)), "")
+
+
+def _card(folder: Path) -> str:
+    try:
+        with (folder / "README.md").open(encoding="utf-8", errors="replace") as file:
+            return file.read(MOST_READ)
+    except OSError:
+        return ""
+
+
+def _plain(markdown: str) -> str:
+    """Links as their text, without marks of emphasis and code."""
+    return re.sub(r"\*+|__|`", "", re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", markdown))
+
+
+def _shortened(text: str) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT].rsplit(" ", 1)[0] + " …"
 
 
 def fingerprint(folder: Path, precision: Any) -> str:

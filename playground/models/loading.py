@@ -79,16 +79,16 @@ def load(
     parts: dict[str, Any] = dict(left_out)
     if plan.storage != plans.AS_RUN:  # before the others, because it takes more room until its layers are cast
         denoiser = next(part for part in DENOISERS if part in index(folder))
-        parts[denoiser] = _read_denoiser(getattr(diffusers, index(folder)[denoiser][1]), folder / denoiser, dtype, plan)
+        parts[denoiser] = _read_denoiser(getattr(diffusers, index(folder)[denoiser][1]), folder / denoiser, plan, dtype)
     types = {f"text_encoder{n}": texts for n in ("", "_2", "_3")} | {"vae": torch.float32, "default": dtype}
     pipeline = load_pipeline(kind, folder, **parts, **{DTYPE: types})
     read: dict[str, Read] = {}
     for name, part in pipeline.components.items():
         if isinstance(part, nn.Module):
             if name in DENOISERS:
-                read[name] = partial(_read_denoiser, type(part), folder / name, dtype, plan)
+                read[name] = partial(_read_denoiser, type(part), folder / name, plan, dtype=dtype)
             else:
-                read[name] = partial(_read, type(part), folder / name, types.get(name, dtype))
+                read[name] = partial(_read, type(part), folder / name, dtype=types.get(name, dtype))
     return Loaded(pipeline, plan, preview, read)
 
 
@@ -98,7 +98,7 @@ def _read(kind: type[nn.Module], folder: Path, dtype: torch.dtype) -> nn.Module:
         return kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, **{DTYPE: dtype}).eval()
 
 
-def _read_denoiser(kind: type[nn.Module], folder: Path, dtype: torch.dtype, plan: Plan) -> nn.Module:
+def _read_denoiser(kind: type[nn.Module], folder: Path, plan: Plan, dtype: torch.dtype) -> nn.Module:
     """With its layers in the precision that the plan keeps them in."""
     weights = weights_of(folder.parent)[folder.name]
     first = IN_FILE[weights.precision] if plan.storage == plans.AS_IN_FILE else dtype

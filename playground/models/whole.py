@@ -15,8 +15,8 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 from torch import Tensor, nn
 
-from playground.models.contract import Facts, usual_recipe
-from playground.models.folder import fingerprint, index, licence, load_pipeline
+from playground.models.contract import CALL, Facts, usual_recipe
+from playground.models.folder import described, fingerprint, index, licence, load_pipeline
 from playground.models.loading import DENOISERS, DTYPE
 from playground.models.running.threads import use_the_cores_present
 from playground.models.words import Cutter, Words
@@ -85,9 +85,11 @@ class WholePipeline:
             tokens=limit,
             clip_skips=1 if "clip_skip" in self._takes else 0,
             licence=licence(folder),
+            card=described(folder),
             folder=str(folder),
             whole=WHOLE,
             takes=tuple(name for name in TAKEN if name in self._takes),
+            call={name: CALL[name] for name in CALL if name in self._takes},
         )
 
     def check(self, recipe: Recipe) -> None:

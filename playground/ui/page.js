@@ -11,6 +11,30 @@ document.addEventListener("keydown", (event) => {
   next.focus();
 });
 
+// A button that names a tab opens it, also where a small screen keeps that one in a menu.
+document.addEventListener("click", (event) => {
+  const name = event.target.closest?.("button[data-tab]")?.dataset.tab;
+  const tabs = name ? [...document.querySelectorAll('[role="tab"], .overflow-dropdown button')] : [];
+  tabs.find((tab) => tab.textContent.trim() === name)?.click();
+});
+
+// On a phone the pictures are far below the button that asks for them; what was refused is said above it.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest?.("#run, #denoise-run, #inside-run");
+  if (!button || !matchMedia("(max-width: 800px)").matches) return;
+  const rail = button.closest(".dp-rail");
+  const toFault = () => {
+    const fault = [...rail.querySelectorAll('[role="alert"]')].find((one) => one.checkVisibility());
+    fault?.scrollIntoView({ block: "center" });
+    return Boolean(fault);
+  };
+  if (toFault()) return;
+  rail.closest(".dp-columns").querySelector(".dp-stage .dp-say").scrollIntoView({ block: "start" });
+  const changes = new MutationObserver(() => { if (toFault()) changes.disconnect(); });
+  changes.observe(rail, { childList: true, subtree: true });
+  setTimeout(() => changes.disconnect(), 5000); // later ones are of something else
+});
+
 // What runs tell on their way is read aloud as well: the newest text of whatever is marked dp-aloud, of the tab in view,
 // and not more often than one can listen to.
 (() => {

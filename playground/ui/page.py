@@ -36,6 +36,10 @@ from playground.ui.shared.tools import checked_tools
 
 LARGEST_UPLOAD = "8mb"
 SESSIONS = 256  # pages whose values the server remembers, about a megabyte each; the latest used stay
+NEW = (
+    '<p class="dp-new">A diffusion model draws a picture out of noise, led by words. New to it? '
+    '<button type="button" data-tab="Lessons">Begin with the lessons</button></p>'
+)
 QUEUE = 64  # visitors' requests waiting at once, over all events
 
 Build = Callable[[Engine], Any]
@@ -132,4 +136,4 @@ def _head(engine: Engine) -> str:
     parts = f"{name} · {facts.parameters / 1e6:.1f} M parameters · {facts.device.upper()} {facts.precision}"
     parts += f" · {facts.memory}" if facts.memory else ""
     parts += f" · {engine.runtime}" + (f" · ControlNet {facts.controlnet}" if facts.controlnet else "")
-    return f'<header class="dp-head"><h1>Diffusion playground</h1><p>{escaped(parts)}</p></header>'
+    return f'<header class="dp-head"><h1>Diffusion playground</h1><p>{escaped(parts)}</p>{NEW}</header>'

@@ -68,7 +68,7 @@ def main(description: str | None, rows: Callable[[int], list[tuple[str, str, str
 
 
 def draw(engine: Engine, cells: list[Recipe], previews: bool = True) -> None:
-    for _ in engine.run(cells, previews):
+    for _ in engine.run(cells, previews=previews):
         pass
 
 

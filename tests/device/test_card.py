@@ -10,7 +10,7 @@ from PIL import Image
 
 from playground import Recipe, open_engine
 from playground.engine import Done, Event, Failed, LocalEngine
-from playground.engine.contract import NOTHING, Measured
+from playground.engine.contract import Measured
 from playground.engine.loop import Loop
 from playground.engine.request import Request
 from playground.refusal import Refusal
@@ -74,17 +74,15 @@ def card(request: pytest.FixtureRequest) -> Iterator[Card]:
 def there(card: Card) -> LocalEngine:
     """The embedded model on the card, in fp32; its runs tick in the caller's thread, the only one that has the card."""
     there = open_engine("pocket", torch.device(card.device.type), torch.float32)  # without a number, as app.py does
-    there.run = lambda cells, previews=True, keep=NOTHING, start=None, unread=None, visitor="": here(
-        there, cells, previews, keep, start
-    )  # type: ignore[method-assign]
+    there.run = lambda cells, unread=None, **how: here(there, cells, **how)  # type: ignore[method-assign]
     there.ask = lambda asks, visitor="": (e for e in here(there, asks) if not refused(e))  # type: ignore[method-assign]
     there.loop.measured = Measured({(1, 4, 16, 16): 16})
     return there
 
 
-def here(engine: LocalEngine, *asked: object) -> Iterator[Event]:
+def here(engine: LocalEngine, cells: Sequence[object], **how: object) -> Iterator[Event]:
     """What is asked, ticking in this thread, the only one that has the card."""
-    for batch in engine.batches_here(*asked):
+    for batch in engine.batches_here(cells, **how):
         yield from batch
 
 

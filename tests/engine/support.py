@@ -28,7 +28,7 @@ def read(request: Request) -> list[Event]:
 
 
 def all_done(engine: LocalEngine, cells: list[Recipe]) -> list[Done]:
-    return sorted((e for e in engine.run(cells, False) if isinstance(e, Done)), key=lambda e: e.cell)
+    return sorted((e for e in engine.run(cells, previews=False) if isinstance(e, Done)), key=lambda e: e.cell)
 
 
 def at_rest(engine: LocalEngine) -> None:

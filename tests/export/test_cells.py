@@ -62,7 +62,7 @@ FROM_DUSK = Recipe(
 @pytest.mark.parametrize("name", CASES)
 def test_the_script_draws_the_cells_picture(name: str, engine: LocalEngine, tmp_path: Path) -> None:
     recipe = CASES[name]
-    (tmp_path / "picture.py").write_text(to_script(recipe), encoding="utf-8")
+    (tmp_path / "picture.py").write_text(to_script(recipe, engine.facts), encoding="utf-8")
     folder = ROOT / "playground" / "models" / "pocket"
     subprocess.run(
         [sys.executable, "picture.py", str(folder)],
@@ -82,7 +82,7 @@ def test_the_script_from_a_picture_draws_the_cells_picture(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["picture.py", str(ROOT / "playground" / "models" / "pocket")])
     pictures.fitted(DUSK, FROM_DUSK.width, FROM_DUSK.height).save(START)
-    Path("picture.py").write_text(to_script(FROM_DUSK), encoding="utf-8")
+    Path("picture.py").write_text(to_script(FROM_DUSK, engine.facts), encoding="utf-8")
     runpy.run_path("picture.py", run_name="__main__")
     picture = np.asarray(Image.open("picture.png")).astype(int)
     drawn = engine.render(FROM_DUSK, {FROM_DUSK.image: DUSK}).image

@@ -166,7 +166,7 @@ def test_from_a_picture_and_with_one_and_as_a_script(
     for file, name in ((START, BEGIN), (SHOWN, CONTROL)):
         pictures.fitted(GIVEN[name], recipe.width, recipe.height).save(tmp_path / file)
     for each in (recipe, recipe.replace(image="")):
-        (tmp_path / "picture.py").write_text(to_script(each), encoding="utf-8")
+        (tmp_path / "picture.py").write_text(to_script(each, engine.facts), encoding="utf-8")
         runpy.run_path("picture.py", run_name="__main__")
         drawn = np.asarray(Image.open("picture.png")).astype(int)
         assert largest_difference(engine.render(each, GIVEN), drawn) <= TOLERANCE

@@ -1,7 +1,9 @@
 """Pipelines of diffusers that no family here knows: their own picture, their own fields, stopped between two steps."""
 
 import json
+import runpy
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -18,9 +20,11 @@ from diffusers import (
     StableDiffusionPAGPipeline,
     StableDiffusionPipeline,
 )
+from PIL import Image
 
 from playground import open_engine
 from playground.engine import Decode, Done, Failed, Keep, LocalEngine, Step
+from playground.export.script import to_script
 from playground.refusal import Refusal
 from tests.models.tiny_families import WIDTH, t5, vae
 from tests.reference import largest_difference
@@ -66,7 +70,14 @@ def opened(tmp_path_factory: pytest.TempPathFactory, folders: dict[str, Path]) -
     ("kind", "own", "rows"),
     [("aura-tiny", {}, 2), ("pag-tiny", {"eta": 0.5, "guidance_rescale": 0.3}, 3)],
 )
-def test_a_picture_is_the_pipelines_own(opened: dict[str, LocalEngine], kind: str, own: dict, rows: int) -> None:
+def test_a_picture_is_the_pipelines_own_also_as_a_program(
+    opened: dict[str, LocalEngine],
+    kind: str,
+    own: dict,
+    rows: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     engine = opened[kind]
     base = engine.facts.usual.replace(
         prompt="red apple", negative_prompt="cat", num_inference_steps=3, width=64, height=64, seed=3, **own
@@ -85,6 +96,11 @@ def test_a_picture_is_the_pipelines_own(opened: dict[str, LocalEngine], kind: st
         ).images[0]  # fmt: skip
         assert largest_difference(done[cell], np.asarray(expected).astype(int)) == 0
     assert done[0].evaluations == 3 * rows  # counted: perturbed attention asks for a third row
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["picture.py", engine.facts.folder])
+    Path("picture.py").write_text(to_script(base, engine.facts), encoding="utf-8")
+    runpy.run_path("picture.py", run_name="__main__")
+    assert largest_difference(done[0], np.asarray(Image.open("picture.png")).astype(int)) == 0
 
 
 def test_stop_ends_a_picture_between_two_steps(opened: dict[str, LocalEngine]) -> None:

@@ -37,7 +37,9 @@ PATIENCE = 120_000  # ms
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("models")
     sources = [source(build(kind, folder)) for kind in (FIRST, SECOND)]
-    (sources[1].path / "README.md").write_text("---\nlicense: openrail++\n---\n")
+    (sources[1].path / "README.md").write_text(
+        "---\nlicense: openrail++\n---\n# Tiny\n\nIt draws <b>${1+1}</b> noise of **one** kind.\n"
+    )
     house = House(lambda which: open_engine(which, torch.device("cpu"), torch.float32, "torch"))
     with closing(Store(tmp_path_factory.mktemp("cells"))) as store, pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
@@ -77,6 +79,8 @@ def test_one_model_after_the_other_draws_and_both_grids_are_kept(browser: Browse
     expect(page.locator(".dp-past")).to_be_hidden()  # those of the first would mean something else here
     expect(page.locator(".dp-head")).to_contain_text("not in memory now")
     expect(models.nth(1)).to_have_attribute("aria-current", "page")
+    page.get_by_text("What can it draw?").click()
+    expect(page.locator("#known")).to_contain_text("From its card: It draws <b>${1+1}</b> noise of one kind.")
     run(page)
     expect(page.locator(".dp-head")).to_contain_text("PyTorch")
     token = re.search(r"grid=(.+)", page.url).group(1)

@@ -39,7 +39,7 @@ class Film(OneEach):
 
     def labels(self, facts: Facts) -> Sequence[str]:
         whole = self.recipe(facts)
-        name = "x̂₀" if self.show == "x0" else "x_t"
+        name = "x̂₀" if self.show == "x0" else "xₜ"
         inside = [f"{name} at step {k} of {whole.num_inference_steps}" for k in self.at]
         beside = [f"a run with {self.at[-1]} steps"] if self.beside else []
         return [*inside, *beside, f"all {whole.num_inference_steps} steps"]

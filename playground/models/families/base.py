@@ -6,7 +6,7 @@ value, so they may be packed for the call alone.
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,9 +19,9 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from playground import pictures
 from playground.models.anatomy import Anatomy, Cost
-from playground.models.contract import Condition, Facts, Look, Pairs, Text, Weights
+from playground.models.contract import CALL, Condition, Facts, Look, Pairs, Text, Weights
 from playground.models.control import ControlNet
-from playground.models.folder import fingerprint, licence
+from playground.models.folder import described, fingerprint, licence
 from playground.models.loading import Loaded
 from playground.models.lora.folder import LoraFiles, own_folder
 from playground.models.lora.rows import Loras
@@ -54,6 +54,7 @@ class Family:
     guided_above: ClassVar[float] = 1.0  # the scale from which its pipeline guides
     own_negative: ClassVar[bool] = False
     rescales: ClassVar[bool] = False  # its pipeline has guidance_rescale
+    call: ClassVar[Mapping[str, str]] = CALL  # what a program calls its pipeline with
     patch: ClassVar[int] = 1  # latents per side that make one token
     token_mark: ClassVar[str] = "tokenizer"  # the part of the pipeline whose tokens the pages show
     left_out: ClassVar[dict[str, None]] = {}  # parts of its folder that are not read
@@ -125,6 +126,7 @@ class Family:
             network="U-Net" if self.denoiser == "unet" else "transformer",
             cfg=self.cfg,
             guided_above=self.guided_above,
+            call=self.call,
             own_negative=self.own_negative,
             quick_previews=self._quick is not None,
             no_attention=self.no_attention,
@@ -134,6 +136,7 @@ class Family:
             tokens=self.tokens,
             clip_skips=self.clip_skips,
             licence=licence(folder),
+            card=described(folder),
             folder=str(folder),
         )
         # encoded now: pages ask for shapes at any time, and a text encoder may be away while the engine computes

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground.models.contract import Condition, usual_recipe
+from playground.models.contract import CALL, Condition, usual_recipe
 from playground.models.families.base import TEXT, Family, stacked
 from playground.recipe import Recipe
 
@@ -19,6 +19,7 @@ class Flux(Family):
     title = "Flux.1"
     patch = 2
     cfg = "true_cfg_scale"
+    call = CALL | {"true_cfg_scale": "{0.true_cfg_scale!r}"}
     token_mark = "tokenizer_2"  # T5's; CLIP's gives only one vector for the whole prompt
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground.models.contract import Condition, usual_recipe
+from playground.models.contract import CALL, Condition, usual_recipe
 from playground.models.families.base import TEXT, Family, stacked
 from playground.models.words import chat_sizes
 from playground.recipe import Recipe
@@ -15,6 +15,10 @@ from playground.recipe import Recipe
 
 class Flux2Klein(Family):
     title = "Flux.2 klein"
+    call = {
+        "guidance_scale": CALL["guidance_scale"],
+        "negative_prompt_embeds": "pipe.encode_prompt({0.negative_prompt!r})[0]",  # as words it takes none
+    }
 
     @property
     def cfg(self) -> str:

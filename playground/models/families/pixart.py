@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground.models.contract import Condition, usual_recipe
+from playground.models.contract import CALL, Condition, usual_recipe
 from playground.models.families.base import TEXT, Family, stacked
 from playground.recipe import Recipe
 
@@ -18,6 +18,7 @@ TOLD_SIZES = 128  # latents per side from which α is told resolution and aspect
 
 class PixArt(Family):
     title = "PixArt"
+    call = CALL | {"use_resolution_binning": "False", "clean_caption": "False"}  # sizes and words as asked
     patch = 2
     no_attention = "This transformer's cross-attention leaves out padding by a mask and is not looked into here yet."
 

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
-from playground.models.contract import Condition, usual_recipe
+from playground.models.contract import CALL, Condition, usual_recipe
 from playground.models.families.base import TEXT, Family
 from playground.models.words import template_sizes
 from playground.recipe import Recipe
@@ -19,6 +19,7 @@ class QwenImage(Family):
     """What a recipe says as guidance_scale is its pipeline's true_cfg_scale, the only scale that it has."""
 
     title = "Qwen-Image"
+    call = {"negative_prompt": CALL["negative_prompt"], "true_cfg_scale": CALL["guidance_scale"]}
     patch = 2
 
     @property

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground.models.contract import Condition, usual_recipe
+from playground.models.contract import CALL, Condition, usual_recipe
 from playground.models.families.base import TEXT, Family, stacked
 from playground.models.words import template_sizes
 from playground.recipe import Recipe
@@ -18,6 +18,7 @@ MASK = "encoder_attention_mask"
 
 class Sana(Family):
     title = "Sana"
+    call = CALL | {"use_resolution_binning": "False"}  # sizes as asked
     own_negative = True  # only a prompt is put behind the pipeline's instruction
     no_attention = "This transformer's cross-attention leaves out padding by a mask and is not looked into here yet."
 

@@ -24,7 +24,7 @@ from playground import pictures
 from playground.models.anatomy import Anatomy, Cost
 from playground.models.contract import CONTROL, Condition, Facts, Look, Pairs, Text, Weights, usual_recipe
 from playground.models.control import ControlNet
-from playground.models.folder import fingerprint, licence
+from playground.models.folder import described, fingerprint, licence
 from playground.models.loading import Loaded
 from playground.models.lora.folder import LoraFiles, own_folder
 from playground.models.lora.texts import TextLoras
@@ -72,7 +72,10 @@ class StableDiffusion:
         pipeline, self._plan = loaded.pipeline, loaded.plan
         self.tokenizer = pipeline.tokenizer
         self.text_encoder = pipeline.text_encoder.to(torch.float32).eval()
-        early = copy.deepcopy(pipeline.unet) if dtype is torch.bfloat16 and device.type == "cpu" else None
+        early = None
+        if dtype is torch.bfloat16 and device.type == "cpu":
+            again = loaded.read.get("unet")  # a single file is read as it is
+            early = again(dtype=torch.float32) if again else copy.deepcopy(pipeline.unet)
         self.unet = pipeline.unet.to(memory_format=torch.channels_last).eval()
         if self._plan.storage == AS_RUN:
             self.unet.to(dtype)
@@ -122,6 +125,7 @@ class StableDiffusion:
             tokens=self.tokenizer.model_max_length,
             clip_skips=self.text_encoder.config.num_hidden_layers - 1,
             licence=licence(folder),
+            card=described(folder),
             folder=str(folder),
         )
 

@@ -8,7 +8,7 @@ import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from torch import Tensor
 
-from playground.models.contract import Condition, usual_recipe
+from playground.models.contract import CALL, Condition, usual_recipe
 from playground.models.families.base import TEXT, Family, most_skipped, stacked
 from playground.recipe import Recipe
 
@@ -16,6 +16,7 @@ POOLED = "text_embeds"
 
 
 class StableDiffusionXL(Family):
+    call = CALL | {"negative_prompt": "{0.negative_prompt!r} or None"}  # of "" it would make other than of none
     title = "Stable Diffusion XL"
     denoiser = "unet"
     own_negative = True

@@ -14,7 +14,7 @@ from torch import nn
 from playground.models.running import plan as plans
 from playground.models.running.plan import Plan
 
-Read = Callable[[], nn.Module]  # a part again, from its files
+Read = Callable[..., nn.Module]  # a part again, from its files; in another precision with `dtype`
 
 
 class Turns(ModelHook):

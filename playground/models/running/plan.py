@@ -95,7 +95,7 @@ def _ways(sizes: Sizes, kind: str) -> Iterator[tuple[str, str, bool]]:
     placings = [ALL, TEXTS_LEAVE, ONE_PART, BLOCKS] if kind == "cuda" else [ALL]
     if kind == "cpu" and sizes.rereads:
         placings += [TEXTS_LEAVE, ONE_PART]
-    for storage_of in (exact, [FP8]):
+    for storage_of in (exact, [FP8]) if kind != "mps" else (exact,):  # Apple's GPUs have no fp8
         for tiled in (False, True) if sizes.side > TILE else (False,):
             for placing in placings:
                 for storage in storage_of:

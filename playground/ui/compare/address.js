@@ -64,12 +64,6 @@ function listPast() {
   past.replaceChildren(make("summary", "", `Your grids (${list.length})`), items, forget);
 }
 
-// on a phone the grid is far below what was pressed
-document.addEventListener("click", (event) => { // the button may come onto the page after this script
-  if (!event.target.closest?.("#run") || !matchMedia("(max-width: 800px)").matches) return;
-  board.closest(".dp-stage")?.querySelector(".dp-say")?.scrollIntoView({ block: "start" });
-});
-
 listPast();
 watch("value", receive);
 receive();

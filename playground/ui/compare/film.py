@@ -149,7 +149,7 @@ def bar(recipes: list[Recipe], films: list[CellFilm | None], pictures: list[Imag
         '<output aria-live="polite"></output>'
         '<fieldset><legend class="dp-hidden">What to show</legend>'
         '<label><input type="radio" name="dp-view" value="x0" checked> predicted x̂₀</label>'
-        '<label><input type="radio" name="dp-view" value="xt"> noisy x_t</label></fieldset>'
+        '<label><input type="radio" name="dp-view" value="xt"> noisy xₜ</label></fieldset>'
         f"<p>{note} Drawn by {by}; the last position is the finished picture. Below: how far the cells "
         "are apart, the root mean square difference of two cells' x̂₀ per latent value, over all pairs.</p></div>"
     )

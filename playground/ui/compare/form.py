@@ -15,7 +15,7 @@ from playground.samplers import SAMPLERS
 from playground.sweep import SIZE, Sweep
 from playground.ui.compare.begins import Begins
 from playground.ui.compare.control import Control
-from playground.ui.compare.known import known
+from playground.ui.compare.known import from_card, known
 from playground.ui.compare.models import MODEL, sizes_said
 from playground.ui.compare.opening import first_values
 from playground.ui.compare.predict import Predict
@@ -72,6 +72,8 @@ class Form:
             lists = {name: getattr(self.known, name) for name in ("common", "rare", "colours", "styles")}
             gr.HTML(html_template=KNOWN, js_on_load=KNOWN_SCRIPT, elem_classes="dp-flush", elem_id="known", **lists)
             self.surprise = gr.Button("Surprise me", size="sm", elem_id="surprise")
+        elif facts.card:
+            gr.HTML(from_card(facts.card), elem_classes="dp-flush", elem_id="known")
         self.fields.add("negative_prompt")
         self.begins, self.control = Begins(self.fields, facts), Control(self.fields, facts)
         named = [(AXES[key].label, key) for key in self.keys]

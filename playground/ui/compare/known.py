@@ -68,6 +68,12 @@ def marks(text: str, cut: Words, found: Known | None) -> str:
     return "".join(f'<p class="dp-marks">{sentence}</p>' for sentence in told)
 
 
+def from_card(card: str) -> str:
+    """HTML: what the card of a model says that is not known here otherwise; nothing where it says nothing."""
+    told = f"From its card: {escaped(card)}"
+    return f'<details class="dp-known"><summary>What can it draw?</summary><p>{told}</p></details>' if card else ""
+
+
 def surprise(found: Known, rng: random.Random) -> str:
     """A prompt that the model was taught to draw, worded as it was taught."""
     return f"{rng.choice(found.common)}, {rng.choice(found.colours)} background"

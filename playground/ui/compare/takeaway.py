@@ -38,6 +38,7 @@ from playground.ui.shared.html import error, escaped
 from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.shipped import SHIPPED, first_view_files
 
+NO_WORKFLOW = "Workflows are made for Stable Diffusion 1.x, 2.x and SDXL; ComfyUI has other nodes for this model."
 SCRIPT, WORKFLOW = "Python with diffusers", "ComfyUI workflow"
 Find = Callable[[Recipe], Result | None]
 
@@ -55,8 +56,8 @@ GRID_KINDS: dict[str, Callable[[FinishedGrid], dict[str, bytes]]] = {
 }
 CELL_KINDS: dict[str, Callable[[Result, Facts], tuple[str, bytes]]] = {
     "PNG, read by AUTOMATIC1111": lambda r, facts: (file_name(r.recipe), cell_png(r, facts)),
-    SCRIPT: lambda r, facts: ("picture.py", to_script(_drawn_here(r), schedule=facts.schedule).encode()),
-    WORKFLOW: lambda r, _: ("workflow.json", json.dumps(to_workflow(_drawn_here(r)), indent=2).encode()),
+    SCRIPT: lambda r, facts: ("picture.py", to_script(_drawn_here(r), facts).encode()),
+    WORKFLOW: lambda r, facts: ("workflow.json", json.dumps(_workflow(_drawn_here(r), facts), indent=2).encode()),
 }
 NO_PARAMETERS = "The file says where it was made, and carries no text for AUTOMATIC1111, which could not draw it."
 COMFY = (
@@ -290,3 +291,10 @@ def _drawn_here(result: Result) -> Recipe:
 
 def _numbered(sheets: list[bytes]) -> dict[str, bytes]:
     return {f"grid-{i + 1}.png" if len(sheets) > 1 else "grid.png": sheet for i, sheet in enumerate(sheets)}
+
+
+def _workflow(recipe: Recipe, facts: Facts) -> dict[str, Any]:
+    """Raises Refusal for models whose graphs have other nodes."""
+    if facts.network != "U-Net" or facts.whole:
+        raise Refusal(NO_WORKFLOW)
+    return to_workflow(recipe)

@@ -6,7 +6,7 @@ const STRIP = 8; // frames of the film strip
 const OPENS_AT = 0.4; // of the run
 const SECONDS = 6; // one run of the film
 const MOST_POSITIONS = 100;
-const NAMES = { x_t: "noisy x_t", x0: "predicted x̂₀", eps: "predicted noise" };
+const NAMES = { x_t: "noisy xₜ", x0: "predicted x̂₀", eps: "predicted noise" };
 // what is said of a network that was not taught to name the noise itself
 const PREDICTS = {
   v_prediction: " This network answers with v = √ᾱ·ε − √(1−ᾱ)·x₀; shown is the noise that follows from it.",

@@ -102,8 +102,8 @@ def build(engine: Engine) -> None:
     # nobody pays for a film before this tab is looked at; then it is computed here and now, from the form's recipe
     stage.opened(run, given, outputs, **ENGINE, **QUIET)
     form.beside.change(form.show_second, form.beside, list(form.seconds.values()), queue=False, **QUIET)
-    texts = [form.fields.components[name] for name in ("prompt", "negative_prompt")]
-    presses = [form.run.click, *(text.submit for text in texts)]
+    numbers = [field for field in form.seconds.values() if isinstance(field, gr.Number)]
+    presses = [form.run.click, *(field.submit for field in [*form.fields.one_line, *numbers])]
     gr.on(presses, run, given, outputs, trigger_mode="multiple", **ENGINE, **QUIET)
 
     stale.watch(form.inputs, lambda given: form.read(given).recipes)

@@ -94,7 +94,7 @@ def build(engine: Engine, form: Form) -> list[tuple[Latest, gr.HTML]]:
     with gr.Column(elem_classes="dp-result"):
         stale = Stale()
         stage = gr.HTML(html_template=SKELETON, js_on_load=SCRIPT, apply_default_css=False, elem_id="inside-maps")
-    outputs = [*form.errors.values(), *sure.outputs, other_error, stage, status, *stale.outputs]
+    outputs = [*form.told, *sure.outputs, other_error, stage, status, *stale.outputs]
     stale.watch({other, *form.inputs}, asked)
 
     def asks(given: dict[gr.components.Component, Any], page: str) -> str:

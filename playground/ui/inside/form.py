@@ -10,6 +10,8 @@ from playground.recipe import Recipe
 from playground.ui.shared.fields import Fields
 from playground.ui.shared.sure import Sure
 
+FOLDED = ("negative_prompt", "sampler", "num_inference_steps", "guidance_scale")
+
 
 class Form(Fields):
     """Its fields, what is said of the prompt while it is typed, and the buttons."""
@@ -20,15 +22,25 @@ class Form(Fields):
         self.prompt = self.add("prompt")
         self.cut = gr.HTML(cut, elem_classes="dp-cost dpi-cut", elem_id="inside-cut")
         self.add("seed")
-        with gr.Accordion("Everything else", open=False):
-            self.add("negative_prompt")
-            for name in ("sampler", "num_inference_steps", "guidance_scale"):  # the steps are checked for the sampler
+        with gr.Accordion("Everything else", open=False) as self._folded:
+            self.add(FOLDED[0])
+            for name in FOLDED[1:]:  # the steps are checked for the sampler
                 self.add(name)
         self.sure = Sure("inside-")
         with gr.Row():
             self.run = gr.Button("Walk", variant="primary", elem_id="inside-run")
             self.stop = gr.Button("Stop", elem_id="inside-stop")
         self.inputs = set(self.components.values())
+
+    @property
+    def told(self) -> list[gr.blocks.Block]:
+        """What `says` updates."""
+        return [*self.errors.values(), self._folded]
+
+    def says(self, errors: Mapping[str, str]) -> dict[gr.blocks.Block, Any]:
+        """An error opens what it is folded into."""
+        folded = any(name in errors for name in FOLDED)
+        return super().says(errors) | {self._folded: gr.update(open=True) if folded else gr.skip()}
 
     def asked(self, given: Mapping[gr.components.Component, Any]) -> Recipe | None:
         """What a walk would be asked for; None where a field is wrong."""

@@ -106,7 +106,7 @@ def build(engine: Engine) -> None:
             autoencoder.build(engine, generated, at_start)
 
     form.prompt.change(cutting, form.prompt, form.cut, trigger_mode="always_last", **light)
-    shown = [*form.errors.values(), *form.sure.outputs, stage, status, generated, *stale.outputs]
+    shown = [*form.told, *form.sure.outputs, stage, status, generated, *stale.outputs]
     stale.watch(form.inputs, form.asked)
 
     def asks(given: dict[gr.components.Component, Any], page: str) -> str:
@@ -115,7 +115,14 @@ def build(engine: Engine) -> None:
 
     form.sure.watch(form.inputs, asks, form.asked)
     given = {*form.inputs, *form.sure.inputs}
-    gr.on([form.run.click, form.prompt.submit], run, given, shown, trigger_mode="multiple", **heavy)
+    gr.on(
+        [form.run.click, *(field.submit for field in form.one_line)],
+        run,
+        given,
+        shown,
+        trigger_mode="multiple",
+        **heavy,
+    )
 
     def stop(request: gr.Request) -> Update:
         ended = [html for runs, html in stoppable if runs.stop(request.session_hash) is not None]

@@ -103,7 +103,8 @@ def build(engine: Engine, rail: Rail, t: gr.Slider) -> None:
 
     guessing = {*rail.inputs, t, *fields.values()}
     outputs = [guessed, guess_error, ended, *stale.outputs, *sure.outputs]
-    go.click(run, {*guessing, *sure.inputs}, outputs, **NEWEST)
+    numbers = [field for field in fields.values() if isinstance(field, gr.Number)]
+    gr.on([go.click, *(field.submit for field in numbers)], run, {*guessing, *sure.inputs}, outputs, **NEWEST)
     stale.watch(guessing, would_ask)
     sure.watch(guessing, asks, would_ask)
     # In the queue, whose updates reach the page in order: one of the ended guess that is under way then comes before.

@@ -65,7 +65,8 @@ def _notes(answers: Sequence[Prediction], flow: bool) -> str:
     )
     return (
         '<div class="dp-formula dpp-formulas">'
-        f"<p>At t = {right.t}: x<sub>t</sub> = <b>{signal:.4f}</b> · x<sub>0</sub> + <b>{noise:.4f}</b> · ε</p>"
+        f"<p>At t = {right.t}: x<sub>t</sub> = <b>{signal:.4f}</b> · x<sub>0</sub> + <span class=dp-whole>"
+        f"<b>{noise:.4f}</b> · ε</span></p>"
         f"<p>x̂<sub>0</sub> = (x<sub>t</sub> − <b>{noise:.4f}</b> · ε<sub>θ</sub>) / <b>{signal:.4f}</b></p>"
         f"<p>L = mean (ε − ε<sub>θ</sub>)² = <b>{right.loss:.4f}</b></p></div>"
         '<dl class="dp-numbers dpp-numbers">'

@@ -134,7 +134,12 @@ class Fields:
         self.errors[name] = slot(self._id("error", name))
         return self.errors[name]
 
-    def says(self, errors: Mapping[str, str]) -> dict[gr.HTML, str]:
+    @property
+    def one_line(self) -> list[gr.components.Component]:
+        """Those in which Enter runs what the form asks for."""
+        return [c for c in self.components.values() if isinstance(c, gr.Textbox | gr.Number)]
+
+    def says(self, errors: Mapping[str, str]) -> dict[gr.components.Component, Any]:
         """Updates of all error slots: these sentences, and nothing in the others."""
         return {html: error(errors.get(name, "")) for name, html in self.errors.items()}
 

@@ -7,6 +7,8 @@ import io
 import gradio as gr
 from PIL import Image
 
+from playground.ui.shared.spoken import spoken
+
 
 def png(picture: Image.Image) -> bytes:
     file = io.BytesIO()
@@ -31,8 +33,8 @@ def escaped(text: str) -> str:
 
 
 def error(sentence: str = "") -> str:
-    """What stands under a field; nothing where it has no fault."""
-    return f'<p role="alert">{escaped(sentence)}</p>' if sentence else ""
+    """What stands under a field, in the words of the form; nothing where it has no fault."""
+    return f'<p role="alert">{escaped(spoken(sentence))}</p>' if sentence else ""
 
 
 def heading(title: str, says: str) -> None:

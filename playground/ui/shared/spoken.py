@@ -2,10 +2,10 @@
 
 import re
 
+from playground.labels import FIELD_NAMES
 from playground.samplers import SAMPLERS
-from playground.ui.shared.fields import LABELS
 
-NAMES = LABELS | {"size": "Size"}
+NAMES = {name: label for name, label in FIELD_NAMES.items() if name != "loras"} | {"size": "Size"}
 
 
 def spoken(sentence: str) -> str:

@@ -77,7 +77,7 @@ def test_a_samplers_timesteps_are_marked(page: Page) -> None:
     shown = [float(mark.evaluate("m => m.style.left").rstrip("%")) * 9.99 for mark in marks.all()]
     assert shown == pytest.approx([801, 601, 401, 201, 1], abs=0.01)  # diffusers' DDIM with steps_offset 1
     page.get_by_label("Steps").fill("0")
-    expect(page.get_by_role("alert")).to_have_text("num_inference_steps must be from 1 to 1,000, not 0.")
+    expect(page.get_by_role("alert")).to_have_text("Steps must be from 1 to 1,000, not 0.")
     expect(marks).to_have_count(5)
 
 

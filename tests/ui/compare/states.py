@@ -27,7 +27,7 @@ WIDTHS = {390: 844, 820: 1180, 1280: 900, 1920: 1080}
 SCHEMES = ("light", "dark")
 POISON = "poison"  # a prompt whose text encoding is no number, so that its cell fails
 LONG = 1000  # steps: a run that is still under way when it is looked at
-LARGE = 8  # values of each axis of a grid whose cells out of sight are not laid out
+LARGE = 7  # values of each axis of a grid whose cells out of sight are not laid out
 
 
 @contextmanager
@@ -74,6 +74,7 @@ def _form(page: Page, at: At, seed: int) -> None:
     at("stopped")
     fill(page, "values-guidance-scale", "1–16 × 16")
     fill(page, "seeds", "16")
+    expect(page.locator("#cost")).to_contain_text("256 pictures", timeout=RUN_TIMEOUT)
     page.locator("#sure label").wait_for(timeout=RUN_TIMEOUT)
     run(page)
     expect(page.locator("[role=alert]:visible").first).to_contain_text("Tick the box")

@@ -240,7 +240,7 @@ def test_one_scrubber_moves_every_cell_along_its_own_run(page: Page) -> None:
     expect(cells(page).locator(".dp-note").first).to_contain_text("call 2 of 6 · t = ")
     frame = page.locator(".dp-frame").first
     clean = frame.evaluate("e => e.style.backgroundImage")
-    page.get_by_role("radio", name="noisy x_t").check()
+    page.get_by_role("radio", name="noisy xₜ").check()
     assert frame.evaluate("e => e.style.backgroundImage") != clean
     address = frame.evaluate("e => new URL(e.style.backgroundImage.slice(5, -2), location).href")
     assert page.request.get(address).ok

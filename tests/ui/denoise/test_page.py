@@ -272,9 +272,9 @@ def test_a_stopped_film_makes_room_for_the_next_one(page: Page) -> None:
 def test_bad_values_are_refused_beside_their_field_and_the_film_stays(page: Page) -> None:
     before = page.locator('.dpd-run [data-pic="x0"]').get_attribute("src")
     page.locator("#denoise-field-seed input").fill("-4")
-    page.get_by_role("button", name="Denoise", exact=True).click()
+    page.locator("#denoise-field-seed input").press("Enter")
     expect(page.locator("#denoise-error-seed").get_by_role("alert")).to_have_text(
-        "seed must be from 0 to 4,294,967,295, not -4."
+        "Seed must be from 0 to 4,294,967,295, not -4."
     )
     page.locator("#denoise-field-seed input").fill("0")
     page.get_by_role("radio", name="Sampler").check()

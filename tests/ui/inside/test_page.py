@@ -157,10 +157,13 @@ def test_a_stopped_walk_says_so_and_the_next_one_starts_at_once(tab: Page) -> No
 def test_bad_fields_say_so_beside_the_field_and_the_view_stays(tab: Page) -> None:
     few_steps(tab)
     set_field(tab, "num-inference-steps", "0")
+    tab.get_by_role("button", name="Everything else").click()  # closed again: the error opens it
     set_field(tab, "seed", "-4")
-    tab.locator("#inside-run").click()
-    expect(tab.locator("#inside-num-inference-steps-error [role=alert]")).to_contain_text("num_inference_steps must be")
-    expect(tab.locator("#inside-seed-error [role=alert]")).to_contain_text("seed must be")
+    expect(tab.locator("#inside-num-inference-steps")).to_be_hidden()
+    tab.locator("#inside-seed input").press("Enter")
+    expect(tab.locator("#inside-num-inference-steps-error [role=alert]")).to_be_visible()
+    expect(tab.locator("#inside-num-inference-steps-error [role=alert]")).to_contain_text("Steps must be")
+    expect(tab.locator("#inside-seed-error [role=alert]")).to_contain_text("Seed must be")
     expect(tab.locator('#inside-diagram [data-state="earlier"]')).to_be_visible()
 
 

@@ -203,13 +203,13 @@ def test_a_guess_can_be_stopped_and_made_again(page: Page) -> None:
 def test_bad_fields_are_refused_beside_them_and_nothing_changes(page: Page) -> None:
     before = page.locator(".dpp-main").inner_html()
     page.get_by_label("Seed of ε").fill("-4")
-    expect(page.get_by_role("alert")).to_have_text("seed must be from 0 to 4,294,967,295, not -4.")
+    expect(page.get_by_role("alert")).to_have_text("Seed must be from 0 to 4,294,967,295, not -4.")
     assert page.locator(".dpp-main").inner_html() == before
     page.get_by_label("Seed of ε").fill("3")
     expect(page.get_by_role("alert")).to_have_count(0)
     page.get_by_label("Steps").fill("0")
     page.get_by_role("button", name="Let it guess from here").click()
-    expect(page.get_by_role("alert")).to_contain_text("num_inference_steps must be from 1")
+    expect(page.get_by_role("alert")).to_contain_text("Steps must be from 1")
 
 
 def test_a_timestep_outside_the_schedule_is_said_beside_it(page: Page) -> None:

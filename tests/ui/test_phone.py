@@ -1,0 +1,45 @@
+"""The whole page on a phone: what is asked for, and what was refused, comes into view."""
+
+import re
+
+from playwright.sync_api import Browser, Locator, expect
+
+PATIENCE = 90_000
+HEIGHT = 844
+
+
+def top(part: Locator) -> float:
+    return part.bounding_box()["y"]
+
+
+def test_runs_refusals_lessons_and_pictures_are_brought_into_view(browser: Browser, address: str) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": HEIGHT}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(address)
+    page.locator("#run").wait_for(timeout=PATIENCE)
+    page.get_by_role("button", name="Everything else").tap()
+    steps, fault = page.locator("#field-num-inference-steps input"), page.locator("#error-num-inference-steps")
+    steps.fill("0")
+    expect(fault.get_by_role("alert")).to_be_visible()
+    page.evaluate("scrollTo(0, 0)")
+    page.locator("#run").tap()
+    expect(fault.get_by_role("alert")).to_be_in_viewport()
+    steps.fill("3")
+    expect(fault.get_by_role("alert")).to_have_count(0)
+    page.locator("#run").tap()
+    expect(page.locator("#compare-grid .dp-cell img").first).to_be_in_viewport(timeout=PATIENCE)
+
+    page.locator(".overflow-menu > button").tap()
+    page.locator(".overflow-dropdown button", has_text="Denoise").tap()
+    page.locator('.dpd[data-state="done"]').wait_for(timeout=PATIENCE)
+    page.locator("#denoise-run").tap()
+    expect(page.locator(".dpd-run").first).to_be_in_viewport(ratio=0.4)
+
+    page.get_by_role("tab", name="Add noise").tap()
+    page.locator(".dpn-range").wait_for(timeout=PATIENCE)
+    assert top(page.locator(".dpn-range")) < top(page.locator("#an-seed"))  # to move t, before the settings
+
+    page.evaluate("scrollTo(0, 0)")
+    page.get_by_role("button", name="Begin with the lessons").tap()  # whose tab is in a menu here
+    expect(page.locator("#lesson-rail")).to_contain_text(re.compile("Lesson 1 of"), timeout=PATIENCE)
+    context.close()
