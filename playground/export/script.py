@@ -61,9 +61,7 @@ def to_script(recipe: Recipe, facts: Facts, file: str = "picture.py") -> str:
         file=file,
         folder=f"playground/models/{recipe.model}" if embedded.is_file() else recipe.model,
         imported=", ".join([begins["pipeline"], *schedulers]),
-        schedules="".join(
-            f"pipe.scheduler = {name}.from_config(pipe.scheduler.config{changed})\n" for name in schedulers
-        ),
+        schedules="".join(f"pipe.scheduler = {name}.from_config({changed})\n" for name in schedulers),
         loras=_loras(recipe),
         prompt=recipe.prompt,
         num_inference_steps=recipe.num_inference_steps,
