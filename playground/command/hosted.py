@@ -4,18 +4,20 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from playground.hosted.configuration import read
-from playground.hosted.engine import Hosted, hosted
+from playground.engine import Member
 from playground.refusal import Refusal
 
 
-def hosted_models(path: Path | None, taken: Iterable[str]) -> Mapping[str, Hosted]:
+def hosted_models(path: Path | None, taken: Iterable[str]) -> Mapping[str, Member]:
     """By name, and the log says which and what they cost; `taken` are the names of the models of this machine.
 
     Raises Refusal where the file cannot be used, or a name is taken.
     """
     if path is None:
         return {}
+    from playground.hosted.configuration import read
+    from playground.hosted.engine import hosted  # which brings HTTP clients that few need
+
     models = read(path, _say)
     if again := next((model.name for model in models if model.name in taken), None):
         raise Refusal(f"Two models are named {again}, so recipes could not tell them apart; rename the hosted one.")

@@ -11,8 +11,7 @@ from playground.classroom.address import EVERYWHERE, address_from_outside, qr_te
 from playground.command.checks import NO_EXTRAS, ONE_WITH_CONTROLNET, THIS_MACHINE, Extras
 from playground.command.hosted import hosted_models
 from playground.command.quiet import opened
-from playground.engine import House, LocalEngine, Several, zero_gpu
-from playground.hosted.engine import Hosted
+from playground.engine import House, LocalEngine, Member, Several, zero_gpu
 from playground.lessons.lesson import Lesson
 from playground.lessons.shelf import shelf
 from playground.refusal import Refusal
@@ -88,7 +87,7 @@ def _serve_several(
     mcp: bool,
     classroom: bool,
     extras: Extras,
-    elsewhere: Mapping[str, Hosted],
+    elsewhere: Mapping[str, Member],
 ) -> int:
     """Nothing is frozen for the garbage collector here, because a model that makes room must go."""
     if compiled:

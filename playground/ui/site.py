@@ -7,8 +7,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
-from playground.engine import Guest, House, Several
-from playground.hosted.engine import Hosted
+from playground.engine import Guest, House, Member, Several
 from playground.lessons.lesson import Lesson
 from playground.sources.given import Source
 from playground.store import Store
@@ -25,7 +24,7 @@ def build_site(
     store: Store,
     lessons: Sequence[Lesson] | None = None,
     mcp: bool = False,
-    hosted: Mapping[str, Hosted] | None = None,
+    hosted: Mapping[str, Member] | None = None,
 ) -> FastAPI:
     """The first model's page at "/", the others' at "/m/NAME"; `hosted` ones have none, and are in the grids of all.
     Raises Refusal where a model cannot be read.
