@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import threading
 import warnings
 from collections.abc import Callable
@@ -53,6 +54,12 @@ def open_whole(path: str | Path, longest: int = WHOLE_SIDE) -> Image.Image:
     return _opened(path, longest, _reduced)
 
 
+def whole_of(answer: bytes | Image.Image) -> Image.Image:
+    """The same of what another machine sent: a file's bytes, or a picture that is opened and not decoded yet; in its
+    own size."""
+    return _opened(answer, MAX_SIDE, _reduced)
+
+
 def fitted(picture: Image.Image, width: int, height: int) -> Image.Image:
     """RGB picture -> width × height pixels: its centre, cut to that shape and resized by Lanczos; one that has the size
     keeps its pixels."""
@@ -64,11 +71,17 @@ def digest(picture: Image.Image) -> str:
     return hashlib.sha256(f"{picture.width}x{picture.height}:".encode() + picture.convert("RGB").tobytes()).hexdigest()
 
 
-def _opened(path: str | Path, side: int, shaped: Callable[[Image.Image, int], Image.Image]) -> Image.Image:
+def _opened(
+    given: str | Path | bytes | Image.Image, side: int, shaped: Callable[[Image.Image, int], Image.Image]
+) -> Image.Image:
     try:
-        if Path(path).stat().st_size > MAX_BYTES:
-            raise Refusal(TOO_LARGE)
-        with _header(path) as picture:
+        if not isinstance(given, Image.Image):
+            if (len(given) if isinstance(given, bytes) else Path(given).stat().st_size) > MAX_BYTES:
+                raise Refusal(TOO_LARGE)
+            given = _header(io.BytesIO(given) if isinstance(given, bytes) else given)
+        with given as picture:
+            if picture.format not in FORMATS:
+                raise Refusal(NOT_A_PICTURE)
             if picture.width * picture.height > MAX_PIXELS:
                 raise Refusal(TOO_MANY_PIXELS)
             picture.draft("RGB", (side * 2, side * 2))  # JPEG only: large photographs at a fraction of their size
@@ -88,8 +101,8 @@ def _opened(path: str | Path, side: int, shaped: Callable[[Image.Image, int], Im
         raise Refusal(DAMAGED) from None
 
 
-def _header(path: str | Path) -> Image.Image:
-    """path -> a lazily opened picture: its format and size are known, its pixels are still encoded."""
+def _header(path: str | Path | io.BytesIO) -> Image.Image:
+    """path or bytes -> a lazily opened picture: its format and size are known, its pixels are still encoded."""
     with _filters, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return Image.open(path, formats=FORMATS)

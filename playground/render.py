@@ -13,6 +13,7 @@ from playground.edges import edges
 from playground.engine import Done, Engine, Event, Failed, Keep, Result, Waiting
 from playground.engine.contract import NO_PICTURE, NOTHING
 from playground.models import Facts
+from playground.models.contract import NOT_ASKED
 from playground.models.own_sizes import with_own_sizes
 from playground.pictures import fitted, open_whole
 from playground.recipe import Recipe
@@ -30,8 +31,11 @@ def render(
     previews: bool = True,
     keep: Keep = NOTHING,
     visitor: str = "",
+    elsewhere: bool = False,
 ) -> Iterator[Event]:
     """Events as `engine.run` gives them; cells that the store has come first. Every finished cell is kept at once.
+    Hosted models are asked only where somebody who saw what it costs said Run, which `elsewhere` says; else their
+    cells fail.
 
     Raises Refusal, before anything runs, as `undrawable` does, and where the store lacks the picture that a cell starts
     from; cells that are kept need none.
@@ -43,6 +47,8 @@ def render(
             continue
         if result := kept_result(engine, store, recipe):
             yield Done(cell, result, stored=True)
+        elif not elsewhere and engine.of(recipe.model).facts.elsewhere:
+            yield Failed(cell, f"{recipe.model} {NOT_ASKED}")
         else:
             missing.append(cell)
 

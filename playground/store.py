@@ -27,6 +27,7 @@ from playground.recipe import Recipe
 SIZE_LIMIT = 2 * 2**30  # bytes; the least recently used cells go first
 IN_MEMORY = 16  # of the pictures that runs start from, the latest, so that they are there also if nothing can be kept
 COLUMNS = ("key", "raw", "store_time", "expire_time", "access_time", "tag", "size", "mode", "filename", "value")
+LONGEST_NOTE = 500  # characters of what a picture that was made elsewhere says of that
 TEXT_KEY = "diffusion-playground"  # of the PNG text chunk
 
 
@@ -251,6 +252,8 @@ def receipt(result: Result) -> dict[str, Any]:
         "evaluations": result.evaluations,
         "shared": result.shared,
     }
+    if result.elsewhere:
+        told["elsewhere"] = result.elsewhere
     if result.x0 is not None:
         told["x0"] = base64.b64encode(result.x0.numpy().astype("<f4").tobytes()).decode()
         told["x0_shape"] = list(result.x0.shape)
@@ -282,6 +285,7 @@ def from_png(data: bytes, recipe: Recipe | None = None) -> Result:
         told["evaluations"],
         told.get("shared", 0),
         x0,
+        elsewhere=str(told.get("elsewhere", ""))[:LONGEST_NOTE],
         png=data,
     )
 

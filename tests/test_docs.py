@@ -53,7 +53,7 @@ FLOORS = {
     "schedule": 1,
     "models": 2,
 }
-FLOORS |= {"engine": 3, "store": 4, "render": 5, "inside": 6, "export": 6, "measure": 6, "lessons": 6}
+FLOORS |= {"engine": 3, "hosted": 4, "store": 4, "render": 5, "inside": 6, "export": 6, "measure": 6, "lessons": 6}
 FLOORS |= {"classroom": 6, "ui": 7}
 FLOORS |= {"command": 8, "__main__": 9}
 PUBLIC = "playground/__init__.py"  # what a program imports; nothing in the house does

@@ -27,6 +27,7 @@ class Extras:
     loras: Sequence[Path] = ()  # folders of LoRA files
     memory: int | None = None  # bytes of the device to be used at most
     preview: Path | None = None  # the folder of a tiny autoencoder, for one model
+    hosted: Path | None = None  # the file that names models which draw elsewhere
 
 
 NO_EXTRAS = Extras()
@@ -45,6 +46,11 @@ def check_memory(asked: str | None) -> int | None:
 def default_model() -> str:
     """PLAYGROUND_MODEL, else pocket."""
     return os.environ.get("PLAYGROUND_MODEL") or "pocket"
+
+
+def default_hosted() -> Path | None:
+    """PLAYGROUND_HOSTED, else none."""
+    return Path(named) if (named := os.environ.get("PLAYGROUND_HOSTED")) else None
 
 
 def default_port() -> str | None:

@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from playground.command.checks import NO_EXTRAS, ONE_WITH_CONTROLNET, Extras
+from playground.command.hosted import hosted_models
 from playground.command.quiet import opened
 from playground.command.steps import NO_ROOM, again, films_for, said, shown
 from playground.engine import (
@@ -111,20 +112,21 @@ def draw(
     results, failed = dict[int, Result](), dict[int, str]()
     runs = films_for(engine, [recipe for cell, recipe in enumerate(recipes) if cell not in refused]) if steps else None
     recorder = runs.recorder(recipes) if runs else None
-    total = sum(recipe.evaluations for cell, recipe in enumerate(recipes) if cell not in refused)
+    work = [0 if engine.of(recipe.model).facts.elsewhere else recipe.evaluations for recipe in recipes]
+    total = sum(rows for cell, rows in enumerate(work) if cell not in refused)
     bar = tqdm(total=total, unit=" evaluations", disable=events)
     keep = Keep(latents=runs is not None)
-    with bar, closing(render(engine, store, recipes, previews=False, keep=keep)) as told:
+    with bar, closing(render(engine, store, recipes, previews=False, keep=keep, elsewhere=True)) as told:
         for event in told:
             if recorder:
                 recorder.take(event)
             if events:
                 _tell(_as_json(event))
             if isinstance(event, Step):
-                bar.update(recipes[event.cell].evaluations / event.of)
+                bar.update(work[event.cell] / event.of)
             elif isinstance(event, Done):
                 results[event.cell] = event.result
-                bar.update(recipes[event.cell].evaluations if event.stored else 0)
+                bar.update(work[event.cell] if event.stored else 0)
             elif isinstance(event, Failed):
                 failed[event.cell] = event.reason
     if not results:
@@ -154,15 +156,18 @@ def _engine(models: Sequence[Source], given: Given) -> Engine:
         engine.model.wait_until_converted()  # torch may round the last bit differently, and files are compared
         return engine
 
+    names = [model.name for model in models]
+    elsewhere = hosted_models(given.extras.hosted, names)
     if len(models) == 1:
-        return converted(models[0])
+        engine = converted(models[0])
+        return Several(engine, {names[0]: engine}, elsewhere) if elsewhere else engine
     if given.controlnet is not None:
         raise Refusal(ONE_WITH_CONTROLNET)
-    house, names = House(converted), [model.name for model in models]
+    house = House(converted)
     guests = {model.name: Guest(house, model) for model in models}
     for name, guest in guests.items():
         guest.say_others({other: "" for other in names if other != name})
-    return Several(guests[names[0]], guests)
+    return Several(guests[names[0]], guests, elsewhere)
 
 
 def _with_steps(grid: FinishedGrid, engine: Engine, store: Store, runs: Films, events: bool) -> FinishedGrid:

@@ -17,6 +17,7 @@ from playground.command.checks import (
     check_mcp,
     check_memory,
     check_port,
+    default_hosted,
     default_model,
     default_port,
 )
@@ -40,6 +41,7 @@ examples:
   python -m playground serve --model stabilityai/sd-turbo@main
   python -m playground serve --model models/sdxl --loras styles/
   python -m playground serve --model models/sdxl --memory 8GB
+  python -m playground serve --hosted hosted.toml         models that draw elsewhere, as values of the model axis
   python -m playground class                              the same for a room: a teacher and everybody's phones
   python -m playground grid examples/recipes/guidance.json -o out/
   python -m playground grid recipe.json -o out/ --film mp4 --json | jq .event
@@ -52,7 +54,8 @@ exit codes: 0 done · 1 a picture failed, or is not the same as before · 2 aske
 """
 ENVIRONMENT = """\
 environment: PLAYGROUND_MODEL is the default of --model; PLAYGROUND_HOST of --host; PORT, or GRADIO_SERVER_PORT, of
---port; PLAYGROUND_MCP=1 is --mcp; PLAYGROUND_CELLS the folder that keeps finished cells (cells/ unless set); HF_TOKEN,
+--port; PLAYGROUND_MCP=1 is --mcp; PLAYGROUND_HOSTED of --hosted;
+PLAYGROUND_CELLS the folder that keeps finished cells (cells/ unless set); HF_TOKEN,
 HF_HOME and HF_HUB_OFFLINE are the hub's own
 """
 
@@ -91,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     grid.add_argument("--zip", action="store_true", help="also everything as one ZIP")
     grid.add_argument("--json", action="store_true", help="one JSON event a line on standard output, no progress bar")
     _model(grid, several=True, how="; several times for a grid over several models, one in memory at a time")
+    _hosted(grid)
 
     verify = commands.add_parser("verify", help="draw a picture's recipe again and compare", **shape)
     verify.add_argument("picture", type=Path, help="a PNG that this playground made")
@@ -108,13 +112,16 @@ def parser() -> argparse.ArgumentParser:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command -> its exit code. argparse itself ends with code 2 for options that do not exist."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # else its first request is one about who uses it
     asked = parser().parse_args(arguments)
     try:
         if asked.command == "lessons":
             from playground.lessons.command import check as check_lessons
 
             return check_lessons(asked.paths)
-        extras = Extras(check_loras(asked.loras), check_memory(asked.memory), asked.preview)
+        extras = Extras(
+            check_loras(asked.loras), check_memory(asked.memory), asked.preview, getattr(asked, "hosted", None)
+        )
         models = _sources(asked.model or [default_model()])
         if asked.preview is not None and len(models) > 1:
             raise Refusal(ONE_WITH_PREVIEW)
@@ -149,12 +156,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _served(command: argparse.ArgumentParser, host: str | None, says: str) -> None:
     of_several = "; several times for several models, each with a page of its own and one in memory at a time"
     _model(command, several=True, how=of_several)
+    _hosted(command)
     command.add_argument("--port", default=None, help="the first free one from 7860 on unless given")
     command.add_argument("--host", default=host, help=says)
     command.add_argument("--runtime", choices=RUNTIMES, default=RUNTIMES[0], help="what runs the network on a CPU")
     command.add_argument("--compile", action="store_true", help="compile the U-Net first: minutes, then faster")
     command.add_argument("--mcp", action="store_true", help="also tools for agents (MCP); needs gradio[mcp]")
     command.add_argument("--lessons", type=Path, default=None, help="a folder with more lessons as Markdown files")
+
+
+def _hosted(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--hosted",
+        type=Path,
+        default=default_hosted(),
+        metavar="FILE",
+        help="a TOML or JSON file of models that draw elsewhere, for a grid over models; their keys are read from the "
+        "environment variables that it names, and a model whose key is not there is left out",
+    )
 
 
 def _sources(asked: Sequence[str]) -> list[Source]:

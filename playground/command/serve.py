@@ -2,15 +2,16 @@
 
 import gc
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from gradio.http_server import start_server
 
 from playground.classroom.address import EVERYWHERE, address_from_outside, qr_text
 from playground.command.checks import NO_EXTRAS, ONE_WITH_CONTROLNET, THIS_MACHINE, Extras
+from playground.command.hosted import hosted_models
 from playground.command.quiet import opened
-from playground.engine import House, LocalEngine, zero_gpu
+from playground.engine import House, LocalEngine, Member, Several, zero_gpu
 from playground.lessons.lesson import Lesson
 from playground.lessons.shelf import shelf
 from playground.refusal import Refusal
@@ -34,17 +35,18 @@ def serve(
 ) -> int:
     """Serve until it is ended; `classroom`: the log says how to teach a class. Raises Refusal where a model, the port
     or a lesson cannot be used."""
-    taught = shelf(lessons)
+    taught, elsewhere = shelf(lessons), hosted_models(extras.hosted, [model.name for model in models])
     if len(models) > 1:
         if controlnet is not None:
             raise Refusal(ONE_WITH_CONTROLNET)
-        how = ("torch" if compiled else runtime, compiled, taught, mcp, classroom, extras)
+        how = ("torch" if compiled else runtime, compiled, taught, mcp, classroom, extras, elsewhere)
         return _serve_several(models, host, port, *how)
     engine = opened(models[0], "torch", controlnet, extras)  # another runtime is prepared when the page is there
     if compiled:
         print("Compiling the network. The first time this takes minutes …", flush=True)
         engine.model.compile()
-    page = build_page(engine, Store(), taught)
+    shown = Several(engine, {engine.facts.name: engine}, elsewhere) if elsewhere else engine
+    page = build_page(shown, Store(), taught)
     gc.freeze()
     gc.enable()  # `main` switched it off
     page.launch(server_name=host, server_port=port, prevent_thread_lock=True, **launch_options(mcp))
@@ -85,6 +87,7 @@ def _serve_several(
     mcp: bool,
     classroom: bool,
     extras: Extras,
+    elsewhere: Mapping[str, Member],
 ) -> int:
     """Nothing is frozen for the garbage collector here, because a model that makes room must go."""
     if compiled:
@@ -97,7 +100,7 @@ def _serve_several(
         print(f"Reading {source.name} …", flush=True)
         return opened(source, runtime, extras=extras)
 
-    site = build_site(House(open_model), models, Store(), taught, mcp)
+    site = build_site(House(open_model), models, Store(), taught, mcp, elsewhere)
     _, port, url, server = start_server(site, host, port)
     print(f"* Running on local URL:  {url.rstrip('/')}", flush=True)
     _say_where(host, port, classroom)

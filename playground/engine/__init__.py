@@ -21,7 +21,7 @@ from playground.engine.contract import (
 from playground.engine.guest import Guest
 from playground.engine.house import House
 from playground.engine.local import LocalEngine, open_engine
-from playground.engine.several import Several
+from playground.engine.several import Member, Several
 
 __all__ = [
     "Answer",
@@ -38,6 +38,7 @@ __all__ = [
     "Keep",
     "Kept",
     "LocalEngine",
+    "Member",
     "Question",
     "Result",
     "Several",

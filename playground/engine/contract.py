@@ -124,6 +124,7 @@ class Result:
     shared: int = 0  # of those, how many were computed once for several cells
     x0: Tensor | None = None  # final latents (1, C, H/8, W/8)
     seconds_of_decoding: float = 0.0  # of those seconds; 0 where the picture was kept from an earlier run
+    elsewhere: str = ""  # of a picture that was not drawn here: by whom, and what of the recipe was ignored
     png: bytes | None = field(default=None, repr=False)  # the file that it is kept as, once it is
 
 

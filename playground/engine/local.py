@@ -99,6 +99,11 @@ class LocalEngine:
         for _ in self.run([base.replace(seed=s) for s in range(4)]):
             pass
 
+    @property
+    def is_there(self) -> bool:
+        """In memory, as long as it is."""
+        return True
+
     def of(self, model: str) -> "LocalEngine":
         return self
 

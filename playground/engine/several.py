@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from typing import Protocol
 
 from typing_extensions import Unpack
 
@@ -11,6 +12,7 @@ from playground.engine.contract import (
     Answer,
     Ask,
     Done,
+    Engine,
     Event,
     Failed,
     How,
@@ -21,12 +23,19 @@ from playground.engine.contract import (
     Unread,
     Waiting,
 )
-from playground.engine.guest import Guest
 from playground.models import Facts
 from playground.models.anatomy import Anatomy, Cost
 from playground.models.words import Words
 from playground.recipe import Recipe
 from playground.refusal import Refusal
+
+
+class Member(Engine, Protocol):
+    """One of them."""
+
+    @property
+    def is_there(self) -> bool:
+        """Its model is in memory at the moment."""
 
 
 class Several:
@@ -36,20 +45,22 @@ class Several:
     other, so that each is read once; the model that is in memory comes first.
     """
 
-    def __init__(self, own: Guest, guests: Mapping[str, Guest]) -> None:
-        """`guests`: all of them by name, which may still come while pages are built, before anything is run."""
-        self._own, self._guests = own, guests
+    def __init__(self, own: Member, guests: Mapping[str, Member], hosted: Mapping[str, Member] | None = None) -> None:
+        """`guests`: all of them by name, which may still come while pages are built, before anything is run. `hosted`:
+        models that draw elsewhere, by name."""
+        self._own, self._guests, self._hosted = own, guests, hosted or {}
 
     @property
     def facts(self) -> Facts:
-        return self._own.facts
+        facts = self._own.facts
+        return replace(facts, hosted=tuple(self._hosted)) if self._hosted else facts
 
     @property
     def runtime(self) -> str:
         return self._own.runtime
 
-    def of(self, model: str) -> Guest:
-        return self._guests.get(model, self._own)
+    def of(self, model: str) -> Member:
+        return self._guests.get(model) or self._hosted.get(model) or self._own
 
     def words(self, text: str, chunks: int = 0) -> Words:
         return self._own.words(text, chunks)
@@ -78,7 +89,7 @@ class Several:
         if not (parts := self._parts(recipes)):
             return self._own.outlook(recipes, visitor, keep)
         found = [(guest, guest.outlook([recipes[i] for i in cells], visitor, keep)) for guest, cells in parts]
-        unknown = tuple(guest.name for guest, outlook in found if outlook.seconds is None)
+        unknown = tuple(guest.facts.name for guest, outlook in found if outlook.seconds is None)
         seconds = None if unknown else sum(outlook.seconds or 0.0 for _, outlook in found)
         return Outlook(max(outlook.others for _, outlook in found), seconds, unknown)
 
@@ -105,9 +116,9 @@ class Several:
                 for cell in sorted(left):
                     yield Failed(cell, str(refusal))
 
-    def _parts(self, recipes: Sequence[Recipe]) -> list[tuple[Guest, list[int]]]:
+    def _parts(self, recipes: Sequence[Recipe]) -> list[tuple[Member, list[int]]]:
         """Each model with the places of its recipes, the one in memory first, the others as they come."""
-        parts: dict[Guest, list[int]] = {}
+        parts: dict[Member, list[int]] = {}
         for i, recipe in enumerate(recipes):
             parts.setdefault(self.of(recipe.model), []).append(i)
         return sorted(parts.items(), key=lambda part: not part[0].is_there)

@@ -83,4 +83,5 @@ def _row(grid: FinishedGrid, i: int, result: Result | None) -> dict[str, Any]:
     row["file"] = f"cells/{i:03d}-{file_name(recipe)}" if result else ""
     if result is not None:
         row |= {"seconds": result.seconds, "evaluations": result.evaluations, "shared": result.shared}
+        row |= {"origin": result.elsewhere} if result.elsewhere else {}
     return row | {f"recipe.{name}": value for name, value in recipe.to_dict().items()}

@@ -45,6 +45,11 @@ class FinishedGrid:
         return axes_of(self.sweep)
 
     @property
+    def origins(self) -> list[str]:
+        """What is said of the pictures that were not drawn here, each sentence once."""
+        return list(dict.fromkeys(result.elsewhere for result in self.results if result and result.elsewhere))
+
+    @property
     def columns(self) -> list[str]:
         """The labels of the last axis."""
         return self.axes[-1].labels

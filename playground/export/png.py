@@ -33,11 +33,13 @@ def cell_png(result: Result, facts: Facts | None = None) -> bytes:
     """The picture with our JSON and, beside it, the text that AUTOMATIC1111 and Civitai read.
 
     What a run measures is not in it: equal pixels and latents give the same file, byte for byte, whoever else was
-    drawing and however long it took. `facts`, those of the engine that drew it, are noted for checks elsewhere.
+    drawing and however long it took. A picture that was made elsewhere carries our JSON only. `facts`, those of the
+    engine that drew it, are noted for checks elsewhere.
     """
     told = {key: value for key, value in receipt(result).items() if key not in MEASURED}
     data = with_text(_without_text(to_png(result), TEXT_KEY), TEXT_KEY, json.dumps(told, sort_keys=True))
-    data = with_text(data, PARAMETERS, to_parameters(result.recipe))
+    if not result.elsewhere:  # else they would name settings that made nothing
+        data = with_text(data, PARAMETERS, to_parameters(result.recipe))
     if facts is None:
         return data
     drawn_by = {"weights": facts.fingerprint_for(result.recipe), "precision": facts.precision, "device": facts.device}

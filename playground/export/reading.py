@@ -67,7 +67,7 @@ def _own(text: str, facts: Facts) -> Restored:
     except (ValueError, RecursionError):
         raise Refusal("The recipe inside this picture is damaged.") from None
     sweep = read_data(data)
-    here = {facts.name, *facts.others}
+    here = {facts.name, *facts.beside}
     if "model" in sweep.axes and here.issuperset(map(model_of, sweep.axes["model"])):
         return Restored(sweep)
     if sweep.base.model == facts.name and "model" not in sweep.axes:

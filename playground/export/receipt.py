@@ -12,7 +12,7 @@ from playground.models import Facts
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.render import pictures_of
-from playground.store import TEXT_KEY, Store
+from playground.store import LONGEST_NOTE, TEXT_KEY, Store
 
 # What rounding makes where cells are batched in another way. In fp32 it shows in single pixels; in half precision all
 # over: a cell of a batch of two, drawn again alone in bf16, was 0.6 grey levels off on average, and 11 in one pixel.
@@ -51,7 +51,8 @@ class Receipt:
 
 
 def own_recipe(data: bytes) -> tuple[Recipe, Image.Image]:
-    """The recipe inside a cell's PNG and its picture. Raises Refusal where it is none of ours, or a whole grid."""
+    """The recipe inside a cell's PNG and its picture. Raises Refusal where it is none of ours, a whole grid, or was
+    made elsewhere."""
     texts, picture = texts_of(data)
     if TEXT_KEY not in texts:
         raise Refusal("This PNG is no cell of this playground, so there is no recipe that could be checked.")
@@ -61,6 +62,8 @@ def own_recipe(data: bytes) -> tuple[Recipe, Image.Image]:
         raise Refusal("The recipe inside this picture is damaged.") from None
     if not isinstance(receipt, dict) or "recipe" not in receipt:
         raise Refusal("This picture shows a whole grid; a single cell can be checked.")
+    if receipt.get("elsewhere"):
+        raise Refusal(f"This picture was {str(receipt['elsewhere'])[:LONGEST_NOTE]}. It cannot be drawn again here.")
     return Recipe.from_dict(receipt["recipe"]), picture
 
 

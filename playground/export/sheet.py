@@ -45,7 +45,7 @@ def _page(grid: FinishedGrid, rows: range, columns: range, cell: tuple[int, int]
     sides = [wrapped(grid.rows[r], text, HEADER_WIDTH) for r in rows]
     above = MARGIN + line + GAP + line * max(map(len, heads)) + GAP // 2
     heights = [max(cell[1], line * len(side)) + GAP for side in sides]
-    foot = wrapped(fixed_of(grid.sweep), small, width - 2 * MARGIN)
+    foot = wrapped(" · ".join([fixed_of(grid.sweep), *grid.origins]), small, width - 2 * MARGIN)
     height = above + sum(heights) + small_line * len(foot) + MARGIN
     paper = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(paper)

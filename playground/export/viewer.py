@@ -59,7 +59,7 @@ def _cell(grid: FinishedGrid, i: int, result: Result | None) -> dict[str, Any]:
     result.image.save(buffer, "PNG", optimize=True)
     return cell | {
         "picture": f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}",
-        "note": f"{result.seconds:.2f} s · {result.evaluations} evaluations",
+        "note": f"{result.seconds:.2f} s · {result.elsewhere or f'{result.evaluations} evaluations'}",
     }
 
 

@@ -15,7 +15,8 @@ MOST_BY_VAE = 60  # frames of a file where a VAE must draw them, for want of a q
 
 def room_for(engine: Engine, recipes: Sequence[Recipe]) -> int:
     """How many points of each of these runs a file has room for; 0 where they are too many to step through."""
-    quick = all(engine.of(model).facts.quick_previews for model in {recipe.model for recipe in recipes})
+    facts = [engine.of(model).facts for model in {recipe.model for recipe in recipes}]
+    quick = all(each.quick_previews for each in facts if not each.whole)
     return (frames_each(len(recipes)) if quick else frames_each(len(recipes), MOST_BY_VAE)) if recipes else 0
 
 

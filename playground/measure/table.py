@@ -34,8 +34,9 @@ def measured(grid: FinishedGrid) -> pd.DataFrame:
         table[measure.__name__] = [measure(picture) for picture in pixels]
     table["diversity"] = list(_diversities(found, pixels))
     table["distance"] = list(_distances(found, pixels))
-    table["seconds"] = [result.seconds for result in found]
-    table["evaluations"] = [result.evaluations for result in found]
+    here = [not result.elsewhere for result in found]  # of others nobody knows what they took, nor compares it
+    table["seconds"] = [result.seconds if own else None for result, own in zip(found, here, strict=True)]
+    table["evaluations"] = [result.evaluations if own else None for result, own in zip(found, here, strict=True)]
     return table.dropna(axis=1, how="all")
 
 

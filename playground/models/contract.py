@@ -16,6 +16,7 @@ from torch import Tensor
 
 from playground import schedule
 from playground.models.anatomy import Anatomy, Cost
+from playground.models.elsewhere import ASKED_BY, Elsewhere
 from playground.models.words import Words
 from playground.recipe import LATE, Recipe, check_known_loras
 from playground.refusal import Refusal
@@ -32,6 +33,7 @@ NO_RESCALE = "The image-to-image pipeline of this model's family does not have i
 NO_CONTROLNET = "this playground was started without a ControlNet (--controlnet FOLDER)."
 NO_RESCALE_CONTROLLED = "The pipelines with a ControlNet do not have it."
 NO_GUIDANCE = "it was taught to draw without guidance, and its pipeline has none"
+NOT_ASKED = f"is asked for pictures by {ASKED_BY} only, so nothing was sent."
 NO_CLIP = "CLIP's layers are not what its network reads"
 NO_WEIGHTS = "weights are read only where all that reads the words is CLIP"
 MOST_SIDE = 1024  # pixels; larger ones are refused by `Recipe` already
@@ -91,6 +93,13 @@ class Facts:
     card: str = ""  # what its card says of it first, as plain text; empty where it says nothing
     folder: str = ""  # where it was read, or its single file; what else lies there may be looked at, by no visitor
     others: Mapping[str, str] = field(default_factory=dict)  # models beside it, which have pages of their own: address
+    hosted: tuple[str, ...] = ()  # and those that draw elsewhere, which have none
+    elsewhere: Elsewhere | None = None  # of such a model: what is sent where
+
+    @property
+    def beside(self) -> tuple[str, ...]:
+        """The names of all models that a grid can have besides this one."""
+        return (*self.others, *self.hosted)
 
     @property
     def side(self) -> int:
@@ -117,14 +126,19 @@ class Facts:
 
     def used(self, recipe: Recipe) -> Recipe:
         """What of a recipe its picture comes from: without guidance neither its scale, unless the network is told it,
-        nor its rescaling nor the negative prompt."""
+        nor its rescaling nor the negative prompt; of a hosted model what is sent."""
+        if self.elsewhere:
+            return self.elsewhere.used(recipe)
         if self.guided(recipe):
             return recipe
         told = {} if self.guidance == "embedded" else {"guidance_scale": 0.0}
         return recipe.replace(negative_prompt="", guidance_rescale=0.0, **told)
 
     def evaluations(self, recipe: Recipe) -> int:
-        """Passes of the network for this picture: calls of the sampler, twice that when guided."""
+        """Passes of the network for this picture: calls of the sampler, twice that when guided; none of a network that
+        is not here."""
+        if self.elsewhere:
+            return 0
         return recipe.calls * (2 if self.guided(recipe) else 1)
 
     def text(self, words: str, recipe: Recipe, negative: bool = False, chunks: int = 0) -> Text:
@@ -135,7 +149,9 @@ class Facts:
 
     def fits(self, width: int, height: int) -> bool:
         """Pixels that it can draw well: multiples of its own, from half to twice what it is made for. Far from that a
-        model loses the whole."""
+        model loses the whole. Of a hosted model, those that it is asked for."""
+        if self.elsewhere and self.elsewhere.sizes:
+            return (width, height) in self.elsewhere.sizes
         made_for = ((width, self.usual.width), (height, self.usual.height))
         return all(not side % self.multiple and own <= 2 * side and side <= 2 * own for side, own in made_for)
 
@@ -156,11 +172,15 @@ class Facts:
             raise Refusal(
                 f"model must be {self.name} on this page; {recipe.model} has its own: {self.others[recipe.model]}"
             )
-        if recipe.model != self.name and self.others:
-            known = ", ".join([self.name, *self.others])
+        if recipe.model in self.hosted:
+            raise Refusal(f"model must be {self.name} here; {recipe.model} draws elsewhere, in grids over models only.")
+        if recipe.model != self.name and self.beside:
+            known = ", ".join([self.name, *self.beside])
             raise Refusal(f"model must be one of {known}, which this playground runs, not {recipe.model[:40]!r}.")
         if recipe.model != self.name:
             raise Refusal(f"model must be {self.name}, which is what this playground runs, not {recipe.model[:40]!r}.")
+        if self.elsewhere:
+            return self.elsewhere.check(recipe, self.name)
         if recipe.sampler not in self.samplers:
             raise Refusal(f"sampler must be one of {', '.join(self.samplers)} for this model, not {recipe.sampler}.")
         for side in ("width", "height"):

@@ -1,13 +1,13 @@
 """One server with a page for every model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import gradio as gr
 from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import RedirectResponse
 
-from playground.engine import Guest, House, Several
+from playground.engine import Guest, House, Member, Several
 from playground.lessons.lesson import Lesson
 from playground.sources.given import Source
 from playground.store import Store
@@ -19,9 +19,15 @@ OF_A_LAUNCH = ("max_threads", "state_session_capacity", "strict_cors")  # which 
 
 
 def build_site(
-    house: House, sources: Sequence[Source], store: Store, lessons: Sequence[Lesson] | None = None, mcp: bool = False
+    house: House,
+    sources: Sequence[Source],
+    store: Store,
+    lessons: Sequence[Lesson] | None = None,
+    mcp: bool = False,
+    hosted: Mapping[str, Member] | None = None,
 ) -> FastAPI:
-    """The first model's page at "/", the others' at "/m/NAME". Raises Refusal where a model cannot be read.
+    """The first model's page at "/", the others' at "/m/NAME"; `hosted` ones have none, and are in the grids of all.
+    Raises Refusal where a model cannot be read.
 
     Each is read once, so that its facts are known and its page can be built; the first one last, so that it is there.
     """
@@ -31,7 +37,7 @@ def build_site(
     for source in reversed(sources):
         guest = guests[source.name] = Guest(house, source)
         guest.say_others(models.others(source.name))
-        pages[source.name] = build_page(Several(guest, guests), store, lessons, models)
+        pages[source.name] = build_page(Several(guest, guests, hosted), store, lessons, models)
     models.fill({name: guest.facts for name, guest in guests.items()})
     site = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     for name in pages:

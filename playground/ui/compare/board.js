@@ -63,6 +63,7 @@ function build() {
   });
   board.replaceChildren(tools(), stale, title, ...begins(), ...(axes.length === 3 ? [tabList(axes[0], panels)] : []), ...panels);
   board.classList.toggle("dp-many", value.cells.length > MANY);
+  board.classList.toggle("dp-models", new Set(value.cells.map((cell) => cell.recipe.model)).size > 1);
   reset();
   showSeed(oneSeed < value.seeds ? oneSeed : -1);
 }
@@ -227,7 +228,10 @@ function together(cells) {
   const done = cells.filter((c) => c.state === "done");
   if (done.length < cells.length) return `${done.length} of ${cells.length} seeds`;
   const total = (name) => done.reduce((all, c) => all + c.facts[name], 0);
-  return `${cells.length} seeds · ${total("seconds").toFixed(2)} s · ${total("evaluations")} evaluations`;
+  const took = `${cells.length} seeds · ${total("seconds").toFixed(2)} s`;
+  const origins = new Set(done.map((c) => c.facts.origin)); // of pictures that were not drawn here
+  const origin = origins.size > 1 ? done[0].facts.origin.split(";")[0] : done[0].facts.origin;
+  return origin ? `${took} · ${origin}` : `${took} · ${total("evaluations")} evaluations`;
 }
 
 // --- what is said to those who do not see it, and whether the form has moved on

@@ -120,8 +120,9 @@ def drawn_strips(
 
 
 def drawn_by(engine: Engine, recipes: list[Recipe]) -> str:
-    """What drew the strips."""
-    quick = {engine.of(recipe.model).facts.quick_previews for recipe in recipes}
+    """What drew the strips; a model that draws whole pictures has none."""
+    facts = [engine.of(recipe.model).facts for recipe in recipes]
+    quick = {each.quick_previews for each in facts if not each.whole}
     whose = "the models' VAEs and quick decoders" if len(quick) > 1 else ""
     return whose or ("the quick decoder" if quick == {True} else "the VAE")
 

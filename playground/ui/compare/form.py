@@ -58,7 +58,7 @@ class Form:
         self._loras, self._samplers = tuple(facts.loras), facts.samplers
         self._special = [name for name, there in special(facts).items() if there]
         self._left_out = tuple(facts.left_out)
-        self._models = (facts.name, *facts.others)
+        self._models = (facts.name, *facts.beside)
         left_out = {LORA_WEIGHT: not self._loras, "strength": bool(facts.no_start), MODEL: len(self._models) == 1}
         left_out |= dict.fromkeys(CONTROLS, not facts.controlnet)
         left_out |= {name: not there for name, there in special(facts).items()}

@@ -63,6 +63,11 @@ class Grid:
     model: str = ""  # how far the model is, as a sentence, while the run waits for it
 
     @property
+    def away(self) -> int:
+        """Pictures of this run that were not drawn here."""
+        return sum("origin" in cell.facts and not cell.stored for cell in self.cells)
+
+    @property
     def finished(self) -> int:
         return sum(cell.state == "done" for cell in self.cells)
 
@@ -128,18 +133,20 @@ def _with_cell(grid: Grid, i: int, **changes: Any) -> Grid:
 def _finished(result: Result, stored: bool, among_many: bool) -> dict[str, Any]:
     """What a cell shows of its finished picture."""
     plural = "" if result.evaluations == 1 else "s"
+    took = result.elsewhere or f"{result.evaluations} evaluation{plural}"
     return {
         "state": "done",
         "stored": stored,
         "progress": 1.0,
         "picture": FILES.url(cell_png(result), file_name(result.recipe)),
         "small": _small(result.image) if among_many and max(result.image.size) > SMALL else "",
-        "note": f"{result.seconds:.2f} s · {result.evaluations} evaluation{plural}" + (" · kept" if stored else ""),
-        "facts": {
-            "seconds": round(result.seconds, 3),
-            "evaluations": result.evaluations,
-            "of them shared": result.shared,
-        },
+        "note": f"{result.seconds:.2f} s · {took}" + (" · kept" if stored else ""),
+        "facts": {"seconds": round(result.seconds, 3)}
+        | (
+            {"origin": result.elsewhere}
+            if result.elsewhere
+            else {"evaluations": result.evaluations, "of them shared": result.shared}
+        ),
     }
 
 

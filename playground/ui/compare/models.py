@@ -22,7 +22,7 @@ def for_form(engine: Engine, sweep: Sweep) -> Sweep:
     """
     if MODEL not in sweep.axes:
         return sweep
-    known = [engine.facts.name, *engine.facts.others]
+    known = [engine.facts.name, *engine.facts.beside]
     names = [model_of(value) for value in sweep.axes[MODEL]]
     if len(known) == 1:
         raise Refusal(f"One model was started here, {known[0]}, so there is no grid over several.")

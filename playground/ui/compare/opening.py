@@ -126,7 +126,7 @@ def _worth_comparing(facts: Facts) -> dict[str, list[Any]]:
         "num_inference_steps": sorted({n for n in counts if sampler.fewest_steps <= n <= sampler.most_steps}),
         "sampler": [key for key in shipped["sampler"] if key in facts.samplers and _takes(key, steps)],
         LORA_WEIGHT: FIRST_WEIGHTS,
-        "model": [facts.name, *facts.others],
+        "model": [facts.name, *facts.beside],
     }
 
 

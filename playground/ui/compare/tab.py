@@ -140,7 +140,9 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             }
         )
         try:
-            with closing(render(engine, store, recipes, keep=Keep(latents=True), visitor=visitor)) as events:
+            with closing(
+                render(engine, store, recipes, keep=Keep(latents=True), visitor=visitor, elsewhere=True)
+            ) as events:
                 for event in events:
                     # Redrawn between two ticks, once for all cells, and not after every tick of a fast model: redrawing
                     # takes the time of server and browser, which on a small machine is also the model's.

@@ -56,9 +56,10 @@ GRID_KINDS: dict[str, Callable[[FinishedGrid], dict[str, bytes]]] = {
 }
 CELL_KINDS: dict[str, Callable[[Result, Facts], tuple[str, bytes]]] = {
     "PNG, read by AUTOMATIC1111": lambda r, facts: (file_name(r.recipe), cell_png(r, facts)),
-    SCRIPT: lambda r, facts: ("picture.py", to_script(r.recipe, facts).encode()),
-    WORKFLOW: lambda r, facts: ("workflow.json", json.dumps(_workflow(r.recipe, facts), indent=2).encode()),
+    SCRIPT: lambda r, facts: ("picture.py", to_script(_drawn_here(r), facts).encode()),
+    WORKFLOW: lambda r, facts: ("workflow.json", json.dumps(_workflow(_drawn_here(r), facts), indent=2).encode()),
 }
+NO_PARAMETERS = "The file says where it was made, and carries no text for AUTOMATIC1111, which could not draw it."
 COMFY = (
     "ComfyUI takes the model's name for a checkpoint file, which must be there; it draws its noise and steps in its "
     "own way, so expect a relative of this picture. Nobody has run it with Pocket, whose sizes are its own."
@@ -141,7 +142,8 @@ def build(
             return dict([CELL_KINDS[kind](result, facts_of(result.recipe.model))]) | beside(kind, result.recipe)
 
         try:
-            notes = told_of(kind, picked(data, place).recipe)
+            result = picked(data, place)
+            notes = NO_PARAMETERS if result.elsewhere else told_of(kind, result.recipe)
         except Refusal:
             notes = ""
         return answer(made, notes)
@@ -279,6 +281,13 @@ def comparable(restored: Restored) -> Sweep:
     restored.sentences.append("A grid needs two pictures, so the next seed stands beside the one of this file.")
     (recipe,) = recipes
     return Sweep(recipe, {"seed": [recipe.seed, recipe.seed + 1 if recipe.seed < SEED_RANGE[1] else 0]})
+
+
+def _drawn_here(result: Result) -> Recipe:
+    """Raises Refusal where no program could draw it."""
+    if result.elsewhere:
+        raise Refusal(f"This picture was {result.elsewhere}. No program and no workflow draws it.")
+    return result.recipe
 
 
 def _numbered(sheets: list[bytes]) -> dict[str, bytes]:

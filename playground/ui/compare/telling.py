@@ -10,6 +10,7 @@ from playground.render import missing, undrawable
 from playground.store import Store
 from playground.sweep import Sweep, same_pictures, same_starts
 from playground.ui.compare.grid import Grid
+from playground.ui.compare.hosted import sent_away
 from playground.ui.shared.html import escaped
 from playground.ui.shared.spoken import spoken
 from playground.ui.shared.sure import question
@@ -38,11 +39,15 @@ def cost(engine: Engine, store: Store, sweep: Sweep | None, page: str = "") -> s
             parts.append(sharing(outlook.others))
     elif outlook.unknown:
         parts.append(f"time unknown until {listed(outlook.unknown)} {_has(outlook.unknown)} drawn something")
-    if (models := len({recipe.model for recipe in open_cells})) > 1:
+    here = [recipe for recipe in open_cells if not engine.of(recipe.model).facts.elsewhere]
+    if (models := len({recipe.model for recipe in here})) > 1:
         parts.append(f"{models} models, read in turn")
-    asked = {recipe.model for recipe in recipes}
-    facts = engine.of(asked.pop()).facts if len(asked) == 1 else engine.facts
-    told = [*oddities(recipes, facts), *_undrawn(recipes, refused), *_guided_all_the_same(engine, recipes, refused)]
+    told = [
+        *sent_away(engine, open_cells),
+        *_odd(engine, recipes),
+        *_undrawn(recipes, refused),
+        *_guided_all_the_same(engine, recipes, refused),
+    ]
     odd = "".join(f'<p class="dp-warning">{escaped(sentence)}</p>' for sentence in told)
     return f'<p data-asked="{sweep.digest()}">{pictures} · {escaped(" · ".join(parts))}</p>{odd}'
 
@@ -53,7 +58,8 @@ def asks_first(engine: Engine, store: Store, sweep: Sweep, page: str = "") -> st
 
 
 def _evaluations(engine: Engine, recipes: list[Recipe]) -> str:
-    """ "120 U-Net evaluations"; of several kinds of network only that they are of networks."""
+    """ "120 U-Net evaluations"; of several kinds of network only that they are of networks. None are of hosted ones."""
+    recipes = [recipe for recipe in recipes if not engine.of(recipe.model).facts.elsewhere]
     count = sum(engine.of(recipe.model).facts.evaluations(recipe) for recipe in recipes)
     networks = {engine.of(recipe.model).facts.network for recipe in recipes}
     return f"{count:,} {networks.pop() if len(networks) == 1 else 'network'} evaluations"
@@ -77,8 +83,17 @@ def _guided_all_the_same(engine: Engine, recipes: list[Recipe], refused: Mapping
                 yield f"{facts.name} is made to draw without guidance, and has the same guidance as the others here."
 
 
+def _odd(engine: Engine, recipes: list[Recipe]) -> Iterator[str]:
+    """The oddities of each model's own pictures; of hosted ones it is said already what they ignore."""
+    models = list(dict.fromkeys(recipe.model for recipe in recipes))
+    for name in models:
+        facts, own = engine.of(name).facts, [recipe for recipe in recipes if recipe.model == name]
+        for sentence in () if facts.elsewhere else oddities(own, facts):
+            yield sentence if len(models) == 1 else f"{name}: {sentence[0].lower()}{sentence[1:]}"
+
+
 def oddities(recipes: list[Recipe], facts: Facts) -> list[str]:
-    """What a person may not mean: pictures that are bound to be the same, words that are not used."""
+    """What a person may not mean with this model: pictures that are bound to be the same, words that are not used."""
     scale = "guidance" if facts.cfg == "guidance_scale" else facts.cfg
     without = f"at {scale} {facts.guided_above:g} and below" if scale else "with this model"
     if same := same_pictures(recipes, facts.used):
@@ -130,6 +145,8 @@ def summary(grid: Grid, seconds: float, whole: bool = False) -> str:
         text += f"{kept} kept from an earlier run. "
     if whole:
         return text + "Each picture was drawn alone."
+    if grid.away:
+        text += f"{grid.away} made elsewhere, whose seconds are until the answer. "
     return text + "Seconds under a picture are its share of the batched work."
 
 
