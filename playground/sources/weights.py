@@ -9,7 +9,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from playground.refusal import Refusal
-from playground.sources.parts import WEIGHTS
+from playground.sources.parts import UNUSED, WEIGHTS
 
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1}  # others are whole numbers, of 8
 BLOCK = re.compile(r"\w+\.\d+\.")  # how the name of a tensor in one of a network's lists of blocks begins
@@ -44,7 +44,7 @@ class PartWeights:
 
 def weights_of(path: Path) -> dict[str, PartWeights]:
     """Part of the pipeline -> its weights, of a folder in diffusers layout or of a single file. Parts without weights
-    are left out; where several files hold one part's, those that are read count. Raises Refusal for a broken file."""
+    are left out, and those that are not read; where several files hold one part's, those that are read count. Raises Refusal for a broken file."""
     if path.is_file():
         found = list(_tensors(path))
         parts: dict[str, list] = {}
@@ -54,7 +54,7 @@ def weights_of(path: Path) -> dict[str, PartWeights]:
                     parts.setdefault(part, []).append((name.removeprefix(beginning), shape, kind))
         return {part: _summed(tensors) for part, tensors in parts.items()}
     summed = {}
-    for folder in sorted(each for each in path.iterdir() if each.is_dir()):
+    for folder in sorted(each for each in path.iterdir() if each.is_dir() and each.name not in UNUSED):
         files = sorted(file for file in folder.iterdir() if WEIGHTS.fullmatch(file.name))
         whole = [file for file in files if "-of-" not in file.name]
         tensors = [tensor for file in whole[:1] or files for tensor in _tensors(file)]

@@ -119,7 +119,7 @@ def test_a_loan_lasts_as_long_as_the_work_needs_within_what_is_granted(
     engine: LocalEngine, x0: torch.Tensor, platform: Platform
 ) -> None:
     def asked_for(cell: object, keep: Keep = NOTHING) -> int:
-        return zero_gpu.duration(engine.key, [cell], True, keep, None)
+        return zero_gpu.duration(engine.key, [cell], {"keep": keep})
 
     each = engine.loop.seconds_per_evaluation
     assert asked_for(RECIPE) == asked_for(Decode(x0)) == 15  # the least
