@@ -79,7 +79,7 @@ class Hosted:
     def check(self, recipe: Recipe) -> None:
         self.facts.check(recipe)
 
-    def words(self, text: str) -> Words:
+    def words(self, text: str, chunks: int = 0) -> Words:
         """How the provider cuts a text is not known here, so nothing is said of it."""
         return Words((), (), 0, 0, 0)
 
