@@ -44,7 +44,8 @@ class PartWeights:
 
 def weights_of(path: Path) -> dict[str, PartWeights]:
     """Part of the pipeline -> its weights, of a folder in diffusers layout or of a single file. Parts without weights
-    are left out, and those that are not read; where several files hold one part's, those that are read count. Raises Refusal for a broken file."""
+    are left out, and those that are not read; where several files hold one part's, those that are read count. Raises
+    Refusal for a broken file."""
     if path.is_file():
         found = list(_tensors(path))
         parts: dict[str, list] = {}
