@@ -43,6 +43,7 @@ class Reading:
     sweep: Sweep | None
     errors: dict[str, str] = field(default_factory=dict)  # field, slot, LORAS, SEEDS or `values_slot` -> one sentence
     parsed: dict[str, list[Any]] = field(default_factory=dict)  # axis as it is chosen -> its values, where right
+    left: Sequence[Recipe] = ()  # of the sweep what is not kept and can be drawn
 
 
 def values_slot(key: str) -> str:

@@ -30,7 +30,7 @@ from playground.ui.compare.known import marks, surprise
 from playground.ui.compare.models import cut_elsewhere, for_form, is_elsewhere, way_to
 from playground.ui.compare.opening import examples_for, kept_grid, says
 from playground.ui.compare.reading import Reading
-from playground.ui.compare.telling import asks_first, cost, progress, stop_text, summary
+from playground.ui.compare.telling import cost, progress, stop_text, summary
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.events import said
 from playground.ui.shared.fields import LABELS
@@ -38,6 +38,7 @@ from playground.ui.shared.html import escaped
 from playground.ui.shared.latest import Latest, Update
 from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.spoken import spoken
+from playground.ui.shared.sure import question
 
 HERE = Path(__file__).parent
 FRAME: str = (HERE / "board.html").read_text("utf-8")  # a template without placeholders: no text can enter it
@@ -87,16 +88,17 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
                 undrawable(engine, sweep.recipes())
         except Refusal as refusal:
             return Reading(None, {form.slot_of(str(refusal), given): spoken(str(refusal))}, reading.parsed)
+        left = missing(engine, store, reading.sweep.recipes()) if reading.sweep else []
         try:  # after what the model says, so that nobody is sent for a picture that it could not use
-            pictures_of(store, missing(engine, store, reading.sweep.recipes() if reading.sweep else []))
+            pictures_of(store, left)
         except Refusal as refusal:
             return Reading(None, {"image": str(refusal)}, reading.parsed)
-        return reading
+        return replace(reading, left=left)
 
     def asking(reading: Reading, visitor: str) -> tuple[str, str]:
         """What is asked once more before the run, and what it is about."""
-        sweep = reading.sweep
-        return (asks_first(engine, store, sweep, visitor), sweep.digest()) if sweep else ("", "")
+        about = reading.sweep.digest() if reading.sweep else ""
+        return question(engine, reading.left, visitor, what="grid"), about
 
     def check(request: gr.Request, given: Given) -> Update:
         reading, visitor = read(given), request.session_hash or ""
@@ -105,7 +107,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         return form.told(reading) | {
             form.marks: marks(text, engine.words(text, form.chunks(given)), form.known, engine.facts.reads_weights)
             + cut_elsewhere(engine, text, reading.sweep),
-            form.cost: cost(engine, store, reading.sweep, visitor),
+            form.cost: cost(engine, reading.sweep, reading.left, visitor),
             **form.sure.tells(given, *asking(reading, visitor)),
             **form.begins.tells(store, given, reading.sweep),
             **form.control.tells(store, given),

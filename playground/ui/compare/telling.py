@@ -6,19 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from playground.engine import Engine
 from playground.models import Facts
 from playground.recipe import Recipe
-from playground.render import missing, undrawable
-from playground.store import Store
+from playground.render import undrawable
 from playground.sweep import Sweep, same_pictures, same_starts
 from playground.ui.compare.grid import Grid
 from playground.ui.compare.hosted import sent_away
 from playground.ui.shared.html import escaped
 from playground.ui.shared.spoken import spoken
-from playground.ui.shared.sure import question
 from playground.ui.shared.waits import roughly, sharing
 
 
-def cost(engine: Engine, store: Store, sweep: Sweep | None, page: str = "") -> str:
+def cost(engine: Engine, sweep: Sweep | None, open_cells: Sequence[Recipe], page: str = "") -> str:
     """HTML: what the run would take in the place of this page's own, and what is odd about it; shown before it.
+    `open_cells`: those that are not kept and can be drawn.
 
     Its data name the sweep, by which a grid knows that the form has moved on.
     """
@@ -26,7 +25,6 @@ def cost(engine: Engine, store: Store, sweep: Sweep | None, page: str = "") -> s
         return '<p data-asked="">Nothing runs until every field is right.</p>'
     recipes = sweep.recipes()
     refused = undrawable(engine, recipes)
-    open_cells = missing(engine, store, recipes)
     kept = len(recipes) - len(refused) - len(open_cells)
     pictures = f"<strong>{len(recipes) - len(refused)} pictures</strong>" + (f" ({kept} kept)" if kept else "")
     parts = [_evaluations(engine, [recipe for cell, recipe in enumerate(recipes) if cell not in refused])]
@@ -50,11 +48,6 @@ def cost(engine: Engine, store: Store, sweep: Sweep | None, page: str = "") -> s
     ]
     odd = "".join(f'<p class="dp-warning">{escaped(sentence)}</p>' for sentence in told)
     return f'<p data-asked="{sweep.digest()}">{pictures} · {escaped(" · ".join(parts))}</p>{odd}'
-
-
-def asks_first(engine: Engine, store: Store, sweep: Sweep, page: str = "") -> str:
-    """What is asked once more before a run of this grid, of which kept cells take nothing; empty for most."""
-    return question(engine, missing(engine, store, sweep.recipes()), page, what="grid")
 
 
 def _evaluations(engine: Engine, recipes: list[Recipe]) -> str:

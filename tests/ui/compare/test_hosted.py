@@ -20,7 +20,7 @@ from playground.export.receipt import own_recipe
 from playground.hosted.engine import Hosted
 from playground.inside.grid_film import Films
 from playground.refusal import Refusal
-from playground.render import kept_result, render
+from playground.render import kept_result, missing, render
 from playground.store import Store
 from playground.ui.compare.telling import cost
 from playground.ui.page import build_page, launch_options
@@ -53,6 +53,11 @@ def drawn(several: Several, store: Store, *recipes: Recipe) -> list[Result]:
     return [event.result for event in sorted(events, key=lambda event: event.cell)]
 
 
+def told(several: Several, store: Store, sweep: Sweep) -> str:
+    """The line above Run."""
+    return cost(several, sweep, missing(several, store, sweep.recipes()))
+
+
 def test_nothing_is_sent_where_nobody_said_run(several: Several, provider: Provider, tmp_path: Path) -> None:
     with closing(Store(tmp_path / "cells")) as store:
         events = list(render(several, store, [recipe()]))
@@ -83,16 +88,16 @@ def test_the_line_above_run_says_what_is_asked_sent_ignored_and_its_price(severa
     values = [{"model": name, "width": 64, "height": 64} for name in NAMES[1:]]
     sweep = Sweep(Recipe(prompt="cat", seed=3, width=64, height=64), {"guidance_scale": [1, 5], "model": values})
     with closing(Store(tmp_path / "cells")) as store:
-        said = cost(several, store, sweep)
+        said = told(several, store, sweep)
         assert "1 picture is asked of by-openai at 127.0.0.1; your prompt is sent there." in said
         assert "Ignored there: sampler, steps, guidance scale, seed." in said
         assert "2 cells are the same question, so some show the same picture." in said
         assert "1 picture is asked of by-stability at 127.0.0.1; your prompt is sent there, with seed." in said
         assert f"Price, as noted by whoever started this: {PRICE}." in said
         weak = Sweep(sweep.base, {"guidance_scale": [0.5, 1], "model": ["pocket", values[0]]})
-        assert "pocket: all pictures will be the same: at guidance 1 and below" in cost(several, store, weak)
+        assert "pocket: all pictures will be the same: at guidance 1 and below" in told(several, store, weak)
         drawn(several, store, *sweep.recipes())
-        assert "is asked of" not in cost(several, store, sweep)
+        assert "is asked of" not in told(several, store, sweep)
 
 
 def test_a_grid_over_pocket_and_hosted_models_runs_on_the_page(

@@ -9,9 +9,8 @@ import pytest
 
 from playground import Recipe, Sweep
 from playground.engine import Keep, LocalEngine, Step, Waiting
-from playground.store import Store
 from playground.ui.compare.caption import caption, fixed, say
-from playground.ui.compare.telling import asks_first, oddities
+from playground.ui.compare.telling import oddities
 from playground.ui.shared import sure
 from playground.ui.shared.sure import CROWD
 from playground.ui.shared.waits import roughly, waits_for
@@ -34,8 +33,12 @@ def test_an_estimate_is_a_range_of_round_numbers(seconds: float, said: str) -> N
     assert roughly(seconds).replace("\u00a0", " ") == said
 
 
+def asks_first(engine: LocalEngine, sweep: Sweep, page: str) -> str:
+    return sure.question(engine, sweep.recipes(), page, what="grid")
+
+
 def test_among_many_a_long_grid_is_asked_about_once_more_with_the_wait(
-    engine: LocalEngine, store: Store, monkeypatch: pytest.MonkeyPatch
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sure, "LONGEST", float("inf"))  # on a slow machine this grid would be asked about also alone
     long = Recipe(num_inference_steps=1000)
@@ -45,17 +48,17 @@ def test_among_many_a_long_grid_is_asked_about_once_more_with_the_wait(
         others = [stack.enter_context(closing(run)) for run in runs]
         for run in others[1:]:
             assert any(isinstance(event, Step) for event in run)
-        assert asks_first(engine, store, grid, "me") == ""  # too few wait
+        assert asks_first(engine, grid, "me") == ""  # too few wait
         assert any(isinstance(event, Step) for event in others[0])
-        said = asks_first(engine, store, grid, "me").replace("\u00a0", " ")
+        said = asks_first(engine, grid, "me").replace("\u00a0", " ")
         assert said.startswith("4 other runs are under way. This grid would take ")
         time = r"(under )?[\d–]+ (s|minutes)"
         assert re.search(
             rf"take {time} of this machine, shared with them, and be finished in {time}\. Run it all", said
         )
-        assert asks_first(engine, store, grid, "v0") == ""  # its own run, whose place it takes, is none of them
-        assert asks_first(engine, store, Sweep(long, {"seed": [1]}), "me") == ""
-        assert asks_first(engine, store, Sweep(Recipe(), {"seed": [1, 2]}), "me") == ""
+        assert asks_first(engine, grid, "v0") == ""  # its own run, whose place it takes, is none of them
+        assert asks_first(engine, Sweep(long, {"seed": [1]}), "me") == ""
+        assert asks_first(engine, Sweep(Recipe(), {"seed": [1, 2]}), "me") == ""
 
 
 def test_a_long_run_is_asked_about_also_alone_and_a_film_by_what_it_keeps(
