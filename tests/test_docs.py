@@ -50,6 +50,7 @@ FLOORS = {
     "pictures": 0,
     "sources": 0,
     "edges": 0,
+    "emphasis": 0,
     "schedule": 1,
     "models": 2,
 }
