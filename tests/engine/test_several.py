@@ -128,12 +128,12 @@ def test_before_a_run_it_is_said_what_its_models_will_do(
     third = several.of(THIRD)
     monkeypatch.setattr(third, "facts", replace(third.facts, guidance="none", samplers=("ddim",)))
     sweep = Sweep(base.replace(width=96, height=96), {"model": [FIRST, THIRD], "sampler": ["pndm", "ddim"]})
-    said = cost(several, store, sweep)
+    said = cost(several, sweep, missing(several, store, sweep.recipes()))
     assert "<strong>3 pictures</strong> · " in said and "2 models, read in turn" in said
     assert f"{THIRD} cannot draw 1 of its 2 pictures. Sampler must be one of DDIM for this model, not PLMS." in said
     assert f"{THIRD} is made to draw without guidance, and has the same guidance as the others here." in said
     without = Sweep(base.replace(width=96, height=96, guidance_scale=1), {"model": [FIRST, THIRD]})
-    assert "is made to draw without guidance" not in cost(several, store, without)
+    assert "is made to draw without guidance" not in cost(several, without, missing(several, store, without.recipes()))
 
 
 def test_the_frames_of_a_film_are_drawn_by_the_model_of_each_cell(

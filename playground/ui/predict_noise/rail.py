@@ -31,6 +31,7 @@ SAMPLES = (
     ("images/quilt.webp", "Patchwork", "colourful patchwork quilt"),
     ("images/dusk.webp", "Lake at dusk", "sunrise over mountains and a lake"),
 )
+WRONG_LABEL = "A wrong caption"
 WRONG = "yellow fish, green background"
 ROLES = ("right", "wrong", "none")  # of the three captions, in the order in which they are asked about
 
@@ -78,7 +79,7 @@ class Rail:
         self.fields = Fields(start, facts, "pn-")
         self.caption = self.fields.add("prompt", "Say what is in the picture.", label="Caption", elem_id="pn-caption")
         self.wrong = gr.Textbox(
-            WRONG, label="A wrong caption", info="Say what is not in it.", max_lines=4, elem_id="pn-wrong"
+            WRONG, label=WRONG_LABEL, info="Say what is not in it.", max_lines=4, elem_id="pn-wrong"
         )
         self.fields.slot("wrong")
         self.seed = self.fields.add("seed", "Which noise is drawn.", label="Seed of ε", elem_id="pn-seed")
@@ -89,7 +90,7 @@ class Rail:
         recipe, errors = self.fields.read(given)
         other, wrong = checked(recipe, {"prompt": given[self.wrong]})
         if wrong:
-            errors["wrong"] = wrong["prompt"]
+            errors["wrong"] = WRONG_LABEL + wrong["prompt"].removeprefix("prompt")
         return Asked(given[self.subject] or self.sample(0), recipe, other.prompt), errors
 
     def asked(self, given: Values) -> Asked | None:

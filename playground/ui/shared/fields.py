@@ -145,11 +145,17 @@ class Fields:
 
     def says(self, errors: Mapping[str, str]) -> dict[gr.components.Component, Any]:
         """Updates of all error slots: these sentences, and nothing in the others."""
-        return {html: error(errors.get(name, "")) for name, html in self.errors.items()}
+        return {html: error(self._as_labelled(name, errors.get(name, ""))) for name, html in self.errors.items()}
 
     def read(self, given: Mapping[gr.components.Component, Any]) -> tuple[Recipe, dict[str, str]]:
         """The values of an event, by component as Gradio gives them where `inputs` is a set -> `checked`."""
         return checked(self.start, {name: given[component] for name, component in self.components.items()})
+
+    def _as_labelled(self, name: str, sentence: str) -> str:
+        """What is wrong with a field that this tab calls by a name of its own, such as a prompt that is a caption."""
+        label = self.components[name].label if name in self.components else None
+        own = label is not None and label != LABELS[name] and sentence.startswith(f"{name} ")
+        return label + sentence.removeprefix(name) if own else sentence
 
     def _id(self, kind: str, name: str) -> str:
         return f"{self._prefix}{kind}-{name.replace('_', '-')}"

@@ -203,9 +203,15 @@ def test_a_guess_can_be_stopped_and_made_again(page: Page) -> None:
 def test_bad_fields_are_refused_beside_them_and_nothing_changes(page: Page) -> None:
     before = page.locator(".dpp-main").inner_html()
     page.get_by_label("Seed of ε").fill("-4")
-    expect(page.get_by_role("alert")).to_have_text("Seed must be from 0 to 4,294,967,295, not -4.")
+    expect(page.get_by_role("alert")).to_have_text("Seed of ε must be from 0 to 4,294,967,295, not -4.")
     assert page.locator(".dpp-main").inner_html() == before
     page.get_by_label("Seed of ε").fill("3")
+    expect(page.get_by_role("alert")).to_have_count(0)
+    caption = page.get_by_label("Caption", exact=True)
+    right = caption.input_value()
+    caption.fill("x" * 1001)
+    expect(page.get_by_role("alert")).to_have_text("Caption must have at most 1,000 characters; this one has 1,001.")
+    caption.fill(right)
     expect(page.get_by_role("alert")).to_have_count(0)
     page.get_by_label("Steps").fill("0")
     page.get_by_role("button", name="Let it guess from here").click()
