@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from playground.engine import Done, LocalEngine, Step, zero_gpu
-from playground.engine.contract import Keep, Measured
+from playground.engine.contract import Measured
 from tests.engine.support import BASE, pixels
 
 
@@ -18,8 +18,8 @@ def test_two_engines_in_one_process_do_not_know_each_other(
     monkeypatch.setattr(zero_gpu, "ACTIVE", True)
     other = LocalEngine(engine.model)
     other.loop.measured = Measured({(1, 4, 16, 16): 4}, 100.0)  # seconds an evaluation
-    assert zero_gpu.duration(other.key, [BASE], True, Keep(), None) == 120
-    assert zero_gpu.duration(engine.key, [BASE], True, Keep(), None) < 120
+    assert zero_gpu.duration(other.key, [BASE], {}) == 120
+    assert zero_gpu.duration(engine.key, [BASE], {}) < 120
     first = engine.run([BASE])
     next(first)
     other.render(BASE)
@@ -29,6 +29,7 @@ def test_two_engines_in_one_process_do_not_know_each_other(
 
 def test_stopping_on_zero_gpu_loses_no_finished_cell(engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(zero_gpu, "ACTIVE", True)
+    monkeypatch.setitem(engine.loop.capacity.rows, (1, 4, 16, 16), 16)  # whatever this machine has learned so far
     cells = [BASE.replace(seed=s, num_inference_steps=2) for s in range(4)]
     saved: list[int] = []
     run = engine.run(cells, unread=lambda done: saved.append(done.cell))
@@ -48,7 +49,7 @@ def test_a_zero_gpu_worker_draws_the_same_and_says_it_in_plain_data(
     done = {e.cell: e.result for e in events if isinstance(e, Done)}
     assert sorted(done) == [0, 1] and [e.k for e in events if isinstance(e, Step) and e.cell == 0][:3] == [1, 2, 3]
     assert np.abs(pixels(done[0]) - pixels(expected)).max() <= 2
-    assert 15 <= zero_gpu.duration(engine.key, [BASE] * 4, True, Keep(), None) <= 120
+    assert 15 <= zero_gpu.duration(engine.key, [BASE] * 4, {}) <= 120
     monkeypatch.setattr(zero_gpu, "run", None)
     engine.warm_up()  # asks for no device
 

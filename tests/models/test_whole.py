@@ -152,7 +152,7 @@ def test_what_cannot_be_run_so_is_one_sentence(opened: dict[str, LocalEngine], t
     made = Path(opened["aura-tiny"].facts.folder)
     for kind, says in {
         "StableDiffusionUpscalePipeline": "its pipeline does not take height, width",
-        "StableDiffusionInpaintPipeline": "",
+        "StableDiffusionInpaintPipeline": "cannot be",
         "NoSuchPipeline": "diffusers has no pipeline of that name",
         "AutoencoderKL": "diffusers has no pipeline of that name",
         "LDMTextToImagePipeline": "its pipeline does not take callback_on_step_end",

@@ -207,7 +207,7 @@ def test_bad_fields_are_refused_beside_them_and_nothing_changes(page: Page) -> N
     assert page.locator(".dpp-main").inner_html() == before
     page.get_by_label("Seed of ε").fill("3")
     expect(page.get_by_role("alert")).to_have_count(0)
-    caption = page.get_by_label("Caption", exact=True)
+    caption = page.locator("#pn-caption textarea")
     right = caption.input_value()
     caption.fill("x" * 1001)
     expect(page.get_by_role("alert")).to_have_text("Caption must have at most 1,000 characters; this one has 1,001.")
