@@ -75,7 +75,9 @@ class Predict:
         keys, chosen = askable(sweep, facts), given[self.what]
         choices = [("nothing, only run", NOTHING), *((NAMES[key], key) for key in keys)]
         if chosen not in keys:
-            return {self.what: gr.update(choices=choices, value=NOTHING), self.question: ""}
+            # a choice made while this check was under way must stand
+            lost = {} if chosen == NOTHING else {"value": NOTHING}
+            return {self.what: gr.update(choices=choices, **lost), self.question: ""}
         axis = main_axis(FinishedGrid(sweep, ()).axes)
         return {self.what: gr.update(choices=choices), self.question: asked(chosen, axis)}
 
