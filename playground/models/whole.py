@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from playground.models.contract import CALL, Facts, usual_recipe
 from playground.models.folder import described, fingerprint, index, licence, load_pipeline
 from playground.models.loading import DENOISERS, DTYPE
+from playground.models.running.device import PRECISIONS
 from playground.models.running.threads import use_the_cores_present
 from playground.models.words import Cutter, Words
 from playground.recipe import Recipe
@@ -34,7 +35,6 @@ NEEDED = ("prompt", "height", "width", "num_inference_steps", "generator", "call
 TAKEN = ("negative_prompt", "guidance_scale", "guidance_rescale", "eta", "clip_skip")  # where `__call__` takes them
 LONGEST = 512  # tokens, where neither `__call__` nor the tokenizer says how many are read
 LATENTS = 128  # per side, where the network's config does not say it
-PRECISIONS = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 
 Tell = Callable[[int, int, float], None]  # step done, of how many, its timestep; what it raises ends the picture
 

@@ -26,6 +26,7 @@ from playground.models.loading import Loaded
 from playground.models.lora.folder import LoraFiles, own_folder
 from playground.models.lora.rows import Loras
 from playground.models.lora.texts import TextLoras
+from playground.models.running.device import PRECISIONS
 from playground.models.running.offload import place
 from playground.models.running.plan import AS_RUN
 from playground.models.running.posterior import Posteriors
@@ -40,7 +41,6 @@ from playground.samplers import SAMPLERS
 from playground.schedule import FLOW, is_flow
 
 TEXT = "encoder_hidden_states"  # the network's argument that the words fill
-PRECISIONS = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 CLIP = CLIPTextModel | CLIPTextModelWithProjection  # text encoders that LoRA files change
 FLOW_SAMPLERS = tuple(key for key, sampler in SAMPLERS.items() if sampler.flow_class)
 

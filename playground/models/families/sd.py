@@ -30,7 +30,7 @@ from playground.models.lora.folder import LoraFiles, own_folder
 from playground.models.lora.texts import TextLoras
 from playground.models.running.attention import capturing, cross_attention_layers, looks
 from playground.models.running.decoder import Decoder
-from playground.models.running.device import default_dtype
+from playground.models.running.device import PRECISIONS, default_dtype
 from playground.models.running.network import Network
 from playground.models.running.offload import place
 from playground.models.running.plan import AS_RUN
@@ -46,7 +46,6 @@ from playground.samplers import SAMPLERS
 EXACT_FROM = 0.7  # of the schedule's timesteps: from there upwards a CPU network in bf16 leaves the rows to one in fp32
 TEXT = "encoder_hidden_states"  # the network's only argument that a text fills
 PIXELS = 8  # StableDiffusionPipeline takes no other multiples
-PRECISIONS = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 
 
 class StableDiffusion:

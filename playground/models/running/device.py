@@ -2,6 +2,8 @@
 
 import torch
 
+PRECISIONS = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}  # as people say them
+
 
 def default_device() -> torch.device:
     """CUDA, else Apple's MPS, else the CPU."""
