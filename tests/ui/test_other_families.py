@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from gradio_client import Client, handle_file
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from playground import open_engine
 from playground.store import Store
@@ -44,15 +44,20 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
     return served
 
 
+def after_its_first_run(browser: Browser, url: str) -> tuple[Page, list[str]]:
+    """The page, and what its scripts throw, now and later."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    page.goto(url)
+    page.get_by_role("button", name="Run", exact=True).click(timeout=PATIENCE)
+    expect(page.locator("#total")).to_contain_text(re.compile(r"(\d+) of \1 pictures"), timeout=PATIENCE)
+    return page, faults
+
+
 def test_every_tab_shows_a_flow_transformer_or_says_what_it_cannot(browser: Browser, serve: Serve) -> None:
     with serve("sd3-tiny") as url:
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        faults: list[str] = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.goto(url)
-
-        page.get_by_role("button", name="Run", exact=True).click(timeout=PATIENCE)
-        expect(page.locator("#total")).to_contain_text(re.compile(r"(\d+) of \1 pictures"), timeout=PATIENCE)
+        page, faults = after_its_first_run(browser, url)
         expect(page.locator("[role=alert]:visible")).to_have_count(0)
 
         page.get_by_role("tab", name="Add noise", exact=True).click()
@@ -108,12 +113,7 @@ def test_a_model_of_no_family_draws_grids_and_says_what_is_not_offered(
 ) -> None:
     engine = open_engine(aura_flow(tmp_path / "aura-tiny"), torch.device("cpu"), torch.float32)
     with whole_page(engine, store, tmp_path / "gradio") as url:
-        page = browser.new_page(viewport={"width": 1280, "height": 1000})
-        faults: list[str] = []
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.goto(url)
-        page.get_by_role("button", name="Run", exact=True).click(timeout=PATIENCE)
-        expect(page.locator("#total")).to_contain_text(re.compile(r"(\d+) of \1 pictures"), timeout=PATIENCE)
+        page, faults = after_its_first_run(browser, url)
         expect(page.locator("#total")).to_contain_text("Each picture was drawn alone.")
         expect(page.get_by_text("PyTorch, one picture at a time")).to_be_visible()
         for title in ("Add noise", "Predict noise", "Denoise", "Inside"):
