@@ -41,7 +41,7 @@ def _late(default: Any) -> Any:
 class Recipe:
     """What a picture is made from. Raises Refusal, with one sentence that names the field, for anything invalid.
 
-    What one model or another can draw (sizes, samplers, LoRAs) is the model's own to say: `models.contract.Facts`.
+    What one model or another can draw (sizes, samplers, LoRAs) is the model's own to say: `models.facts.Facts`.
     """
 
     prompt: str = ""

@@ -13,7 +13,7 @@ from playground.edges import edges
 from playground.engine import Done, Engine, Event, Failed, Keep, Result, Waiting
 from playground.engine.contract import NO_PICTURE, NOTHING
 from playground.models import Facts
-from playground.models.contract import NOT_ASKED
+from playground.models.facts import NOT_ASKED
 from playground.models.own_sizes import with_own_sizes
 from playground.pictures import fitted, open_whole
 from playground.recipe import Recipe

@@ -43,7 +43,7 @@ LOG_SNR_SPREAD = 1.5  # of the timesteps that are drawn around equal parts of si
 EARLY_SNR = 0.25  # below it lie the timesteps where number and place are decided
 ON_THINGS = 3.0  # weight of a cell that shows a thing, where one without has 1
 OUTER = ("conv_in", "conv_out", "embedding", "time_emb")  # layers that AdamW trains instead of Muon
-AVERAGED = 0.999  # of the averaged weights, what a step leaves: a horizon of a thousand steps
+AVERAGED = 0.995  # of the averaged weights, what a step leaves: a horizon of two hundred steps
 BROKEN = 3.0  # times the lowest loss of a round: training has broken down, and its weights are not to be kept
 SAVED = 240  # seconds between two checkpoints
 
@@ -116,6 +116,8 @@ def learn(rank: int, meeting: Meeting, args: argparse.Namespace) -> None:
     model, state, samples = started()
     seen: list[torch.Tensor] = []
     made_fast(model, device, seen if args.bound else None)
+    if args.compile:
+        model.unet.compile(dynamic=False)  # in place: the weights keep their names
     optimizers = Optimizers(list(model.named_parameters()), 1e-3 * args.lr, OUTER)
     average, seconds = Average(model, AVERAGED), 0.0
     if state:
@@ -167,10 +169,13 @@ def learn(rank: int, meeting: Meeting, args: argparse.Namespace) -> None:
 
 
 def main() -> None:
-    parser = arguments(__doc__, minutes=100, batch=64)
+    parser = arguments(__doc__, minutes=100, batch=128)
     cores = 1 if torch.cuda.is_available() else os.cpu_count() or 1
     parser.add_argument("--workers", type=int, default=cores, help="processes of one thread each, averaged")
     parser.add_argument("--bound", type=float, default=0.03, help="weight of the loss that binds words to places")
+    parser.add_argument(
+        "--compile", action="store_true", help="by TorchInductor: needs a C++ compiler and minutes once"
+    )
     args = parser.parse_args()
     values = sum(p.numel() for p in TextToNoise(tokenizer()).parameters())
     meeting = Meeting(args.workers, values if args.workers > 1 else 0)

@@ -13,7 +13,8 @@ from torch import Tensor
 from typing_extensions import Unpack
 
 from playground.models.anatomy import Anatomy, Cost
-from playground.models.contract import Facts, Look
+from playground.models.contract import Look
+from playground.models.facts import Facts
 from playground.models.words import Words
 from playground.recipe import Recipe
 

@@ -32,8 +32,8 @@ from playground.engine.contract import (
 from playground.hosted import huggingface, openai, stability
 from playground.hosted.configuration import KINDS, HostedModel
 from playground.models.anatomy import Anatomy, Cost
-from playground.models.contract import Facts, usual_recipe
 from playground.models.elsewhere import Elsewhere
+from playground.models.facts import Facts, usual_recipe
 from playground.models.words import Words
 from playground.recipe import Recipe
 from playground.refusal import Refusal

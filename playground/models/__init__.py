@@ -1,6 +1,7 @@
 """Which models there are, and how each family encodes, denoises and decodes."""
 
-from playground.models.contract import CONTROL, CONTROL_SCALE, Condition, Facts, Look, Model, Text, Weights
+from playground.models.contract import CONTROL, CONTROL_SCALE, Condition, Look, Model, Weights
+from playground.models.facts import Facts, Text
 from playground.models.registry import REGISTERED, load_model
 
 __all__ = [

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from playground.models.contract import Facts
+from playground.models.facts import Facts
 from playground.sweep import SIZE, Sweep
 
 

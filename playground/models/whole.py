@@ -15,7 +15,7 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 from torch import Tensor, nn
 
-from playground.models.contract import CALL, Facts, usual_recipe
+from playground.models.facts import CALL, Facts, usual_recipe
 from playground.models.folder import described, fingerprint, index, licence, load_pipeline
 from playground.models.loading import DENOISERS, DTYPE
 from playground.models.running.device import PRECISIONS

@@ -19,8 +19,9 @@ from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from playground import pictures
 from playground.models.anatomy import Anatomy, Cost
-from playground.models.contract import CALL, Condition, Facts, Look, Pairs, Text, Weights
+from playground.models.contract import Condition, Look, Weights
 from playground.models.control import ControlNet
+from playground.models.facts import CALL, Facts, Pairs, Text
 from playground.models.folder import described, fingerprint, licence
 from playground.models.loading import Loaded
 from playground.models.lora.folder import LoraFiles, own_folder

@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground.models.contract import Condition, usual_recipe
+from playground.models.contract import Condition
+from playground.models.facts import usual_recipe
 from playground.models.families.base import TEXT, Family, stacked
 from playground.models.words import template_sizes
 from playground.recipe import Recipe

@@ -9,7 +9,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
-from playground.models.contract import CALL, Condition, usual_recipe
+from playground.models.contract import Condition
+from playground.models.facts import CALL, usual_recipe
 from playground.models.families.base import TEXT, Family
 from playground.models.words import template_sizes
 from playground.recipe import Recipe

@@ -22,8 +22,9 @@ from torch import Tensor
 
 from playground import pictures
 from playground.models.anatomy import Anatomy, Cost
-from playground.models.contract import CONTROL, Condition, Facts, Look, Pairs, Text, Weights, usual_recipe
+from playground.models.contract import CONTROL, Condition, Look, Weights
 from playground.models.control import ControlNet
+from playground.models.facts import Facts, Pairs, Text, usual_recipe
 from playground.models.folder import described, fingerprint, licence
 from playground.models.loading import Loaded
 from playground.models.lora.folder import LoraFiles, own_folder

@@ -8,7 +8,8 @@ import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from torch import Tensor
 
-from playground.models.contract import CALL, Condition, usual_recipe
+from playground.models.contract import Condition
+from playground.models.facts import CALL, usual_recipe
 from playground.models.families.base import TEXT, Family, most_skipped, stacked
 from playground.models.weighted import WeighingCutter, rows_of, weighted
 from playground.recipe import Recipe

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from playground.models.contract import Pairs, Weights
+from playground.models.contract import Weights
+from playground.models.facts import Pairs
 from playground.models.lora.file import Change
 from playground.models.lora.folder import KEPT, LoraFiles
 

@@ -6,7 +6,8 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
-from playground.models.contract import Pairs, Weights
+from playground.models.contract import Weights
+from playground.models.facts import Pairs
 from playground.models.lora.folder import LoraFiles
 from playground.models.lora.rows import Loras
 
