@@ -14,25 +14,14 @@ from safetensors import SafetensorError
 
 from playground.refusal import Refusal
 from playground.sources import header, single_file
+from playground.sources.parts import INDEX, index_of
 
-INDEX = "model_index.json"
 LONGEST_LICENCE = 80  # characters of it that are shown
 LONGEST_TEXT = 400  # of what its card says
 MOST_READ = 16_000  # characters of a card
 FRONT_MATTER = re.compile(r"---\n(.*?)\n---", re.S)
 PROSE = re.compile(r"(?![#>|<!=]|[*+-] |[-*_]{3}|\[!|\d+[.)] )\S+ \S+")
 CHUNK = 2**20  # bytes of a weight file in memory at a time
-
-
-def index(folder: Path) -> dict[str, Any]:
-    """The pipeline's own list of its parts. Raises Refusal where there is none that can be read."""
-    try:
-        found = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise Refusal(f"{folder.name} is no model in diffusers layout: its {INDEX} cannot be read.") from error
-    if not isinstance(found, dict):
-        raise Refusal(f"{folder.name} is no model in diffusers layout: its {INDEX} is not an object.")
-    return found
 
 
 def load_pipeline(pipeline: type[DiffusionPipeline], folder: Path, **parts: Any) -> DiffusionPipeline:
@@ -105,7 +94,7 @@ def fingerprint(folder: Path, precision: Any) -> str:
             digest.update(path.relative_to(settings).as_posix().encode() + path.read_bytes())
         digest.update(bytes.fromhex(file_digest(folder)))
         return digest.hexdigest()[:16]
-    parts = [part for part in index(folder) if (folder / part).is_dir()]
+    parts = [part for part in index_of(folder) if (folder / part).is_dir()]
     for path in [folder / INDEX, *sorted(path for part in parts for path in (folder / part).rglob("*"))]:
         if path.suffix in (".safetensors", ".json", ".txt", ".jinja"):
             digest.update(path.relative_to(folder).as_posix().encode())

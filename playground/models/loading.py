@@ -12,12 +12,13 @@ import torch
 from diffusers import DiffusionPipeline
 from torch import nn
 
-from playground.models.folder import index, load_pipeline, refusing
+from playground.models.folder import load_pipeline, refusing
 from playground.models.running import plan as plans
 from playground.models.running.memory import free_of_device, free_of_host
 from playground.models.running.offload import Read, cast_layers
 from playground.models.running.plan import EVERYTHING, Plan, Sizes
 from playground.recipe import SIDE_RANGE
+from playground.sources.parts import index_of
 from playground.sources.weights import PartWeights, weights_of
 
 DENOISERS = ("unet", "transformer")
@@ -78,8 +79,9 @@ def load(
     """By the plan. Raises Refusal, with one sentence, for a folder that cannot be read."""
     parts: dict[str, Any] = dict(left_out)
     if plan.storage != plans.AS_RUN:  # before the others, because it takes more room until its layers are cast
-        denoiser = next(part for part in DENOISERS if part in index(folder))
-        parts[denoiser] = _read_denoiser(getattr(diffusers, index(folder)[denoiser][1]), folder / denoiser, plan, dtype)
+        listed = index_of(folder)
+        denoiser = next(part for part in DENOISERS if part in listed)
+        parts[denoiser] = _read_denoiser(getattr(diffusers, listed[denoiser][1]), folder / denoiser, plan, dtype)
     types = {f"text_encoder{n}": texts for n in ("", "_2", "_3")} | {"vae": torch.float32, "default": dtype}
     pipeline = load_pipeline(kind, folder, **parts, **{DTYPE: types})
     read: dict[str, Read] = {}

@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from playground.models.facts import CALL, Facts, usual_recipe
-from playground.models.folder import described, fingerprint, index, licence, load_pipeline
+from playground.models.folder import described, fingerprint, licence, load_pipeline
 from playground.models.loading import DENOISERS, DTYPE
 from playground.models.running.device import PRECISIONS
 from playground.models.running.threads import use_the_cores_present
@@ -25,7 +25,7 @@ from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from playground.schedule import FLOW
-from playground.sources.parts import LIBRARIES, UNUSED
+from playground.sources.parts import LIBRARIES, UNUSED, index_of
 
 WHOLE = (
     "This model is run by its own pipeline, one picture at a time, and nothing looks into its steps, so this view is "
@@ -159,7 +159,7 @@ def sampler_of(scheduler: Any) -> str:
 
 def load(name: str, folder: Path, device: torch.device, dtype: torch.dtype | None) -> WholePipeline:
     """Raises Refusal, with one sentence, for what cannot be run so."""
-    listed = index(folder)
+    listed = index_of(folder)
     kind = listed.get("_class_name")
     pipeline_class = getattr(diffusers, kind, None) if isinstance(kind, str) and kind.endswith("Pipeline") else None
     cannot = f"{name} is a {str(kind)[:60]}, which cannot be run here"

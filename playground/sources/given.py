@@ -1,6 +1,5 @@
 """What is meant by a model as somebody types it: a registered name, a folder, a file, or an id of the hub."""
 
-import json
 import re
 import stat
 from collections.abc import Callable
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from playground.refusal import Refusal
 from playground.sources import single_file
-from playground.sources.parts import INDEX
+from playground.sources.parts import index_of
 
 REGISTERED: dict[str, Path] = {"pocket": Path(__file__).parents[1] / "models" / "pocket"}
 ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", re.ASCII)  # owner/name, owner/name@revision
@@ -64,14 +63,5 @@ def _local(path: Path) -> Source:
     if stat.S_ISREG(kind):
         single_file.layout(path)
         return Source(path.stem, path)
-    try:
-        index = json.loads((path / INDEX).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise Refusal(f"The folder {shown} is no model in diffusers layout: it has no {INDEX}.") from None
-    except OSError as error:
-        raise Refusal(f"The folder {shown} cannot be read: {error.strerror or error}.") from None
-    except (ValueError, RecursionError):
-        raise Refusal(f"The folder {shown} is no model in diffusers layout: its {INDEX} is not valid JSON.") from None
-    if not isinstance(index, dict) or not isinstance(index.get("_class_name"), str):
-        raise Refusal(f"The folder {shown} is no model in diffusers layout: its {INDEX} names no pipeline.")
+    index_of(path)
     return Source(path.name, path)

@@ -31,6 +31,22 @@ SETTINGS = re.compile(r"[\w.-]+\.(?:json|txt|model|jinja)")  # of networks, sche
 OF_OTHER_WEIGHTS = re.compile(r"\.bin\.|\.fp16\.|\.bf16\.|\.non_ema\.|\.ema\.|openvino|flax|onnx", re.I)
 
 
+def index_of(folder: Path) -> dict[str, Any]:
+    """What a folder on this machine lists as its parts. Raises Refusal, with one sentence, where it is no model."""
+    shown = folder.name or str(folder)
+    try:
+        index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise Refusal(f"The folder {shown} is no model in diffusers layout: it has no {INDEX}.") from None
+    except OSError as error:
+        raise Refusal(f"The folder {shown} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, RecursionError):
+        raise Refusal(f"The folder {shown} is no model in diffusers layout: its {INDEX} is not valid JSON.") from None
+    if not isinstance(index, dict) or not isinstance(index.get("_class_name"), str):
+        raise Refusal(f"The folder {shown} is no model in diffusers layout: its {INDEX} names no pipeline.")
+    return index
+
+
 def read_index(path: Path, repo: str) -> dict[str, Any]:
     """The parts that it lists. Raises Refusal for a kind that cannot be run here."""
     try:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from playground.refusal import Refusal
 from playground.sources.header import Header, read
+from playground.sources.parts import INDEX
 
 LAYOUTS = Path(__file__).parents[1] / "models" / "layouts"  # settings of the published models, a folder each
-INDEX = "model_index.json"
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
 # layout -> how people call it, the text encoders' names, and the U-Net's weight that tells the width of its words
 PUBLISHED = {

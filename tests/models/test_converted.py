@@ -16,7 +16,7 @@ from playground.engine import LocalEngine
 from playground.models import Condition, Model
 from playground.models.lora.folder import LoraFiles
 from playground.models.lora.rows import Loras
-from playground.models.running import conversion, converted
+from playground.models.running import conversion, converted, preparation
 from playground.models.running.converted import Converted
 from playground.models.running.network import Network
 from playground.refusal import Refusal
@@ -75,7 +75,7 @@ def tensors(asked: tuple) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [r.getMessage() for r in caplog.records if r.name == converted.log.name]
+    return [r.getMessage() for r in caplog.records if r.name == preparation.log.name]
 
 
 @pytest.mark.parametrize("rows", [1, 2, 7, 16, 33])

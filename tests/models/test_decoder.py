@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from playground.engine import LocalEngine
-from playground.models.running import conversion, decoder
+from playground.models.running import conversion, preparation
 from playground.models.running.decoder import Decoder
 
 CPU = torch.device("cpu")
@@ -34,7 +34,7 @@ def begun(engine: LocalEngine) -> Decoder:
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
-    return [r.getMessage() for r in caplog.records if r.name == decoder.log.name]
+    return [r.getMessage() for r in caplog.records if r.name == preparation.log.name]
 
 
 @pytest.mark.parametrize(("rows", "columns"), [(16, 16), (9, 20), (32, 24)])

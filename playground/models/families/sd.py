@@ -4,7 +4,6 @@ What StableDiffusionPipeline does with a recipe happens here in the same order w
 """
 
 import copy
-import inspect
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +13,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
-import diffusers
 import torch
 from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from PIL import Image
@@ -24,7 +22,8 @@ from playground import pictures
 from playground.models.anatomy import Anatomy, Cost
 from playground.models.contract import CONTROL, Condition, Look, Weights
 from playground.models.control import ControlNet
-from playground.models.facts import Facts, Pairs, Text, usual_recipe
+from playground.models.facts import Facts, Pairs, Text
+from playground.models.families.sd_usual import is_turbo, samplers, usual
 from playground.models.folder import described, fingerprint, licence
 from playground.models.loading import Loaded
 from playground.models.lora.folder import LoraFiles, own_folder
@@ -42,7 +41,6 @@ from playground.models.running.threads import use_the_cores_present
 from playground.models.running.tiny_decoder import quick_decoder
 from playground.models.weighted import WeighingCutter, rows_of, weighted
 from playground.recipe import Recipe
-from playground.samplers import SAMPLERS
 
 EXACT_FROM = 0.7  # of the schedule's timesteps: from there upwards a CPU network in bf16 leaves the rows to one in fp32
 TEXT = "encoder_hidden_states"  # the network's only argument that a text fills
@@ -115,11 +113,11 @@ class StableDiffusion:
             channels=self.unet.config.in_channels,
             scale=scale,
             multiple=max(PIXELS, scale),
-            usual=_usual(name, self.unet.config.sample_size * scale, config, type(pipeline.scheduler).__name__),
-            samplers=_samplers(config),
+            usual=usual(name, self.unet.config.sample_size * scale, config, type(pipeline.scheduler).__name__),
+            samplers=samplers(config),
             loras=self.lora_files.digests,
             left_out=self.lora_files.left_out,
-            guidance="none" if _is_turbo(config, type(pipeline.scheduler).__name__) else "classifier-free",
+            guidance="none" if is_turbo(config, type(pipeline.scheduler).__name__) else "classifier-free",
             quick_previews=self.preview_decoder is not None,
             no_attention="" if cross_attention_layers(self.unet) else "This model has no cross-attention layers.",
             tokens=self.tokenizer.model_max_length,
@@ -297,36 +295,3 @@ def _one_call(
     with capturing(network.unet) if look else nullcontext({}) as captures:
         output = network(latents, t, text, loras, plain=look, added=added)
     return output, looks(captures, len(latents), tuple(latents.shape[2:])) if look else []
-
-
-def _is_turbo(config: Any, scheduler: str) -> bool:
-    """A model that was distilled to draw in one to four steps without guidance ships an Euler scheduler whose steps
-    trail, as Stability's Turbo models do; nothing else in the folder tells."""
-    return scheduler.startswith("Euler") and config.get("timestep_spacing") == "trailing" and not _is_v(config)
-
-
-def _is_v(config: Any) -> bool:
-    return config.get("prediction_type") == "v_prediction"
-
-
-def _usual(name: str, side: int, config: Any, scheduler: str) -> Recipe:
-    """What the model is made for; Pocket is made for the defaults of a recipe."""
-    if name == Recipe().model:
-        return usual_recipe(name, side)
-    if _is_turbo(config, scheduler):
-        return usual_recipe(name, side, sampler="euler", num_inference_steps=4, guidance_scale=0.0)
-    if config.get("rescale_betas_zero_snr"):  # with the rescaling that its paper asks for
-        usual = {"sampler": "ddim", "num_inference_steps": 30, "guidance_scale": 7.5, "guidance_rescale": 0.7}
-        return usual_recipe(name, side, **usual)
-    return usual_recipe(name, side, num_inference_steps=25, guidance_scale=7.5)
-
-
-def _samplers(config: Any) -> tuple[str, ...]:
-    """Those whose scheduler follows this schedule: not all know one that ends in pure noise."""
-    if not config.get("rescale_betas_zero_snr"):
-        return tuple(SAMPLERS)
-
-    def knows(scheduler_class: str) -> bool:
-        return "rescale_betas_zero_snr" in inspect.signature(getattr(diffusers, scheduler_class).__init__).parameters
-
-    return tuple(key for key, sampler in SAMPLERS.items() if knows(sampler.scheduler_class))

@@ -7,9 +7,8 @@ the first one's.
 
 import hashlib
 import json
-import logging
-import threading
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,9 +18,9 @@ from playground.models.contract import Weights
 from playground.models.lora.rows import Loras
 from playground.models.running.conversion import Traceable, network
 from playground.models.running.inference import Inference
+from playground.models.running.preparation import Preparation
 
 MOST_OF_LORAS = 0.25  # of the U-Net's parameters; beyond, a row would pay too much for LoRAs that it does not use
-log = logging.getLogger(__name__)
 
 
 class Converted:
@@ -30,15 +29,16 @@ class Converted:
 
     def __init__(self, unet: nn.Module, loras: Loras, name: str) -> None:
         """`name`: the fingerprint of the weights."""
-        self.refused = False
         self._name, self._loras = name, loras
         self._known: tuple[str, ...] = ()  # LoRAs that are in the second network, in the order of its weights
         self._plain: Inference | None = None
         self._changed: Inference | None = None
-        # copied here, before anybody hooks into the modules; not a daemon, because a thread that is inside torch when
-        # Python ends would abort the process
-        self._thread = threading.Thread(target=self._prepare, args=(Traceable(unet), Traceable(unet)), name="convert")
-        self._thread.start()
+        # copied here, before anybody hooks into the modules
+        self._preparation = Preparation("The network runs", partial(self._prepare, Traceable(unet), Traceable(unet)))
+
+    @property
+    def refused(self) -> bool:
+        return self._preparation.refused
 
     @property
     def ready(self) -> bool:
@@ -46,7 +46,7 @@ class Converted:
 
     def wait(self, seconds: float | None = None) -> None:
         """Until it is ready or refused, LoRAs included, or `seconds` have passed."""
-        self._thread.join(seconds)
+        self._preparation.wait(seconds)
 
     def __call__(self, latents: Tensor, t: Tensor, text: Tensor, loras: Sequence[Weights] | None) -> Tensor | None:
         """(B, C, h, w), (B,), (B, tokens, width), B rows' LoRAs -> (B, C, h, w); None where it cannot answer now.
@@ -67,22 +67,18 @@ class Converted:
 
     def refuse(self, reason: object) -> None:
         """It does not answer any more."""
-        self.refused = True
-        log.warning("The network runs by torch instead of OpenVINO: %s", " ".join(str(reason).split())[:300])
+        self._preparation.refuse(reason)
 
     def _has(self, weights: list[list[tuple[str, float]]]) -> bool:
         return self._changed is not None and {name for row in weights for name, _ in row} <= set(self._known)
 
     def _prepare(self, plain: Traceable, changed: Traceable) -> None:
-        try:
-            self._plain = Inference(network(self._name, plain))
-            names, blends = self._loras.together()
-            size = sum(p.numel() for p in plain.parameters())
-            if names and sum(blend.parameters for blend in blends.values()) <= MOST_OF_LORAS * size:
-                files = json.dumps([(name, self._loras.files.digests[name]) for name in names])
-                digest = hashlib.sha256(files.encode()).hexdigest()[:16]
-                self._known = names
-                changed.add(blends)
-                self._changed = Inference(network(f"{self._name}-{digest}", changed, len(names)))
-        except Exception as error:  # whatever it is, torch answers
-            self.refuse(error)
+        self._plain = Inference(network(self._name, plain))
+        names, blends = self._loras.together()
+        size = sum(p.numel() for p in plain.parameters())
+        if names and sum(blend.parameters for blend in blends.values()) <= MOST_OF_LORAS * size:
+            files = json.dumps([(name, self._loras.files.digests[name]) for name in names])
+            digest = hashlib.sha256(files.encode()).hexdigest()[:16]
+            self._known = names
+            changed.add(blends)
+            self._changed = Inference(network(f"{self._name}-{digest}", changed, len(names)))

@@ -1,7 +1,6 @@
 """The VAE's decoder: latents in, pixels out; on a CPU by OpenVINO, as soon as that is ready."""
 
-import logging
-import threading
+from functools import partial
 
 import torch
 from diffusers import AutoencoderKL
@@ -9,8 +8,7 @@ from torch import Tensor
 
 from playground.models.running.conversion import TraceableDecoder, decoder
 from playground.models.running.inference import Inference
-
-log = logging.getLogger(__name__)
+from playground.models.running.preparation import Preparation
 
 
 class Decoder:
@@ -20,7 +18,7 @@ class Decoder:
     def __init__(self, vae: AutoencoderKL, device: torch.device) -> None:
         self._vae, self._device = vae, device
         self._inference: Inference | None = None
-        self._thread: threading.Thread | None = None
+        self._preparation: Preparation | None = None
 
     def __call__(self, latents: Tensor) -> Tensor:
         """(B, C, h, w) in the VAE's own scale -> pixels (B, 3, H, W) of about -1…1 in fp32
@@ -33,15 +31,13 @@ class Decoder:
     def convert(self, name: str) -> None:
         """Begin to prepare it for OpenVINO, on a CPU; `name` is the fingerprint of the weights."""
         if self._on_cpu:
-            # copied here and no daemon, as in `Converted`
-            self._thread = threading.Thread(
-                target=self._prepare, args=(f"{name}-decoder", TraceableDecoder(self._vae)), name="convert-decoder"
-            )
-            self._thread.start()
+            copied = TraceableDecoder(self._vae)  # here, before anybody hooks into the modules
+            work = partial(self._prepare, f"{name}-decoder", copied)
+            self._preparation = Preparation("The VAE decodes", work)
 
     def wait_until_converted(self, seconds: float | None = None) -> None:
-        if self._thread is not None:
-            self._thread.join(seconds)
+        if self._preparation is not None:
+            self._preparation.wait(seconds)
 
     @property
     def _on_cpu(self) -> bool:
@@ -54,18 +50,12 @@ class Decoder:
             return torch.from_numpy(inference(latents.float().contiguous().numpy()))
         except RuntimeError as error:
             pixels = self._by_torch(latents)  # raises what is wrong with the latents themselves
-            self._refuse(error)
+            self._inference = None
+            self._preparation.refuse(error)
             return pixels
 
     def _by_torch(self, latents: Tensor) -> Tensor:
         return self._vae.decode(latents, return_dict=False)[0]
 
     def _prepare(self, name: str, traceable: TraceableDecoder) -> None:
-        try:
-            self._inference = Inference(decoder(name, traceable))
-        except Exception as error:  # whatever it is, torch answers
-            self._refuse(error)
-
-    def _refuse(self, reason: object) -> None:
-        self._inference = None
-        log.warning("The VAE decodes by torch instead of OpenVINO: %s", " ".join(str(reason).split())[:300])
+        self._inference = Inference(decoder(name, traceable))
