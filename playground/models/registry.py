@@ -6,7 +6,6 @@ from pathlib import Path
 import diffusers
 import torch
 
-from playground.models import folder as folders
 from playground.models import single_file, whole
 from playground.models.contract import Model, WholeModel
 from playground.models.families import sd
@@ -25,6 +24,7 @@ from playground.models.running.device import default_device
 from playground.refusal import Refusal
 from playground.sources.given import REGISTERED, Source, source
 from playground.sources.parts import PIPELINES as KNOWN
+from playground.sources.parts import index_of
 from playground.sources.weights import weights_of
 
 # by the class that a folder's model_index.json names
@@ -63,7 +63,7 @@ def load_model(
     """
     found = source(given)
     path, device = found.path, device or default_device()
-    kind = single_file.kind(path) if path.is_file() else folders.index(path).get("_class_name")
+    kind = single_file.kind(path) if path.is_file() else index_of(path).get("_class_name")
     if kind not in KNOWN:
         if path.is_file():
             raise Refusal(f"The folder beside {path.name} says {kind}, which cannot be run from one file here.")
