@@ -19,7 +19,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from .learning.train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
+from .learning.train import (
+    Average,
+    Budget,
+    Optimizers,
+    arguments,
+    device_and_threads,
+    has_bf16,
+    load_checkpoint,
+    save_checkpoint,
+)
 from .scenes.colours import NAMES as COLOURS
 from .scenes.scene import SIZE, Scene, draw, random_scene, stands_out
 from .scenes.sprites import Sprites
@@ -127,10 +136,13 @@ def finder_loss(answer: Tensor, rows: Tensor, boxes: Tensor) -> Tensor:
 def losses(judge: Judge, pictures: Tensor, scenes: list[Scene]) -> tuple[Tensor, Tensor, Tensor]:
     """-> of finding, of naming, of the colours"""
     rows, boxes, names, colours = (column.to(pictures.device) for column in parts_of(scenes))
-    finding = finder_loss(judge.finder(F.avg_pool2d(pictures, 2)), rows, boxes)
-    name_logits, colour_logits = judge.namer(cut_out(pictures, rows, *jittered(boxes)))
-    naming = F.cross_entropy(name_logits, names, label_smoothing=0.05)
-    return finding, naming, F.cross_entropy(colour_logits, colours, ignore_index=NONE)
+    cutouts = cut_out(pictures, rows, *jittered(boxes))
+    with torch.autocast(pictures.device.type, torch.bfloat16, enabled=has_bf16(pictures.device)):
+        found = judge.finder(F.avg_pool2d(pictures, 2))
+        name_logits, colour_logits = judge.namer(cutouts)
+    naming = F.cross_entropy(name_logits.float(), names, label_smoothing=0.05)
+    colouring = F.cross_entropy(colour_logits.float(), colours, ignore_index=NONE)
+    return finder_loss(found.float(), rows, boxes), naming, colouring
 
 
 def load_judge() -> Judge:
