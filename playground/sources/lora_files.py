@@ -7,7 +7,8 @@ ADAPTER = "adapter_model.safetensors"  # as peft names the file in the folder of
 
 def files_in(folder: Path) -> list[Path]:
     """NAME.safetensors, and NAME/adapter_model.safetensors, which is how peft saves."""
-    return sorted([*folder.glob("*.safetensors"), *folder.glob(f"*/{ADAPTER}")])
+    found = [*folder.glob("*.safetensors"), *folder.glob(f"*/{ADAPTER}")]
+    return sorted(path for path in found if path.is_file())
 
 
 def name_of(path: Path, folder: Path) -> str:
