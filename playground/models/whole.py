@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from playground.models.facts import CALL, Facts, usual_recipe
 from playground.models.folder import described, fingerprint, licence, load_pipeline
 from playground.models.loading import DTYPE
-from playground.models.lora.folder import files_in, own_folder
+from playground.models.lora.folder import named, own_folder
 from playground.models.running.device import PRECISIONS
 from playground.models.running.threads import use_the_cores_present
 from playground.models.words import Cutter, Words
@@ -83,7 +83,7 @@ class WholePipeline:
             guidance="classifier-free" if guided else "none",
             network="U-Net" if hasattr(pipeline, "unet") else "transformer",
             cfg="guidance_scale" if guided else "",
-            left_out={path.stem: NO_LORAS for path in files_in([own_folder(folder), *loras])},
+            left_out={lora: NO_LORAS for lora, _ in named([own_folder(folder), *loras])},
             no_start="It is run by its own pipeline, which is asked for pictures from words only.",
             rescales="guidance_rescale" in self._takes,
             no_attention=WHOLE,
