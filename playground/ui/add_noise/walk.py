@@ -97,7 +97,7 @@ def build(picture: gr.State, schedule: gr.Radio, seed: gr.Number) -> None:
         "The process is defined as many small steps, each adding a little fresh noise. Noise added to noise is noise "
         "again, so one formula jumps to any t. Walk there and compare.",
     )
-    walk = gr.Button("Walk to this t, step by step", size="sm", elem_classes="dpn-walk")
+    walk = gr.Button("Walk to this t, step by step", size="sm", elem_classes="dp-walk")
     with gr.Column(elem_classes="dp-result"):
         stale = Stale()
         result = gr.HTML(elem_classes="dp-flush", apply_default_css=False)

@@ -138,7 +138,7 @@ class Visitor:
             seen = f"{sight.stamp()} {given}"
             if seen == before:
                 return {"seen": seen}
-            view = f'<div class="dpl dpc" data-kind="{_kind(sight)}">{self._view(sight, given)}</div>'
+            view = f'<div class="dp-asking dpc" data-kind="{_kind(sight)}">{self._view(sight, given)}</div>'
         except Refusal as refusal:
             return self.outside(str(refusal), stays=False)
         who = f"{class_.name} · {member.name or f'visitor {member.number}'}"

@@ -128,8 +128,8 @@ class Predict:
 def asked(key: str, axis: Axis) -> str:
     """HTML of the question; the same for the same cells, so that an answer in it stays."""
     ask = QUESTIONS[key]
-    form = f'<form class="dpl-ask">{question_form(ask, axis.labels)}</form>'
-    return f'<div class="dpl" data-kind="{ask.kind}" data-asked="{escaped(mark(key, axis))}">{form}</div>'
+    form = f'<form class="dp-ask">{question_form(ask, axis.labels)}</form>'
+    return f'<div class="dp-asking" data-kind="{ask.kind}" data-asked="{escaped(mark(key, axis))}">{form}</div>'
 
 
 def mark(key: str, axis: Axis) -> str:

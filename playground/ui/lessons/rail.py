@@ -18,7 +18,7 @@ PARSER = MarkdownIt("commonmark", {"html": False})
 # how many runs there are, and what comes next, only the browser knows: closing.js says it there
 CLOSING = (
     '<div class="dpl-closing"><button type="button" class="dp-button" data-act="onward">Next step</button>'
-    '<p class="dp-quiet" data-runs></p><div class="dpl-actions">'
+    '<p class="dp-quiet" data-runs></p><div class="dp-actions">'
     '<button type="button" class="dp-button" data-act="quiz">Closing quiz</button>'
     '<button type="button" class="dp-button" data-act="sheet">Print what I did</button></div>'
     '<p class="dp-quiet dpl-class">With others in the room: <a href="./join">join a class</a> or '
@@ -51,12 +51,12 @@ def rail(
     step = lesson.steps[at[1]]
     question = question_form(step.ask, labels) if step.ask and labels else ""
     return (
-        f'<div class="dpl" data-lesson="{escaped(lesson.key)}" data-step="{at[1]}" '
+        f'<div class="dp-asking" data-lesson="{escaped(lesson.key)}" data-step="{at[1]}" '
         f'data-name="{escaped(name_of(lesson, at[1]))}" data-kind="{step.ask.kind if question else ""}">'
         f"{_chooser(lessons, at[0])}{_onward(lessons, at, done)}"
         f'<h2 tabindex="-1">{escaped(step.title)}</h2>'
         f'<div class="dp-words">{markdown(step.before, facts)}</div>'
-        f'<form class="dpl-ask">{question}{_buttons(step, bool(labels), earlier)}</form></div>'
+        f'<form class="dp-ask">{question}{_buttons(step, bool(labels), earlier)}</form></div>'
     )
 
 
@@ -66,7 +66,7 @@ def sources(lesson: Lesson) -> str:
     links = " · ".join(
         f'<a href="{escaped(link)}" target="_blank" rel="noopener">{escaped(name)}</a>' for name, link in lesson.sources
     )
-    return f'<p class="dp-quiet dpl-sources">Read on: {links}</p>'
+    return f'<p class="dp-quiet dp-sources">Read on: {links}</p>'
 
 
 def _chooser(lessons: Sequence[Lesson], chosen: int) -> str:
@@ -102,13 +102,13 @@ def question_form(ask: Ask, labels: Sequence[str]) -> str:
     measure = MEASURES[ask.measure]
     decided = escaped(f"Decided by “{measure.label}” under the pictures. {measure.meaning}")
     return (
-        f'<fieldset class="dpl-{ask.kind}"><legend>{escaped(ask.question)}</legend>{kinds[ask.kind](ask, labels)}'
-        f'</fieldset><p class="dp-quiet dpl-meaning">{decided}</p>'
+        f'<fieldset class="dp-{ask.kind}"><legend>{escaped(ask.question)}</legend>{kinds[ask.kind](ask, labels)}'
+        f'</fieldset><p class="dp-quiet dp-meaning">{decided}</p>'
     )
 
 
 def _radio(value: str | int, label: str) -> str:
-    return f'<label><input type="radio" name="dpl-answer" value="{value}"> {escaped(label)}</label>'
+    return f'<label><input type="radio" name="dp-answer" value="{value}"> {escaped(label)}</label>'
 
 
 def _pick(ask: Ask, labels: Sequence[str]) -> str:
@@ -151,7 +151,7 @@ def _buttons(step: Step, can_run: bool, earlier: bool) -> str:
         else ""
     )
     return (
-        '<div class="dpl-actions"><button type="submit" class="dpl-run">Run it yourself</button>'
+        '<div class="dp-actions"><button type="submit" class="dp-run">Run it yourself</button>'
         f'<button type="button" class="dp-button" data-act="stop">Stop</button>{shown}</div>'
     )
 

@@ -59,7 +59,7 @@ def revealed(
     notes = [f"{MEASURES[measure].label} {written(measure, v)}" if v is not None else "" for v in values]
     told = feedback(step.ask, answer, labels, values) if step.ask else ""
     return (
-        f'{grid(labels, pictures, notes, "done")}<p class="dp-quiet dpl-source">{escaped(source)}</p>{told}'
+        f'{grid(labels, pictures, notes, "done")}<p class="dp-quiet dp-source">{escaped(source)}</p>{told}'
         f'<div class="dp-words dpl-after">{markdown(step.after, facts, labels, outcome.values)}</div>{sources(lesson)}'
     )
 
@@ -80,7 +80,7 @@ def against(verdict: Verdict, ask: Ask, more: str = "") -> str:
     look = "" if verdict.right else f"<p>What to look at: {escaped(ask.look)}</p>"
     state = "right" if verdict.right else "wrong"
     return (
-        f'<div class="dpl-feedback" role="status" data-verdict="{state}">'
+        f'<div class="dp-feedback" role="status" data-verdict="{state}">'
         f"<p><b>{head}</b> {escaped(verdict.sentence)}</p>{look}{more}</div>"
     )
 
@@ -96,10 +96,10 @@ def chart(drawn: Sequence[float], labels: Sequence[str], values: Sequence[float 
             f"{width * (i + 0.5) / len(heights):.1f},{height - 8 - (height - 16) * (h - low) / span:.1f}"
             for i, h in enumerate(heights)
         ]
-        lines += f'<polyline class="dpl-{name}" points="{" ".join(points)}"/>'
+        lines += f'<polyline class="dp-{name}" points="{" ".join(points)}"/>'
     alt = "Your curve, dashed, and the measured one, each from its lowest to its highest value"
     return (
-        f'<figure class="dpl-chart"><svg viewBox="0 0 {width} {height}" role="img" aria-label="{alt}">{lines}</svg>'
+        f'<figure class="dp-chart"><svg viewBox="0 0 {width} {height}" role="img" aria-label="{alt}">{lines}</svg>'
         "<figcaption>Dashed: yours. Line: measured in these pictures. Each from its lowest to its highest value."
         "</figcaption></figure>"
     )
@@ -121,7 +121,7 @@ def grid(
         share = (shares or {}).get(i, 0.0)
         cells += (
             f'<figure class="dp-cell" data-state="{state}" style="--done:{share:.3f}"><figcaption>{escaped(label)}'
-            f'</figcaption><div class="dp-picture dpl-picture">{image}</div><div class="dp-bar"></div>'
+            f'</figcaption><div class="dp-picture dp-place">{image}</div><div class="dp-bar"></div>'
             f'<p class="dp-note">{escaped(note)}</p></figure>'
         )
     columns = len(labels) if len(labels) <= MOST_COLUMNS else -(-len(labels) // 2)

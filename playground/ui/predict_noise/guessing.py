@@ -38,8 +38,8 @@ def build(engine: Engine, rail: Rail, t: gr.Slider) -> None:
     guess_error = slot()
     sure = Sure("pn-")
     with gr.Row():
-        go = gr.Button("Let it guess from here", variant="primary", elem_classes="dpn-walk")
-        halt = gr.Button("Stop", elem_classes="dpn-walk", elem_id="pn-stop")
+        go = gr.Button("Let it guess from here", variant="primary", elem_classes="dp-walk")
+        halt = gr.Button("Stop", elem_classes="dp-walk", elem_id="pn-stop")
     ended = gr.HTML(elem_classes=["dp-total", "dp-flush", "dp-aloud"], elem_id="pn-ended")
     with gr.Column(elem_classes="dp-result"):
         stale = Stale()
