@@ -11,10 +11,10 @@ from playground.classroom.room import Room, Sight
 from playground.lessons import numbers
 from playground.refusal import Refusal
 from playground.ui.classroom import views
-from playground.ui.lessons.tab import FORM
 from playground.ui.shared.fields import slot
 from playground.ui.shared.html import error, escaped
 from playground.ui.shared.latest import Update
+from playground.ui.shared.question import FORM
 from playground.ui.shared.quiet import QUIET
 
 SCRIPT = FORM + (Path(__file__).parent / "join.js").read_text("utf-8")

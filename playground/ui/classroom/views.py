@@ -7,10 +7,12 @@ from typing import Any
 from playground.classroom.room import Sight
 from playground.classroom.tally import Bar, bars, came_true, explained
 from playground.measure.named import MEASURES, written
-from playground.ui.lessons.rail import markdown, question_form, sources
-from playground.ui.lessons.stage import feedback, grid
+from playground.ui.shared.feedback import feedback
 from playground.ui.shared.files import FILES
+from playground.ui.shared.frames import grid
 from playground.ui.shared.html import escaped
+from playground.ui.shared.prose import markdown, sources
+from playground.ui.shared.question import question_form
 
 LETTERS = "ABCDEFGHIJKLMNOP"  # of a vote's pictures before they are revealed
 DRAWN, AND_MEASURED = "Drawn here for this class", ", and measured in these pictures."
