@@ -107,8 +107,11 @@ class Fields:
         self.components: dict[str, gr.components.Component] = {}
         self.errors: dict[str, gr.HTML] = {}
 
-    def add(self, name: str, help: str | None = None, **options: Any) -> gr.components.Component:
-        """The field's component and, below it, its error slot; `options` go to the component."""
+    def add(
+        self, name: str, help: str | None = None, explained: bool = True, **options: Any
+    ) -> gr.components.Component:
+        """The field's component and, below it, its error slot; `options` go to the component. `explained`: what is to
+        be known of the chosen sampler stands there too; else the caller calls `explain` where there is room."""
         value = getattr(self.start, name)
         words = {
             "label": LABELS[name],
@@ -128,7 +131,7 @@ class Fields:
         else:
             component = gr.Number(value, **words | options)
         self.components[name] = component
-        if name == "sampler":
+        if name == "sampler" and explained:
             explain(component, value)
         self.slot(name)
         return component
