@@ -8,16 +8,14 @@ from typing import Any
 
 import gradio as gr
 
-from playground.labels import FIELD_NAMES
 from playground.models import Facts
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from playground.ui.shared.html import error, escaped
 from playground.ui.shared.quiet import QUIET
+from playground.ui.shared.spoken import LABELS
 
-# where a grid has room for one word, a form has two
-LABELS = {name: label for name, label in FIELD_NAMES.items() if name != "loras"}
 HELP = {
     "prompt": "What should be in the picture.",
     "negative_prompt": "What to steer away from.",
