@@ -212,7 +212,7 @@ def _model(command: argparse.ArgumentParser, several: bool = False, how: str = "
         "--memory",
         default=None,
         metavar="SIZE",
-        help="the most that model and pictures may take of the card, or of the machine where there is none, such as "
+        help="the most that model and pictures may take of the GPU, or of the machine where there is none, such as "
         "8GB; what is free unless given",
     )
     command.add_argument(
