@@ -16,7 +16,7 @@ from playground.samplers import SAMPLERS
 from playground.schedule import plan
 from playground.ui.predict_noise.rail import NEWEST, Asked, Rail, Updates, Values
 from playground.ui.predict_noise.timeline import Timeline, arrived, columns
-from playground.ui.shared.fields import HELP, LABELS, checked, choices, explain, slot
+from playground.ui.shared.fields import HELP, LABELS, checked, choices, explain, help_of, slot
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import error, heading, png
 from playground.ui.shared.latest import Latest
@@ -158,7 +158,7 @@ def _fields(engine: Engine, rail: Rail) -> dict[str, gr.components.Component]:
         guidance = gr.Number(
             start.guidance_scale,
             label=LABELS["guidance_scale"],
-            info=HELP["guidance_scale"],
+            info=help_of("guidance_scale", engine.facts),
             elem_classes="dpp-field",
         )
     explain(sampler, start.sampler)

@@ -73,13 +73,13 @@ def test_the_embedded_model_opens_with_what_ships(engine: LocalEngine, store: St
     assert first.finished == 5 and says(facts, first).startswith(
         "Rendered earlier by this model, with the recipe in the form."
     )
-    assert measured_guidance() in say(shown[0].sweep)
+    assert measured_guidance() in say(shown[0].sweep, facts)
 
 
 def test_the_judges_sentence_is_under_no_other_models_pictures(engines: dict[str, LocalEngine]) -> None:
     engine = engines["sd15-tiny"]
     sweep = examples_for(engine.facts, engine.check)[0].sweep
-    assert list(sweep.axes) == ["guidance_scale"] and "judge" not in say(sweep)
+    assert list(sweep.axes) == ["guidance_scale"] and "judge" not in say(sweep, engine.facts)
 
 
 def test_the_first_grid_fills_with_what_was_kept(turbo_engine: LocalEngine, store: Store) -> None:
