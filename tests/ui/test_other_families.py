@@ -93,10 +93,10 @@ def test_every_tab_and_every_endpoint_answers_for_transformers_taught_flow_match
     with serve(kind) as url:
         page, faults = after_its_first_run(browser, url)
         expect(page.locator("[role=alert]:visible")).to_have_count(0)
-        assert page.locator("#vary").get_by_text("True CFG scale", exact=True).count() == texts["true_cfg"]
+        expect(page.locator("#vary").get_by_text("True CFG scale", exact=True)).to_have_count(texts["true_cfg"])
         page.locator("#everything-else > button").click()
         expect(page.locator("#field-guidance-scale")).to_be_visible()
-        assert page.locator("#field-true-cfg-scale").count() == texts["true_cfg"]
+        expect(page.locator("#field-true-cfg-scale")).to_have_count(texts["true_cfg"])
 
         page.get_by_role("tab", name="Add noise", exact=True).click()
         expect(page.get_by_text("(1 − s) · x0 + s · ε")).to_be_visible(timeout=PATIENCE)
@@ -118,7 +118,7 @@ def test_every_tab_and_every_endpoint_answers_for_transformers_taught_flow_match
         expect(page.locator(".dpd")).to_contain_text("This network answers with v = ε − x₀")
         for words in texts["guidance"]:
             expect(page.locator(".dpd-anatomy")).to_contain_text(words)
-        assert page.locator("#denoise-field-true-cfg-scale").count() == texts["true_cfg"]
+        expect(page.locator("#denoise-field-true-cfg-scale")).to_have_count(texts["true_cfg"])
 
         page.get_by_role("tab", name="Inside", exact=True).click()
         page.locator("#inside-diagram .dpi").wait_for(timeout=PATIENCE)
@@ -128,7 +128,7 @@ def test_every_tab_and_every_endpoint_answers_for_transformers_taught_flow_match
         expect(page.get_by_text("in which no map of a single word can be shown here")).to_be_visible()
         page.get_by_role("button", name="Everything else").locator("visible=true").click()
         expect(page.locator("#inside-guidance-scale")).to_be_visible()
-        assert page.locator("#inside-true-cfg-scale").count() == texts["true_cfg"]
+        expect(page.locator("#inside-true-cfg-scale")).to_have_count(texts["true_cfg"])
 
         page.get_by_role("tab", name="Lessons", exact=True).click()
         expect(page.get_by_text("Lesson 1 of")).to_be_visible()
