@@ -15,6 +15,7 @@ from playground.render import render
 from playground.store import Store
 from playground.ui.compare.caption import say
 from playground.ui.compare.opening import examples_for, first_values, kept_grid, says
+from playground.ui.shared import glossary
 from playground.ui.shared.shipped import examples, measured_guidance
 from tests.conftest import whole_page
 from tests.models.tiny import KINDS
@@ -51,6 +52,14 @@ def test_numbers_lie_around_the_usual_ones(engines: dict[str, LocalEngine]) -> N
     assert values["sd15-tiny"]["num_inference_steps"] == [3, 6, 12, 25, 50]
     assert values["turbo-tiny"]["num_inference_steps"] == [1, 2, 4, 8]
     assert set(values["zero-snr-tiny"]["sampler"]) <= set(engines["zero-snr-tiny"].facts.samplers)
+
+
+def test_a_negative_prompts_example_has_the_guidance_that_it_needs(engines: dict[str, LocalEngine]) -> None:
+    facts = replace(engines["sd15-tiny"].facts, guidance="embedded", cfg="true_cfg_scale")
+    scales = {example.title: example.sweep.base.true_cfg_scale for example in examples_for(facts, facts.check)}
+    assert scales.pop("Negative prompt") > 1 and set(scales.values()) == {1}
+    assert set(glossary.entries(True)[1]["words"]) & {"true CFG scale"}  # and its page explains that scale
+    assert not [entry for entry in glossary.entries(False) if "true CFG scale" in entry["words"]]
 
 
 def test_loras_have_examples_where_the_model_has_them(engines: dict[str, LocalEngine]) -> None:
