@@ -1,4 +1,4 @@
-"""python -m playground grid | verify | lessons | serve; `--help` says more."""
+"""python -m playground grid | verify | lessons | serve | class; `--help` says more."""
 
 import sys
 

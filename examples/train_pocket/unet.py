@@ -116,8 +116,6 @@ def learn(rank: int, meeting: Meeting, args: argparse.Namespace) -> None:
     model, state, samples = started()
     seen: list[torch.Tensor] = []
     made_fast(model, device, seen if args.bound else None)
-    if args.compile:
-        model.unet.compile(dynamic=False)  # in place: the weights keep their names
     optimizers = Optimizers(list(model.named_parameters()), 1e-3 * args.lr, OUTER)
     average, seconds = Average(model, AVERAGED), 0.0
     if state:
@@ -173,9 +171,6 @@ def main() -> None:
     cores = 1 if torch.cuda.is_available() else os.cpu_count() or 1
     parser.add_argument("--workers", type=int, default=cores, help="processes of one thread each, averaged")
     parser.add_argument("--bound", type=float, default=0.03, help="weight of the loss that binds words to places")
-    parser.add_argument(
-        "--compile", action="store_true", help="by TorchInductor: needs a C++ compiler and minutes once"
-    )
     args = parser.parse_args()
     values = sum(p.numel() for p in TextToNoise(tokenizer()).parameters())
     meeting = Meeting(args.workers, values if args.workers > 1 else 0)

@@ -1,1 +1,1 @@
-"""The command line: `python -m playground grid`, `verify`, `lessons`, `serve`."""
+"""The command line: `python -m playground grid`, `verify`, `lessons`, `serve`, `class`."""

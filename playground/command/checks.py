@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from playground.refusal import Refusal
+from playground.sources.lora_files import files_in
 
 PORTS = (1, 65_535)
 THIS_MACHINE = "127.0.0.1"
@@ -77,7 +78,7 @@ def check_loras(folders: Sequence[Path]) -> list[Path]:
     for folder in folders:
         if not folder.is_dir():
             raise Refusal(f"--loras needs a folder, and {folder.name[:60]!r} is none.")
-        if not any(folder.glob("*.safetensors")):
+        if not files_in(folder):
             raise Refusal(f"The folder {folder.name[:60]} of --loras holds no .safetensors file.")
     return list(folders)
 

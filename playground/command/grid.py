@@ -112,7 +112,7 @@ def draw(
     results, failed = dict[int, Result](), dict[int, str]()
     runs = films_for(engine, [recipe for cell, recipe in enumerate(recipes) if cell not in refused]) if steps else None
     recorder = runs.recorder(recipes) if runs else None
-    work = [0 if engine.of(recipe.model).facts.elsewhere else recipe.evaluations for recipe in recipes]
+    work = [engine.of(recipe.model).facts.evaluations(recipe) for recipe in recipes]
     total = sum(rows for cell, rows in enumerate(work) if cell not in refused)
     bar = tqdm(total=total, unit=" evaluations", disable=events)
     keep = Keep(latents=runs is not None)

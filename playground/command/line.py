@@ -198,8 +198,8 @@ def _model(command: argparse.ArgumentParser, several: bool = False, how: str = "
         action="append",
         default=[],
         metavar="FOLDER",
-        help="a folder of LoRA files (.safetensors) besides the model's own; several times for several folders. A file "
-        "that does not fit a model is left out there",
+        help="a folder of LoRA files (.safetensors, or folders as peft saves them) besides the model's own; several "
+        "times for several folders. A file that does not fit a model is left out there",
     )
     command.add_argument(
         "--preview",
@@ -212,7 +212,7 @@ def _model(command: argparse.ArgumentParser, several: bool = False, how: str = "
         "--memory",
         default=None,
         metavar="SIZE",
-        help="the most that model and pictures may take of the card, or of the machine where there is none, such as "
+        help="the most that model and pictures may take of the GPU, or of the machine where there is none, such as "
         "8GB; what is free unless given",
     )
     command.add_argument(

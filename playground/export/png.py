@@ -37,7 +37,7 @@ def cell_png(result: Result, facts: Facts | None = None) -> bytes:
     engine that drew it, are noted for checks elsewhere.
     """
     told = {key: value for key, value in receipt(result).items() if key not in MEASURED}
-    data = with_text(_without_text(to_png(result), TEXT_KEY), TEXT_KEY, json.dumps(told, sort_keys=True))
+    data = with_text(without_text(to_png(result), TEXT_KEY), TEXT_KEY, json.dumps(told, sort_keys=True))
     if not result.elsewhere:  # else they would name settings that made nothing
         data = with_text(data, PARAMETERS, to_parameters(result.recipe, facts))
     if facts is None:
@@ -65,7 +65,7 @@ def with_text(png: bytes, key: str, text: str) -> bytes:
     return png[:HEADER_END] + chunk + png[HEADER_END:]
 
 
-def _without_text(png: bytes, key: str) -> bytes:
+def without_text(png: bytes, key: str) -> bytes:
     """One of our own files without its text chunks of that key."""
     kept, at = [png[: len(SIGNATURE)]], len(SIGNATURE)
     while at < len(png):

@@ -13,7 +13,9 @@ from PIL import Image
 
 from playground.engine import Result
 from playground.export.finished import FinishedGrid, Steps
+from playground.export.png import without_text
 from playground.labels import fixed_of
+from playground.store import TEXT_KEY, to_png
 
 HERE = Path(__file__).parent
 FRAMES: str = (HERE / "frames.js").read_text(encoding="utf-8")
@@ -55,10 +57,9 @@ def _cell(grid: FinishedGrid, i: int, result: Result | None) -> dict[str, Any]:
         return cell
     if grid.steps and (steps := grid.steps[i]) is not None:
         cell["steps"] = _steps(steps)
-    buffer = io.BytesIO()
-    result.image.save(buffer, "PNG", optimize=True)
+    png = without_text(to_png(result), TEXT_KEY)
     return cell | {
-        "picture": f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}",
+        "picture": f"data:image/png;base64,{base64.b64encode(png).decode()}",
         "note": f"{result.seconds:.2f} s · {result.elsewhere or f'{result.evaluations} evaluations'}",
     }
 

@@ -1,1 +1,1 @@
-"""What happens inside: the tensors of this very model, taken out while it works."""
+"""What happens inside: made from what a run hands over when it is asked to keep it, and from single questions."""

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from playground.engine import Decode, Engine, Event, Keep, Step
-from playground.engine.contract import Pictures
+from playground.engine.contract import How, Pictures
 from playground.recipe import Recipe
 
 MOST_FRAMES = 40  # of one cell; longer runs keep every n-th call, and always the last
@@ -84,12 +84,15 @@ class Films:
             while sum(f.bytes for f in self._films.values()) > self._most and len(self._films) > 1:
                 self._films.popitem(last=False)
 
-    def record(self, recipes: Sequence[Recipe], pictures: Pictures | None = None) -> Iterator[tuple[int, int]]:
+    def record(
+        self, recipes: Sequence[Recipe], pictures: Pictures | None = None, visitor: str = ""
+    ) -> Iterator[tuple[int, int]]:
         """Run those that have no film, `pictures` as in `Engine.run`; yields (network calls done, of all)."""
         missing = [r for r in recipes if self.get(r) is None and not self._engine.of(r.model).facts.whole]
         recorder, done = self.recorder(missing), 0
         total = sum(recipe.calls for recipe in missing)
-        for event in self._engine.run(missing, previews=False, keep=Keep(latents=True), pictures=pictures):
+        how: How = {"previews": False, "keep": Keep(latents=True), "pictures": pictures, "visitor": visitor}
+        for event in self._engine.run(missing, **how):
             recorder.take(event)
             if isinstance(event, Step):
                 done += 1
@@ -118,13 +121,13 @@ class Recorder:
             del self._steps[event.cell]
 
 
-def strips(engine: Engine, several: Sequence[Tensor]) -> Iterator[tuple[int, Image.Image]]:
+def strips(engine: Engine, several: Sequence[Tensor], visitor: str = "") -> Iterator[tuple[int, Image.Image]]:
     """Each (F, C, h, w) -> its place among them, and F quick pictures side by side, at most 128 pixels high; as they
     come."""
     size = FRAMES_PER_DECODE if engine.facts.quick_previews else 1
     parts = [(i, part.float()) for i, latents in enumerate(several) for part in latents.split(size)]
     drawn: list[dict[int, list[Image.Image]]] = [{} for _ in several]  # by part
-    for answer in engine.ask([Decode(part, quick=True) for _, part in parts]):
+    for answer in engine.ask([Decode(part, quick=True) for _, part in parts], visitor):
         i = parts[answer.cell][0]
         drawn[i][answer.cell] = answer.value
         frames = [frame for part in sorted(drawn[i]) for frame in drawn[i][part]]

@@ -17,15 +17,20 @@ GAP = 4  # pixels between drawn channels, transparent
 PICTURES_PER_DECODE = 4  # of the VAE at once: a visitor's grid waits meanwhile
 
 
-def decoded(engine: Engine, latents: Tensor, quick: bool = False) -> list[Image.Image]:
+def decoded(engine: Engine, latents: Tensor, quick: bool = False, visitor: str = "") -> list[Image.Image]:
     """(B, C, h, w) -> B pictures by the model's VAE or, `quick`, as previews; a few at a time so that nobody waits
     long. Raises Refusal where that fails."""
-    answers = engine.ask([Decode(part, quick) for part in latents.split(PICTURES_PER_DECODE)])
+    answers = engine.ask([Decode(part, quick) for part in latents.split(PICTURES_PER_DECODE)], visitor)
     return [picture for answer in sorted(answers, key=lambda answer: answer.cell) for picture in answer.value]
 
 
 def noised_film(
-    engine: Engine, picture: Image.Image, seed: int, amplitudes: tuple[Tensor, Tensor], timesteps: Sequence[int]
+    engine: Engine,
+    picture: Image.Image,
+    seed: int,
+    amplitudes: tuple[Tensor, Tensor],
+    timesteps: Sequence[int],
+    visitor: str = "",
 ) -> tuple[Tensor, Tensor, list[Image.Image]]:
     """RGB picture of the model's size, signal and noise (T,) -> x₀, ε ~ N(0, 1) of that seed, and x_t decoded at
     every timestep.
@@ -33,10 +38,10 @@ def noised_film(
     Raises Refusal for a bad seed, and where the engine cannot encode or decode it.
     """
     seed = noise.check_seed(seed)  # before the model is asked for anything
-    (encoded,) = engine.ask([Encode(picture)])
+    (encoded,) = engine.ask([Encode(picture)], visitor)
     x0 = encoded.value
     epsilon = noise.noise_like(x0.shape, seed)
-    return x0, epsilon, decoded(engine, noised(x0, epsilon, amplitudes, timesteps))
+    return x0, epsilon, decoded(engine, noised(x0, epsilon, amplitudes, timesteps), visitor=visitor)
 
 
 def channel_tiles(latents: Tensor, limit: float = LIMIT) -> Image.Image:

@@ -56,7 +56,9 @@ def draw_noise(x0: Tensor, seed: int, draws: int = 1) -> list[Tensor]:
     return [torch.randn(x0.shape, generator=generator) for _ in range(draws)]
 
 
-def predict(engine: Engine, x0: Tensor, captions: Sequence[str], t: int, seed: int) -> list[Prediction]:
+def predict(
+    engine: Engine, x0: Tensor, captions: Sequence[str], t: int, seed: int, visitor: str = ""
+) -> list[Prediction]:
     """x₀ (1, C, h, w) -> one prediction per caption for the same x_t and ε, asked in one question.
 
     Raises Refusal for a bad t, and for one at which nothing of the picture is left. The captions and the seed are the
@@ -68,7 +70,7 @@ def predict(engine: Engine, x0: Tensor, captions: Sequence[str], t: int, seed: i
         raise Refusal(f"At t = {t} nothing of the picture is left in x_t, so there is nothing to subtract from.")
     epsilon = draw_noise(x0, seed)[0]
     x_t = noised(x0, epsilon, parts, [t])
-    (answer,) = engine.ask([Question(x_t, t, tuple(captions))])
+    (answer,) = engine.ask([Question(x_t, t, tuple(captions))], visitor)
     found = []
     for predicted in answer.value.split(1):
         x0_hat, loss = x0_of(x_t, predicted, level.signal, level.noise, "epsilon"), mean_square(epsilon - predicted)
@@ -76,9 +78,9 @@ def predict(engine: Engine, x0: Tensor, captions: Sequence[str], t: int, seed: i
     return found
 
 
-def as_pictures(engine: Engine, answer: Prediction) -> tuple[Image.Image, Image.Image]:
+def as_pictures(engine: Engine, answer: Prediction, visitor: str = "") -> tuple[Image.Image, Image.Image]:
     """-> its x_t and its x̂₀ as the VAE shows them"""
-    x_t, x0 = decoded(engine, torch.cat([answer.x_t, answer.x0]))
+    x_t, x0 = decoded(engine, torch.cat([answer.x_t, answer.x0]), visitor=visitor)
     return x_t, x0
 
 

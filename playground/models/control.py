@@ -4,21 +4,19 @@ Zhang et al. 2023, https://arxiv.org/abs/2302.05543. It is a copy of the U-Net's
 edges for example; rows without one are not told anything.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import ControlNetModel
-from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from playground.models.contract import CONTROL, CONTROL_SCALE, Condition
-from playground.models.folder import file_digest
+from playground.models.folder import file_digest, network_config, refusing
 from playground.refusal import Refusal
 
-CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
 # what must be as in the U-Net, and what a person should know where it is not
 ALIKE = {
     "cross_attention_dim": "it reads words of width {theirs}, and this model's are {ours} wide",
@@ -35,15 +33,12 @@ class ControlNet:
 
     def __init__(self, folder: Path, unet: nn.Module, scale: int, device: torch.device, dtype: torch.dtype) -> None:
         """`scale`: pixels per latent of the model. Raises Refusal, with one sentence, for what does not fit it."""
-        config = _config(folder)
+        config = network_config(folder, ControlNetModel.__name__, "ControlNet")
         _check(folder.name, config, unet.config, scale)
         if not (folder / WEIGHTS).is_file():
             raise Refusal(f"The ControlNet {folder.name} has no {WEIGHTS}; no other file of weights is read.")
-        try:
+        with refusing(f"The ControlNet {folder.name}"):
             network = ControlNetModel.from_pretrained(folder, use_safetensors=True, local_files_only=True)
-        except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError, SafetensorError) as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise Refusal(f"The ControlNet {folder.name} cannot be loaded: {first[:200]}") from error
         self.name, self.digest = folder.name, file_digest(folder / WEIGHTS)
         self._network, self._dtype = network.to(device, dtype).eval(), dtype
 
@@ -76,18 +71,6 @@ def _spread(x: Tensor, rows: list[int], of: int) -> Tensor:
     if len(rows) == of:
         return x
     return x.new_zeros(of, *x.shape[1:]).index_copy_(0, torch.tensor(rows, device=x.device), x)
-
-
-def _config(folder: Path) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise Refusal(f"{folder.name} is no ControlNet in diffusers' layout: its {CONFIG} cannot be read.") from None
-    kind = found.get("_class_name") if isinstance(found, dict) else None
-    if kind != "ControlNetModel":
-        named = f"a {kind}" if isinstance(kind, str) else "something else"
-        raise Refusal(f"{folder.name} is {named[:60]}, and no ControlNetModel, which is the kind that is run here.")
-    return found
 
 
 def _check(name: str, config: dict[str, Any], unet: Any, scale: int) -> None:

@@ -16,6 +16,7 @@ from playground.refusal import Refusal
 from playground.sources import header, single_file
 from playground.sources.parts import INDEX, index_of
 
+CONFIG = "config.json"
 LONGEST_LICENCE = 80  # characters of it that are shown
 LONGEST_TEXT = 400  # of what its card says
 MOST_READ = 16_000  # characters of a card
@@ -30,18 +31,34 @@ def load_pipeline(pipeline: type[DiffusionPipeline], folder: Path, **parts: Any)
 
     Raises Refusal, with one sentence, for a folder that cannot be read. Nothing is downloaded, no code of it is run.
     """
-    with refusing(folder.name):
+    with refusing(f"The model in {folder.name}"):
         return pipeline.from_pretrained(folder, use_safetensors=True, local_files_only=True, **parts)
 
 
 @contextmanager
-def refusing(name: str) -> Iterator[None]:
-    """What the libraries raise for files that cannot be used -> Refusal, with their first line."""
+def refusing(what: str) -> Iterator[None]:
+    """What the libraries raise for files that cannot be used -> Refusal, with their first line; `what` begins it."""
     try:
         yield
+    except Refusal:
+        raise
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError, SafetensorError) as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise Refusal(f"The model in {name} cannot be loaded: {first[:200]}") from error
+        raise Refusal(f"{what} cannot be loaded: {first[:200]}") from error
+
+
+def network_config(folder: Path, kind: str, what: str) -> dict[str, Any]:
+    """The config of a folder with one network of this class of diffusers, `what` people call it. Raises Refusal for any
+    other folder."""
+    try:
+        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        raise Refusal(f"{folder.name} is no {what} in diffusers' layout: its {CONFIG} cannot be read.") from None
+    named = found.get("_class_name") if isinstance(found, dict) else None
+    if named != kind:
+        said = f"a {named}" if isinstance(named, str) else "something else"
+        raise Refusal(f"{folder.name} is {said[:60]}, and no {kind}, which a {what} must be here.")
+    return found
 
 
 def licence(folder: Path) -> str:

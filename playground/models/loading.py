@@ -96,7 +96,7 @@ def load(
 
 def _read(kind: type[nn.Module], folder: Path, dtype: torch.dtype) -> nn.Module:
     """One network on the CPU."""
-    with refusing(folder.parent.name):
+    with refusing(f"The model in {folder.parent.name}"):
         return kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, **{DTYPE: dtype}).eval()
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import diffusers
 import torch
 from diffusers import DiffusionPipeline, UNet2DConditionModel
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
+from playground.models.folder import refusing
 from playground.refusal import Refusal
 from playground.sources import header, single_file
 from playground.sources.single_file import LAYOUTS
@@ -49,13 +49,11 @@ def load(path: Path) -> DiffusionPipeline:
     parts = {
         name: part for name, part in parts.items() if name in pipeline_class._get_signature_keys(pipeline_class)[0]
     }
-    try:
-        pipeline = pipeline_class.from_single_file(str(path), config=str(folder), local_files_only=True, **parts)
-    except NotImplementedError:  # by torch, of tensors without values
-        raise Refusal(f"{path.name} is no whole model: some weights of its networks are missing.") from None
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError, SafetensorError) as error:
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise Refusal(f"The model in {path.name} cannot be loaded: {first[:200]}") from error
+    with refusing(f"The model in {path.name}"):
+        try:
+            pipeline = pipeline_class.from_single_file(str(path), config=str(folder), local_files_only=True, **parts)
+        except NotImplementedError:  # by torch, of tensors without values
+            raise Refusal(f"{path.name} is no whole model: some weights of its networks are missing.") from None
     _check_whole(path, pipeline)
     if beside is None:
         _tell(pipeline, published, head)

@@ -161,11 +161,11 @@ def test_a_grid_varies_the_model_and_says_what_one_of_them_cannot_draw(browser: 
     assert faults == []
 
 
-def test_a_grid_that_waits_for_its_model_says_how_far_that_is() -> None:
+def test_a_grid_that_waits_for_its_model_says_how_far_that_is(engine: LocalEngine) -> None:
     waiting = empty(Sweep(Recipe(), {"seed": [1, 2]}))
     told = folded(waiting, Waiting(0, None, "turbo-tiny is being read into memory: 3 of about 8 s."))
-    assert progress(told, time.perf_counter()) == "turbo-tiny is being read into memory: 3 of about 8 s."
-    assert progress(folded(told, Step(0, 1, 20, None)), time.perf_counter()).startswith("0 of 2 finished")
+    assert progress(told, time.perf_counter(), engine) == "turbo-tiny is being read into memory: 3 of about 8 s."
+    assert progress(folded(told, Step(0, 1, 20, None)), time.perf_counter(), engine).startswith("0 of 2 finished")
 
 
 def test_a_picture_of_another_listed_model_says_which(engine: LocalEngine) -> None:

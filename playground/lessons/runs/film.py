@@ -78,7 +78,8 @@ class Film(OneEach):
                     kept[place] = event.kept.x0 if self.show == "x0" else event.kept.x_t
                     yield Preview(place, event.kept.pictures.get(self.show), 1.0)
         # the quick decoder's pictures are smaller, and would be measured as softer
-        cells |= dict(enumerate(decoded(engine, torch.cat([kept[i] for i in range(len(self.at))]))))
+        shown = torch.cat([kept[i] for i in range(len(self.at))])
+        cells |= dict(enumerate(decoded(engine, shown, visitor=visitor)))
         pictures = [cells[i] for i in range(last + 1)]
         values: dict[str, tuple[float | None, ...]] = dict(measured([[picture] for picture in pictures]))
         values["distance_to_last"] = (*values["distance_to_last"][:-1], None)  # of the last one there is nothing to ask

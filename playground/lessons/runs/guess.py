@@ -43,8 +43,8 @@ class Guess(OneEach):
         (encoded,) = engine.ask([Encode(sample(self.picture, engine.facts.side))], visitor)
         x0, captions = encoded.value, [self.caption]
         *_, mean = losses(engine, x0, captions, self.t, self.seed, DRAWS, visitor)
-        answers = [predict(engine, x0, captions, t, self.seed)[0] for t in self.t]
-        pictures = decoded(engine, torch.cat([answer.x0 for answer in answers]))
+        answers = [predict(engine, x0, captions, t, self.seed, visitor)[0] for t in self.t]
+        pictures = decoded(engine, torch.cat([answer.x0 for answer in answers]), visitor=visitor)
         values: dict[str, tuple[float | None, ...]] = dict(measured([[picture] for picture in pictures]))
         values["loss"] = tuple(mean[0].tolist())
         yield Outcome(tuple(pictures), {n: values[n] for n in self.measures}, time.perf_counter() - begun)

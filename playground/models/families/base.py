@@ -196,6 +196,11 @@ class Family:
         """(B, C, h, w), (B,), B conditions -> the denoiser's arguments"""
         raise NotImplementedError
 
+    def joined(self, given: dict[str, Any]) -> dict[str, list[int]]:
+        """The denoiser's arguments -> its parts that run on the tokens of all rows in one sequence, and each row's
+        number of them there."""
+        return {}
+
     def output(self, answer: Tensor, latents: Tensor) -> Tensor:
         """What the denoiser answers -> (B, C, h, w), in the sign that the scheduler expects."""
         return answer
@@ -252,7 +257,7 @@ class Family:
             more = {name: given[name] for name in ("added_cond_kwargs",) if name in given}
             given |= self._control.residuals(given["sample"], t, given[TEXT], conditions, self.dtype, **more)
         if loras is not None and any(weight for row in loras for _, weight in row):
-            with self._loras.added(loras):
+            with self._loras.added(loras, self.joined(given)):
                 answer = self.network(**given, return_dict=False)[0]
         else:
             answer = self.network(**given, return_dict=False)[0]

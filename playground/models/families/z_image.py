@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from diffusers.models.transformers.transformer_z_image import SEQ_MULTI_OF
 from torch import Tensor
 
 from playground.models.contract import Condition
@@ -47,6 +48,14 @@ class ZImage(Family):
             "t": (1000 - t) / 1000,
             "cap_feats": [condition[TEXT][0] for condition in conditions],
         }
+
+    def joined(self, given: dict[str, Any]) -> dict[str, list[int]]:
+        """Both embedders come before rows are padded to one length; each is filled up to whole multiples there."""
+        lengths = {
+            "all_x_embedder": [x[0].numel() // self.patch**2 for x in given["x"]],
+            "cap_embedder": [len(text) for text in given["cap_feats"]],
+        }
+        return {part: [-(-n // SEQ_MULTI_OF) * SEQ_MULTI_OF for n in each] for part, each in lengths.items()}
 
     def output(self, answer: list[Tensor], latents: Tensor) -> Tensor:
         """It answers x₀ − ε."""

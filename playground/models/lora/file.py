@@ -1,7 +1,7 @@
 """One LoRA file -> the changes it makes to a model's modules (Hu et al. 2021, https://arxiv.org/abs/2106.09685).
 
-Read are the files that diffusers, peft and kohya's trainer write, for the denoiser and for text encoders. What a file
-calls its layers is translated by diffusers itself.
+Read are the files that diffusers and kohya's trainer write, for the denoiser and for text encoders, and those that peft
+itself saves, for the denoiser. What a file calls its layers is translated by diffusers itself.
 """
 
 import json
@@ -21,8 +21,11 @@ from diffusers.utils import (
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
+from playground.models.lora import adapter
+
 METADATA_KEY = "lora_adapter_metadata"  # of the safetensors header, as diffusers writes it
 KEY = re.compile(r"(?P<part>\w+)\.(?P<module>.+)\.(?P<matrix>lora_A\.weight|lora_B\.weight|alpha)")
+REPEATS = r"[*+{]"  # of a pattern; nested ones could take hours to match
 KOHYA = re.compile(r"lora_(unet|te|te1|te2)_.+")
 OTHERS = {  # of the kinds of file that change layers in another way
     "dora_scale": "DoRA",
@@ -56,14 +59,21 @@ def read(path: Path, parts: Parts, pipeline: type) -> Changes:
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {}).get(METADATA_KEY) or "{}")
             tensors = {key: file.get_tensor(key) for key in file.keys()}
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise ValueError("it is not a whole safetensors file") from error
     for key in tensors:
         for mark, kind in OTHERS.items():
             if mark in key:
                 raise ValueError(f"it is of the kind {kind}, and only plain LoRAs are added here")
+    denoiser = "unet" if "unet" in parts else "transformer"
+    raw = adapter.unwrapped(tensors, parts[denoiser])
+    if raw is None:
+        tensors = _translated(tensors, parts, pipeline)
+    else:
+        metadata = {f"{denoiser}.{name}": value for name, value in adapter.scaling(path, raw).items()}
+        tensors = {f"{denoiser}.{key}": tensor for key, tensor in raw.items()}
     found: dict[tuple[str, str], dict[str, Tensor]] = {}
-    for key, tensor in _translated(tensors, parts, pipeline).items():
+    for key, tensor in tensors.items():
         match = KEY.fullmatch(key)
         if match is None or match["part"] not in parts:
             known = ", ".join(parts)
@@ -77,7 +87,7 @@ def read(path: Path, parts: Parts, pipeline: type) -> Changes:
         for (part, module), matrices in found.items():
             own = {k.removeprefix(f"{part}."): v for k, v in metadata.items() if k.startswith(f"{part}.")}
             changes[part][module] = _change(module, modules[part].get(module), matrices, own)
-    except (AttributeError, TypeError, RuntimeError, re.error) as error:
+    except (AttributeError, TypeError, RuntimeError, OverflowError, re.error) as error:
         raise ValueError("its alphas or its header are not what diffusers writes") from error
     return changes
 
@@ -97,7 +107,7 @@ def _translated(tensors: dict[str, Tensor], parts: Parts, pipeline: type) -> dic
         if not texts:
             return convert_unet_state_dict_to_peft(rest)
         texts = convert_state_dict_to_peft(convert_state_dict_to_diffusers(texts))
-    except (ValueError, KeyError, IndexError, AttributeError, RuntimeError) as error:
+    except (ValueError, KeyError, IndexError, AttributeError, RuntimeError, AssertionError) as error:
         raise ValueError("its layers are named in a way that is not known here") from error
     return convert_unet_state_dict_to_peft(rest) | {_flat(key, parts): tensor for key, tensor in texts.items()}
 
@@ -151,6 +161,8 @@ def _change(name: str, module: nn.Module | None, found: dict[str, Tensor], confi
 def _alpha(name: str, rank: int, config: dict[str, Any]) -> float:
     """α as peft finds it: of the first pattern that a module's path ends with, else the file's; r without metadata."""
     for pattern, alpha in (config.get("alpha_pattern") or {}).items():
+        if len(re.findall(REPEATS, pattern)) > 2 or re.search(rf"\){REPEATS}", pattern):
+            raise ValueError(f"it says the alpha of “{pattern[:60]}”, a pattern with too many repeats to be tried")
         if re.match(rf"(.*\.)?({pattern})$", name):
             return alpha
     return config.get("lora_alpha", rank)

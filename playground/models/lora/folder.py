@@ -1,14 +1,16 @@
-"""The LoRA files that a model may use, by name: NAME.safetensors. Nothing outside their folders can be named."""
+"""The LoRA files that a model may use, by name: NAME.safetensors, or NAME/ as peft saves an adapter. Nothing outside
+their folders can be named."""
 
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from playground.models.contract import Weights
-from playground.models.folder import file_digest
+from playground.models.lora.adapter import digest
 from playground.models.lora.file import Change, Changes, Parts, read
 from playground.recipe import LORA_NAME_LIMIT, check_known_loras
 from playground.refusal import Refusal
+from playground.sources.lora_files import files_in, name_of
 
 KEPT = 32  # files kept in memory; one of Pocket's is about a megabyte
 
@@ -16,11 +18,6 @@ KEPT = 32  # files kept in memory; one of Pocket's is about a megabyte
 def own_folder(model: Path) -> Path:
     """Where a model's own LoRAs are: `loras/` in its folder, or beside its single file."""
     return (model.parent if model.is_file() else model) / "loras"
-
-
-def files_in(folders: Sequence[Path]) -> list[Path]:
-    """Their LoRA files."""
-    return sorted(path for folder in folders for path in folder.glob("*.safetensors"))
 
 
 class LoraFiles:
@@ -35,25 +32,25 @@ class LoraFiles:
         self.parts, self._pipeline = parts, pipeline
         self.left_out: dict[str, str] = {}  # name -> why, as the end of a sentence
         self._paths: dict[str, Path] = {}
-        for path in files_in(folders):
-            self._add(path)
-        for path in files_in(offered):
+        for name, path in _named(folders):
+            self._add(name, path)
+        for name, path in _named(offered):
             try:
                 read(path, parts, pipeline)
             except (ValueError, OSError) as error:
-                self.left_out[path.stem] = str(error)
+                self.left_out[name] = str(error)
             else:
-                self._add(path)
+                self._add(name, path)
         self._paths = dict(sorted(self._paths.items()))
-        self.digests: dict[str, str] = {name: file_digest(path) for name, path in self._paths.items()}
+        self.digests: dict[str, str] = {name: digest(path) for name, path in self._paths.items()}
         self._read = lru_cache(KEPT)(self._read_now)
 
-    def _add(self, path: Path) -> None:
-        if path.stem in self._paths:
-            raise Refusal(f"There are two LoRAs named {path.stem}; rename one.")
-        if len(path.stem) > LORA_NAME_LIMIT:
-            raise Refusal(f"The LoRA {path.name[:80]} has a name of over {LORA_NAME_LIMIT} characters; rename it.")
-        self._paths[path.stem] = path
+    def _add(self, name: str, path: Path) -> None:
+        if name in self._paths:
+            raise Refusal(f"There are two LoRAs named {name}; rename one.")
+        if len(name) > LORA_NAME_LIMIT:
+            raise Refusal(f"The LoRA {name[:80]} has a name of over {LORA_NAME_LIMIT} characters; rename it.")
+        self._paths[name] = path
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -93,8 +90,15 @@ class LoraFiles:
         path = self._paths[name]
         try:
             changes = read(path, self.parts, self._pipeline)
-            if file_digest(path) != self.digests[name]:
+            if digest(path) != self.digests[name]:
                 raise Refusal("its file has changed since the playground was started")
         except (ValueError, OSError) as error:
             raise Refusal(f"The LoRA {name} cannot be used: {error}.") from error
         return changes
+
+
+def _named(folders: Sequence[Path]) -> list[tuple[str, Path]]:
+    """The LoRAs of folders, sorted by path."""
+    return sorted(
+        ((name_of(path, folder), path) for folder in folders for path in files_in(folder)), key=lambda found: found[1]
+    )

@@ -4,7 +4,7 @@ W x + Σ weight · scaling · B(A x): the sum is added to each touched module's 
 S-LoRA does for language models (Sheng et al. 2023, https://arxiv.org/abs/2311.03285). The weights W never change.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -33,7 +33,10 @@ class Blend:
         return self.down.numel() + self.up.numel()
 
     def change(self, module: nn.Module, x: Tensor, weights: Tensor) -> Tensor:
-        """x (rows, …, in) or (rows, in, h, w), weights (rows, LoRAs) -> Σ weight · scaling · B(A x)"""
+        """x (rows, …, in) or (rows, in, h, w), weights (rows, LoRAs) -> Σ weight · scaling · B(A x)
+
+        A row may be a single token, (in).
+        """
         scales = weights[:, self.owner] * self.scaling  # (rows, R), fp32
         if isinstance(module, nn.Conv2d):
             inner = F.conv2d(x, self.down, None, module.stride, module.padding, module.dilation)
@@ -63,17 +66,25 @@ class Loras:
         return tuple((name, weight) for name, weight in loras if weight and self.files.changes(name, self._part))
 
     @contextmanager
-    def added(self, rows: Sequence[Weights]) -> Iterator[None]:
-        """While open, row i of what the module computes has the LoRAs rows[i]. One call of it at a time."""
+    def added(self, rows: Sequence[Weights], joined: Mapping[str, Sequence[int]] | None = None) -> Iterator[None]:
+        """While open, row i of what the module computes has the LoRAs rows[i]. One call of it at a time.
+
+        `joined`: its parts that are called on the tokens of all rows in one sequence -> how many are each row's.
+        """
         names = tuple(sorted({name for row in rows for name, weight in row if weight}))
         weights = torch.tensor([[dict(row).get(name, 0.0) for name in names] for row in rows])  # (rows, LoRAs)
         chosen = weights.any(1).nonzero()[:, 0]  # rows that have any
         every = len(chosen) == len(rows)
+        tokens = {part: weights.repeat_interleave(torch.tensor(each), 0) for part, each in (joined or {}).items()}
         weights, chosen = weights[chosen].to(self._device), chosen.to(self._device)
         handles = []
         try:
             for path, blend in self._blends(names).items():
-                hook = _adding(blend, weights, None if every else chosen)
+                part = path.split(".", 1)[0]
+                if part in tokens:
+                    hook = _adding(blend, tokens[part].to(self._device), None)
+                else:
+                    hook = _adding(blend, weights, None if every else chosen)
                 handles.append(self._module.get_submodule(path).register_forward_hook(hook))
             yield
         finally:

@@ -70,7 +70,7 @@ def plan(name: str, sizes: Sizes, kind: str, free: int, host: int, limit: int | 
     """The first way that fits.
 
     `kind`: "cpu", "cuda" or "mps"; `free`: bytes of the device; `host`: bytes of the host, which holds what is not on a
-    card, and is the device of a CPU; `limit`: bytes of the device that somebody asked for at most. Raises Refusal, with
+    GPU, and is the device of a CPU; `limit`: bytes of the device that somebody asked for at most. Raises Refusal, with
     what would do, where nothing fits.
     """
     available = int(SHARE * min(free, limit or free))
@@ -131,7 +131,7 @@ def _says(sizes: Sizes, kind: str, placing: str, storage: str, tiled: bool) -> s
     said = {
         TEXTS_LEAVE: f"text encoders and {network} take turns and {away} meanwhile",
         ONE_PART: f"one part at a time is in memory, and the others {away}",
-        BLOCKS: f"the {network} comes to the card block by block",
+        BLOCKS: f"the {network} comes to the GPU block by block",
     }
     stored = IN_FILE.get(sizes.parts[sizes.denoiser].precision, "")
     kept = {AS_IN_FILE: f"{network} kept in {stored} as in its file", FP8: f"{network} kept in fp8"}

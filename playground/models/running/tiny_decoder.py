@@ -3,7 +3,6 @@
 https://github.com/madebyollin/taesd. Final pictures are the VAE's.
 """
 
-import json
 import logging
 from pathlib import Path
 
@@ -11,14 +10,14 @@ import torch
 from diffusers import AutoencoderTiny
 from diffusers.image_processor import VaeImageProcessor
 from PIL import Image
-from safetensors import SafetensorError
 from torch import Tensor
 
+from playground.models.folder import CONFIG, network_config, refusing
 from playground.models.running.preview import PreviewDecoder
 from playground.refusal import Refusal
 
 BESIDE = ("preview", "taesd")  # folders beside a model in which one is looked for
-CONFIG, WEIGHTS = "config.json", "diffusion_pytorch_model.safetensors"
+WEIGHTS = "diffusion_pytorch_model.safetensors"
 log = logging.getLogger(__name__)
 
 
@@ -27,7 +26,7 @@ class TinyDecoder:
 
     def __init__(self, folder: Path, channels: int, scale: int, device: torch.device) -> None:
         """`channels` and `scale`: of the model's latents. Raises Refusal, with one sentence, for what does not fit."""
-        config = _config(folder)
+        config = network_config(folder, AutoencoderTiny.__name__, "preview decoder")
         theirs = config.get("latent_channels", 4)
         if theirs != channels:
             raise Refusal(
@@ -36,11 +35,8 @@ class TinyDecoder:
             )
         if not (folder / WEIGHTS).is_file():
             raise Refusal(f"The preview decoder {folder.name} has no {WEIGHTS}; no other file of weights is read.")
-        try:
+        with refusing(f"The preview decoder {folder.name}"):
             network = AutoencoderTiny.from_pretrained(folder, use_safetensors=True, local_files_only=True)
-        except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError, SafetensorError) as error:
-            first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise Refusal(f"The preview decoder {folder.name} cannot be loaded: {first[:200]}") from error
         own = network.config.upsampling_scaling_factor ** (len(network.config.num_decoder_blocks) - 1)
         if own != scale:
             raise Refusal(
@@ -75,15 +71,3 @@ def quick_decoder(
             except Refusal as refusal:
                 log.warning("%s Previews are drawn by the VAE.", refusal)
     return None
-
-
-def _config(folder: Path) -> dict:
-    try:
-        found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise Refusal(f"{folder.name} is no preview decoder: its {CONFIG} cannot be read.") from None
-    kind = found.get("_class_name") if isinstance(found, dict) else None
-    if kind != AutoencoderTiny.__name__:
-        named = f"a {kind}" if isinstance(kind, str) else "something else"
-        raise Refusal(f"{folder.name} is {named[:60]}, and no AutoencoderTiny, which is what draws previews here.")
-    return found

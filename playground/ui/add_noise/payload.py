@@ -32,12 +32,12 @@ def pixels(picture: Image.Image, schedule: str, seed: int) -> str:
     )
 
 
-def latents(engine: Engine, picture: Image.Image, schedule: str, seed: int) -> str:
+def latents(engine: Engine, picture: Image.Image, schedule: str, seed: int, visitor: str = "") -> str:
     """The same for the model's latents of the picture, with x_t decoded at some t. Raises Refusal as above, and where
     the engine cannot encode or decode it."""
     side = engine.facts.side
     small = picture.resize((side, side), Image.Resampling.LANCZOS)
-    x0, epsilon, decoded = latent_noise.noised_film(engine, small, seed, noise.parts(schedule), FRAMES)
+    x0, epsilon, decoded = latent_noise.noised_film(engine, small, seed, noise.parts(schedule), FRAMES, visitor)
     channels, height, width = x0.shape[1:]
     return json.dumps(
         {

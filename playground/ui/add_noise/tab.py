@@ -92,21 +92,24 @@ def build(engine: Engine) -> None:
             walk.build(picture, schedule, seed)
             draw_schedules = schedules.build()
 
-    def refresh(given: Values) -> Updates:
+    def settled(given: Values, visitor: str) -> Updates:
         """The stage's new value and the sentence under the seed; on bad input the stage stays as it is."""
         settings = given[picture], given[schedule], given[seed]
         try:
-            now = latents(engine, *settings) if given[space] == "latents" else pixels(*settings)
+            now = latents(engine, *settings, visitor) if given[space] == "latents" else pixels(*settings)
         except Refusal as problem:
             return {seed_error: error(str(problem))}
         return {stage: now, seed_error: error()}
+
+    def refresh(given: Values, request: gr.Request) -> Updates:
+        return settled(given, request.session_hash or "")
 
     latest = Latest()  # a picture chosen while another one is being prepared takes its place
     nothing = {stage: gr.skip()}
 
     def take(page: str | None, given: Values, new: Image.Image) -> Updates:
         def taken() -> Updates:
-            return {picture: new, own_error: error()} | refresh({**given, picture: new})
+            return {picture: new, own_error: error()} | settled({**given, picture: new}, page or "")
 
         return latest.answer(page, taken, nothing)
 

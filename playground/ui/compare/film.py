@@ -80,15 +80,15 @@ class GridFilm:
                 yield {self.bar: _paragraph("Run the grid again; then its steps can be shown.")}
                 return
             sweep = Sweep.from_dict(shown)
-            updates = collect(sweep.recipes())
+            updates = collect(sweep.recipes(), request.session_hash or "")
             yield from latest.show(request.session_hash, updates, Asked(FILM, sweep.digest()), nothing)
 
-        def collect(recipes: list[Recipe]) -> Iterator[Update]:
+        def collect(recipes: list[Recipe], visitor: str) -> Iterator[Update]:
             yield {self.ask: gr.update(visible=False), self.bar: _paragraph("Collecting the steps …")}
             try:
                 kept = [recipe for recipe in recipes if is_kept(engine, store, recipe)]
                 starts = pictures_of(store, [recipe for recipe in kept if films.get(recipe) is None])
-                for done, total in films.record(kept, starts):
+                for done, total in films.record(kept, starts, visitor):
                     if done % 8 == 0:
                         text = f"Running kept cells once more for their steps: {done} of {total}"
                         yield {self.bar: _paragraph(text)}
@@ -96,7 +96,7 @@ class GridFilm:
                 if not any(found):
                     raise Refusal("There are no steps to show; run the grid again.")
                 drawn: dict[int, Image.Image] = {}
-                for place, strip in drawn_strips(engine, recipes, found):
+                for place, strip in drawn_strips(engine, recipes, found, visitor):
                     drawn[place] = strip
                     yield nothing  # where Stop can end it
             except Refusal as refusal:
@@ -109,14 +109,14 @@ class GridFilm:
 
 
 def drawn_strips(
-    engine: Engine, recipes: list[Recipe], films: list[CellFilm | None]
+    engine: Engine, recipes: list[Recipe], films: list[CellFilm | None], visitor: str = ""
 ) -> Iterator[tuple[int, Image.Image]]:
     """As `strips`, of x̂₀ and x_t of each film that is there, each drawn by the model that the recipe names."""
     there = [(recipe.model, film) for recipe, film in zip(recipes, films, strict=True) if film]
     for model in dict.fromkeys(name for name, _ in there):
         places = [2 * i + k for i, (name, _) in enumerate(there) if name == model for k in (0, 1)]
         latents = [x for name, film in there if name == model for x in (film.x0, film.seen)]
-        yield from ((places[i], strip) for i, strip in strips(engine.of(model), latents))
+        yield from ((places[i], strip) for i, strip in strips(engine.of(model), latents, visitor))
 
 
 def drawn_by(engine: Engine, recipes: list[Recipe]) -> str:

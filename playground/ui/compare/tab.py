@@ -151,7 +151,8 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
                     waiting, looks = isinstance(event, Waiting), visitor not in unseen
                     since = time.perf_counter() - drawn
                     if waiting or (event.cell <= last and since >= (REDRAW if looks else UNSEEN)):
-                        yield {total: _paragraph(progress(grid, begun))} | ({cells: payload(grid)} if looks else {})
+                        line = _paragraph(progress(grid, begun, engine))
+                        yield {total: line} | ({cells: payload(grid)} if looks else {})
                         drawn = time.perf_counter()
                     grid = folded(grid, event)
                     recorder.take(event)

@@ -104,7 +104,7 @@ def oddities(recipes: list[Recipe], facts: Facts) -> list[str]:
     return []
 
 
-def progress(grid: Grid, begun: float) -> str:
+def progress(grid: Grid, begun: float, engine: Engine) -> str:
     """How far a run is that began at that `time.perf_counter()`, and how long it may still take."""
     if grid.model:
         return f"{grid.finished} of {len(grid.cells)} finished · {grid.model}" if grid.finished else grid.model
@@ -112,8 +112,9 @@ def progress(grid: Grid, begun: float) -> str:
     text = f"{grid.finished} of {len(grid.cells)} finished · {passed:.1f} s"
     if len({cell.recipe.model for cell in grid.cells}) > 1:  # of which one says little about the speed of the next
         return f"{text} · {sharing(grid.others)}" if grid.others else text
-    work = [cell.recipe.evaluations for cell in grid.cells if not cell.stored]
-    done = sum(cell.progress * cell.recipe.evaluations for cell in grid.cells if not cell.stored)
+    facts = engine.of(grid.cells[0].recipe.model).facts
+    work = [facts.evaluations(cell.recipe) for cell in grid.cells if not cell.stored]
+    done = sum(cell.progress * facts.evaluations(cell.recipe) for cell in grid.cells if not cell.stored)
     if done and done < sum(work):
         text += f" · {roughly(passed * (sum(work) - done) / done)} left"
     return f"{text} · {sharing(grid.others)}" if grid.others else text

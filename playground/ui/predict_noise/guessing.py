@@ -120,7 +120,7 @@ def way_back(engine: Engine, asked: Asked, t: int, page: str = "") -> Iterator[s
     planned = plan(recipe, engine.facts.schedule, t)
     shown = columns(len(planned.levels))
     stands = [planned.levels[k] for k in shown]
-    there = [_small(picture) for picture in decoded(engine, forward(x0, recipe, stands), quick=True)]
+    there = [_small(picture) for picture in decoded(engine, forward(x0, recipe, stands), True, page)]
     timeline = Timeline([level.t or 0.0 for level in stands], there)
     yield timeline.html()
     with closing(guess(engine, x0, recipe, t, shown, page)) as events:

@@ -98,10 +98,10 @@ class Rail:
         asked, errors = self.read(given)
         return None if errors else asked
 
-    def look(self, picture: Image.Image) -> Subject:
+    def look(self, picture: Image.Image, visitor: str = "") -> Subject:
         """A picture of the model's size, encoded. Raises Refusal where the engine cannot do that."""
-        (encoded,) = self._engine.ask([Encode(picture)])
-        (back,) = decoded(self._engine, encoded.value)
+        (encoded,) = self._engine.ask([Encode(picture)], visitor)
+        (back,) = decoded(self._engine, encoded.value, visitor=visitor)
         return Subject(encoded.value, data_url(back, exact=False))
 
     def _sample(self, index: int) -> Subject:

@@ -24,11 +24,11 @@ VELOCITY = (
 )
 
 
-def stage(engine: Engine, asked: Asked, t: int) -> str:
+def stage(engine: Engine, asked: Asked, t: int, visitor: str = "") -> str:
     """The network is asked about this t with the three captions -> HTML. Raises Refusal for a bad t."""
-    answers = predict(engine, asked.subject.x0, asked.captions, t, asked.recipe.seed)
+    answers = predict(engine, asked.subject.x0, asked.captions, t, asked.recipe.seed, visitor)
     right = answers[0]
-    pictures = as_pictures(engine, right)
+    pictures = as_pictures(engine, right, visitor)
     noises = (right.epsilon, right.predicted, right.epsilon - right.predicted)
     tiles = [data_url(channel_tiles(x)) for x in noises]
     return _section(

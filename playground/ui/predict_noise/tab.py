@@ -45,15 +45,18 @@ def build(engine: Engine) -> Callable[[], None]:
             measured = curve.build(engine, rail)
             guessing.build(engine, rail, t)
 
-    def ask(given: Values) -> Updates:
+    def asked(given: Values, visitor: str = "") -> Updates:
         """The stage, and the sentences under the fields; on bad input the stage stays."""
-        asked, errors = rail.read(given)
+        what, errors = rail.read(given)
         if errors:
             return rail.fields.says(errors)
         try:
-            return rail.fields.says({}) | {stage: answered(engine, asked, given[t]), t_error: error()}
+            return rail.fields.says({}) | {stage: answered(engine, what, given[t], visitor), t_error: error()}
         except Refusal as problem:
             return rail.fields.says({}) | {t_error: error(str(problem))}
+
+    def ask(given: Values, request: gr.Request) -> Updates:
+        return asked(given, request.session_hash or "")
 
     latest = Latest()  # of two pictures that are chosen quickly the last one is shown
     nothing = {stage: gr.skip()}
@@ -66,7 +69,7 @@ def build(engine: Engine) -> Callable[[], None]:
                 new = {rail.subject: look(), rail.caption: caption}
             except Refusal as problem:
                 return {rail.upload_error: error(str(problem))}
-            return new | {rail.upload_error: error()} | ask({**given, **new})
+            return new | {rail.upload_error: error()} | asked({**given, **new}, page or "")
 
         return latest.answer(page, taken, nothing)
 
@@ -77,8 +80,8 @@ def build(engine: Engine) -> Callable[[], None]:
         return take(request.session_hash, given, SAMPLES[index][2], lambda: rail.sample(index))
 
     def uploaded(given: Values, request: gr.Request) -> Updates:
-        path, side = given[rail.upload] or "", engine.facts.side
-        updates = take(request.session_hash, given, "", lambda: rail.look(pictures.open_picture(path, side)))
+        path, side, page = given[rail.upload] or "", engine.facts.side, request.session_hash
+        updates = take(page, given, "", lambda: rail.look(pictures.open_picture(path, side), page or ""))
         return updates | {rail.chooser: gr.Gallery(selected_index=None)} if rail.subject in updates else updates
 
     asking = {t, *rail.inputs}
@@ -97,7 +100,7 @@ def build(engine: Engine) -> Callable[[], None]:
     api.build(engine)
 
     def begin() -> None:
-        stage.value = ask({component: component.value for component in asking}).get(stage, stage.value)
+        stage.value = asked({component: component.value for component in asking}).get(stage, stage.value)
 
     return begin
 

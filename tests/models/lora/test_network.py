@@ -1,5 +1,7 @@
 """LoRAs: the pictures of diffusers with peft, mixed freely in one batch, and a bad file fails only who asked for it."""
 
+import json
+import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +19,13 @@ from playground.engine.request import Request
 from playground.inside.film import film
 from playground.inside.walk import walk
 from playground.models import REGISTERED, load_model
+from playground.models.lora import adapter
 from playground.models.lora.file import read
 from playground.models.lora.folder import LoraFiles
 from playground.models.lora.rows import Loras
 from playground.refusal import Refusal
 from playground.render import render
+from playground.sources.lora_files import ADAPTER
 from playground.store import Store
 from tests.engine.support import counted
 from tests.reference import TOLERANCE, largest_difference, plain
@@ -160,6 +164,69 @@ def test_files_that_do_not_fit_are_refused_with_the_reason(
     good = {k: v for k, v in load_file(folder / "loras" / "ink.safetensors").items() if k.startswith(MODULE)}
     assert len(good) == 2
     save_file({k: v for k, v in (good | changes).items() if v is not None}, tmp_path / "x.safetensors")
+    with pytest.raises(Refusal, match="^The LoRA x cannot be used: .*[.]$") as caught:
+        LoraFiles([tmp_path], parts_of(lora_engine), StableDiffusionPipeline).check([("x", 1.0)])
+    assert reason in str(caught.value)
+
+
+GOOD = {"peft_type": "LORA", "r": 4, "lora_alpha": 6}
+
+
+def saved(folder: Path, into: Path) -> Path:
+    """One layer as an adapter x of peft, without a config."""
+    good = {k: v for k, v in load_file(folder / "loras" / "ink.safetensors").items() if k.startswith(MODULE)}
+    (into / "x").mkdir()
+    save_file({k.replace("unet.", adapter.PREFIX, 1): v for k, v in good.items()}, into / "x" / ADAPTER)
+    return into / "x" / ADAPTER
+
+
+def test_the_config_beside_an_adapter_says_its_scaling(folder: Path, lora_engine: LocalEngine, tmp_path: Path) -> None:
+    """A config that comes, or changes, while the playground runs is as another file."""
+    file = saved(folder, tmp_path)
+
+    def opened() -> LoraFiles:
+        return LoraFiles([tmp_path], parts_of(lora_engine), StableDiffusionPipeline)
+
+    (change,) = opened().changes("x", "unet").values()
+    assert change.scaling == 1.0  # nothing says another
+    rank_stabilised = GOOD | {"use_rslora": True, "alpha_pattern": {"resnets.0.conv1": 5}, "rank_pattern": None}
+    for config, scaling in ((GOOD, 6 / 4), (rank_stabilised, 5 / math.sqrt(4))):
+        before = opened()
+        file.with_name(adapter.CONFIG).write_text(json.dumps(config))
+        with pytest.raises(Refusal, match="x cannot be used: its file has changed since"):
+            before.check([("x", 1.0)])
+        (change,) = opened().changes("x", "unet").values()
+        assert change.scaling == scaling and opened().digests != before.digests
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ("", "is not what peft writes"),
+        ("[]", "is not what peft writes"),
+        ("[" * 100_000, "is not what peft writes"),
+        (" " * 2**20 + "{}", "is longer than 1,048,576 bytes"),
+        ({"lora_alpha": None}, "needs numbers for lora_alpha"),
+        ({"lora_alpha": "6"}, "needs numbers for lora_alpha"),
+        ({"lora_alpha": 10**400}, "needs numbers for lora_alpha"),
+        ({"lora_alpha": float("nan")}, "needs numbers for lora_alpha"),
+        ({"alpha_pattern": {"conv1": [1]}}, "needs numbers for lora_alpha"),
+        ({"alpha_pattern": ["conv1"]}, "is not what peft writes"),
+        ({"alpha_pattern": {"(conv1": 1}}, "its alphas or its header"),
+        ({"alpha_pattern": {r"([\w.]+)+!": 1}}, "too many repeats"),
+        ({"alpha_pattern": {".*.*.*!": 1}}, "too many repeats"),
+        ({"use_rslora": "no"}, "is not what peft writes"),
+        ({"r": 8}, "says other ranks"),
+        ({"peft_type": "LOHA"}, "says LOHA"),
+        ({"use_qalora": True}, "says use_qalora"),
+        ({"init_lora_weights": "pissa_niter_4"}, "began as pissa_niter_4"),
+    ],
+)
+def test_a_config_beside_an_adapter_is_not_trusted(
+    folder: Path, lora_engine: LocalEngine, tmp_path: Path, config: dict | str, reason: str
+) -> None:
+    written = config if isinstance(config, str) else json.dumps(GOOD | config)
+    (saved(folder, tmp_path).with_name(adapter.CONFIG)).write_text(written)
     with pytest.raises(Refusal, match="^The LoRA x cannot be used: .*[.]$") as caught:
         LoraFiles([tmp_path], parts_of(lora_engine), StableDiffusionPipeline).check([("x", 1.0)])
     assert reason in str(caught.value)
