@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from playground.recipe import Recipe
+from playground.recipe import LATE, Recipe
 from playground.samplers import SAMPLERS
 from playground.sweep import SIZE, Sweep, lora_of, words_exchanged
 
@@ -20,6 +20,7 @@ FIELD_NAMES = {
     "sampler": "Sampler",
     "num_inference_steps": "Steps",
     "guidance_scale": "Guidance scale",
+    "true_cfg_scale": "True CFG scale",
     "guidance_rescale": "Guidance rescale",
     "eta": "Eta",
     "clip_skip": "Clip skip",
@@ -62,6 +63,11 @@ def axis_name(axis: str) -> str:
     if (text := words_exchanged(axis)) is not None:
         return f"“{text}” exchanged"
     return axis.capitalize()
+
+
+def inside(label: str) -> str:
+    """A label as it stands inside a sentence: "true CFG scale"."""
+    return label[0].lower() + label[1:]
 
 
 def value_label(axis: str, value: Any) -> str:
@@ -114,8 +120,9 @@ def common_of(recipes: Sequence[Recipe]) -> str:
     for name, label in FIELD_NAMES.items():
         if name in NEEDS and not any(getattr(recipe, NEEDS[name]) for recipe in recipes):
             continue
-        found = {str(getattr(recipe, name)) for recipe in recipes}
-        if len(found) == 1 and ((value := getattr(recipes[0], name)) or name == "seed"):
+        found, value = {str(getattr(recipe, name)) for recipe in recipes}, getattr(recipes[0], name)
+        unused = name not in NEEDS and value == LATE.get(name)
+        if len(found) == 1 and not unused and (value or name == "seed"):
             parts.append(f"{label}: {value_label(name, value)}")
     return " · ".join(parts)
 

@@ -22,6 +22,7 @@ AXES = (
     "negative_prompt",
     "prompt",
     "model",
+    "true_cfg_scale",
     "guidance_rescale",
     "strength",
     "controlnet_conditioning_scale",

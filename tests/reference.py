@@ -31,5 +31,15 @@ def called(pipeline: DiffusionPipeline, recipe: Recipe, **more: Any) -> np.ndarr
     return np.asarray(picture).astype(int)
 
 
+def other_cells(base: Recipe, cfg: str) -> list[Recipe]:
+    """What stands beside: other guidance, steps, words, seeds and sizes. `cfg`: as of `Facts`."""
+    stronger, weaker = ({cfg: 3.0}, {"guidance_scale": 2.5}) if cfg else ({}, {})
+    return [
+        base.replace(guidance_scale=1.0, seed=4),
+        base.replace(prompt="owl", num_inference_steps=3, negative_prompt="", **stronger),
+        base.replace(width=base.width + 32, seed=5, **weaker),
+    ]
+
+
 def largest_difference(result: Result, picture: np.ndarray) -> int:
     return int(np.abs(np.asarray(result.image).astype(int) - picture).max())

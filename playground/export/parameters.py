@@ -9,9 +9,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from playground.models import Facts
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 
+DISTILLED = "Distilled CFG Scale"  # as stable-diffusion-webui-forge writes it
 NEGATIVE = "Negative prompt:"
 _PAIR = re.compile(r'\s*(\w[\w \-/]+):\s*("(?:\\.|[^\\"])*"|[^,]*)(?:,|$)')
 _LORA = re.compile(r"<(?:lora|lyco):([^:<>]+):([-+]?\d*\.?\d+)[^<>]*>")
@@ -30,21 +32,29 @@ class Parameters:
     settings: dict[str, str] = field(default_factory=dict)
 
 
-def to_parameters(recipe: Recipe) -> str:
-    """A recipe -> the text. The initial noise comes from a CPU generator, which "RNG: CPU" tells AUTOMATIC1111."""
+def to_parameters(recipe: Recipe, facts: Facts | None = None) -> str:
+    """A recipe -> the text. The initial noise comes from a CPU generator, which "RNG: CPU" tells AUTOMATIC1111.
+
+    `facts`: of the model that drew it. Where its network is told the guidance scale, that is Forge's "Distilled CFG
+    Scale", and "CFG scale" is the true one.
+    """
     tags = "".join(f" <lora:{name}:{weight:g}>" for name, weight in recipe.active_loras)
     lines = [recipe.prompt + tags]
     if recipe.negative_prompt:
         lines.append(f"{NEGATIVE} {recipe.negative_prompt}")
+    true_cfg = facts.has_true_cfg if facts else recipe.true_cfg_scale > 1
+    scale = recipe.true_cfg_scale if true_cfg else recipe.guidance_scale
     settings = {
         "Steps": recipe.num_inference_steps,
         "Sampler": SAMPLERS[recipe.sampler].label,
-        "CFG scale": f"{recipe.guidance_scale:g}",
+        "CFG scale": f"{scale:g}",
         "Seed": recipe.seed,
         "Size": f"{recipe.width}x{recipe.height}",
         "Model": _quoted(recipe.model),
         "RNG": "CPU",
     }
+    if true_cfg:
+        settings[DISTILLED] = f"{recipe.guidance_scale:g}"
     if recipe.image:
         settings["Denoising strength"] = f"{recipe.strength:g}"
     if recipe.control_image:  # as the extension for ControlNets writes it

@@ -39,7 +39,7 @@ def cell_png(result: Result, facts: Facts | None = None) -> bytes:
     told = {key: value for key, value in receipt(result).items() if key not in MEASURED}
     data = with_text(without_text(to_png(result), TEXT_KEY), TEXT_KEY, json.dumps(told, sort_keys=True))
     if not result.elsewhere:  # else they would name settings that made nothing
-        data = with_text(data, PARAMETERS, to_parameters(result.recipe))
+        data = with_text(data, PARAMETERS, to_parameters(result.recipe, facts))
     if facts is None:
         return data
     drawn_by = {"weights": facts.fingerprint_for(result.recipe), "precision": facts.precision, "device": facts.device}

@@ -9,7 +9,7 @@ from typing import Any
 from playground.emphasis import has_marks
 from playground.export import comfy
 from playground.export.document import alone, read_data
-from playground.export.parameters import parse_parameters
+from playground.export.parameters import DISTILLED, parse_parameters
 from playground.export.png import PARAMETERS, texts_of
 from playground.labels import CONTROLS, FIELD_NAMES
 from playground.models import Facts
@@ -27,7 +27,8 @@ _SAYS_NOTHING = {"RNG", "Version", "Lora hashes", "TI hashes", "Created Date", "
 _EMPHASIS = re.compile(r"\([^()]+:\s*\d*\.?\d+\)|\(\(|\[\[")
 _KARRAS = " Karras"
 _SAME = {"LMS": "pndm", "UniPC": "unipc", "Uni PC": "unipc", "DPM++ SDE Karras": "dpmpp_sde"}
-_OF_SOME_MODELS = ("guidance_rescale", "eta", "clip_skip", "shift", "prompt_weights")
+_LATE = ("true_cfg_scale", "guidance_rescale", "eta", "clip_skip", "shift")
+_OF_SOME_MODELS = (*_LATE, "prompt_weights")
 _WEIGHTS = "prompt_weights"
 SHOWN = 60  # characters of a foreign text in a sentence
 
@@ -83,7 +84,7 @@ def _own(text: str, facts: Facts) -> Restored:
         taken.model(base.model)
     taken.set(steps=base.num_inference_steps, scale=base.guidance_scale, seed=base.seed, sampler=base.sampler)
     taken.size(base.width, base.height)
-    for name in ("guidance_rescale", "eta", "clip_skip", "shift"):
+    for name in _LATE:
         taken.change(name, getattr(base, name), FIELD_NAMES[name])
     taken.loras(dict(base.loras))
     if base.image and facts.no_start:
@@ -109,9 +110,13 @@ def _automatic(text: str, facts: Facts) -> Restored:
     name = settings.get("Sampler", "")
     if settings.get("Schedule type") == "Karras" and not name.endswith(_KARRAS):
         name += _KARRAS
+    scale, told = _number(settings.get("CFG scale")), _number(settings.get(DISTILLED))
+    if told is not None and facts.has_true_cfg:
+        taken.change("true_cfg_scale", max(scale or 1.0, 1.0), "CFG scale")  # below 1 is without it as well
+        scale = told
     taken.set(
         steps=_whole(settings.get("Steps")),
-        scale=_number(settings.get("CFG scale")),
+        scale=scale,
         seed=_whole(settings.get("Seed")),
         sampler=_sampler(name),
         called=name,
@@ -128,7 +133,8 @@ def _automatic(text: str, facts: Facts) -> Restored:
         taken.size(int(match[1]), int(match[2]))
     taken.model(settings.get("Model", ""))
     taken.loras(said.loras)
-    taken.left_out([f"{name} {value}" for name, value in settings.items() if name not in _READ | _SAYS_NOTHING])
+    known = _READ | _SAYS_NOTHING | ({DISTILLED} if facts.has_true_cfg else set())
+    taken.left_out([f"{name} {value}" for name, value in settings.items() if name not in known])
     return taken.restored()
 
 

@@ -22,6 +22,7 @@ NO_GUIDANCE = "it was taught to draw without guidance, and its pipeline has none
 NOT_ASKED = f"is asked for pictures by {ASKED_BY} only, so nothing was sent."
 NO_CLIP = "CLIP's layers are not what its network reads"
 NO_WEIGHTS = "weights are read only where all that reads the words is CLIP"
+SOME_CFG = 2.0  # a true_cfg_scale with which a negative prompt is used
 MOST_SIDE = 1024  # pixels; larger ones are refused by `Recipe` already
 
 
@@ -106,6 +107,17 @@ class Facts:
             return "it was not taught flow matching"
         return "its own depends on the size of the picture" if self.schedule.get("use_dynamic_shifting") else ""
 
+    @property
+    def has_true_cfg(self) -> bool:
+        """Its classifier-free guidance has a scale of its own, besides what the network is told."""
+        return self.cfg == "true_cfg_scale"
+
+    @property
+    def usual_guided(self) -> Recipe:
+        """The usual settings, with classifier-free guidance also where a model that is told a scale goes without."""
+        without = self.has_true_cfg and self.guidance == "embedded"
+        return self.usual.replace(true_cfg_scale=SOME_CFG) if without else self.usual
+
     def guided(self, recipe: Recipe) -> bool:
         """Whether classifier-free guidance runs, with two rows a step, as the family's pipeline decides it."""
         return bool(self.cfg) and getattr(recipe, self.cfg) > self.guided_above
@@ -176,7 +188,7 @@ class Facts:
                 )
         if self.whole:
             self._check_takes(recipe)
-        if recipe.true_cfg_scale != 1 and self.cfg != "true_cfg_scale":
+        if recipe.true_cfg_scale != 1 and not self.has_true_cfg:
             scale = "its guidance scale is guidance_scale" if self.cfg else NO_GUIDANCE
             raise Refusal(f"true_cfg_scale must be 1 for this model: {scale}.")
         if not self.cfg and recipe.guidance_scale > self.guided_above:

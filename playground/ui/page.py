@@ -73,7 +73,7 @@ def build_page(
         if models is not None:
             models.build(engine.facts.name)
         notice = gr.HTML(elem_classes=["dp-notice", "dp-flush"], elem_id="notice")
-        glossary.build()
+        glossary.build(engine.facts)
         with gr.Tab("Compare"):
             ran = compare.build(page, engine, store)
         begins = [_view(engine, *view) for view in VIEWS]

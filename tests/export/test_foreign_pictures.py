@@ -92,6 +92,19 @@ def test_what_is_written_for_automatic1111_and_comfyui_is_read_back(key: str, en
     assert found.recipe == recipe.replace(guidance_rescale=0, eta=0) and found.sentences == []
 
 
+def test_both_scales_of_a_network_that_is_told_one_are_written_and_read_back(engine: LocalEngine) -> None:
+    flux = replace(engine.facts, guidance="embedded", cfg="true_cfg_scale")
+    recipe = Recipe(prompt="cat", negative_prompt="dog", guidance_scale=3.5, true_cfg_scale=2.5, seed=9)
+    text = to_parameters(recipe, flux)
+    assert "CFG scale: 2.5," in text and "Distilled CFG Scale: 3.5" in text
+    found = read_picture(_png(parameters=text), flux)
+    assert (found.recipe, found.sentences) == (recipe, [])
+    found = automatic(engine, text)  # of a model that has one scale
+    assert found.recipe.guidance_scale == 2.5 and found.recipe.true_cfg_scale == 1
+    assert found.sentences == ["Had no place here: Distilled CFG Scale 3.5."]
+    assert "Distilled" not in to_parameters(recipe.replace(true_cfg_scale=1), engine.facts)
+
+
 def test_the_steps_of_older_versions_and_unknown_samplers(engine: LocalEngine) -> None:
     found = automatic(engine, "cat\nSteps: 4, Sampler: DPM++ 2M Karras, CFG scale: 7, Seed: 1, Size: 128x128")
     assert found.recipe.sampler == "dpmpp_2m_karras" and found.sentences == []

@@ -1,9 +1,11 @@
-"""The whole page with a transformer that was taught flow matching, and every endpoint with packed latents."""
+"""The whole page and every endpoint with transformers that were taught flow matching: SD 3, and Flux, whose latents
+are packed and whose network is told a scale; and with a model of no family."""
 
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,6 +13,7 @@ from gradio_client import Client, handle_file
 from playwright.sync_api import Browser, Page, expect
 
 from playground import open_engine
+from playground.models.families import flux
 from playground.store import Store
 from playground.ui.shared.shipped import EXAMPLES
 from tests.conftest import whole_page
@@ -20,6 +23,32 @@ from tests.models.tiny_families import build_family
 PATIENCE = 120_000  # ms
 SIDE = 64
 Serve = Callable[[str], AbstractContextManager[str]]
+# What differs: how often Compare has a true CFG scale, the words under "Guidance, taken apart", the axes with what
+# three pictures cost, what a guided recipe says, and what is refused.
+TEXTS: dict[str, dict[str, Any]] = {
+    "sd3-tiny": {
+        "true_cfg": 0,
+        "guidance": ["Each step asks the network twice", "7 times the way (guidance scale)"],
+        "axes": {"guidance_scale": [2, 4, 4]},
+        "guided": {"guidance_scale": 2},
+        "network": "SD3Transformer2DModel",
+        "refused": [
+            ({"true_cfg_scale": 2}, "true_cfg_scale must be 1 for this model"),
+            ({"sampler": "ddim"}, "sampler must be one of euler, heun, "),
+        ],
+    },
+    "flux-dev-tiny": {
+        "true_cfg": 1,
+        "guidance": ["At true CFG scale 1 there is no unconditional pass", "the network is told guidance scale 3.5"],
+        "axes": {"guidance_scale": [2, 2, 2], "true_cfg_scale": [2, 4, 4]},  # it is told the one, and asked once a step
+        "guided": {"true_cfg_scale": 2},
+        "network": "FluxTransformer2DModel",
+        "refused": [
+            ({"sampler": "ddim"}, "sampler must be one of euler, dpmpp_2m, unipc for this model"),
+            ({"true_cfg_scale": 0.5}, "true_cfg_scale must be from 1 to 20"),
+        ],
+    },
+}
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +59,10 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
     def served(kind: str) -> Iterator[str]:
         from playground.ui.page import build_page, launch_options
 
-        folder = build_family(kind, tmp_path_factory.mktemp("models"))
-        engine, store = open_engine(folder, torch.device("cpu"), torch.float32), Store(tmp_path_factory.mktemp("cells"))
+        folder, store = build_family(kind, tmp_path_factory.mktemp("models")), Store(tmp_path_factory.mktemp("cells"))
         with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(flux, "SIDE", SIDE)  # which no config of such a model says
+            engine = open_engine(folder, torch.device("cpu"), torch.float32)
             patch.setenv("GRADIO_TEMP_DIR", str(tmp_path_factory.mktemp("gradio")))
             page = build_page(engine, store)
             _, url, _ = page.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
@@ -55,10 +85,18 @@ def after_its_first_run(browser: Browser, url: str) -> tuple[Page, list[str]]:
     return page, faults
 
 
-def test_every_tab_shows_a_flow_transformer_or_says_what_it_cannot(browser: Browser, serve: Serve) -> None:
-    with serve("sd3-tiny") as url:
+@pytest.mark.parametrize("kind", TEXTS)
+def test_every_tab_and_every_endpoint_answers_for_transformers_taught_flow_matching(
+    browser: Browser, serve: Serve, tmp_path: Path, kind: str
+) -> None:
+    texts = TEXTS[kind]
+    with serve(kind) as url:
         page, faults = after_its_first_run(browser, url)
         expect(page.locator("[role=alert]:visible")).to_have_count(0)
+        expect(page.locator("#vary").get_by_text("True CFG scale", exact=True)).to_have_count(texts["true_cfg"])
+        page.locator("#everything-else > button").click()
+        expect(page.locator("#field-guidance-scale")).to_be_visible()
+        expect(page.locator("#field-true-cfg-scale")).to_have_count(texts["true_cfg"])
 
         page.get_by_role("tab", name="Add noise", exact=True).click()
         expect(page.get_by_text("(1 − s) · x0 + s · ε")).to_be_visible(timeout=PATIENCE)
@@ -78,6 +116,9 @@ def test_every_tab_shows_a_flow_transformer_or_says_what_it_cannot(browser: Brow
         page.locator("#denoise-run").click(timeout=PATIENCE)
         page.locator('.dpd[data-state="done"]').wait_for(timeout=PATIENCE)
         expect(page.locator(".dpd")).to_contain_text("This network answers with v = ε − x₀")
+        for words in texts["guidance"]:
+            expect(page.locator(".dpd-anatomy")).to_contain_text(words)
+        expect(page.locator("#denoise-field-true-cfg-scale")).to_have_count(texts["true_cfg"])
 
         page.get_by_role("tab", name="Inside", exact=True).click()
         page.locator("#inside-diagram .dpi").wait_for(timeout=PATIENCE)
@@ -85,27 +126,37 @@ def test_every_tab_shows_a_flow_transformer_or_says_what_it_cannot(browser: Brow
         page.locator('#inside-diagram [data-state="done"]').wait_for(timeout=PATIENCE)
         expect(page.locator('[data-opens="unet"]')).to_contain_text("Transformer")
         expect(page.get_by_text("in which no map of a single word can be shown here")).to_be_visible()
+        page.get_by_role("button", name="Everything else").locator("visible=true").click()
+        expect(page.locator("#inside-guidance-scale")).to_be_visible()
+        expect(page.locator("#inside-true-cfg-scale")).to_have_count(texts["true_cfg"])
+
+        page.get_by_role("tab", name="Lessons", exact=True).click()
+        expect(page.get_by_text("Lesson 1 of")).to_be_visible()
         page.close()
         assert faults == []
+        answers(Client(url, verbose=False, download_files=str(tmp_path)), texts)
 
 
-def test_every_endpoint_answers_for_packed_latents(serve: Serve, tmp_path: Path) -> None:
-    with serve("flux-dev-tiny") as url:
-        client = Client(url, verbose=False, download_files=str(tmp_path))
-        recipe = {"prompt": "cat", "num_inference_steps": 2, "width": SIDE, "height": SIDE}
-        sweep = {"base": recipe, "axes": {"guidance_scale": [1, 3.5, 7]}}
-        files, cells = client.predict(sweep, api_name="/render_grid")
-        assert len({Path(file).read_bytes() for file in files}) == 3  # the network is told the scale
-        assert [cell["evaluations"] for cell in cells] == [2, 2, 2]  # and is asked once a step
-        _, told = client.predict(recipe | {"true_cfg_scale": 2}, api_name="/denoise")
-        assert len(told["steps"]) == 2 and told["unconditional"] == "used"
-        report, _ = client.predict(recipe, api_name="/inspect_prompt")
-        assert report["evaluations"] == 2 and report["stages"][3]["class_name"] == "FluxTransformer2DModel"
-        with pytest.raises(Exception, match="sampler must be one of euler, dpmpp_2m, unipc for this model"):
-            client.predict(recipe | {"sampler": "ddim"}, api_name="/denoise")
-        picture = handle_file(str(EXAMPLES / "images" / "flower.webp"))
-        _, numbers = client.predict(picture, 999, "flow", 0, api_name="/add_noise")
-        assert (numbers["sqrt_alpha_bar"], numbers["sqrt_one_minus_alpha_bar"], numbers["log_snr"]) == (0, 1, None)
+def answers(client: Client, texts: dict[str, Any]) -> None:
+    """Each of the five endpoints, asked for little."""
+    recipe = {"prompt": "cat", "negative_prompt": "owl", "num_inference_steps": 2, "width": SIDE, "height": SIDE}
+    for axis, evaluations in texts["axes"].items():
+        files, cells = client.predict({"base": recipe, "axes": {axis: [1, 3.5, 7]}}, api_name="/render_grid")
+        assert len({Path(file).read_bytes() for file in files}) == 3
+        assert [cell["evaluations"] for cell in cells] == evaluations
+    _, told = client.predict(recipe | texts["guided"], api_name="/denoise")
+    assert len(told["steps"]) == 2 and told["unconditional"] == "used"
+    report, _ = client.predict(recipe | texts["guided"], api_name="/inspect_prompt")
+    assert report["evaluations"] == 4 and report["stages"][3]["class_name"] == texts["network"]
+    for wrong, said in texts["refused"]:
+        with pytest.raises(Exception, match=said):
+            client.predict(recipe | wrong, api_name="/denoise")
+    picture = handle_file(str(EXAMPLES / "images" / "flower.webp"))
+    _, numbers = client.predict(picture, 999, "flow", 0, api_name="/add_noise")
+    assert (numbers["sqrt_alpha_bar"], numbers["sqrt_one_minus_alpha_bar"], numbers["log_snr"]) == (0, 1, None)
+    files, numbers = client.predict(picture, "cat", 500, 0, 4, api_name="/predict_noise")
+    assert [Path(file).stem for file in files] == ["x_t", "epsilon", "predicted", "x0", "guess"]
+    assert numbers["loss"] > 0 and numbers["guess"]["num_inference_steps"] == 4
 
 
 def test_a_model_of_no_family_draws_grids_and_says_what_is_not_offered(

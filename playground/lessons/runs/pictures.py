@@ -27,7 +27,8 @@ NONE = "none"  # the label of an empty text
 @dataclass(frozen=True)
 class Pictures:
     """`base` with each cell's changes. Another model than the one that the lesson is written for draws them in its own
-    usual settings, the words, the seed and what the cells change excepted."""
+    usual settings, the words, the seed and what the cells change excepted, and with guidance where a negative prompt
+    needs it."""
 
     base: Mapping[str, Any]
     cells: tuple[tuple[str, Mapping[str, Any]], ...]  # label, changes
@@ -53,7 +54,8 @@ class Pictures:
         own = facts.name == self.model
         base = facts.recipe(self.base if own else {k: v for k, v in self.base.items() if k in WORDS})
         if not own:
-            base = facts.usual.replace(**{name: getattr(base, name) for name in WORDS})
+            usual = facts.usual_guided if "negative_prompt" in changed else facts.usual
+            base = usual.replace(**{name: getattr(base, name) for name in WORDS})
         found = []
         for _, changes in self.cells:
             recipe = base.replace(**changes)

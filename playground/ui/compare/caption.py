@@ -3,7 +3,8 @@
 from html import escape
 from typing import Any
 
-from playground.labels import CONTROLS, axis_name, lora_label, value_label
+from playground.labels import CONTROLS, axis_name, inside, lora_label, value_label
+from playground.models import Facts
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 from playground.sweep import SIZE, Sweep, lora_of
@@ -13,19 +14,19 @@ from playground.ui.shared.words import FOUR_STEPS, key_of, words_of
 TEXTS = ("prompt", "negative_prompt")
 
 
-def say(sweep: Sweep) -> str:
-    """HTML of the sentence above the grid: what varies, and what to look for."""
+def say(sweep: Sweep, facts: Facts) -> str:
+    """HTML of the sentence above the grid of this model: what varies, and what to look for."""
     names = list(sweep.axes)
     if len(names) == 1:
-        head = words_of(names[0]).header
+        head = words_of(names[0], facts).header
         if sweep.seeds > 1:
             head += f" Every cell has the same {sweep.seeds} seeds."
     else:
         where = ["across", "down", "from tab to tab"]
-        parts = [f"{axis_name(name).lower()} {at}" for name, at in zip(reversed(names), where, strict=False)]
+        parts = [f"{inside(axis_name(name))} {at}" for name, at in zip(reversed(names), where, strict=False)]
         head = f"{', '.join(parts)}. Everything else is the same{' seeds' if sweep.seeds > 1 else ''} in all cells."
         head = head[0].upper() + head[1:].replace("the same seeds", f"the same, with {sweep.seeds} seeds")
-    look_for = words_of(names[-1]).look_for
+    look_for = words_of(names[-1], facts).look_for
     if len(names) > 1:
         look_for = "What to look for: does a row change in the same way as the rows above and below it?"
     if "loras.lcm" in names:
@@ -46,13 +47,14 @@ def fixed(sweep: Sweep) -> list[str]:
     """The settings that are the same in all cells, in words."""
     base, keys = sweep.base, {key_of(axis) for axis in sweep.axes}
     keys |= {SIZE} if sweep.own_sizes else set()
-    guided = "guidance_scale" in keys or base.guided
+    guided = keys & {"guidance_scale", "true_cfg_scale"} or base.guided or base.true_cfg_scale > 1
     found = {
         "negative_prompt": f"negative prompt “{base.negative_prompt}”" if base.negative_prompt and guided else "",
         "seed": f"seed {base.seed}" if sweep.seeds == 1 else f"seeds {base.seed} to {base.seed + sweep.seeds - 1}",
         "sampler": SAMPLERS[base.sampler].label,
         "num_inference_steps": f"{base.num_inference_steps} step" + "s" * (base.num_inference_steps != 1),
         "guidance_scale": f"guidance {base.guidance_scale:.15g}",
+        "true_cfg_scale": _true_cfg(base),
         "guidance_rescale": f"guidance rescale {base.guidance_rescale:.15g}" if base.guidance_rescale else "",
         "eta": f"eta {base.eta:.15g}" if base.eta else "",
         "clip_skip": f"clip skip {base.clip_skip}" if base.clip_skip else "",
@@ -81,8 +83,14 @@ def alt_of(recipe: Recipe, label: str) -> str:
     if recipe.image:
         steps = f"from a picture at strength {recipe.strength:g}, {recipe.steps_run} of {steps}"
     parts = f"{SAMPLERS[recipe.sampler].label}, {steps}, guidance {recipe.guidance_scale:g}"
+    parts += f", {true_cfg}" if (true_cfg := _true_cfg(recipe)) else ""
     shown = f", controlled by a picture{_control(recipe, set())}" if recipe.control_image else ""
     return f"{label}. Prompt: {recipe.prompt or 'none'}. {parts}, seed {recipe.seed}{shown}"
+
+
+def _true_cfg(recipe: Recipe) -> str:
+    """Of models that have that scale, where it is used."""
+    return f"true CFG {recipe.true_cfg_scale:.15g}" if recipe.true_cfg_scale > 1 else ""
 
 
 def _control(recipe: Recipe, but: set[str]) -> str:

@@ -1,6 +1,6 @@
 // An opened cell, and two cells beside each other: slider, side by side, flip, difference, and which settings differ.
-const order = ["prompt", "negative_prompt", "prompt_weights", "sampler", "num_inference_steps", "guidance_scale", "guidance_rescale",
-               "eta", "clip_skip", "shift", "image", "strength", "control_image", "controlnet_conditioning_scale",
+const order = ["prompt", "negative_prompt", "prompt_weights", "sampler", "num_inference_steps", "guidance_scale", "true_cfg_scale",
+               "guidance_rescale", "eta", "clip_skip", "shift", "image", "strength", "control_image", "controlnet_conditioning_scale",
                "control_guidance_start", "control_guidance_end", "loras", "seed", "width", "height", "model"];
 
 /** A setting as people read it. */

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from playground.labels import CONTROLS
+from playground.labels import CONTROLS, inside
 from playground.models import Facts
 from playground.recipe import check_known_loras
 from playground.refusal import Refusal
@@ -47,8 +47,8 @@ KNOWN_SCRIPT: str = (HERE / "known.js").read_text("utf-8")
 CHECKED = 'watch("value", () => document.dispatchEvent(new Event("dp-form-checked")));\n'
 VARY: str = (HERE / "vary.js").read_text("utf-8")  # of the last part of the form, when all fields are there
 WHERE = {"columns": "across", "rows": "down", "tabs": "as tabs"}
-ELSE = ("sampler", "num_inference_steps", "guidance_scale", "guidance_rescale", "eta", "clip_skip", "shift", "width")
-ELSE += ("height", "seed", "prompt_weights", LORAS)
+ELSE = ("sampler", "num_inference_steps", "guidance_scale", "true_cfg_scale", "guidance_rescale", "eta", "clip_skip")
+ELSE += ("shift", "width", "height", "seed", "prompt_weights", LORAS)
 
 
 class Form:
@@ -309,6 +309,7 @@ def special(facts: Facts) -> dict[str, bool]:
     """Fields that only some models have a use for, and whether this one does."""
     eta = "eta" in facts.takes if facts.whole else any(SAMPLERS[key].has_eta for key in facts.samplers)
     return {
+        "true_cfg_scale": facts.has_true_cfg,
         "guidance_rescale": facts.rescales,
         "eta": eta,
         "clip_skip": facts.clip_skips > 0,
@@ -330,7 +331,7 @@ def _free(name: str, varied: Sequence[str]) -> bool:
 def _label(key: str) -> str:
     """ "Values of guidance scale" """
     label = AXES[key].label
-    return f"Values of {label if key == LORA_WEIGHT else label[0].lower() + label[1:]}"
+    return f"Values of {label if key == LORA_WEIGHT else inside(label)}"
 
 
 def _parsed(key: str, values: list[Any]) -> str:

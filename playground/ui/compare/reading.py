@@ -24,8 +24,8 @@ from playground.ui.shared.spoken import spoken
 from playground.ui.shared.words import AXES, LORA_WEIGHT, WORDS, key_of
 
 # axes whose values are typed as a list of numbers
-NUMBERS = ("guidance_scale", "num_inference_steps", "seed", "guidance_rescale", "eta", "clip_skip", "shift")
-NUMBERS += ("strength", *CONTROLS, SIZE, LORA_WEIGHT)
+NUMBERS = ("guidance_scale", "true_cfg_scale", "num_inference_steps", "seed", "guidance_rescale", "eta", "clip_skip")
+NUMBERS += ("shift", "strength", *CONTROLS, SIZE, LORA_WEIGHT)
 LINES = (*TEXTS, WORDS)  # and those of which each value is a line
 SLOTS = ("tabs", "rows", "columns")  # where an axis can lie, outermost first, as in a sweep
 VALUES = "values"  # by axis, what its editor holds; with a key behind it, the error slot of that editor

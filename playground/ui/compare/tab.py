@@ -67,7 +67,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
                     for example in examples
                 ]
                 undo = gr.Button("Undo", size="sm", visible=False, elem_id="undo")
-            header = gr.HTML(say(start), elem_classes="dp-say")
+            header = gr.HTML(say(start, engine.facts), elem_classes="dp-say")
             cells = gr.HTML(payload(first), html_template=FRAME, js_on_load=SCRIPT, words=WORDS, elem_id="compare-grid")
             total = gr.HTML(_first(says(engine.facts, first)), elem_classes="dp-total", elem_id="total")
             form.predict.place()
@@ -136,7 +136,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             told
             | film.clear(ready=False)
             | {
-                header: say(sweep),
+                header: say(sweep, engine.facts),
                 cells: payload(grid),
                 total: _paragraph("Starting …"),
                 shown_sweep: sweep.flat.to_dict(),
@@ -205,7 +205,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             | form.predict.clear()
             | film.clear(ready)
             | {
-                header: say(sweep),
+                header: say(sweep, engine.facts),
                 cells: payload(now),
                 total: _first(says(engine.facts, now)),
                 shown_sweep: sweep.flat.to_dict(),

@@ -87,14 +87,13 @@ def _odd(engine: Engine, recipes: list[Recipe]) -> Iterator[str]:
 
 def oddities(recipes: list[Recipe], facts: Facts) -> list[str]:
     """What a person may not mean with this model: pictures that are bound to be the same, words that are not used."""
-    scale = "guidance" if facts.cfg == "guidance_scale" else facts.cfg
-    without = f"at {scale} {facts.guided_above:g} and below" if scale else "with this model"
+    without = f"at guidance {facts.guided_above:g} and below" if facts.cfg else "with this model"
+    without = "at true CFG scale 1" if facts.has_true_cfg else without  # which does not go below
     if same := same_pictures(recipes, facts.used):
         whole = "All" if same == len(recipes) - 1 else f"{same + 1} of the {len(recipes)}"
-        return [
-            f"{whole} pictures will be the same: {without} there is no guidance, and neither the scale nor the "
-            "negative prompt is used."
-        ]
+        told = facts.guidance == "embedded"  # the scale, also without guidance
+        unused = "the negative prompt is not used" if told else "neither the scale nor the negative prompt is used"
+        return [f"{whole} pictures will be the same: {without} there is no guidance, and {unused}."]
     if same := same_starts(recipes):
         if not any(r.image for r in recipes):
             return ["The strength is not used where no run starts from a picture."]

@@ -36,12 +36,13 @@ function introduceGuidance(run, gain) {
   const other = run.negative ? "the negative prompt" : "no words";
   const words = run.guided
     ? `Each step asks the network twice: with the prompt, and with ${other}. Guidance goes from the second answer ` +
-      `towards the first and past it: ${plainNumber(run.w)} times the way.` +
+      `towards the first and past it: ${plainNumber(run.w)} times the way (${run.scale}).` +
       ` What xₜ holds already shows in both answers, also in that ${run.negative ? "to the negative prompt" : "without words"}.` +
       (run.rescale ? ` Its contrast is then taken back by ${plainNumber(run.rescale)} of what it grew (guidance rescale).` : "")
-    : `At guidance scale ${plainNumber(run.w)} there is no unconditional pass: the sampler takes the ` +
+    : `At ${run.scale} ${plainNumber(run.w)} there is no unconditional pass: the sampler takes the ` +
       "answer to the prompt as it is. The other answer was computed here for showing only, and does not enter the picture.";
-  showIn(anatomy.root, "guidance-words", words);
+  const told = run.told === null ? "" : ` For both answers the network is told guidance scale ${plainNumber(run.told)}.`;
+  showIn(anatomy.root, "guidance-words", words + told);
   showIn(anatomy.root, "uncond-words", `asked with ${other}${run.guided ? "" : ", for showing only"}`);
   showIn(anatomy.root, "gain", gain);
   for (const formula of anatomy.root.querySelectorAll("[data-if]")) {

@@ -9,7 +9,7 @@ import gradio as gr
 from playground.models import Facts
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
-from playground.ui.shared.fields import LABELS, Fields, checked, choices
+from playground.ui.shared.fields import LABELS, Fields, checked, choices, with_true_cfg
 from playground.ui.shared.sure import Sure
 
 FIELDS = ("prompt", "negative_prompt", "sampler", "num_inference_steps", "guidance_scale", "seed")
@@ -31,16 +31,17 @@ class Form:
 
     def __init__(self, start: Recipe, facts: Facts) -> None:
         self.fields = Fields(start, facts, "denoise-")
-        for name in FIELDS:
+        for name in with_true_cfg(FIELDS, facts):
             self.fields.add(name)
+        second = with_true_cfg(SECOND, facts)
         self.beside = gr.Radio(
-            [("Nothing", NOTHING), *((LABELS[name], name) for name in SECOND)],
+            [("Nothing", NOTHING), *((LABELS[name], name) for name in second)],
             value=NOTHING,
             label="Run B beside it, with another",
             info="Everything else stays the same. One scrubber moves both.",
             elem_id="denoise-beside",
         )
-        self.seconds = {name: _second(name, start, facts) for name in SECOND}
+        self.seconds = {name: _second(name, start, facts) for name in second}
         self.fields.slot("second")
         self.sure = Sure("denoise-")
         with gr.Row():
@@ -56,7 +57,7 @@ class Form:
         varied = given[self.beside]
         if varied == NOTHING:
             return Reading([first])
-        if varied not in SECOND:
+        if varied not in self.seconds:
             return Reading([], None, {"second": "Choose what to show beside it."})
         second, errors = checked(first, {varied: given[self.seconds[varied]]})
         if not errors and second == first:
@@ -87,8 +88,10 @@ def _second(name: str, start: Recipe, facts: Facts) -> gr.components.Component:
 
 def _contrast(name: str, start: Recipe, facts: Facts) -> Any:
     """What run B has at first: something that makes another picture than `start`; None where there is nothing else."""
+    if name == facts.cfg:
+        return 1.0 if facts.guided(start) else 2.0
     if name == "guidance_scale":
-        return (1.0 if facts.guided(start) else 2.0) if facts.guidance == "embedded" or facts.cfg else None
+        return 2.0 if facts.guidance == "embedded" else None
     samplers = [key for key in ("euler_a", *facts.samplers) if key in facts.samplers]
     likely = {"sampler": samplers, "num_inference_steps": (10, 20), "seed": (1, 2)}[name]
     return next((value for value in likely if value != getattr(start, name)), None)

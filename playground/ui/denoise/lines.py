@@ -15,7 +15,7 @@ from playground.export.bundle import stem
 from playground.export.film import sheet, to_gif, to_mp4, to_webp
 from playground.inside.film import DIFFERENCE_GAIN, Ending, Shot, drawn_every
 from playground.inside.guidance import numbers, taken_apart
-from playground.labels import common_of
+from playground.labels import FIELD_NAMES, common_of, inside
 from playground.models import Facts
 from playground.recipe import Recipe
 from playground.refusal import Refusal
@@ -48,7 +48,7 @@ class Lines:
     def _head(self, i: int) -> dict[str, Any]:
         recipe, stands = self.recipes[i], self._levels[i]
         sampler = SAMPLERS[recipe.sampler]
-        of = len(stands) - 1
+        of, scale = len(stands) - 1, self._facts.cfg or "guidance_scale"
         return {
             "title": self._title(i),
             "of": of,
@@ -58,7 +58,9 @@ class Lines:
             "unit": "step" if of == recipe.num_inference_steps else "call",
             "guided": self._facts.guided(recipe),
             "negative": bool(recipe.negative_prompt),
-            "w": getattr(recipe, self._facts.cfg or "guidance_scale"),
+            "w": getattr(recipe, scale),
+            "scale": inside(FIELD_NAMES[scale]),
+            "told": recipe.guidance_scale if self._facts.guidance == "embedded" else None,
             "rescale": recipe.guidance_rescale,
             "width": recipe.width,
             "height": recipe.height,

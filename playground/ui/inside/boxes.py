@@ -265,8 +265,9 @@ def _picture(picture: Image.Image | None, walk: Walk) -> str:
     if picture is None:
         return '<span class="dpi-empty dpi-large"></span><p class="dpi-quiet">Not computed yet.</p>'
     recipe = walk.recipe
+    true_cfg = f", true CFG scale {recipe.true_cfg_scale:g}" if recipe.true_cfg_scale > 1 else ""
     said = (
         f"“{recipe.prompt}”, {recipe.sampler}, {recipe.num_inference_steps} steps, guidance scale "
-        f"{recipe.guidance_scale:g}, seed {recipe.seed}."
+        f"{recipe.guidance_scale:g}{true_cfg}, seed {recipe.seed}."
     )
     return f'{image(picture, "The finished picture", "dpi-large")}<p class="dpi-quiet">{escaped(said)}</p>'

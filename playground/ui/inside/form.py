@@ -7,7 +7,7 @@ import gradio as gr
 
 from playground.models import Facts
 from playground.recipe import Recipe
-from playground.ui.shared.fields import Fields
+from playground.ui.shared.fields import Fields, with_true_cfg
 from playground.ui.shared.sure import Sure
 
 FOLDED = ("negative_prompt", "sampler", "num_inference_steps", "guidance_scale", "prompt_weights")
@@ -23,7 +23,7 @@ class Form(Fields):
         self.cut = gr.HTML(cut, elem_classes="dp-cost dpi-cut", elem_id="inside-cut")
         self.add("seed")
         with gr.Accordion("Everything else", open=False) as self._folded:
-            *others, weights = FOLDED
+            *others, weights = with_true_cfg(FOLDED, facts)
             for name in others:  # the steps are checked for the sampler
                 self.add(name)
             self.weights = self.add(weights, visible=facts.reads_weights)
@@ -40,7 +40,7 @@ class Form(Fields):
 
     def says(self, errors: Mapping[str, str]) -> dict[gr.blocks.Block, Any]:
         """An error opens what it is folded into."""
-        folded = any(name in errors for name in FOLDED)
+        folded = any(name in errors for name in (*FOLDED, "true_cfg_scale"))
         return super().says(errors) | {self._folded: gr.update(open=True) if folded else gr.skip()}
 
     def asked(self, given: Mapping[gr.components.Component, Any]) -> Recipe | None:

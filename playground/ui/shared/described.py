@@ -64,7 +64,7 @@ def recipe_in_words(facts: Facts) -> str:
         fields.append("prompt_weights (true or false: (word:1.2) and [word] are weights; false unless given)")
     if not facts.no_shift:
         fields.append(f"shift (number, {_range(SHIFT_RANGE)}; {unless.shift:g}, the model's own, unless given)")
-    if facts.cfg == "true_cfg_scale":
+    if facts.has_true_cfg:
         fields.append(f"true_cfg_scale (number, {_range(TRUE_CFG_RANGE)}; {unless.true_cfg_scale:g} unless given)")
     if not facts.no_start:
         fields += [

@@ -21,6 +21,8 @@ HELP = {
     "negative_prompt": "What to steer away from.",
     "num_inference_steps": "How many steps lead from noise to the picture.",
     "guidance_scale": "How strongly each step is pushed towards the prompt. 1 = no push.",
+    "true_cfg_scale": "How strongly each step is pushed away from the negative prompt and towards the prompt, 1 to 20. "
+    "1 = no push; above it the network is asked twice a step.",
     "sampler": "The rule that turns each prediction into a step.",
     "seed": "Fixes the starting noise.",
     "guidance_rescale": "How much of guidance's change of contrast is taken back, from 0 to 1.",
@@ -37,6 +39,8 @@ HELP = {
     "width": "Pixels, a multiple of 8.",
     "height": "Pixels, a multiple of 8.",
 }
+TOLD = "How guided its answers should be, as a number that the network is told. It takes no second question."
+NOT_TOLD = "Not used: this network is told no scale."
 TEXTS = ("prompt", "negative_prompt")
 SHARE = {"minimum": 0, "maximum": 1, "step": 0.01}
 SLIDERS = {"strength": SHARE, "control_guidance_start": SHARE, "control_guidance_end": SHARE}
@@ -55,6 +59,23 @@ def slot(elem_id: str | None = None, script: str | None = None) -> gr.HTML:
 def choices(samplers: Iterable[str]) -> list[tuple[str, str]]:
     """(label, key) of the samplers with these keys."""
     return [(SAMPLERS[key].label, key) for key in samplers]
+
+
+def help_of(name: str, facts: Facts) -> str:
+    """What the field does with this model."""
+    if not facts.has_true_cfg:
+        return HELP[name]
+    if name == "guidance_scale":
+        return TOLD if facts.guidance == "embedded" else NOT_TOLD
+    return f"{HELP[name]} Used where the true CFG scale is above 1." if name == "negative_prompt" else HELP[name]
+
+
+def with_true_cfg(names: tuple[str, ...], facts: Facts) -> tuple[str, ...]:
+    """These fields, with the true CFG scale behind the guidance scale where the model has it."""
+    if not facts.has_true_cfg:
+        return names
+    behind = names.index("guidance_scale") + 1
+    return (*names[:behind], "true_cfg_scale", *names[behind:])
 
 
 def plain(name: str, value: Any) -> Any:
@@ -113,7 +134,7 @@ class Fields:
         value = getattr(self.start, name)
         words = {
             "label": LABELS[name],
-            "info": HELP[name] if help is None else help,
+            "info": help_of(name, self._facts) if help is None else help,
             "elem_id": self._id("field", name),
         }
         if name in TEXTS:

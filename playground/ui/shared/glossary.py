@@ -7,21 +7,24 @@ from typing import Any
 import gradio as gr
 import yaml
 
+from playground.models import Facts
+
 HERE = Path(__file__).parent
 
 
 @lru_cache
-def entries() -> list[dict[str, Any]]:
-    """{term, words, means} of glossary.yaml"""
-    return yaml.safe_load((HERE / "glossary.yaml").read_text(encoding="utf-8"))
+def entries(true_cfg: bool = False) -> list[dict[str, Any]]:
+    """{term, words, means} of glossary.yaml; `true_cfg`: for a model that has a true CFG scale."""
+    found = yaml.safe_load((HERE / "glossary.yaml").read_text(encoding="utf-8"))
+    return [entry for entry in found if entry.pop("true_cfg", true_cfg) == true_cfg]
 
 
-def build() -> None:
+def build(facts: Facts) -> None:
     """The button that opens it, and the script that finds its words in the page's texts."""
     gr.HTML(
         '<button type="button" class="dp-button dp-glossary-button">Glossary</button>',
         js_on_load=(HERE / "glossary.js").read_text(encoding="utf-8"),
         elem_classes="dp-flush dp-glossary-place",
         apply_default_css=False,
-        entries=entries(),
+        entries=entries(facts.has_true_cfg),
     )

@@ -16,6 +16,7 @@ FEWEST = 2  # values that make a comparison
 NEEDS_GUIDANCE = ("guidance_scale", "negative_prompt")
 EXCHANGED = ["apple", "banana", "car"]  # words of the first example's prompt, and what may stand there
 STRENGTHS = [0.1, 0.2, 0.4, 0.7, 1.0]
+TRUE_SCALES = [1.0, 1.5, 2.0, 4.0]
 RESCALES = [0.0, 0.35, 0.7, 1.0]
 WEIGHTS = [0.0, 0.25, 0.5, 0.75, 1.0]  # of a LoRA
 FIRST_WEIGHTS = [0.0, 0.5, 1.0]  # of a LoRA, in the editor before anybody has typed
@@ -37,7 +38,8 @@ def _own(facts: Facts) -> Iterator[Example]:
     for example in examples():
         axis, words = next(iter(example.sweep.axes)), example.sweep.base
         if len(worth[axis]) >= FEWEST and not (facts.guidance == "none" and axis in NEEDS_GUIDANCE):
-            base = facts.usual.replace(prompt=words.prompt, seed=words.seed)
+            usual = facts.usual_guided if axis == "negative_prompt" else facts.usual
+            base = usual.replace(prompt=words.prompt, seed=words.seed)
             yield Example(example.title, Sweep(base, {axis: worth[axis]}))
     for name in list(facts.loras)[:MOST_LORAS]:
         yield Example(f"LoRA {name}", Sweep(start_recipe(facts), {f"{LORA_PREFIX}{name}": WEIGHTS}))
@@ -54,6 +56,7 @@ def worth_comparing(facts: Facts) -> dict[str, list[Any]]:
     return shipped | {
         WORDS: EXCHANGED,
         SIZE: [unit * round(side * share / unit) for share in (0.75, 1, 1.25)],
+        "true_cfg_scale": TRUE_SCALES,
         "guidance_rescale": RESCALES,
         "eta": [0.0, 0.5, 1.0],
         "clip_skip": list(range(min(facts.clip_skips, 3) + 1)),

@@ -1,8 +1,10 @@
 """What the page says of each axis that a grid can vary, and of LoRAs. What it says of a field is in `fields.py`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from playground.labels import inside
+from playground.models import Facts
 from playground.sweep import SIZE, lora_of, words_exchanged
 from playground.ui.shared.fields import LABELS
 
@@ -25,6 +27,13 @@ AXES: dict[str, AxisWords] = {
         "What to look for: at 1 the prompt is used and nothing is pushed, so that the words are often missed; higher "
         "values obey them, and past some point colours saturate and shapes break.",
         "Numbers from 0 to 50. Ranges work: 1, 3, .., 15 or 1–15 × 5.",
+    ),
+    "true_cfg_scale": AxisWords(
+        LABELS["true_cfg_scale"],
+        "Same noise, same words. Only the true CFG scale changes.",
+        "What to look for: at 1 the network is asked once a step and the negative prompt is not used; above 1 it is "
+        "asked twice, and each step is pushed away from the negative prompt and towards the prompt.",
+        "Numbers from 1 to 20. Ranges work: 1, 1.5, .., 4.",
     ),
     "num_inference_steps": AxisWords(
         LABELS["num_inference_steps"],
@@ -52,7 +61,7 @@ AXES: dict[str, AxisWords] = {
         LABELS["negative_prompt"],
         "Same noise, same prompt. Only what the model is steered away from changes.",
         "What to look for: each step moves away from the negative prompt's prediction as it moves towards the "
-        "prompt's. It needs a guidance scale above 1.",
+        "prompt's. It needs a {cfg} above {above}.",
         "One negative prompt per line; a line with only a dash means none.",
     ),
     "prompt": AxisWords(
@@ -144,6 +153,17 @@ AXES: dict[str, AxisWords] = {
     ),
 }
 
+# of the guidance scale where the network is told it, and where nothing but the true CFG scale guides
+TOLD = replace(
+    AXES["guidance_scale"],
+    look_for="What to look for: this network was taught to draw as if guided and is told the scale as a number, so "
+    "that no value costs more than another. Far from the scales that it was taught with, pictures may break.",
+)
+NOT_TOLD = replace(
+    AXES["guidance_scale"],
+    look_for="What to look for: nothing. This network is told no scale, so the pictures are equal.",
+)
+
 LORAS = "Small files that change the network, blended by weight: 0 is without, 1 is as trained."
 LCM = "lcm is made for the sampler LCM with guidance 1 to 2 and 2 to 8 steps."
 FOUR_STEPS = (
@@ -159,8 +179,13 @@ def key_of(axis: str) -> str:
     return axis if words_exchanged(axis) is None else WORDS
 
 
-def words_of(axis: str) -> AxisWords:
-    """The words of a sweep's axis, which may be a LoRA's weight or words exchanged in the prompt."""
+def words_of(axis: str, facts: Facts) -> AxisWords:
+    """The words of a sweep's axis with this model; it may be a LoRA's weight or words exchanged in the prompt."""
+    if axis == "guidance_scale" and facts.has_true_cfg:
+        return TOLD if facts.guidance == "embedded" else NOT_TOLD
+    if axis == "negative_prompt":
+        words, scale = AXES[axis], inside(LABELS[facts.cfg or "guidance_scale"])
+        return replace(words, look_for=words.look_for.format(cfg=scale, above=f"{facts.guided_above:g}"))
     return AXES[key_of(axis)]
 
 

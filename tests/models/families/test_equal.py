@@ -12,7 +12,7 @@ from playground.engine import Done, LocalEngine
 from playground.recipe import Recipe
 from playground.schedule import Config, scheduler_for
 from tests.models.tiny_families import FAMILIES
-from tests.reference import TOLERANCE, largest_difference
+from tests.reference import TOLERANCE, largest_difference, other_cells
 
 
 def plain(pipeline: DiffusionPipeline, schedule: Config, recipe: Recipe) -> np.ndarray:
@@ -41,16 +41,6 @@ def plain(pipeline: DiffusionPipeline, schedule: Config, recipe: Recipe) -> np.n
     }
     picture = pipeline(prompt=recipe.prompt, **told | own).images[0]
     return np.asarray(picture).astype(int)
-
-
-def other_cells(base: Recipe, cfg: str) -> list[Recipe]:
-    """What stands beside: other guidance, steps, words, seeds and sizes."""
-    stronger, weaker = ({cfg: 3.0}, {"guidance_scale": 2.5}) if cfg else ({}, {})
-    return [
-        base.replace(guidance_scale=1.0, seed=4),
-        base.replace(prompt="owl", num_inference_steps=3, negative_prompt="", **stronger),
-        base.replace(width=96, seed=5, **weaker),
-    ]
 
 
 @pytest.mark.parametrize("kind", FAMILIES)

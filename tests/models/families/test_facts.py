@@ -86,6 +86,8 @@ def test_what_each_family_is_made_for(engine_of: Callable[[str], LocalEngine]) -
     assert (dev.guidance, schnell.guidance) == ("embedded", "none")
     assert dev.evaluations(dev.usual) == dev.usual.num_inference_steps
     assert dev.evaluations(dev.usual.replace(true_cfg_scale=2)) == 2 * dev.usual.num_inference_steps
+    assert dev.has_true_cfg and dev.guided(dev.usual_guided) and schnell.usual_guided == schnell.usual
+    assert not engine_of("qwen-image-tiny").facts.has_true_cfg  # what its pipeline calls so is its guidance_scale
     assert engine_of("sdxl-turbo-tiny").facts.guidance == "none"
     assert "heun" in engine_of("sd3-tiny").facts.samplers and "heun" not in engine_of("sd35-tiny").facts.samplers
     z, turbo = engine_of("z-image-tiny").facts, engine_of("z-image-turbo-tiny").facts

@@ -13,7 +13,7 @@ from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from playground.schedule import levels
 from tests.models.tiny import KINDS, SIDES
-from tests.reference import TOLERANCE, largest_difference, plain
+from tests.reference import TOLERANCE, largest_difference, other_cells, plain
 
 CPU = torch.device("cpu")
 
@@ -32,8 +32,7 @@ def test_every_offered_sampler_is_the_pipelines_alone_and_among_others(
 ) -> None:
     engine, facts = engines[kind], engines[kind].facts
     base = facts.usual.replace(prompt="red apple", negative_prompt="cat", num_inference_steps=5, seed=3)
-    cells = [base.replace(sampler=key) for key in facts.samplers]
-    cells += [base.replace(guidance_scale=1.0, seed=4), base.replace(guidance_scale=9.0, prompt="owl")]
+    cells = [base.replace(sampler=key) for key in facts.samplers] + other_cells(base, facts.cfg)
     among = {e.cell: e.result for e in engine.run(cells) if isinstance(e, Done)}
     assert len(among) == len(cells)
     for i, recipe in enumerate(cells):
@@ -41,7 +40,13 @@ def test_every_offered_sampler_is_the_pipelines_alone_and_among_others(
         assert expected.std() > 3
         for found in (among[i], engine.render(recipe)):
             apart = largest_difference(found, expected)
-            assert apart <= TOLERANCE, (recipe.sampler, recipe.guidance_scale, apart)
+            assert apart <= TOLERANCE, (
+                recipe.sampler,
+                recipe.guidance_scale,
+                recipe.num_inference_steps,
+                recipe.width,
+                apart,
+            )
 
 
 def test_the_facts_are_those_of_each_kind(engines: dict[str, LocalEngine]) -> None:

@@ -15,6 +15,7 @@ from playground.render import render
 from playground.store import Store
 from playground.ui.compare.caption import say
 from playground.ui.compare.opening import first_values, kept_grid, says
+from playground.ui.shared import glossary
 from playground.ui.shared.offered import examples_for
 from playground.ui.shared.shipped import examples, measured_guidance
 from tests.conftest import whole_page
@@ -54,6 +55,14 @@ def test_numbers_lie_around_the_usual_ones(engines: dict[str, LocalEngine]) -> N
     assert set(values["zero-snr-tiny"]["sampler"]) <= set(engines["zero-snr-tiny"].facts.samplers)
 
 
+def test_a_negative_prompts_example_has_the_guidance_that_it_needs(engines: dict[str, LocalEngine]) -> None:
+    facts = replace(engines["sd15-tiny"].facts, guidance="embedded", cfg="true_cfg_scale")
+    scales = {example.title: example.sweep.base.true_cfg_scale for example in examples_for(facts, facts.check)}
+    assert scales.pop("Negative prompt") > 1 and set(scales.values()) == {1}
+    assert set(glossary.entries(True)[1]["words"]) & {"true CFG scale"}  # and its page explains that scale
+    assert not [entry for entry in glossary.entries(False) if "true CFG scale" in entry["words"]]
+
+
 def test_loras_have_examples_where_the_model_has_them(engines: dict[str, LocalEngine]) -> None:
     facts = replace(engines["sd15-tiny"].facts, loras={"cut": "", "ink": ""})
 
@@ -74,13 +83,13 @@ def test_the_embedded_model_opens_with_what_ships(engine: LocalEngine, store: St
     assert first.finished == 5 and says(facts, first).startswith(
         "Rendered earlier by this model, with the recipe in the form."
     )
-    assert measured_guidance() in say(shown[0].sweep)
+    assert measured_guidance() in say(shown[0].sweep, facts)
 
 
 def test_the_judges_sentence_is_under_no_other_models_pictures(engines: dict[str, LocalEngine]) -> None:
     engine = engines["sd15-tiny"]
     sweep = examples_for(engine.facts, engine.check)[0].sweep
-    assert list(sweep.axes) == ["guidance_scale"] and "judge" not in say(sweep)
+    assert list(sweep.axes) == ["guidance_scale"] and "judge" not in say(sweep, engine.facts)
 
 
 def test_the_first_grid_fills_with_what_was_kept(turbo_engine: LocalEngine, store: Store) -> None:

@@ -121,6 +121,8 @@ TWO = {"num_inference_steps": [4, 8], "guidance_scale": [1, 5]}
         Sweep(Recipe(prompt="cat"), {"guidance_rescale": [0, 0.5], "loras.ink": [0, 1]}, seeds=3),
         Sweep(Recipe(sampler="ddim", clip_skip=2), {"eta": [0, 0.5], "shift": [1, 3]}),
         Sweep(Recipe(sampler="ddim", eta=0.5), {"clip_skip": [0, 1]}),
+        Sweep(Recipe(true_cfg_scale=4), {"guidance_scale": [1, 3.5]}),
+        Sweep(Recipe(prompt="cat"), {"true_cfg_scale": [1, 2.5]}),
         Sweep(Recipe(prompt="red apple", prompt_weights=True), {"words.apple": ["apple", "(apple:1.4)", "[apple]"]}),
     ],
 )
@@ -149,6 +151,7 @@ def test_errors_are_in_the_words_of_the_form() -> None:
         "num_inference_steps": "Steps must be at least 2 for the sampler PLMS."
     }
     assert errors(guidance_rescale=3)["guidance_rescale"].startswith("Guidance rescale must be from 0 to 1")
+    assert errors(true_cfg_scale=0.5) == {"true_cfg_scale": "True CFG scale must be from 1 to 20, not 0.5."}
 
 
 def test_too_many_pictures_are_told_at_an_axis() -> None:

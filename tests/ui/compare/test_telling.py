@@ -9,7 +9,8 @@ import pytest
 
 from playground import Recipe, Sweep
 from playground.engine import Keep, LocalEngine, Step, Waiting
-from playground.ui.compare.caption import caption, fixed, say
+from playground.labels import common_of
+from playground.ui.compare.caption import alt_of, caption, fixed, say
 from playground.ui.compare.telling import oddities
 from playground.ui.shared import sure
 from playground.ui.shared.sure import CROWD
@@ -119,14 +120,33 @@ def test_a_caption_names_prompt_axes_and_what_is_fixed() -> None:
     assert caption(Sweep(base, {"prompt": ["a", "b"]}))[0] == "Prompt (2 of them)"
 
 
-def test_the_sentence_above_says_where_each_axis_lies() -> None:
+def test_the_sentence_above_says_where_each_axis_lies(engine: LocalEngine) -> None:
     axes = {"seed": [1, 2], "sampler": ["ddim", "euler"], "guidance_scale": [1, 5]}
+    facts, seeds = engine.facts, Sweep(Recipe(), {k: axes[k] for k in ("sampler", "guidance_scale")}, seeds=3)
     assert "<h2>Guidance scale across, sampler down, seed from tab to tab. Everything else is" in say(
-        Sweep(Recipe(), axes)
+        Sweep(Recipe(), axes), facts
     )
-    few = say(Sweep(Recipe(sampler="lcm", num_inference_steps=4), {"loras.lcm": [0, 1]}))
+    few = say(Sweep(Recipe(sampler="lcm", num_inference_steps=4), {"loras.lcm": [0, 1]}), facts)
     assert "LCM is a sampler that jumps to the predicted picture" in few
-    assert "with 3 seeds in all cells" in say(
-        Sweep(Recipe(), {k: axes[k] for k in ("sampler", "guidance_scale")}, seeds=3)
-    )
-    assert "Every cell has the same 3 seeds." in say(Sweep(Recipe(), {"guidance_scale": [1, 5]}, seeds=3))
+    assert "with 3 seeds in all cells" in say(seeds, facts)
+    assert "Every cell has the same 3 seeds." in say(Sweep(Recipe(), {"guidance_scale": [1, 5]}, seeds=3), facts)
+
+
+def test_a_scale_beside_the_one_that_the_network_is_told_is_named_where_there_is_one(engine: LocalEngine) -> None:
+    own = engine.facts
+    flux = replace(own, guidance="embedded", cfg="true_cfg_scale", guided_above=1.0)
+    steered = Sweep(Recipe(guidance_scale=3.5, true_cfg_scale=2), {"negative_prompt": ["", "blur"]})
+    without = Sweep(Recipe(guidance_scale=3.5), {"negative_prompt": ["", "blur"]})
+    assert "It needs a true CFG scale above 1." in say(steered, flux)
+    assert "It needs a guidance scale above 1." in say(without, own)
+    assert oddities(steered.recipes(), flux) == []
+    assert oddities(without.recipes(), flux) == [
+        "All pictures will be the same: at true CFG scale 1 there is no guidance, and the negative prompt is not used."
+    ]
+    scales = Sweep(Recipe(true_cfg_scale=2), {"guidance_scale": [1, 5]})
+    assert "is told the scale" in say(scales, flux) and "told" not in say(scales, own)
+    assert "told no scale" in say(scales, replace(flux, guidance="none"))
+    assert "true CFG 2" in caption(scales)[-1] and "true CFG" not in caption(without)[-1]
+    assert common_of(scales.recipes()).count("True CFG scale: 2") == 1 and "True" not in common_of(without.recipes())
+    assert caption(Sweep(Recipe(), {"true_cfg_scale": [1, 2]}))[1] == "True CFG scale 1, 2"
+    assert alt_of(steered.recipes()[0], "1").count("guidance 3.5, true CFG 2, seed") == 1

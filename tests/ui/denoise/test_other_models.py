@@ -1,6 +1,7 @@
 """The "Denoise" tab with models that are not Pocket: other sides, channels, schedules and predictions."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import gradio as gr
@@ -13,6 +14,7 @@ from playground.inside.film import Ending, check, film
 from playground.ui.denoise import tab as denoise
 from playground.ui.denoise.form import SECOND, Form
 from playground.ui.denoise.lines import Lines
+from playground.ui.inside import form as inside
 from playground.ui.shared.shipped import start_recipe
 from tests.conftest import one_tab, opened_tab
 from tests.models.tiny import KINDS
@@ -53,6 +55,28 @@ def test_run_b_begins_with_another_picture_that_the_model_can_draw(engines: dict
         check(engine, reading.recipes)
         a, b = (np.asarray(engine.render(recipe).image).astype(int) for recipe in reading.recipes)
         assert np.abs(a - b).max() > 0, name
+
+
+def test_a_true_cfg_scale_can_be_asked_for_where_the_model_has_one(engines: dict[str, LocalEngine]) -> None:
+    own = engines["sd15-tiny"].facts
+    for facts in (own, replace(own, guidance="embedded", cfg="true_cfg_scale", guided_above=1.0)):
+        with gr.Blocks():
+            form, folded = Form(start_recipe(facts), facts), inside.Form(start_recipe(facts), facts, "")
+        has = facts.has_true_cfg
+        for fields in (form.fields.components, form.seconds, folded.components):
+            assert ("true_cfg_scale" in fields) == has and "guidance_scale" in fields
+        if has:
+            given = {component: component.value for component in form.inputs}
+            reading = form.read(given | {form.beside: "true_cfg_scale"})
+            assert [recipe.true_cfg_scale for recipe in reading.recipes] == [1, 2]
+            head = json.loads(Lines(facts, reading.recipes, reading.varied).text)["runs"]
+            assert [run["title"] for run in head] == ["True CFG scale 1", "True CFG scale 2"]
+            assert [(run["guided"], run["w"], run["scale"], run["told"]) for run in head] == [
+                (False, 1, "true CFG scale", reading.recipes[0].guidance_scale),
+                (True, 2, "true CFG scale", reading.recipes[0].guidance_scale),
+            ]
+            wrong = form.read(given | {form.fields.components["true_cfg_scale"]: 0.5})
+            assert wrong.errors == {"true_cfg_scale": "true_cfg_scale must be from 1 to 20, not 0.5."}
 
 
 def test_a_run_that_begins_without_any_signal_says_so(
