@@ -92,6 +92,34 @@ def test_imports_go_downward_only(path: Path) -> None:
         assert FLOORS[room] <= FLOORS[own], f"imports {module}"
 
 
+UI = ROOT / "playground" / "ui"
+TABS = sorted(path.parent for path in UI.glob("*/__init__.py") if path.parent.name != "shared")
+
+
+@pytest.mark.parametrize("tab", TABS, ids=lambda tab: tab.name)
+def test_no_tab_imports_another(tab: Path) -> None:
+    """What two of them use stands in shared/; the page, which puts them together, is above them."""
+    for path in tab.rglob("*.py"):
+        for module in imported(path):
+            room = module.removeprefix("playground.ui.").split(".")[0]
+            assert not module.startswith("playground.ui.") or room in (tab.name, "shared"), f"{path.name}: {module}"
+
+
+def classes(styles: str) -> set[str]:
+    """The classes of this house that are named in CSS."""
+    selectors = re.findall(r"([^{}]+){", re.sub(r"/\*.*?\*/", "", styles, flags=re.S))
+    return {name for selector in selectors for name in re.findall(r"\.(dp[a-z]?(?:-[a-z0-9]+)*)", selector)}
+
+
+@pytest.mark.parametrize("tab", TABS, ids=lambda tab: tab.name)
+def test_no_tab_is_styled_by_another(tab: Path) -> None:
+    common = {name for path in (UI / "page.css", *UI.glob("shared/*.css")) for name in classes(path.read_text("utf-8"))}
+    others = [path for path in UI.rglob("*") if path.suffix in (".py", ".js", ".html") and path.parent != tab]
+    own = {name for path in tab.glob("*.css") for name in classes(path.read_text("utf-8"))} - common
+    for path in others:
+        assert not own & set(re.findall(r"(?<![\w-])dp[\w-]*", path.read_text("utf-8"))), path
+
+
 def test_the_reader_of_imports_sees_all_ways_to_import(tmp_path: Path) -> None:
     fake = ROOT / "playground" / "engine" / "fake.py"
     text = "from playground import Recipe\nimport playground.ui.page\ndef f():\n    from ..ui import theme\n"

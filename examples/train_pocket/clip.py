@@ -31,7 +31,7 @@ from playground.measure.adherence import (
     Adherence,
     ImageHead,
     TextHead,
-    words_of,
+    inside_text,
 )
 
 from .learning.networks import TextToNoise
@@ -217,7 +217,7 @@ def train(args, text_encoder: CLIPTextModel, device: torch.device) -> None:
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             with torch.set_grad_enabled(tune):
                 hidden = text_encoder(ids).last_hidden_state
-            logits, labels_loss = towers(pixels, hidden, words_of(ids, tokenizer.eos_token_id), labelled)
+            logits, labels_loss = towers(pixels, hidden, inside_text(ids, tokenizer.eos_token_id), labelled)
         loss = contrastive_loss(logits.float(), also_true)
         (loss + LABELS_WEIGHT * labels_loss.float()).backward()
         nn.utils.clip_grad_norm_(towers.parameters(), 1.0)

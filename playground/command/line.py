@@ -113,6 +113,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command -> its exit code. argparse itself ends with code 2 for options that do not exist."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # else its first request is one about who uses it
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it hints at packages that nothing here uses
     asked = parser().parse_args(arguments)
     try:
         if asked.command == "lessons":
@@ -125,7 +126,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         models = _sources(asked.model or [default_model()])
         if asked.preview is not None and len(models) > 1:
             raise Refusal(ONE_WITH_PREVIEW)
-        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it hints at packages that nothing here uses
         if asked.command in ("serve", "class"):
             port = check_port(asked.host, default_port() if asked.port is None else asked.port)
             if not (mcp := check_mcp(asked.mcp)):

@@ -44,10 +44,20 @@ class Prediction:
         """mean ε²: the loss of a network that always answers 0."""
         return mean_square(self.epsilon)
 
+    @property
+    def missed(self) -> Tensor:
+        """ε − ε_θ (1, C, h, w): what the network got wrong"""
+        return self.epsilon - self.predicted
+
 
 def mean_square(values: Tensor) -> float:
     """any shape -> mean of the squares"""
     return float(values.square().mean())
+
+
+def apart(a: Tensor, b: Tensor) -> float:
+    """two of the same shape -> mean of the squared differences"""
+    return mean_square(a - b)
 
 
 def draw_noise(x0: Tensor, seed: int, draws: int = 1) -> list[Tensor]:
@@ -73,7 +83,7 @@ def predict(
     (answer,) = engine.ask([Question(x_t, t, tuple(captions))], visitor)
     found = []
     for predicted in answer.value.split(1):
-        x0_hat, loss = x0_of(x_t, predicted, level.signal, level.noise, "epsilon"), mean_square(epsilon - predicted)
+        x0_hat, loss = x0_of(x_t, predicted, level.signal, level.noise, "epsilon"), apart(epsilon, predicted)
         found.append(Prediction(t, level.signal, level.noise, x_t, epsilon, predicted, x0_hat, loss))
     return found
 

@@ -63,7 +63,7 @@ class TextHead(nn.Module):
         return self.projection(self.norm((hidden * share).sum(1)))
 
 
-def words_of(ids: Tensor, end: int) -> Tensor:
+def inside_text(ids: Tensor, end: int) -> Tensor:
     """Token ids (B, L) padded with the end mark -> True up to the first end mark (B, L)"""
     ends = (ids == end).int()
     return ends.cumsum(1) - ends == 0
@@ -129,7 +129,7 @@ class Adherence:
                 batch, padding="longest", max_length=limit, truncation=True, return_tensors="pt"
             ).input_ids
             hidden = self.text_encoder(ids).last_hidden_state
-            rows.append(F.normalize(self.text_head(hidden, words_of(ids, end)), dim=-1))
+            rows.append(F.normalize(self.text_head(hidden, inside_text(ids, end)), dim=-1))
         return torch.cat(rows)
 
     @torch.inference_mode()

@@ -18,10 +18,9 @@ from playground.models.running.memory import free_of_device, free_of_host
 from playground.models.running.offload import Read, cast_layers
 from playground.models.running.plan import EVERYTHING, Plan, Sizes
 from playground.recipe import SIDE_RANGE
-from playground.sources.parts import index_of
+from playground.sources.parts import DENOISERS, index_of
 from playground.sources.weights import PartWeights, weights_of
 
-DENOISERS = ("unet", "transformer")
 IN_FILE = {"F16": torch.float16, "BF16": torch.bfloat16}
 WIDTH = 128  # of a decoder whose config does not say it
 # diffusers has renamed the argument, and warns where it is called by its old name

@@ -5,11 +5,10 @@ recipe may say is what `__call__` takes.
 """
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import diffusers
 import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
@@ -17,7 +16,8 @@ from torch import Tensor, nn
 
 from playground.models.facts import CALL, Facts, usual_recipe
 from playground.models.folder import described, fingerprint, licence, load_pipeline
-from playground.models.loading import DENOISERS, DTYPE
+from playground.models.loading import DTYPE
+from playground.models.lora.folder import named, own_folder
 from playground.models.running.device import PRECISIONS
 from playground.models.running.threads import use_the_cores_present
 from playground.models.words import Cutter, Words
@@ -25,13 +25,14 @@ from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from playground.schedule import FLOW
-from playground.sources.parts import LIBRARIES, UNUSED, index_of
+from playground.sources.others import cannot, pipeline_of
+from playground.sources.parts import DENOISERS, UNUSED, index_of
 
 WHOLE = (
     "This model is run by its own pipeline, one picture at a time, and nothing looks into its steps, so this view is "
     "not offered for it."
 )
-NEEDED = ("prompt", "height", "width", "num_inference_steps", "generator", "callback_on_step_end")
+NO_LORAS = "it is run by its own pipeline, to whose networks no LoRA is added here"
 TAKEN = ("negative_prompt", "guidance_scale", "guidance_rescale", "eta", "clip_skip")  # where `__call__` takes them
 LONGEST = 512  # tokens, where neither `__call__` nor the tokenizer says how many are read
 LATENTS = 128  # per side, where the network's config does not say it
@@ -42,7 +43,10 @@ Tell = Callable[[int, int, float], None]  # step done, of how many, its timestep
 class WholePipeline:
     """A model that draws whole pictures."""
 
-    def __init__(self, name: str, pipeline: DiffusionPipeline, device: torch.device, folder: Path) -> None:
+    def __init__(
+        self, name: str, pipeline: DiffusionPipeline, device: torch.device, folder: Path, loras: Sequence[Path] = ()
+    ) -> None:
+        """`folder`: where the pipeline was read; `loras`: folders of LoRA files for any model, all left out here."""
         use_the_cores_present()
         self.device, self._pipeline = device, pipeline.to(device)
         pipeline.set_progress_bar_config(disable=True)
@@ -79,6 +83,7 @@ class WholePipeline:
             guidance="classifier-free" if guided else "none",
             network="U-Net" if hasattr(pipeline, "unet") else "transformer",
             cfg="guidance_scale" if guided else "",
+            left_out={lora: NO_LORAS for lora, _ in named([own_folder(folder), *loras])},
             no_start="It is run by its own pipeline, which is asked for pictures from words only.",
             rescales="guidance_rescale" in self._takes,
             no_attention=WHOLE,
@@ -157,31 +162,18 @@ def sampler_of(scheduler: Any) -> str:
     raise Refusal(f"Its scheduler, {kind}, is none of the samplers that are known here.")
 
 
-def load(name: str, folder: Path, device: torch.device, dtype: torch.dtype | None) -> WholePipeline:
+def load(
+    name: str, folder: Path, device: torch.device, dtype: torch.dtype | None, loras: Sequence[Path] = ()
+) -> WholePipeline:
     """Raises Refusal, with one sentence, for what cannot be run so."""
     listed = index_of(folder)
-    kind = listed.get("_class_name")
-    pipeline_class = getattr(diffusers, kind, None) if isinstance(kind, str) and kind.endswith("Pipeline") else None
-    cannot = f"{name} is a {str(kind)[:60]}, which cannot be run here"
-    if not (inspect.isclass(pipeline_class) and issubclass(pipeline_class, DiffusionPipeline)):
-        raise Refusal(f"{cannot}: diffusers has no pipeline of that name.")
-    takes = inspect.signature(pipeline_class.__call__).parameters
-    if missing := [name for name in NEEDED if name not in takes]:
-        raise Refusal(f"{cannot}: its pipeline does not take {', '.join(missing)}.")
-    if image := [n for n, p in takes.items() if "image" in n and p.default is p.empty]:
-        raise Refusal(f"{cannot}: its pipeline needs {image[0]} besides words.")
-    for part, said in listed.items():
-        own_code = isinstance(said, list) and said[0] is not None and said[0] not in LIBRARIES
-        if own_code and part not in UNUSED:
-            raise Refusal(f"{name} needs code of its own for its {part}, which is not run here.")
-    if not any(part in listed for part in DENOISERS) or "tokenizer" not in listed or "scheduler" not in listed:
-        raise Refusal(f"{cannot}: it is not made of a tokenizer, a scheduler and a U-Net or transformer.")
+    pipeline_class = pipeline_of(listed, name)
     left_out = {part: None for part in UNUSED if part in listed}
     if dtype is None:
         reduced = torch.float16 if "unet" in listed else torch.bfloat16
         dtype = torch.float32 if device.type == "cpu" else reduced
     pipeline = load_pipeline(pipeline_class, folder, **{DTYPE: dtype}, **left_out)
     try:
-        return WholePipeline(name, pipeline, device, folder)
+        return WholePipeline(name, pipeline, device, folder, loras)
     except Refusal as refusal:
-        raise Refusal(f"{cannot}: {str(refusal)[0].lower()}{str(refusal)[1:]}") from None
+        raise Refusal(f"{cannot(listed, name)}: {str(refusal)[0].lower()}{str(refusal)[1:]}") from None

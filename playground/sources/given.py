@@ -8,7 +8,7 @@ from pathlib import Path
 
 from playground.refusal import Refusal
 from playground.sources import single_file
-from playground.sources.parts import index_of
+from playground.sources.parts import files_of, index_of, needed
 
 REGISTERED: dict[str, Path] = {"pocket": Path(__file__).parents[1] / "models" / "pocket"}
 ID = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?", re.ASCII)  # owner/name, owner/name@revision
@@ -51,7 +51,8 @@ def _exists(path: Path) -> bool:
 
 
 def _local(path: Path) -> Source:
-    """A folder, whose index is read, or a single file, whose header is: whether it is whole, and a model at all."""
+    """A folder, whose index and names of files are read, or a single file, whose header is: whether it is whole, and a
+    model at all, with weights that are read here."""
     shown = path.name or str(path)
     try:
         kind = path.stat().st_mode
@@ -63,5 +64,5 @@ def _local(path: Path) -> Source:
     if stat.S_ISREG(kind):
         single_file.layout(path)
         return Source(path.stem, path)
-    index_of(path)
+    needed(index_of(path), files_of(path), shown)
     return Source(path.name, path)

@@ -10,7 +10,7 @@ from playground.refusal import Refusal
 
 INDEX = "model_index.json"
 CARD = "README.md"  # for its licence
-# the classes that can be run here, as an index names them; `models.registry` says by which family
+# the classes that a family runs here, as an index names them; `models.registry` says which. `others` judges all others
 PIPELINES = (
     "StableDiffusionPipeline",
     "StableDiffusionXLPipeline",
@@ -24,6 +24,7 @@ PIPELINES = (
     "Lumina2Pipeline",
     "Flux2KleinPipeline",
 )
+DENOISERS = ("unet", "transformer")
 UNUSED = ("safety_checker", "feature_extractor", "image_encoder")  # parts that draw nothing from words
 LIBRARIES = ("diffusers", "transformers")  # whose classes may be parts; others would be code of the repository
 WEIGHTS = re.compile(r"(?:diffusion_pytorch_model|model)(-\d{5}-of-\d{5})?\.safetensors")
@@ -48,22 +49,26 @@ def index_of(folder: Path) -> dict[str, Any]:
 
 
 def read_index(path: Path, repo: str) -> dict[str, Any]:
-    """The parts that it lists. Raises Refusal for a kind that cannot be run here."""
+    """The parts that a repository's index lists. Raises Refusal for a kind that is no pipeline of diffusers' own."""
     try:
         index = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, RecursionError):
         index = None
     if not isinstance(index, dict):
         raise Refusal(f"{repo} is no model in diffusers layout: its {INDEX} is not valid JSON.")
-    kind = index.get("_class_name")
-    if kind not in PIPELINES:
-        said = f"is a {kind}" if isinstance(kind, str) else "needs code of its own"
-        raise Refusal(f"{repo} {said[:80]}, which cannot be run here; known: {', '.join(PIPELINES)}.")
+    if not isinstance(index.get("_class_name"), str):
+        raise Refusal(f"{repo} needs code of its own, which is not run here.")
     return index
 
 
+def files_of(folder: Path) -> list[str]:
+    """Names of the files in a folder's parts, PART/FILE, as a repository lists them."""
+    return [path.relative_to(folder).as_posix() for path in folder.glob("*/*")]
+
+
 def needed(index: dict[str, Any], files: Iterable[str], repo: str) -> list[str]:
-    """Names of the files: settings, and each network's weights once, as safetensors in the usual precision.
+    """Of a repository's files, or a folder's by `files_of`, the names of those that a picture needs: settings, and each
+    network's weights once, as safetensors in the usual precision.
 
     Raises Refusal where a network has none such, or where a part is code of the repository.
     """

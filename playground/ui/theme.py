@@ -63,5 +63,6 @@ def head() -> str:
 
 def css() -> str:
     """What all tabs share, then each tab's own, and the quiz's."""
-    files = [HERE / "page.css", *sorted(HERE.glob("*/tab.css")), *sorted(HERE.glob("*/quiz.css"))]
+    shared = [HERE / "page.css", *sorted(HERE.glob("shared/*.css"))]
+    files = [*shared, *sorted(HERE.glob("*/tab.css")), *sorted(HERE.glob("*/quiz.css"))]
     return "".join(path.read_text(encoding="utf-8") for path in files)

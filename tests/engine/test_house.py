@@ -1,5 +1,6 @@
 """Several models, one in memory: nobody's run is broken off, nobody is kept out, and what makes room is gone."""
 
+import re
 import threading
 import weakref
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from playground import open_engine
-from playground.engine import Done, Guest, House, LocalEngine, Step, Waiting
+from playground.engine import Done, Event, Guest, House, LocalEngine, Step, Waiting
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.sources.given import Source, source
@@ -41,6 +42,11 @@ def guests(house: House, folders: dict[str, Path]) -> list[Guest]:
 
 def recipe(guest: Guest, **changes: object) -> Recipe:
     return guest.facts.usual.replace(**{"prompt": "cat", "num_inference_steps": 3} | changes)
+
+
+def said(event: Event) -> str:
+    assert isinstance(event, Waiting)
+    return event.model
 
 
 def bring(guest: Guest) -> None:
@@ -90,6 +96,32 @@ def test_a_switch_waits_for_the_run_under_way_and_is_told_of(guests: list[Guest]
     assert isinstance(list(runs)[-1], Done)  # it was not broken off
     other.join()
     assert isinstance(drawn[-1], Done) and first.runtime == "not in memory now"
+
+
+def test_whoever_waits_for_a_slow_model_is_told_how_far_it_is(
+    house: House, guests: list[Guest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = guests
+    bring(first)
+    read = threading.Event()
+
+    def slowly(source: Source) -> LocalEngine:
+        assert read.wait(60)
+        return open_model(source)
+
+    monkeypatch.setattr(house, "_open", slowly)
+    second.seconds_to_read = 0.0  # as before its first time
+    waits = second.run([recipe(second)])
+    try:
+        assert re.fullmatch(r"turbo-tiny is being read into memory: \d+ s\.", said(next(waits)))
+        second.seconds_to_read = 600.0  # as if measured
+        assert re.fullmatch(r"turbo-tiny is being read into memory: \d+ of about 600 s\.", said(next(waits)))
+        assert " of about 600 s." in house.said(first)  # who wants the other one waits for this as well
+        house._coming_since -= 700  # longer than the last time, so that number says nothing any more
+        assert re.fullmatch(r"turbo-tiny is being read into memory: [7-9]\d\d s\.", said(next(waits)))
+    finally:
+        read.set()
+    assert isinstance(list(waits)[-1], Done) and second.seconds_to_read != 600.0  # measured now
 
 
 def test_who_asks_for_the_model_that_is_there_waits_behind_an_earlier_one_for_another(

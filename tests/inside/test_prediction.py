@@ -48,6 +48,8 @@ def test_the_question_the_answer_and_the_loss(engine: LocalEngine, x0: torch.Ten
     assert torch.allclose(words.predicted, alone, atol=2e-4)
     assert words.loss == pytest.approx(torch.nn.functional.mse_loss(words.predicted, epsilon).item(), rel=1e-5)
     assert words.loss != nothing.loss
+    assert torch.allclose(words.predicted + words.missed, epsilon, atol=1e-5)
+    assert prediction.apart(words.predicted, epsilon) == words.loss
     theirs = scheduler.set_timesteps(10) or scheduler.step(words.predicted, t, x_t).pred_original_sample
     assert torch.allclose(words.x0, theirs, atol=1e-4, rtol=1e-4)
     assert words.alpha_bar == pytest.approx(scheduler.alphas_cumprod[t].item(), rel=1e-5)

@@ -1,13 +1,16 @@
 """Pipelines of diffusers that no family here knows: their own picture, their own fields, stopped between two steps."""
 
 import json
+import logging
 import runpy
 import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
+import gradio as gr
 import numpy as np
 import pytest
 import torch
@@ -21,15 +24,27 @@ from diffusers import (
     StableDiffusionPipeline,
 )
 from PIL import Image
+from safetensors.torch import save_file
 
-from playground import open_engine
+from playground import Sweep, open_engine
 from playground.engine import Decode, Done, Failed, Keep, LocalEngine, Step
+from playground.engine.local import _say
 from playground.export.script import to_script
 from playground.refusal import Refusal
+from playground.sources.others import pipeline_of
+from playground.sources.parts import PIPELINES
+from playground.ui.compare.form import Form, special
 from tests.models.tiny_families import WIDTH, t5, vae
 from tests.reference import largest_difference
 
 CPU = (torch.device("cpu"), torch.float32, "torch")
+AURA_FLOW = {  # what an index lists of it
+    "scheduler": ["diffusers", "FlowMatchEulerDiscreteScheduler"],
+    "text_encoder": ["transformers", "T5EncoderModel"],
+    "tokenizer": ["transformers", "T5Tokenizer"],
+    "transformer": ["diffusers", "AuraFlowTransformer2DModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+}
 
 
 def aura_flow(folder: Path) -> Path:
@@ -150,13 +165,7 @@ def test_what_looks_into_steps_is_refused_in_one_sentence(opened: dict[str, Loca
 
 def test_what_cannot_be_run_so_is_one_sentence(opened: dict[str, LocalEngine], tmp_path: Path) -> None:
     made = Path(opened["aura-tiny"].facts.folder)
-    for kind, says in {
-        "StableDiffusionUpscalePipeline": "its pipeline does not take height, width",
-        "StableDiffusionInpaintPipeline": "cannot be",
-        "NoSuchPipeline": "diffusers has no pipeline of that name",
-        "AutoencoderKL": "diffusers has no pipeline of that name",
-        "LDMTextToImagePipeline": "its pipeline does not take callback_on_step_end",
-    }.items():
+    for kind, says in {"NoSuchPipeline": "diffusers has no", "LTXPipeline": "its pipeline draws films"}.items():
         folder = tmp_path / kind
         shutil.copytree(made, folder)
         listed = json.loads((folder / "model_index.json").read_text())
@@ -166,3 +175,65 @@ def test_what_cannot_be_run_so_is_one_sentence(opened: dict[str, LocalEngine], t
     (folder / "model_index.json").write_text(json.dumps(listed | {"transformer": ["own_code", "Network"]}))
     with pytest.raises(Refusal, match="needs code of its own for its transformer, which is not run here"):
         open_engine(folder, *CPU)
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"_class_name": "StableDiffusionUpscalePipeline"}, "its pipeline does not take height, width"),
+        ({"_class_name": "LDMTextToImagePipeline"}, "its pipeline does not take callback_on_step_end"),
+        ({"_class_name": "AutoencoderKL"}, "diffusers has no pipeline of that name"),
+        ({"_class_name": "LattePipeline"}, "its pipeline draws films"),
+        ({"_class_name": "StableDiffusionInpaintPipeline"}, "its pipeline needs a picture besides words"),
+        ({"_class_name": "StableDiffusion3Img2ImgPipeline"}, "its pipeline needs a picture besides words"),
+        ({"_class_name": "SanaControlNetPipeline"}, "its pipeline needs a picture besides words"),
+        ({"_class_name": "QwenImageEditPipeline"}, "its pipeline needs a picture besides words"),
+        (
+            {"scheduler": ["diffusers", "KarrasVeScheduler"]},
+            "its scheduler, KarrasVeScheduler, is none of the samplers",
+        ),
+        ({"tokenizer": None}, "it is not made of a tokenizer, a scheduler and a U-Net or transformer"),
+    ],
+)
+def test_what_cannot_be_asked_for_a_picture_from_words_is_known_by_its_index(changed: dict, says: str) -> None:
+    listed = AURA_FLOW | {"_class_name": "AuraFlowPipeline"} | changed
+    with pytest.raises(Refusal, match=says):
+        pipeline_of({part: said for part, said in listed.items() if said is not None}, "it")
+
+
+def test_what_a_family_runs_could_be_asked_so_as_well() -> None:
+    for kind in (kind for kind in PIPELINES if not kind.startswith("PixArt")):  # which does not call back
+        assert pipeline_of(AURA_FLOW | {"_class_name": kind}, "it").__name__ == kind
+
+
+def test_options_that_it_has_no_use_for_are_said_and_loras_left_out(
+    opened: dict[str, LocalEngine], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """So that `--loras` beside several models, of which this is one, starts."""
+    save_file({"unet.up.lora_A.weight": torch.zeros(1, 1)}, tmp_path / "ink.safetensors")
+    folder = Path(opened["aura-tiny"].facts.folder)
+    _say.cache_clear()
+    with caplog.at_level(logging.WARNING, logger="playground"):
+        engine = open_engine(folder, *CPU, loras=[tmp_path], memory=8 * 10**9, preview=tmp_path)
+    engine.close()
+    assert [record.message for record in caplog.records if record.name.startswith("playground")] == [
+        "--memory is not used for aura-tiny, which is run by its own pipeline: its memory is not planned, and all of "
+        "it stays on the device.",
+        "--preview is not used for aura-tiny, which is run by its own pipeline: its steps are not looked into.",
+        "The LoRA ink is left out for aura-tiny: it is run by its own pipeline, to whose networks no LoRA is added "
+        "here.",
+    ]
+    assert set(engine.facts.left_out) == {"ink"} and not engine.facts.loras
+    with gr.Blocks() as page:  # says it as for other models
+        Form(Sweep(engine.facts.usual, {"seed": [1, 2]}), engine.facts)
+    said = [block.value for block in page.blocks.values() if block.elem_id == "loras-left-out"]
+    assert len(said) == 1 and "LoRAs left out, because they do not fit this model: ink." in said[0]
+    with pytest.raises(Refusal, match="^loras must be empty for this model"):
+        engine.check(engine.facts.usual.replace(loras={"ink": 1.0}))
+
+
+def test_fields_are_on_the_form_where_its_pipeline_takes_them(opened: dict[str, LocalEngine]) -> None:
+    shown = {kind: [name for name, there in special(engine.facts).items() if there] for kind, engine in opened.items()}
+    assert shown == {"aura-tiny": [], "pag-tiny": ["guidance_rescale", "eta", "clip_skip"]}
+    does_not_take = replace(opened["pag-tiny"].facts, takes=("guidance_scale",))  # though its sampler, DDIM, has eta
+    assert not special(does_not_take)["eta"]

@@ -110,12 +110,12 @@ def test_inside_walks_and_looks(page: Page) -> None:
 def test_lessons_run_in_its_own_settings_and_show_nothing_that_it_did_not_draw(page: Page) -> None:
     tab(page, "Lessons")
     page.locator(".dpl-lesson select").select_option("07-words", timeout=PATIENCE)
-    expect(page.locator(".dpl h2")).to_have_text("Where a word looks", timeout=PATIENCE)
+    expect(page.locator(".dp-asking h2")).to_have_text("Where a word looks", timeout=PATIENCE)
     expect(page.get_by_role("button", name="Show pictures drawn earlier")).to_have_count(0)
     page.locator(".dpl-progress button").nth(2).click()
     page.get_by_role("radio", name="red background").check(timeout=PATIENCE)
     page.get_by_role("button", name="Run it yourself").click()
-    expect(page.locator(".dpl-feedback")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(".dp-feedback")).to_be_visible(timeout=PATIENCE)
     for picture in page.locator("#lesson-stage img").all():
         assert picture.evaluate("i => i.complete && i.naturalWidth") == SIDE
 

@@ -32,9 +32,9 @@ class LoraFiles:
         self.parts, self._pipeline = parts, pipeline
         self.left_out: dict[str, str] = {}  # name -> why, as the end of a sentence
         self._paths: dict[str, Path] = {}
-        for name, path in _named(folders):
+        for name, path in named(folders):
             self._add(name, path)
-        for name, path in _named(offered):
+        for name, path in named(offered):
             try:
                 read(path, parts, pipeline)
             except (ValueError, OSError) as error:
@@ -97,7 +97,7 @@ class LoraFiles:
         return changes
 
 
-def _named(folders: Sequence[Path]) -> list[tuple[str, Path]]:
+def named(folders: Sequence[Path]) -> list[tuple[str, Path]]:
     """The LoRAs of folders, sorted by path."""
     return sorted(
         ((name_of(path, folder), path) for folder in folders for path in files_in(folder)), key=lambda found: found[1]

@@ -87,7 +87,7 @@ def build(engine: Engine) -> None:
                 apply_default_css=False,
             )
 
-        with gr.Column(scale=1, min_width=320, elem_classes=["dp-stage", "dpn-column"]):
+        with gr.Column(scale=1, min_width=320, elem_classes=["dp-stage", "dp-column"]):
             stage = gr.HTML(html_template=SKELETON, js_on_load=SCRIPT, apply_default_css=False, elem_classes="dp-flush")
             walk.build(picture, schedule, seed)
             draw_schedules = schedules.build()

@@ -1,66 +1,48 @@
 """Jump or walk: the closed form beside the step-by-step process it replaces, and that the two agree."""
 
-import time
 from typing import Any
 
 import gradio as gr
 from PIL import Image
 
-from playground import noise, pictures
+from playground import pictures
+from playground.inside.jump_or_walk import SIDE, JumpOrWalk, Way, jump_or_walk
 from playground.refusal import Refusal
 from playground.ui.shared.html import data_url, error, heading
 from playground.ui.shared.stale import Stale
-
-SIDE = 128  # a thousand steps at 256 × 256 would take seconds, and show nothing more
 
 # t lives in the browser only; it is read when the button is pressed
 READ_T = "(t, ...rest) => [Number(document.querySelector('.dpn-range')?.value ?? t), ...rest]"
 
 
-def _figure(picture: Image.Image, title: str, steps: int, seconds: float, measured: tuple[float, float]) -> str:
-    took = f"{seconds:.1f} s" if seconds >= 1 else f"{1000 * seconds:.1f} ms"
+def _figure(title: str, way: Way) -> str:
+    took = f"{way.seconds:.1f} s" if way.seconds >= 1 else f"{1000 * way.seconds:.1f} ms"
+    signal, amount = way.amplitudes
     return (
-        f'<figure><img src="{data_url(picture)}" alt="{title}" width="{SIDE}" height="{SIDE}">'
+        f'<figure><img src="{data_url(pictures.from_x0(way.x_t))}" alt="{title}" width="{SIDE}" height="{SIDE}">'
         f"<figcaption><b>{title}</b>"
-        f"<span>{steps} {'step' if steps == 1 else 'steps'}, {took}</span>"
-        f"<span>signal {measured[0]:.3f}</span><span>noise {measured[1]:.3f}</span></figcaption></figure>"
+        f"<span>{way.steps} {'step' if way.steps == 1 else 'steps'}, {took}</span>"
+        f"<span>signal {signal:.3f}</span><span>noise {amount:.3f}</span></figcaption></figure>"
     )
-
-
-def other_seed(seed: int) -> int:
-    """The walk's seed. With the jump's own, its first step would draw the very ε of the jump, and the two would agree
-    by more than law.
-    """
-    return (noise.check_seed(seed) + 1) % (noise.MAX_SEED + 1)
 
 
 def compare(t: int, picture: Image.Image, schedule: str, seed: int) -> str:
     """t in 0..999, RGB picture, schedule, seed -> HTML: x_t by one jump and by t+1 steps, with what was measured"""
     try:
-        numbers = noise.coefficients(schedule, t)
-        small = picture.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
-        x0, epsilon = pictures.to_x0(small), noise.noise_like((3, SIDE, SIDE), seed)
-        start = time.perf_counter()
-        jumped = noise.add_noise(x0, epsilon, t, schedule)
-        landed = time.perf_counter()
-        walked = noise.walk(x0, t, schedule, other_seed(seed))
-        arrived = time.perf_counter()
+        both = jump_or_walk(picture, t, schedule, seed)
     except Refusal as problem:
         return f'<div class="dp-error">{error(str(problem))}</div>'
-    moments = [noise.moments(x, x0, t, schedule) for x in (jumped, walked)]
-    related = noise.correlation(jumped, walked, x0, t, schedule)
-    figures = _figure(pictures.from_x0(jumped), "Jump", 1, landed - start, noise.amplitudes(jumped, x0)) + _figure(
-        pictures.from_x0(walked), "Walk", t + 1, arrived - landed, noise.amplitudes(walked, x0)
-    )
+    numbers, figures = both.formula, _figure("Jump", both.jump) + _figure("Walk", both.walk)
     return (
         f'<div class="dpn-compare">{figures}<p>At t = {t} the formula says signal {numbers.sqrt_alpha_bar:.3f} and '
         f"noise {numbers.sqrt_one_minus_alpha_bar:.3f}; the numbers beside the pictures were measured in their "
-        f"pixels.</p></div>{_agreement(*moments, related, jumped.numel())}"
+        f"pixels.</p></div>{_agreement(both)}"
     )
 
 
-def _agreement(jump: noise.Moments, walk: noise.Moments, related: float, n: int) -> str:
+def _agreement(both: JumpOrWalk) -> str:
     """-> mean and variance of both noise parts against the formula, with the error that chance alone makes"""
+    jump, walk, n = both.jump.moments, both.walk.moments, both.jump.x_t.numel()
 
     def cell(value: float, errors: float) -> str:
         return f"<td>{value:.4f}".replace("-", "−") + f"</td><td>{errors:.1f}</td>"
@@ -69,7 +51,7 @@ def _agreement(jump: noise.Moments, walk: noise.Moments, related: float, n: int)
         f"<tr><th scope='row'>{name}</th>{cell(m.mean, m.mean_off)}{cell(m.variance, m.variance_off)}</tr>"
         for name, m in (("Jump", jump), ("Walk", walk))
     )
-    correlated = f"{related:.4f}".replace("-", "−")
+    correlated = f"{both.correlation:.4f}".replace("-", "−")
     farthest = max(max(m.mean_off, m.variance_off) for m in (jump, walk))
     verdict = (
         f"The farthest of the four is {farthest:.1f} standard errors off; chance alone keeps all four within 2 "
@@ -97,7 +79,7 @@ def build(picture: gr.State, schedule: gr.Radio, seed: gr.Number) -> None:
         "The process is defined as many small steps, each adding a little fresh noise. Noise added to noise is noise "
         "again, so one formula jumps to any t. Walk there and compare.",
     )
-    walk = gr.Button("Walk to this t, step by step", size="sm", elem_classes="dpn-walk")
+    walk = gr.Button("Walk to this t, step by step", size="sm", elem_classes="dp-walk")
     with gr.Column(elem_classes="dp-result"):
         stale = Stale()
         result = gr.HTML(elem_classes="dp-flush", apply_default_css=False)

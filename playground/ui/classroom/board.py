@@ -13,7 +13,7 @@ from playground.ui.shared.html import escaped
 def board(sight: Sight, address: str, facts: Mapping[str, str], answers: Sequence[Any], here: int) -> str:
     """`address`: of /join with the class's code; `facts`: of the model, for the lessons' texts."""
     return (
-        f'<div class="dpl dpc dpc-board" data-state="{state(sight)}">{_door(sight, address)}'
+        f'<div class="dp-asking dpc dpc-board" data-state="{state(sight)}">{_door(sight, address)}'
         f"{_counts(sight, here)}{_shown(sight, facts, answers)}</div>"
     )
 

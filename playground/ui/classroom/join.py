@@ -11,10 +11,10 @@ from playground.classroom.room import Room, Sight
 from playground.lessons import numbers
 from playground.refusal import Refusal
 from playground.ui.classroom import views
-from playground.ui.lessons.tab import FORM
 from playground.ui.shared.fields import slot
 from playground.ui.shared.html import error, escaped
 from playground.ui.shared.latest import Update
+from playground.ui.shared.question import FORM
 from playground.ui.shared.quiet import QUIET
 
 SCRIPT = FORM + (Path(__file__).parent / "join.js").read_text("utf-8")
@@ -138,7 +138,7 @@ class Visitor:
             seen = f"{sight.stamp()} {given}"
             if seen == before:
                 return {"seen": seen}
-            view = f'<div class="dpl dpc" data-kind="{_kind(sight)}">{self._view(sight, given)}</div>'
+            view = f'<div class="dp-asking dpc" data-kind="{_kind(sight)}">{self._view(sight, given)}</div>'
         except Refusal as refusal:
             return self.outside(str(refusal), stays=False)
         who = f"{class_.name} · {member.name or f'visitor {member.number}'}"

@@ -3,7 +3,7 @@
 from playground.classroom.pushed import MOST_CELLS
 from playground.engine import Engine
 from playground.link import to_token
-from playground.ui.compare.opening import examples_for
+from playground.ui.shared.offered import examples_for
 
 
 def grids(engine: Engine) -> list[tuple[str, str]]:

@@ -7,10 +7,12 @@ from typing import Any
 from playground.classroom.room import Sight
 from playground.classroom.tally import Bar, bars, came_true, explained
 from playground.measure.named import MEASURES, written
-from playground.ui.lessons.rail import markdown, question_form, sources
-from playground.ui.lessons.stage import feedback, grid
+from playground.ui.shared.feedback import feedback
 from playground.ui.shared.files import FILES
+from playground.ui.shared.frames import grid
 from playground.ui.shared.html import escaped
+from playground.ui.shared.prose import markdown, sources
+from playground.ui.shared.question import question_form
 
 LETTERS = "ABCDEFGHIJKLMNOP"  # of a vote's pictures before they are revealed
 DRAWN, AND_MEASURED = "Drawn here for this class", ", and measured in these pictures."
@@ -48,7 +50,7 @@ def text_after(sight: Sight, facts: Mapping[str, str]) -> str:
     if step is None or not sight.drawing.finished:
         return ""
     said = markdown(step.after, facts, sight.pushed.labels, sight.drawing.values)
-    return f'<div class="dp-words dpl-after">{said}</div>{sources(sight.pushed.lesson)}'
+    return f'<div class="dp-words">{said}</div>{sources(sight.pushed.lesson)}'
 
 
 def pictures(sight: Sight) -> str:
@@ -61,7 +63,7 @@ def pictures(sight: Sight) -> str:
     values = drawing.values.get(measure, (None,) * len(pushed.labels))
     notes = [f"{MEASURES[measure].label} {written(measure, v)}" if v is not None else "" for v in values]
     told = DRAWN + (AND_MEASURED if pushed.ask else ".")
-    source = f'<p class="dp-quiet dpl-source">{told}</p>' if drawing.finished else progress(sight)
+    source = f'<p class="dp-quiet dp-source">{told}</p>' if drawing.finished else progress(sight)
     tiles = pushed.run.tiles if pushed.run else (1, 1)
     return f"{grid(pushed.labels, urls, notes, 'done' if drawing.finished else 'waiting', tiles=tiles)}{source}"
 
@@ -83,7 +85,7 @@ def ballot(sight: Sight) -> str:
     for letter, cell in zip(LETTERS, sight.order, strict=False):
         choices += (
             f'<label><img src="{escaped(urls[cell])}" alt="Picture {letter}"><span>'
-            f'<input type="radio" name="dpl-answer" value="{cell}"> Picture {letter}</span></label>'
+            f'<input type="radio" name="dp-answer" value="{cell}"> Picture {letter}</span></label>'
         )
     legend = escaped(sight.pushed.question)
     return f'<fieldset class="dpc-ballot"><legend>{legend}</legend><div>{choices}</div></fieldset>'
@@ -103,11 +105,11 @@ def form(sight: Sight, given: Any) -> str:
         says = ""
     send = "Vote" if pushed.kind == "vote" else "Answer"
     send = f"Change my {send.lower()}" if given is not None else send
-    button = f'<button type="submit" class="dpl-run">{send}</button>' if ready and not over else ""
+    button = f'<button type="submit" class="dp-run">{send}</button>' if ready and not over else ""
     kept = escaped(json.dumps(given))
     return (
-        f'<form class="dpl-ask" data-round="{round_.number}" data-given="{kept}"{" data-over" if over else ""}>'
-        f'{inside}<div class="dpl-actions">{button}</div>{status(says) if says else ""}</form>'
+        f'<form class="dp-ask" data-round="{round_.number}" data-given="{kept}"{" data-over" if over else ""}>'
+        f'{inside}<div class="dp-actions">{button}</div>{status(says) if says else ""}</form>'
     )
 
 

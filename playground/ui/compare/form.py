@@ -307,7 +307,7 @@ class Form:
 
 def special(facts: Facts) -> dict[str, bool]:
     """Fields that only some models have a use for, and whether this one does."""
-    eta = any(SAMPLERS[key].has_eta for key in facts.samplers)
+    eta = "eta" in facts.takes if facts.whole else any(SAMPLERS[key].has_eta for key in facts.samplers)
     return {
         "true_cfg_scale": facts.has_true_cfg,
         "guidance_rescale": facts.rescales,

@@ -24,10 +24,9 @@ from playground.models import Facts
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.sweep import Sweep
-from playground.ui.lessons.rail import question_form
-from playground.ui.lessons.stage import against, chart
-from playground.ui.lessons.tab import FORM
+from playground.ui.shared.feedback import against, chart
 from playground.ui.shared.html import escaped
+from playground.ui.shared.question import FORM, question_form
 from playground.ui.shared.quiet import QUIET
 
 SCRIPT: str = FORM + (Path(__file__).parent / "predict.js").read_text("utf-8")
@@ -128,8 +127,8 @@ class Predict:
 def asked(key: str, axis: Axis) -> str:
     """HTML of the question; the same for the same cells, so that an answer in it stays."""
     ask = QUESTIONS[key]
-    form = f'<form class="dpl-ask">{question_form(ask, axis.labels)}</form>'
-    return f'<div class="dpl" data-kind="{ask.kind}" data-asked="{escaped(mark(key, axis))}">{form}</div>'
+    form = f'<form class="dp-ask">{question_form(ask, axis.labels)}</form>'
+    return f'<div class="dp-asking" data-kind="{ask.kind}" data-asked="{escaped(mark(key, axis))}">{form}</div>'
 
 
 def mark(key: str, axis: Axis) -> str:

@@ -19,6 +19,7 @@ from playground.sweep import (
     varied,
 )
 from playground.ui.shared.fields import TEXTS, checked, plain
+from playground.ui.shared.offered import FEWEST
 from playground.ui.shared.spoken import spoken
 from playground.ui.shared.words import AXES, LORA_WEIGHT, WORDS, key_of
 
@@ -32,7 +33,6 @@ LORAS = "loras"  # the error slot of the LoRAs' weights
 SEEDS = "seeds"  # pictures per cell
 NO_CONTROL = "Choose a picture under “Control with a picture” first; without one this changes nothing."
 NO_START = "Choose a picture under “Start from a picture” first; from noise, strength changes nothing."
-FEWEST = 2  # values that make a comparison
 MOST_SEEDS = 16  # per cell: four by four pictures in the place of one
 
 

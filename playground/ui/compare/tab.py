@@ -28,7 +28,7 @@ from playground.ui.compare.form import Form, Given
 from playground.ui.compare.grid import empty, folded, payload, stopped
 from playground.ui.compare.known import marks, surprise
 from playground.ui.compare.models import cut_elsewhere, for_form, is_elsewhere, way_to
-from playground.ui.compare.opening import examples_for, kept_grid, says
+from playground.ui.compare.opening import kept_grid, says
 from playground.ui.compare.reading import Reading
 from playground.ui.compare.telling import cost, progress, stop_text, summary
 from playground.ui.shared.endpoint import ENGINE
@@ -36,6 +36,7 @@ from playground.ui.shared.events import said
 from playground.ui.shared.fields import LABELS
 from playground.ui.shared.html import escaped
 from playground.ui.shared.latest import Latest, Update
+from playground.ui.shared.offered import examples_for
 from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.spoken import spoken
 from playground.ui.shared.sure import question

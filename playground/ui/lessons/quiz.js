@@ -56,7 +56,7 @@ function sheet() {
 function close() {
   if (quiz) write(QUIZ, (quiz = { ...quiz, open: false }));
   trigger("quiz_close");
-  document.querySelector("#lesson-rail .dpl h2")?.focus();
+  document.querySelector("#lesson-rail .dp-asking h2")?.focus();
 }
 
 function answer(form) {

@@ -114,7 +114,7 @@ def end(sitting: Sitting, where: Mapping[str, tuple[Lesson, int]]) -> str:
     look = f"<p>Worth another look:</p><ul>{again}</ul>" if names else "<p>There is no step to look at again.</p>"
     return (
         f'<div class="dpq-end" role="status"><h3 tabindex="-1">{right} of {count} right</h3>{look}</div>'
-        '<div class="dpl-actions"><button type="button" class="dpl-run" data-act="sheet">Print what I did</button>'
+        '<div class="dp-actions"><button type="button" class="dp-run" data-act="sheet">Print what I did</button>'
         '<button type="button" class="dp-button" data-act="anew">Ask other questions</button></div>'
     )
 
@@ -133,8 +133,8 @@ class _Page:
         return (
             f'{self._head()}<form class="dpq-ask" data-kind="{self.question.kind}"><fieldset><legend tabindex="-1">'
             f"{escaped(self._text())}</legend>{self._help()}{self._choices()}</fieldset>"
-            f'<div class="dp-error">{error(problem)}</div><div class="dpl-actions">'
-            '<button type="submit" class="dpl-run">Answer</button></div></form>'
+            f'<div class="dp-error">{error(problem)}</div><div class="dp-actions">'
+            '<button type="submit" class="dp-run">Answer</button></div></form>'
         )
 
     def answered(self) -> str:
@@ -152,7 +152,7 @@ class _Page:
             f'id="dpq-feedback" data-verdict="{state}"><p><b>{escaped(head)}</b>{escaped(should)}'
             f"</p><p>{escaped(quiz.told(question, labels, values))}</p><p>Look again at: "
             f'{link(self.where, question.name)}</p></div><div class="dpq-cells">{self._measured()}</div>'
-            '<div class="dpl-actions"><button type="button" class="dpl-run" data-act="next" '
+            '<div class="dp-actions"><button type="button" class="dp-run" data-act="next" '
             f'aria-describedby="dpq-feedback">{"See the result" if last else "Next question"}</button></div>'
         )
 

@@ -1,40 +1,22 @@
-"""The left side of a lesson as HTML: where one is, what to read, the question, and the buttons.
-
-Lessons may be a teacher's, so their text goes through a Markdown parser that lets no HTML through.
-"""
+"""The left side of a lesson as HTML: where one is, what to read, the question, and the buttons."""
 
 from collections.abc import Mapping, Sequence, Set
 
-from markdown_it import MarkdownIt
-
-from playground.lessons import numbers
-from playground.lessons.answers import TREND_WORDS, choices
 from playground.lessons.earlier import name_of
-from playground.lessons.lesson import Ask, Lesson, Step
-from playground.measure.named import MEASURES
+from playground.lessons.lesson import Lesson, Step
 from playground.ui.shared.html import escaped
+from playground.ui.shared.prose import markdown
+from playground.ui.shared.question import question_form
 
-PARSER = MarkdownIt("commonmark", {"html": False})
 # how many runs there are, and what comes next, only the browser knows: closing.js says it there
 CLOSING = (
     '<div class="dpl-closing"><button type="button" class="dp-button" data-act="onward">Next step</button>'
-    '<p class="dp-quiet" data-runs></p><div class="dpl-actions">'
+    '<p class="dp-quiet" data-runs></p><div class="dp-actions">'
     '<button type="button" class="dp-button" data-act="quiz">Closing quiz</button>'
     '<button type="button" class="dp-button" data-act="sheet">Print what I did</button></div>'
     '<p class="dp-quiet dpl-class">With others in the room: <a href="./join">join a class</a> or '
     '<a href="./teach">teach one</a>.</p></div>'
 )
-START_HEIGHT = 0  # of every bar of a curve that is still to be drawn
-
-
-def markdown(
-    text: str,
-    facts: Mapping[str, str],
-    labels: Sequence[str] = (),
-    values: Mapping[str, Sequence[float | None]] | None = None,
-) -> str:
-    """A lesson's text -> HTML, with its numbers filled in."""
-    return PARSER.render(numbers.filled(text, facts, labels, values or {}))
 
 
 def rail(
@@ -51,22 +33,13 @@ def rail(
     step = lesson.steps[at[1]]
     question = question_form(step.ask, labels) if step.ask and labels else ""
     return (
-        f'<div class="dpl" data-lesson="{escaped(lesson.key)}" data-step="{at[1]}" '
+        f'<div class="dp-asking" data-lesson="{escaped(lesson.key)}" data-step="{at[1]}" '
         f'data-name="{escaped(name_of(lesson, at[1]))}" data-kind="{step.ask.kind if question else ""}">'
         f"{_chooser(lessons, at[0])}{_onward(lessons, at, done)}"
         f'<h2 tabindex="-1">{escaped(step.title)}</h2>'
         f'<div class="dp-words">{markdown(step.before, facts)}</div>'
-        f'<form class="dpl-ask">{question}{_buttons(step, bool(labels), earlier)}</form></div>'
+        f'<form class="dp-ask">{question}{_buttons(step, bool(labels), earlier)}</form></div>'
     )
-
-
-def sources(lesson: Lesson) -> str:
-    if not lesson.sources:
-        return ""
-    links = " · ".join(
-        f'<a href="{escaped(link)}" target="_blank" rel="noopener">{escaped(name)}</a>' for name, link in lesson.sources
-    )
-    return f'<p class="dp-quiet dpl-sources">Read on: {links}</p>'
 
 
 def _chooser(lessons: Sequence[Lesson], chosen: int) -> str:
@@ -96,52 +69,6 @@ def _progress(lesson: Lesson, now: int, done: Set[str]) -> str:
     return f'<ol class="dpl-progress" aria-label="Steps of this lesson">{items}</ol>'
 
 
-def question_form(ask: Ask, labels: Sequence[str]) -> str:
-    """The question with its fields; form.js reads them."""
-    kinds = {"pick": _pick, "order": _order, "curve": _curve, "trend": _trend, "number": _number}
-    measure = MEASURES[ask.measure]
-    decided = escaped(f"Decided by “{measure.label}” under the pictures. {measure.meaning}")
-    return (
-        f'<fieldset class="dpl-{ask.kind}"><legend>{escaped(ask.question)}</legend>{kinds[ask.kind](ask, labels)}'
-        f'</fieldset><p class="dp-quiet dpl-meaning">{decided}</p>'
-    )
-
-
-def _radio(value: str | int, label: str) -> str:
-    return f'<label><input type="radio" name="dpl-answer" value="{value}"> {escaped(label)}</label>'
-
-
-def _pick(ask: Ask, labels: Sequence[str]) -> str:
-    return "".join(_radio(i, labels[i]) for i in choices(ask, len(labels)))
-
-
-def _trend(ask: Ask, labels: Sequence[str]) -> str:
-    return "".join(_radio(key, f"It {words}.") for key, words in TREND_WORDS.items())
-
-
-def _number(ask: Ask, labels: Sequence[str]) -> str:
-    return "".join(_radio(i, f"{option:,g}") for i, option in enumerate(ask.options))
-
-
-def _order(ask: Ask, labels: Sequence[str]) -> str:
-    buttons = "".join(
-        f'<button type="button" class="dp-button" data-cell="{i}" aria-pressed="false"><b></b> {escaped(label)}'
-        "</button>"
-        for i, label in enumerate(labels)
-    )
-    return f'<p class="dp-quiet">Press them from the lowest to the highest; press again to take one back.</p>{buttons}'
-
-
-def _curve(ask: Ask, labels: Sequence[str]) -> str:
-    bars = "".join(
-        f'<label><input type="range" min="0" max="100" value="{START_HEIGHT}" data-cell="{i}" '
-        f'aria-label="Height at {escaped(label)}"><span>{escaped(label)}</span></label>'
-        for i, label in enumerate(labels)
-    )
-    help = "Pull each bar up, or use the arrow keys. Only higher and lower count."
-    return f'<p class="dp-quiet">{help}</p><div>{bars}</div>'
-
-
 def _buttons(step: Step, can_run: bool, earlier: bool) -> str:
     if step.run is None or not can_run:
         return ""
@@ -151,7 +78,7 @@ def _buttons(step: Step, can_run: bool, earlier: bool) -> str:
         else ""
     )
     return (
-        '<div class="dpl-actions"><button type="submit" class="dpl-run">Run it yourself</button>'
+        '<div class="dp-actions"><button type="submit" class="dp-run">Run it yourself</button>'
         f'<button type="button" class="dp-button" data-act="stop">Stop</button>{shown}</div>'
     )
 

@@ -34,7 +34,7 @@ def sheet(lessons: Sequence[Lesson], facts: Facts, data: Any) -> str:
     return (
         f'<style>{PRINT}</style><section class="dpp dpl-open" aria-label="What I did"><div class="dpp-tools">'
         '<label>Name, if you like; it stays in this browser <input type="text" maxlength="80" autocomplete="name">'
-        '</label><div class="dpl-actions"><button type="button" class="dpl-run" data-act="print">Print or save as PDF'
+        '</label><div class="dp-actions"><button type="button" class="dp-run" data-act="print">Print or save as PDF'
         '</button><button type="button" class="dp-button" data-act="close">Back to the lessons</button></div></div>'
         '<h1 tabindex="-1">What I did in the lessons</h1><p class="dpp-who"><span class="dpp-name"></span>'
         f"<time></time></p>{nothing}{parts}{result}</section>"

@@ -5,16 +5,14 @@ from typing import Any
 
 from PIL import Image
 
-from playground.lessons.answers import TREND_WORDS, Verdict, as_expected, judge
-from playground.lessons.lesson import Ask, Lesson, Step
+from playground.lessons.lesson import Lesson, Step
 from playground.lessons.runs.contract import Outcome
 from playground.measure.named import MEASURES, written
-from playground.ui.lessons.rail import markdown, sources
+from playground.ui.shared.feedback import feedback
 from playground.ui.shared.files import FILES
+from playground.ui.shared.frames import grid
 from playground.ui.shared.html import data_url, escaped, png
-
-MOST_COLUMNS = 4
-CHART = (360, 110)  # units of a drawn curve
+from playground.ui.shared.prose import markdown, sources
 
 
 def waiting(labels: Sequence[str], asks: bool, tiles: tuple[int, int] = (1, 1)) -> str:
@@ -59,70 +57,6 @@ def revealed(
     notes = [f"{MEASURES[measure].label} {written(measure, v)}" if v is not None else "" for v in values]
     told = feedback(step.ask, answer, labels, values) if step.ask else ""
     return (
-        f'{grid(labels, pictures, notes, "done")}<p class="dp-quiet dpl-source">{escaped(source)}</p>{told}'
+        f'{grid(labels, pictures, notes, "done")}<p class="dp-quiet dp-source">{escaped(source)}</p>{told}'
         f'<div class="dp-words dpl-after">{markdown(step.after, facts, labels, outcome.values)}</div>{sources(lesson)}'
     )
-
-
-def feedback(ask: Ask, answer: Any, labels: Sequence[str], values: Sequence[float | None]) -> str:
-    """What the run says to a checked answer."""
-    usual = ""
-    if as_expected(ask, values) is False:
-        most = TREND_WORDS.get(ask.expect) or f"is {labels[int(ask.expect) - 1]}"
-        usual = f"<p>This run is an exception: usually it {escaped(most)}.</p>"
-    drawn = chart(answer, labels, values) if ask.kind == "curve" else ""
-    return against(judge(ask, answer, labels, values), ask, usual + drawn)
-
-
-def against(verdict: Verdict, ask: Ask, more: str = "") -> str:
-    """What was measured against what was predicted, and `more` HTML below it."""
-    head = "As you predicted." if verdict.right else "Not as you predicted."
-    look = "" if verdict.right else f"<p>What to look at: {escaped(ask.look)}</p>"
-    state = "right" if verdict.right else "wrong"
-    return (
-        f'<div class="dpl-feedback" role="status" data-verdict="{state}">'
-        f"<p><b>{head}</b> {escaped(verdict.sentence)}</p>{look}{more}</div>"
-    )
-
-
-def chart(drawn: Sequence[float], labels: Sequence[str], values: Sequence[float | None]) -> str:
-    """What was drawn and what was measured, each from its lowest to its highest value."""
-    width, height = CHART
-    lines = ""
-    for name, heights in (("drawn", drawn), ("measured", [value or 0.0 for value in values])):
-        low, high = min(heights), max(heights)
-        span = (high - low) or 1.0
-        points = [
-            f"{width * (i + 0.5) / len(heights):.1f},{height - 8 - (height - 16) * (h - low) / span:.1f}"
-            for i, h in enumerate(heights)
-        ]
-        lines += f'<polyline class="dpl-{name}" points="{" ".join(points)}"/>'
-    alt = "Your curve, dashed, and the measured one, each from its lowest to its highest value"
-    return (
-        f'<figure class="dpl-chart"><svg viewBox="0 0 {width} {height}" role="img" aria-label="{alt}">{lines}</svg>'
-        "<figcaption>Dashed: yours. Line: measured in these pictures. Each from its lowest to its highest value."
-        "</figcaption></figure>"
-    )
-
-
-def grid(
-    labels: Sequence[str],
-    pictures: Sequence[str],
-    notes: Sequence[str],
-    state: str,
-    shares: Mapping[int, float] | None = None,
-    tiles: tuple[int, int] = (1, 1),
-) -> str:
-    """Frames with a label above and a note under each; `state` is that of all of them."""
-    cells = ""
-    for i, (label, picture, note) in enumerate(zip(labels, pictures, notes, strict=True)):
-        alt = f"{label}: {note}" if note else label
-        image = f'<img src="{escaped(picture)}" alt="{escaped(alt)}">' if picture else ""
-        share = (shares or {}).get(i, 0.0)
-        cells += (
-            f'<figure class="dp-cell" data-state="{state}" style="--done:{share:.3f}"><figcaption>{escaped(label)}'
-            f'</figcaption><div class="dp-picture dpl-picture">{image}</div><div class="dp-bar"></div>'
-            f'<p class="dp-note">{escaped(note)}</p></figure>'
-        )
-    columns = len(labels) if len(labels) <= MOST_COLUMNS else -(-len(labels) // 2)
-    return f'<div class="dp-grid" style="--columns:{columns};--frame:{tiles[0]}/{tiles[1]}">{cells}</div>'

@@ -25,12 +25,12 @@ from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.fields import slot
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest, Update
+from playground.ui.shared.question import FORM
 from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.sure import Sure, question
 from playground.ui.shared.waits import waits_for
 
 HERE = Path(__file__).parent
-FORM = (HERE / "form.js").read_text("utf-8")
 SHOWN = """watch("value", () => element.querySelector("p")?.scrollIntoView({ block: "nearest" }));"""  # on a phone
 REDRAW = 0.25  # seconds between two updates of growing pictures, at least
 EARLIER, AND_MEASURED = "Drawn earlier by this model", ", and measured then."

@@ -43,7 +43,7 @@ def build(engine: Engine, rail: Rail) -> tuple[Callable[..., Any], Any, Any]:
             loss_plot = gr.LinePlot(**PLOT, y="L", title="L over t", min_width=300)
             change_plot = gr.LinePlot(**PLOT, y="change of L in %", title="L, right against none", min_width=300)
         found = gr.HTML('<p class="dpp-found"></p>', elem_classes="dp-flush", apply_default_css=False)
-    more = gr.Button(f"Average over {DRAWS} draws of ε", size="sm", elem_classes="dpn-walk")
+    more = gr.Button(f"Average over {DRAWS} draws of ε", size="sm", elem_classes="dp-walk")
     drawn = gr.State(None)  # what the curve that is shown was Asked
     latest = Latest()
     nothing = {found: gr.skip()}

@@ -16,14 +16,16 @@ from playground.samplers import SAMPLERS
 from playground.schedule import plan
 from playground.ui.predict_noise.rail import NEWEST, Asked, Rail, Updates, Values
 from playground.ui.predict_noise.timeline import Timeline, arrived, columns
-from playground.ui.shared.fields import HELP, LABELS, checked, choices, explain, help_of, slot
+from playground.ui.shared.fields import Fields, checked, explain
 from playground.ui.shared.files import FILES
-from playground.ui.shared.html import error, heading, png
+from playground.ui.shared.html import heading, png
 from playground.ui.shared.latest import Latest
 from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.stale import Stale
 from playground.ui.shared.sure import Sure, question
 
+FIELDS = ("sampler", "num_inference_steps", "guidance_scale")
+GUESS = "guess"  # the error slot of what is about no field
 LARGEST = 256  # pixels per side of the timeline's pictures
 
 
@@ -35,11 +37,11 @@ def build(engine: Engine, rail: Rail, t: gr.Slider) -> None:
         "caption, step by step. This is image-to-image.",
     )
     fields = _fields(engine, rail)
-    guess_error = slot()
+    steps, guidance = (fields.components[name] for name in ("num_inference_steps", "guidance_scale"))
     sure = Sure("pn-")
     with gr.Row():
-        go = gr.Button("Let it guess from here", variant="primary", elem_classes="dpn-walk")
-        halt = gr.Button("Stop", elem_classes="dpn-walk", elem_id="pn-stop")
+        go = gr.Button("Let it guess from here", variant="primary", elem_classes="dp-walk")
+        halt = gr.Button("Stop", elem_classes="dp-walk", elem_id="pn-stop")
     ended = gr.HTML(elem_classes=["dp-total", "dp-flush", "dp-aloud"], elem_id="pn-ended")
     with gr.Column(elem_classes="dp-result"):
         stale = Stale()
@@ -47,50 +49,54 @@ def build(engine: Engine, rail: Rail, t: gr.Slider) -> None:
     latest = Latest()
     nothing = {guessed: gr.skip()}
 
-    def read(given: Values) -> Asked:
-        """Raises Refusal with the first thing that is wrong."""
+    def read(given: Values) -> tuple[Asked, dict[str, str]]:
+        """What is asked, and one sentence for each of its fields that is wrong; under GUESS what is about no field."""
         asked, errors = rail.read(given)
         errors.pop("wrong", None)  # no guess is made with it
-        recipe, more = checked(asked.recipe, {name: given[component] for name, component in fields.items()})
-        for sentence in (errors | more).values():
-            raise Refusal(sentence)
-        engine.check(recipe)
-        plan(recipe, engine.facts.schedule, given[t])
-        return Asked(asked.subject, recipe, asked.wrong)
+        recipe, wrong = checked(asked.recipe, {name: given[field] for name, field in fields.components.items()})
+        for name in errors:  # what is wrong is said there
+            wrong.setdefault(GUESS, f"Mend the field {rail.fields.components[name].label} first.")
+        asked = Asked(asked.subject, recipe, asked.wrong)
+        if wrong:
+            return asked, wrong
+        try:
+            engine.check(recipe)
+            plan(recipe, engine.facts.schedule, given[t])
+        except Refusal as problem:
+            named = str(problem).split()[0]
+            return asked, {named if named in fields.components else GUESS: str(problem)}
+        return asked, {}
 
     def run(given: Values, request: gr.Request) -> Iterator[Updates]:
-        try:
-            asked = read(given)
-        except Refusal as problem:
-            yield {guess_error: error(str(problem))}
+        asked, wrong = read(given)
+        if wrong:
+            yield fields.says(wrong)
             return
         page = request.session_hash or ""
         if held := sure.holds(given, asks(given, page), (asked, given[t])):
-            yield {guess_error: ""} | held
+            yield fields.says({}) | held
             return
         yield from latest.show(page, back_from(asked, given[t], page), (asked, given[t]), nothing)
 
     def back_from(asked: Asked, t: int, page: str) -> Iterator[Updates]:
-        answered = stale.asked((asked, t)) | sure.gone()  # with the first thing that is shown of it
+        answered = stale.asked((asked, t)) | sure.gone() | fields.says({})  # with the first thing that is shown of it
         try:
             for html in way_back(engine, asked, t, page):
-                yield nothing if html is None else {guessed: html, guess_error: "", ended: ""} | answered
+                yield nothing if html is None else {guessed: html, ended: ""} | answered
                 answered = {}
         except Refusal as problem:
-            yield {guess_error: error(str(problem))}
+            yield fields.says({GUESS: str(problem)})
 
     def would_ask(given: Values) -> Any:
-        try:
-            return read(given), given[t]
-        except Refusal:
-            return None
+        asked, wrong = read(given)
+        return None if wrong else (asked, given[t])
 
     def asks(given: Values, page: str) -> str:
         """What is asked once more before a guess that would hold the machine for long; empty before others."""
-        try:
-            recipe = read(given).recipe
-        except Refusal:
+        asked, wrong = read(given)
+        if wrong:
             return ""
+        recipe = asked.recipe
         left = plan(recipe, engine.facts.schedule, given[t]).steps
         return question(engine, [recipe.replace(num_inference_steps=left)], page, what="guess")
 
@@ -101,10 +107,9 @@ def build(engine: Engine, rail: Rail, t: gr.Slider) -> None:
         steps = f"{asked.recipe.num_inference_steps} {SAMPLERS[asked.recipe.sampler].label} steps"
         return {ended: f"<p>Stopped the guess from t = {t} with {steps}. What it had drawn stays.</p>"}
 
-    guessing = {*rail.inputs, t, *fields.values()}
-    outputs = [guessed, guess_error, ended, *stale.outputs, *sure.outputs]
-    numbers = [field for field in fields.values() if isinstance(field, gr.Number)]
-    gr.on([go.click, *(field.submit for field in numbers)], run, {*guessing, *sure.inputs}, outputs, **NEWEST)
+    guessing = {*rail.inputs, t, *fields.components.values()}
+    outputs = [guessed, *fields.errors.values(), ended, *stale.outputs, *sure.outputs]
+    gr.on([go.click, steps.submit, guidance.submit], run, {*guessing, *sure.inputs}, outputs, **NEWEST)
     stale.watch(guessing, would_ask)
     sure.watch(guessing, asks, would_ask)
     # In the queue, whose updates reach the page in order: one of the ended guess that is under way then comes before.
@@ -137,32 +142,17 @@ def way_back(engine: Engine, asked: Asked, t: int, page: str = "") -> Iterator[s
                 yield None
 
 
-def _fields(engine: Engine, rail: Rail) -> dict[str, gr.components.Component]:
-    """In one row; what is wrong with them stands below it."""
-    start = rail.fields.start
+def _fields(engine: Engine, rail: Rail) -> Fields:
+    """In one row, each with what is wrong with it below; what is wrong with the guess as a whole stands under them."""
+    fields = Fields(rail.fields.start, engine.facts, "pn-")
+    help = {"num_inference_steps": "For the whole way from T; only those below t are taken."}
     with gr.Row(elem_classes="dpp-ask"):
-        sampler = gr.Dropdown(
-            choices(engine.facts.samplers),
-            value=start.sampler,
-            label=LABELS["sampler"],
-            info=HELP["sampler"],
-            elem_classes="dpp-field",
-            elem_id="pn-sampler",
-        )
-        steps = gr.Number(
-            start.num_inference_steps,
-            label=LABELS["num_inference_steps"],
-            info="For the whole way from T; only those below t are taken.",
-            elem_classes="dpp-field",
-        )
-        guidance = gr.Number(
-            start.guidance_scale,
-            label=LABELS["guidance_scale"],
-            info=help_of("guidance_scale", engine.facts),
-            elem_classes="dpp-field",
-        )
-    explain(sampler, start.sampler)
-    return {"sampler": sampler, "num_inference_steps": steps, "guidance_scale": guidance}
+        for name in FIELDS:
+            with gr.Column(min_width=160):
+                fields.add(name, help.get(name), explained=False, elem_classes="dpp-field")
+    explain(fields.components["sampler"], fields.start.sampler)
+    fields.slot(GUESS)
+    return fields
 
 
 def _small(picture: Image.Image) -> str:

@@ -29,7 +29,7 @@ def stage(engine: Engine, asked: Asked, t: int, visitor: str = "") -> str:
     answers = predict(engine, asked.subject.x0, asked.captions, t, asked.recipe.seed, visitor)
     right = answers[0]
     pictures = as_pictures(engine, right, visitor)
-    noises = (right.epsilon, right.predicted, right.epsilon - right.predicted)
+    noises = (right.epsilon, right.predicted, right.missed)
     tiles = [data_url(channel_tiles(x)) for x in noises]
     return _section(
         [asked.subject.source, *(data_url(p, exact=False) for p in pictures), *tiles],

@@ -35,7 +35,7 @@ def build(engine: Engine) -> Callable[[], None]:
     with gr.Row(elem_classes="dp-columns"):
         with gr.Column(scale=0, min_width=340, elem_classes="dp-rail"):
             rail = Rail(engine)
-        with gr.Column(scale=1, min_width=320, elem_classes=["dp-stage", "dpn-column"]):
+        with gr.Column(scale=1, min_width=320, elem_classes=["dp-stage", "dp-column"]):
             gr.HTML(LEAD, elem_classes="dp-flush", apply_default_css=False)
             t = _slider(engine.facts.total_timesteps)
             t_error = slot()

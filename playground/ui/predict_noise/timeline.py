@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from playground.engine import Result
-from playground.inside.prediction import mean_square
+from playground.inside.prediction import apart
 from playground.models import Facts
 from playground.samplers import SAMPLERS
 from playground.schedule import Plan
@@ -62,7 +62,6 @@ def arrived(subject: Subject, result: Result, plan: Plan, seconds: float, facts:
     """the end of a guess -> the picture it reached beside the one that was noised, and what was measured"""
     recipe = result.recipe
     evaluations = len(plan.timesteps) * (2 if facts.guided(recipe) else 1)
-    apart = mean_square(result.x0 - subject.x0)
     picture = data_url(result.image, exact=False)
     drawn = "The two pictures here are decoded by the VAE, the small ones by the quick preview."
     if not facts.quick_previews:
@@ -77,5 +76,5 @@ def arrived(subject: Subject, result: Result, plan: Plan, seconds: float, facts:
         "these latents; given the picture, it first draws the VAE's latents at random with the seed, and makes "
         "another one. "
         f"{evaluations} {facts.network} evaluations, {seconds:.1f} s. Mean squared difference to x<sub>0</sub> in the "
-        f"latents: {apart:.3f}. {drawn}</p></div>"
+        f"latents: {apart(result.x0, subject.x0):.3f}. {drawn}</p></div>"
     )

@@ -8,16 +8,14 @@ from typing import Any
 
 import gradio as gr
 
-from playground.labels import FIELD_NAMES
 from playground.models import Facts
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from playground.ui.shared.html import error, escaped
 from playground.ui.shared.quiet import QUIET
+from playground.ui.shared.spoken import LABELS
 
-# where a grid has room for one word, a form has two
-LABELS = {name: label for name, label in FIELD_NAMES.items() if name != "loras"}
 HELP = {
     "prompt": "What should be in the picture.",
     "negative_prompt": "What to steer away from.",
@@ -128,8 +126,11 @@ class Fields:
         self.components: dict[str, gr.components.Component] = {}
         self.errors: dict[str, gr.HTML] = {}
 
-    def add(self, name: str, help: str | None = None, **options: Any) -> gr.components.Component:
-        """The field's component and, below it, its error slot; `options` go to the component."""
+    def add(
+        self, name: str, help: str | None = None, explained: bool = True, **options: Any
+    ) -> gr.components.Component:
+        """The field's component and, below it, its error slot; `options` go to the component. `explained`: what is to
+        be known of the chosen sampler stands there too; else the caller calls `explain` where there is room."""
         value = getattr(self.start, name)
         words = {
             "label": LABELS[name],
@@ -149,7 +150,7 @@ class Fields:
         else:
             component = gr.Number(value, **words | options)
         self.components[name] = component
-        if name == "sampler":
+        if name == "sampler" and explained:
             explain(component, value)
         self.slot(name)
         return component

@@ -1,7 +1,7 @@
 // Words of the glossary are underlined in the page's texts and explained when clicked. The texts belong to Gradio, which
 // writes into its text nodes, so nothing is wrapped: words are marked through the CSS Custom Highlight API, and a click
 // looks up what stands under the pointer. With the keyboard, the button opens the whole list.
-const TEXTS = ".dp-say, .dp-words, .dp-total, .dpl-ask, .dpn-lead, .dp-quiet, [data-testid='block-info']";
+const TEXTS = ".dp-say, .dp-words, .dp-total, .dp-ask, .dp-lead, .dp-quiet, [data-testid='block-info']";
 const LATER = 300; // ms after the page has changed
 const byWord = new Map();
 for (const entry of props.entries) for (const word of entry.words) byWord.set(word.toLowerCase(), entry);
@@ -23,7 +23,7 @@ function mark() {
     const seen = new Set();
     const walker = document.createTreeWalker(text, NodeFilter.SHOW_TEXT);
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-      if (node.parentElement.closest("button, a, input, select, textarea, code, .dpl-ask label")) continue;
+      if (node.parentElement.closest("button, a, input, select, textarea, code, .dp-ask label")) continue;
       for (const found of node.data.matchAll(pattern)) {
         const entry = byWord.get(found[0].toLowerCase());
         if (seen.has(entry)) continue;
@@ -84,7 +84,7 @@ if (marked) {
   new MutationObserver(later).observe(document.body, { childList: true, subtree: true, characterData: true });
   later();
   document.addEventListener("click", (event) => {
-    if (event.target.closest("button, a, input, select, textarea, dialog, .dpl-ask label")) return;
+    if (event.target.closest("button, a, input, select, textarea, dialog, .dp-ask label")) return;
     const entry = underPointer(event);
     if (!entry) return;
     event.preventDefault(); // a word in a label does not press its control

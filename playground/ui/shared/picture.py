@@ -16,7 +16,7 @@ def own_picture(sources: Sequence[str] = ("upload", "webcam", "clipboard"), elem
         height=150,
         buttons=[],
         placeholder="Drop a picture here, or choose one",
-        elem_classes="dpn-own",
+        elem_classes="dp-own",
     )
     # gr.Image would open the file itself, and answer a broken one with a stack trace; playground.pictures is to judge
     # it. Set on the instance, because Gradio writes a .pyi file beside every subclass of a component.

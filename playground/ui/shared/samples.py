@@ -35,5 +35,5 @@ def gallery(
         object_fit="cover",
         buttons=[],
         interactive=False,
-        elem_classes="dpn-samples",
+        elem_classes="dp-samples",
     )

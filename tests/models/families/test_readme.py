@@ -5,13 +5,19 @@
 
 import tempfile
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import torch
 
 from playground import open_engine
 from playground.engine import LocalEngine
-from playground.models import Facts
+from playground.refusal import Refusal
+from playground.samplers import SAMPLERS
+from playground.sources.parts import index_of
+from playground.sources.single_file import LAYOUTS, PUBLISHED
+from playground.ui.compare.form import special
+from tests.models.test_whole import aura_flow, guided_by_attention
 from tests.models.tiny import build
 from tests.models.tiny_families import FAMILIES, build_family
 
@@ -36,27 +42,67 @@ KINDS = {
     "flux2-klein-base-tiny": "Flux.2 klein base",
     "flux2-klein-tiny": "Flux.2 klein",
 }
+OTHERS = "any other pipeline"
 HEAD = (
-    "| model | network | guidance | samplers, each the pipeline's own picture | word maps |",
-    "| --- | --- | --- | --- | --- |",
+    "| model | network | guidance | samplers | LoRA | ControlNet | from a picture | weights | one file | word maps | "
+    "fields |",
+    "| --- | --- | --- | --- | :-: | :-: | :-: | :-: | :-: | :-: | --- |",
 )
+LEGEND = f"“All” samplers are {', '.join(SAMPLERS)}."
 
 
-def row(kind: str, facts: Facts) -> str:
-    maps = "no" if facts.no_attention else "yes"
-    return f"| {KINDS[kind]} | {facts.network} | {facts.guidance} | {', '.join(facts.samplers)} | {maps} |"
+def row(title: str, engine: LocalEngine) -> str:
+    """What a model says of itself. One that draws whole pictures does it in its own way where models differ."""
+    facts = engine.facts
+    marks = (
+        hasattr(engine.model, "lora_files"),
+        takes_control(engine),
+        not facts.no_start,
+        facts.reads_weights,
+        index_of(Path(facts.folder))["_class_name"] in {index_of(LAYOUTS / key)["_class_name"] for key in PUBLISHED},
+        not facts.no_attention,
+    )
+    samplers = "all" if facts.samplers == tuple(SAMPLERS) else ", ".join(facts.samplers)
+    fields = ", ".join(f for f, there in special(facts).items() if there and f != "prompt_weights")
+    said = ["its own"] * 3 if facts.whole else [facts.network, facts.guidance, samplers]
+    said += ["●" if mark else "–" for mark in marks]
+    return f"| {' | '.join([title, *said, 'its own' if facts.whole else fields or '–'])} |"
 
 
-def test_the_table_is_true(engine_of: Callable[[str], LocalEngine], engines: dict[str, LocalEngine]) -> None:
+def takes_control(engine: LocalEngine) -> bool:
+    """Given a folder that is none, it says so, or that it takes no ControlNet at all."""
+    try:
+        engine.model.attach_control(Path("none"))
+    except Refusal as refusal:
+        return "takes no ControlNet" not in str(refusal)
+    raise AssertionError("There is no such folder.")
+
+
+def opened(folder: Path) -> LocalEngine:
+    return open_engine(folder, torch.device("cpu"), torch.float32, "torch")
+
+
+def test_the_table_is_true(
+    engine_of: Callable[[str], LocalEngine],
+    engines: dict[str, LocalEngine],
+    folders: dict[str, Path],
+    tmp_path: Path,
+) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = [row(kind, (engine_of(kind) if kind in FAMILIES else engines[kind]).facts) for kind in KINDS]
+    found = [row(title, engine_of(kind) if kind in FAMILIES else engines[kind]) for kind, title in KINDS.items()]
     assert set(FAMILIES) <= set(KINDS)  # each has its row, and its test against its own pipeline
-    assert "\n".join([*HEAD, *found]) in readme
+    made = aura_flow(tmp_path / "aura"), guided_by_attention(folders["sd15-tiny"], tmp_path / "pag")
+    others = set()
+    for folder in made:
+        with closing(opened(folder)) as engine:
+            others.add(row(OTHERS, engine))
+    assert len(others) == 1
+    assert "\n".join([*HEAD, *found, *others]) in readme and LEGEND in " ".join(readme.split())
 
 
 if __name__ == "__main__":
     print(*HEAD, sep="\n")
     with tempfile.TemporaryDirectory() as folder:
-        for kind in KINDS:
-            made = (build_family if kind in FAMILIES else build)(kind, Path(folder))
-            print(row(kind, open_engine(made, torch.device("cpu"), torch.float32).facts))
+        for kind, title in KINDS.items():
+            print(row(title, opened((build_family if kind in FAMILIES else build)(kind, Path(folder)))))
+        print(row(OTHERS, opened(aura_flow(Path(folder) / "aura"))), LEGEND, sep="\n\n")

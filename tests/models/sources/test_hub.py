@@ -15,11 +15,22 @@ from playground import open_engine
 from playground.models.registry import FAMILIES, KNOWN
 from playground.refusal import Refusal
 from playground.sources.given import Source
-from playground.sources.parts import needed
+from playground.sources.parts import INDEX, needed
 from tests.models.sources.stand_in_hub import GATED, HIDDEN, Hub, serving
+from tests.models.test_whole import aura_flow
 from tests.models.tiny import build
 
 ROOT = Path(__file__).parents[3]
+EACH = """
+import sys
+from playground.refusal import Refusal
+from playground.sources.given import source
+for given in sys.argv[1:]:
+    try:
+        print(source(given).path)
+    except Refusal as no:
+        print(no)
+"""
 FIND = "import sys; from playground.sources.given import source; it = source(sys.argv[1]); print(it.name, it.path)"
 
 
@@ -151,11 +162,34 @@ def test_a_model_that_is_not_run_here_is_said_before_anything_large_is_fetched(h
     assert "owner/other is no model in diffusers layout: it has no model_index.json." in refused(
         hub, tmp_path, "owner/other"
     )
-    (other / "model_index.json").write_text('{"_class_name": "StableVideoDiffusionPipeline"}')
-    assert "owner/other is a StableVideoDiffusionPipeline, which cannot be run here" in refused(
-        hub, tmp_path, "owner/other"
-    )
+    (other / "model_index.json").write_text('{"_class_name": ["own_pipeline", "OwnPipeline"]}')
+    assert "owner/other needs code of its own, which is not run here." in refused(hub, tmp_path, "owner/other")
     assert not [path for path in hub.paths("GET") if path.endswith(".safetensors")]
+
+
+def test_a_pipeline_that_no_family_runs_is_fetched_as_safely_and_draws(hub: Hub, tmp_path: Path) -> None:
+    made = aura_flow(tmp_path / "aura")
+    engine = open_engine(made, torch.device("cpu"), torch.float32)
+    expected = engine.render(engine.facts.usual.replace(prompt="cat", num_inference_steps=2, width=64, height=64))
+    for extra in ("transformer/diffusion_pytorch_model.bin", "transformer/network.py", "pipeline.py"):
+        (made / extra).write_bytes(b"\x80" * 1000)
+    hub.add("else/tiny", made)
+    film = shutil.copytree(made, tmp_path / "film")
+    (film / "model_index.json").write_text((made / "model_index.json").read_text().replace("AuraFlow", "LTX", 1))
+    hub.add("else/film", film)
+    done = started(hub, tmp_path / "home", "-c", EACH, "else/film", "else/tiny")
+    assert done.returncode == 0, done.stderr
+    no, *said, last = done.stdout.splitlines()
+    assert no == "else/film is a LTXPipeline, which cannot be run here: its pipeline draws films."
+    assert [p for p in hub.paths("GET") if p.startswith("/else/film")] == [f"/else/film/resolve/{'a' * 40}/{INDEX}"]
+    assert said[0].startswith("else/tiny at aaaaaaa: ") and " to download" in said[0]
+    path = Path(last)
+    fetched = {p.name for p in path.rglob("*") if p.is_file()}
+    assert "diffusion_pytorch_model.safetensors" in fetched and not {n for n in fetched if n.endswith((".bin", ".py"))}
+    again = open_engine(Source("aura", path), torch.device("cpu"), torch.float32)
+    assert again.facts.whole and again.render(expected.recipe).image.tobytes() == expected.image.tobytes()
+    engine.close()
+    again.close()
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,8 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
 
 def taken(page: Page) -> None:
     """Wait until another picture than the sample is on the timeline."""
-    expect(page.locator(".dpn-samples .selected")).to_have_count(0)
-    expect(page.locator(".dpn-own img")).to_have_count(1)
+    expect(page.locator(".dp-samples .selected")).to_have_count(0)
+    expect(page.locator(".dp-own img")).to_have_count(1)
 
 
 def test_a_photo_from_the_webcam_is_noised(page: Page, tmp_path: Path) -> None:
@@ -49,7 +49,7 @@ def test_a_photo_from_the_webcam_is_noised(page: Page, tmp_path: Path) -> None:
     page.wait_for_function("() => [...document.querySelectorAll('video')].some(v => v.videoWidth && v.currentTime > 0)")
     page.get_by_label("capture photo").click()
     taken(page)
-    photo = page.request.get(page.locator(".dpn-own img").evaluate("image => image.src"))
+    photo = page.request.get(page.locator(".dp-own img").evaluate("image => image.src"))
     (tmp_path / "photo").write_bytes(photo.body())
     expected = np.asarray(pictures.open_picture(tmp_path / "photo")).astype(int)
     page.wait_for_function(

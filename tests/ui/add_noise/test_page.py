@@ -107,7 +107,7 @@ def test_an_uploaded_picture_is_shown_and_the_timestep_kept(page: Page, tmp_path
     Image.new("RGB", (40, 30), (250, 120, 10)).save(tmp_path / "mine.png")
     set_t(page, 10)
     page.locator("input[type=file]").set_input_files(tmp_path / "mine.png")
-    expect(page.locator(".dpn-samples .selected")).to_have_count(0)
+    expect(page.locator(".dp-samples .selected")).to_have_count(0)
     page.wait_for_function(
         "() => document.querySelector('.dpn-picture').getContext('2d').getImageData(9, 9, 1, 1).data[2] < 90"
     )
@@ -144,7 +144,7 @@ def test_a_phone_does_not_scroll_sideways(browser: Browser, address: str, theme:
     phone.get_by_role("tab", name="Add noise").click()
     phone.locator("[data-ready]").wait_for()
     assert phone.evaluate("document.documentElement.scrollWidth") <= 390
-    for part in (".dpn-picture", ".dpn-range", ".dpn-numbers", ".dpn-curve", ".dpn-strip", ".dpn-samples"):
+    for part in (".dpn-picture", ".dpn-range", ".dpn-numbers", ".dpn-curve", ".dpn-strip", ".dp-samples"):
         box = phone.locator(part).bounding_box()
         assert box["x"] >= 0 and box["x"] + box["width"] <= 390, part
     phone.close()

@@ -14,8 +14,9 @@ from playground.refusal import Refusal
 from playground.render import render
 from playground.store import Store
 from playground.ui.compare.caption import say
-from playground.ui.compare.opening import examples_for, first_values, kept_grid, says
+from playground.ui.compare.opening import first_values, kept_grid, says
 from playground.ui.shared import glossary
+from playground.ui.shared.offered import examples_for
 from playground.ui.shared.shipped import examples, measured_guidance
 from tests.conftest import whole_page
 from tests.models.tiny import KINDS

@@ -13,21 +13,21 @@ PATIENCE = 120_000  # ms
 @pytest.fixture
 def lessons(page: Page) -> Page:
     page.get_by_role("tab", name="Lessons", exact=True).click()
-    page.locator(".dpl").wait_for(timeout=PATIENCE)
+    page.locator(".dp-asking").wait_for(timeout=PATIENCE)
     return page
 
 
 def choose(page: Page, key: str) -> None:
     page.locator(".dpl-lesson select").select_option(key)
-    expect(page.locator(f'.dpl[data-lesson="{key}"]')).to_be_visible(timeout=PATIENCE)
+    expect(page.locator(f'.dp-asking[data-lesson="{key}"]')).to_be_visible(timeout=PATIENCE)
 
 
 def pictures(page: Page) -> Locator:
-    return page.locator("#lesson-stage .dpl-picture img")
+    return page.locator("#lesson-stage .dp-place img")
 
 
 def feedback(page: Page) -> Locator:
-    return page.locator("#lesson-stage .dpl-feedback")
+    return page.locator("#lesson-stage .dp-feedback")
 
 
 def run(page: Page) -> None:
@@ -37,7 +37,7 @@ def run(page: Page) -> None:
 def test_nothing_is_shown_before_an_answer(lessons: Page) -> None:
     expect(lessons.locator("#lesson-stage .dp-cell")).to_have_count(6)
     expect(pictures(lessons)).to_have_count(0)
-    place = lessons.locator("#lesson-stage .dpl-picture").first.bounding_box()
+    place = lessons.locator("#lesson-stage .dp-place").first.bounding_box()
     assert place["width"] == pytest.approx(place["height"], abs=1) and place["width"] > 100  # a picture fits there
     for button in ("Run it yourself", "Show pictures drawn earlier"):
         lessons.get_by_role("button", name=button).click()
@@ -63,22 +63,22 @@ def test_a_wrong_guess_is_told_what_to_look_at_by_a_run_made_now(lessons: Page) 
 
 def test_pictures_drawn_earlier_are_marked_so_and_found_again_after_a_reload(lessons: Page) -> None:
     choose(lessons, "05-guidance")
-    bars = lessons.locator(".dpl-curve input")
+    bars = lessons.locator(".dp-curve input")
     for i in range(bars.count()):
         bars.nth(i).fill(str(20 * i))
     lessons.get_by_role("button", name="Show pictures drawn earlier").click()
     expect(feedback(lessons)).to_contain_text("pairs of cells", timeout=PATIENCE)
-    expect(lessons.locator(".dpl-source")).to_have_text("Drawn earlier by this model, and measured then.")
-    expect(lessons.locator(".dpl-chart polyline")).to_have_count(2)
+    expect(lessons.locator(".dp-source")).to_have_text("Drawn earlier by this model, and measured then.")
+    expect(lessons.locator(".dp-chart polyline")).to_have_count(2)
     lessons.get_by_role("button", name="Next step").click()
-    expect(lessons.locator(".dpl h2")).to_have_text("What else is lost", timeout=PATIENCE)
+    expect(lessons.locator(".dp-asking h2")).to_have_text("What else is lost", timeout=PATIENCE)
     lessons.reload()
     lessons.get_by_role("tab", name="Lessons", exact=True).click()
-    expect(lessons.locator(".dpl h2")).to_have_text("What else is lost", timeout=PATIENCE)
+    expect(lessons.locator(".dp-asking h2")).to_have_text("What else is lost", timeout=PATIENCE)
     expect(lessons.locator('.dpl-progress [data-mark="done"]')).to_have_count(1)
     lessons.get_by_role("button", name="Back", exact=True).click()
     expect(feedback(lessons)).to_be_visible(timeout=PATIENCE)
-    expect(lessons.locator(".dpl-curve input").nth(3)).to_have_value("60")
+    expect(lessons.locator(".dp-curve input").nth(3)).to_have_value("60")
 
 
 def tab_to(page: Page, wanted: Locator, key: str = "Tab") -> None:
@@ -92,18 +92,18 @@ def tab_to(page: Page, wanted: Locator, key: str = "Tab") -> None:
 
 def test_a_lesson_from_end_to_end_with_the_keyboard_only(lessons: Page) -> None:
     lessons.get_by_role("tab", name="Lessons", exact=True).focus()
-    tab_to(lessons, lessons.locator(".dpl select"))
+    tab_to(lessons, lessons.locator(".dp-asking select"))
     lessons.keyboard.press("ArrowDown")
-    expect(lessons.locator(".dpl")).to_have_attribute("data-lesson", "02-denoising", timeout=PATIENCE)
+    expect(lessons.locator(".dp-asking")).to_have_attribute("data-lesson", "02-denoising", timeout=PATIENCE)
     steps = (
         ("What the network sees", "It falls.", ["ArrowDown"]),
         ("What the network expects", "It rises.", ["Space"]),
         ("Latents", "48", ["ArrowDown", "ArrowDown"]),
     )
     for title, answer, keys in steps:
-        expect(lessons.locator(".dpl h2")).to_have_text(title, timeout=PATIENCE)
-        expect(lessons.locator(".dpl input:checked")).to_have_count(0)  # nothing is left of the step before
-        tab_to(lessons, lessons.locator(".dpl input[type=radio]").first)
+        expect(lessons.locator(".dp-asking h2")).to_have_text(title, timeout=PATIENCE)
+        expect(lessons.locator(".dp-asking input:checked")).to_have_count(0)  # nothing is left of the step before
+        tab_to(lessons, lessons.locator(".dp-asking input[type=radio]").first)
         for key in keys:
             lessons.keyboard.press(key)
         expect(lessons.get_by_role("radio", name=answer, exact=True)).to_be_checked()
@@ -111,8 +111,8 @@ def test_a_lesson_from_end_to_end_with_the_keyboard_only(lessons: Page) -> None:
         expect(feedback(lessons)).to_contain_text("As you predicted.", timeout=PATIENCE)
         tab_to(lessons, lessons.locator(".dpl-onward button").last, "Shift+Tab")
         lessons.keyboard.press("Enter")
-        expect(lessons.locator(".dpl h2")).to_be_focused(timeout=PATIENCE)
-    expect(lessons.locator(".dpl")).to_have_attribute("data-lesson", "03-steps", timeout=PATIENCE)
+        expect(lessons.locator(".dp-asking h2")).to_be_focused(timeout=PATIENCE)
+    expect(lessons.locator(".dp-asking")).to_have_attribute("data-lesson", "03-steps", timeout=PATIENCE)
 
 
 def test_stop_keeps_the_question_open(lessons: Page) -> None:
@@ -131,7 +131,7 @@ def test_what_the_browser_remembers_wrongly_does_no_harm(page: Page) -> None:
     page.evaluate("value => localStorage.setItem('dp-lessons', value)", json.dumps(odd))
     page.reload()
     page.get_by_role("tab", name="Lessons", exact=True).click()
-    expect(page.locator(".dpl h2")).to_have_text("How fast does the picture go?", timeout=PATIENCE)
+    expect(page.locator(".dp-asking h2")).to_have_text("How fast does the picture go?", timeout=PATIENCE)
     expect(pictures(page)).to_have_count(0)
 
 
@@ -155,8 +155,8 @@ def test_a_lesson_from_end_to_end_on_a_phone(phone: Page) -> None:
     choose(phone, "07-words")
     answers, read = ("“background”", "It rises.", "red background"), []
     for at, answer in enumerate(answers):
-        expect(phone.locator(".dpl")).to_have_attribute("data-step", str(at), timeout=PATIENCE)
-        expect(phone.locator(".dpl h2")).to_be_in_viewport()  # a step begins where there is something to read
+        expect(phone.locator(".dp-asking")).to_have_attribute("data-step", str(at), timeout=PATIENCE)
+        expect(phone.locator(".dp-asking h2")).to_be_in_viewport()  # a step begins where there is something to read
         if at == 0:
             phone.get_by_role("button", name="Run it yourself").tap()  # without an answer
             expect(phone.locator("#lesson-error")).to_contain_text("Answer first", timeout=PATIENCE)
@@ -174,7 +174,7 @@ def test_a_lesson_from_end_to_end_on_a_phone(phone: Page) -> None:
         onward = phone.locator("#lesson-closing [data-act=onward]")
         expect(onward).to_have_text("Next lesson" if at == 2 else "Next step")
         onward.tap()  # at the end of what there is to read
-    expect(phone.locator(".dpl")).to_have_attribute("data-lesson", "08-limits", timeout=PATIENCE)
+    expect(phone.locator(".dp-asking")).to_have_attribute("data-lesson", "08-limits", timeout=PATIENCE)
     assert read[1] == "wrong" and len(read) == 3
     phone.get_by_role("button", name="Closing quiz").tap()
     expect(phone.locator(".dpq-ask legend")).to_be_in_viewport(timeout=PATIENCE)
@@ -190,16 +190,16 @@ def test_a_question_does_not_offer_what_cannot_be_its_answer_and_names_what_was_
     )
     choose(lessons, "03-steps")
     lessons.get_by_role("button", name="Next step").click()
-    expect(lessons.locator(".dpl h2")).to_have_text("Two kinds of step", timeout=PATIENCE)
+    expect(lessons.locator(".dp-asking h2")).to_have_text("Two kinds of step", timeout=PATIENCE)
     expect(lessons.locator("#lesson-stage figcaption")).to_have_count(3)
-    expect(lessons.locator(".dpl-pick label")).to_have_text(["x̂₀ at step 10 of 20", "a run with 10 steps"])
+    expect(lessons.locator(".dp-pick label")).to_have_text(["x̂₀ at step 10 of 20", "a run with 10 steps"])
 
 
 def test_a_word_is_explained_where_it_stands(lessons: Page) -> None:
     box = lessons.wait_for_function(
         """() => {
           const text = [...CSS.highlights.get("dp-term")].find((range) =>
-            range.startContainer.parentElement.closest(".dpl .dp-words"));
+            range.startContainer.parentElement.closest(".dp-asking .dp-words"));
           if (!text) return null;
           const at = text.getBoundingClientRect();
           return [at.x + at.width / 2, at.y + at.height / 2, text.toString()];

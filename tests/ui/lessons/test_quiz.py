@@ -16,7 +16,7 @@ def lessons(page: Page) -> Page:
 
 def to_lessons(page: Page) -> Page:
     page.get_by_role("tab", name="Lessons", exact=True).click()
-    page.locator(".dpl").wait_for(timeout=PATIENCE, state="attached")
+    page.locator(".dp-asking").wait_for(timeout=PATIENCE, state="attached")
     return page
 
 
@@ -25,7 +25,7 @@ def run_one_step(page: Page) -> None:
     page.get_by_role("radio", name="50", exact=True).focus(timeout=PATIENCE)
     page.keyboard.press("Space")
     page.keyboard.press("Enter")
-    expect(page.locator("#lesson-stage .dpl-feedback")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#lesson-stage .dp-feedback")).to_be_visible(timeout=PATIENCE)
 
 
 def answer_by_keyboard(page: Page) -> bool:
@@ -89,8 +89,8 @@ def test_a_whole_quiz_with_the_keyboard_only_and_a_reload_in_the_middle(lessons:
         title = links.first.inner_text().split(": ", 1)[1]
         links.first.focus()
         page.keyboard.press("Enter")
-        expect(page.locator(".dpl h2")).to_have_text(title, timeout=PATIENCE)
-        expect(page.locator(".dpl h2")).to_be_visible()
+        expect(page.locator(".dp-asking h2")).to_have_text(title, timeout=PATIENCE)
+        expect(page.locator(".dp-asking h2")).to_be_visible()
         expect(page.locator(".dpq")).to_have_count(0)
 
 
@@ -138,7 +138,9 @@ def test_on_paper_there_are_answers_and_pictures_and_no_buttons(lessons: Page) -
     pictures_are_there(page, ".dpp")
     for image in sheet.locator("img").all():
         expect(image).to_be_visible()
-    expect(page.locator("button:visible, input:visible, a:visible, .dp-head:visible, .dpl:visible")).to_have_count(0)
+    expect(
+        page.locator("button:visible, input:visible, a:visible, .dp-head:visible, .dp-asking:visible")
+    ).to_have_count(0)
     assert sheet.evaluate("s => getComputedStyle(s).color") == "rgb(0, 0, 0)"
     assert not any("Ada" in data for data in sent) and any(sent)
     page.emulate_media(media="screen")

@@ -173,7 +173,7 @@ def test_forward_and_reverse_meet(page: Page) -> None:
 
 
 def test_another_sampler_guesses_with_its_own_timesteps(page: Page) -> None:
-    page.locator("#pn-sampler input").click()
+    page.locator("#pn-field-sampler input").click()
     page.get_by_role("option", name="Euler a", exact=True).click()
     page.get_by_label("Steps").fill("4")
     page.get_by_label("Steps").press("Enter")
@@ -214,8 +214,15 @@ def test_bad_fields_are_refused_beside_them_and_nothing_changes(page: Page) -> N
     caption.fill(right)
     expect(page.get_by_role("alert")).to_have_count(0)
     page.get_by_label("Steps").fill("0")
+    page.get_by_label("Guidance scale").fill("99")
     page.get_by_role("button", name="Let it guess from here").click()
-    expect(page.get_by_role("alert")).to_contain_text("Steps must be from 1")
+    expect(page.locator("#pn-error-num-inference-steps")).to_contain_text("Steps must be from 1")
+    expect(page.locator("#pn-error-guidance-scale")).to_contain_text("Guidance scale must be from 0 to 50")
+    page.get_by_label("Guidance scale").fill("5")
+    page.get_by_label("Steps").fill("101")
+    page.get_by_label("Steps").press("Enter")
+    expect(page.get_by_role("alert")).to_have_text("Steps must be at most 100 here.")
+    expect(page.locator("#pn-error-num-inference-steps").get_by_role("alert")).to_have_count(1)
 
 
 def test_a_timestep_outside_the_schedule_is_said_beside_it(page: Page) -> None:

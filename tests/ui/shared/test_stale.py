@@ -73,7 +73,7 @@ def test_an_edited_form_marks_what_stands_there_until_the_edit_is_taken_back(
 
 def test_an_uploaded_picture_marks_the_guess_of_the_one_before_it(page: Page) -> None:
     result, _ = guessed(page)
-    page.locator(".dpn-samples button.thumbnail-item:visible").nth(1).click()
+    page.locator(".dp-samples button.thumbnail-item:visible").nth(1).click()
     marked(page, result)
 
 

@@ -1,0 +1,55 @@
+"""Whether a pipeline of diffusers that no family here knows draws pictures from words: read off its index and the call
+that its class takes, before any weight is read or fetched. diffusers is imported here, so this is asked last.
+"""
+
+import inspect
+from typing import Any
+
+import diffusers
+from diffusers import DiffusionPipeline
+
+from playground.refusal import Refusal
+from playground.samplers import SAMPLERS
+from playground.sources.parts import DENOISERS
+
+NEEDED = ("prompt", "height", "width", "num_inference_steps", "generator", "callback_on_step_end")
+# arguments of pipelines that draw films, and of those that change or follow a picture, even where it may be left out
+OF_FILMS = ("num_frames", "frames", "video_length", "video", "control_video")
+OF_PICTURES = ("strength", "mask_image", "control_image", "controlnet_conditioning_scale")
+KNOWN = {name for s in SAMPLERS.values() for name in (s.scheduler_class, s.flow_class)}
+
+
+def cannot(index: dict[str, Any], name: str) -> str:
+    """How a sentence about it begins."""
+    return f"{name} is a {str(index.get('_class_name'))[:60]}, which cannot be run here"
+
+
+def pipeline_of(index: dict[str, Any], name: str) -> type[DiffusionPipeline]:
+    """Its class. Raises Refusal, with one sentence, for what cannot be asked for a picture from words alone."""
+    kind, no = str(index.get("_class_name")), cannot(index, name)
+    found = _of_diffusers(kind)
+    if found is None:
+        raise Refusal(f"{no}: diffusers has no pipeline of that name.")
+    takes = inspect.signature(found.__call__).parameters
+    if missing := [argument for argument in NEEDED if argument not in takes]:
+        raise Refusal(f"{no}: its pipeline does not take {', '.join(missing)}.")
+    if any(argument in takes for argument in OF_FILMS):
+        raise Refusal(f"{no}: its pipeline draws films.")
+    must = next((a for a, said in takes.items() if "image" in a and said.default is said.empty), "")
+    if must or "Edit" in kind or any(argument in takes for argument in OF_PICTURES):
+        raise Refusal(f"{no}: its pipeline needs {must or 'a picture'} besides words.")
+    if not any(part in index for part in DENOISERS) or "tokenizer" not in index or "scheduler" not in index:
+        raise Refusal(f"{no}: it is not made of a tokenizer, a scheduler and a U-Net or transformer.")
+    scheduler = index["scheduler"]
+    if isinstance(scheduler, list) and scheduler[-1:] and scheduler[-1] not in KNOWN:
+        raise Refusal(f"{no}: its scheduler, {str(scheduler[-1])[:60]}, is none of the samplers that are known here.")
+    return found
+
+
+def _of_diffusers(kind: str) -> type[DiffusionPipeline] | None:
+    """None also where a package is missing that this one pipeline needs: a placeholder stands there for it."""
+    try:
+        found = getattr(diffusers, kind, None) if kind.endswith("Pipeline") else None
+    except (ImportError, RuntimeError):
+        return None
+    return found if inspect.isclass(found) and issubclass(found, DiffusionPipeline) else None

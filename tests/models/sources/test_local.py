@@ -1,0 +1,95 @@
+"""Folders of this machine: what their names of files say already, and what must not be taken for it."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from diffusers import StableDiffusionPipeline
+from safetensors.torch import load_file, save_file
+
+from playground.command.line import main
+from playground.models.registry import load_model
+
+CPU = torch.device("cpu")
+UNET, TEXT = "unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"
+
+
+def renamed(folder: Path, name: str, to: str) -> None:
+    (folder / name).rename((folder / name).with_name(to))
+
+
+def pickled(folder: Path, name: str, to: str) -> None:
+    """As the libraries write it."""
+    torch.save(load_file(folder / name), (folder / name).with_name(to))
+    (folder / name).unlink()
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "to", "says"),
+    [
+        (renamed, UNET, "diffusion_pytorch_model.fp16.safetensors",
+         "its unet only as diffusion_pytorch_model.fp16.safetensors; that is not read here."),
+        (renamed, TEXT, "model.fp16.safetensors", "its text_encoder only as model.fp16.safetensors; that is not"),
+        (pickled, UNET, "diffusion_pytorch_model.bin", "its unet only pickled, which can run code when they are read;"),
+        (pickled, TEXT, "pytorch_model.bin", "its text_encoder only pickled, which can run code when they are read;"),
+    ],
+)  # fmt: skip
+def test_weights_that_are_not_read_are_one_sentence_before_anything_is(
+    change: Callable[[Path, str, str], None],
+    name: str,
+    to: str,
+    says: str,
+    folders: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Whatever their family: for one of a family here, and for one that its own pipeline would draw."""
+    for kind in ("StableDiffusionPipeline", "StableDiffusionPAGPipeline"):
+        folder = shutil.copytree(folders["sd15-tiny"], tmp_path / kind)
+        index = json.loads((folder / "model_index.json").read_text())
+        (folder / "model_index.json").write_text(json.dumps(index | {"_class_name": kind}))
+        change(folder, name, to)
+        assert main(["serve", "--model", str(folder)]) == 2
+        said = capsys.readouterr().err.strip()
+        assert said.startswith(f"playground: {kind} has the weights of {says}") and "\n" not in said
+
+
+def test_a_part_that_is_code_is_refused_and_none_that_draws_nothing(
+    folders: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(folders["sd15-tiny"], tmp_path / "model")
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps(index | {"unet": ["own_unet", "Network"]}))
+    assert main(["serve", "--model", str(folder)]) == 2
+    assert "model needs code of its own for its unet, which is not run here." in capsys.readouterr().err
+
+
+def test_what_lies_beside_whole_weights_or_is_not_there_keeps_no_folder_out(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    """As folders are that were fetched with all variants, whose weights are in shards, or whose checker is pickled."""
+    folder = tmp_path / "model"
+    pipeline = StableDiffusionPipeline.from_pretrained(folders["sd15-tiny"])
+    pipeline.save_pretrained(folder, max_shard_size="50KB")
+    assert len(list((folder / "unet").glob("*-of-*.safetensors"))) > 1
+    index = json.loads((folder / "model_index.json").read_text())
+    assert [None, None] in index.values()
+    index |= {"safety_checker": ["stable_diffusion", "StableDiffusionSafetyChecker"]}
+    (folder / "model_index.json").write_text(json.dumps(index))
+    (folder / "safety_checker").mkdir()
+    for name in (
+        "safety_checker/pytorch_model.bin",
+        "unet/diffusion_pytorch_model.bin",
+        "unet/diffusion_pytorch_model.fp16.safetensors",
+        "text_encoder/pytorch_model.bin",
+        "text_encoder/model.fp16.safetensors",
+        "v1-5-pruned.ckpt",
+    ):
+        (folder / name).write_bytes(b"\x80")
+    save_file({"x": torch.zeros(1)}, folder / "vae" / "diffusion_pytorch_model.non_ema.safetensors")
+    read, whole = load_model(folder, CPU, torch.float32), load_model(folders["sd15-tiny"], CPU, torch.float32)
+    ours, theirs = read.unet.state_dict(), whole.unet.state_dict()
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
