@@ -22,6 +22,7 @@ from tests.models.tiny_families import build_family
 
 PATIENCE = 120_000  # ms
 SIDE = 64
+FEW = 4  # steps
 Serve = Callable[[str], AbstractContextManager[str]]
 # What differs: how often Compare has a true CFG scale, the words under "Guidance, taken apart", the axes with what
 # three pictures cost, what a guided recipe says, and what is refused.
@@ -74,12 +75,15 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
     return served
 
 
-def after_its_first_run(browser: Browser, url: str) -> tuple[Page, list[str]]:
-    """The page, and what its scripts throw, now and later."""
+def after_its_first_run(browser: Browser, url: str, steps: int | None = None) -> tuple[Page, list[str]]:
+    """The page, and what its scripts throw, now and later; `steps` are put into the form, which then shows all."""
     page = browser.new_page(viewport={"width": 1280, "height": 1000})
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.goto(url)
+    if steps is not None:
+        page.locator("#everything-else > button").click(timeout=PATIENCE)
+        page.locator("#field-num-inference-steps input").fill(str(steps))
     page.get_by_role("button", name="Run", exact=True).click(timeout=PATIENCE)
     expect(page.locator("#total")).to_contain_text(re.compile(r"(\d+) of \1 pictures"), timeout=PATIENCE)
     return page, faults
@@ -91,10 +95,9 @@ def test_every_tab_and_every_endpoint_answers_for_transformers_taught_flow_match
 ) -> None:
     texts = TEXTS[kind]
     with serve(kind) as url:
-        page, faults = after_its_first_run(browser, url)
+        page, faults = after_its_first_run(browser, url, FEW)
         expect(page.locator("[role=alert]:visible")).to_have_count(0)
         expect(page.locator("#vary").get_by_text("True CFG scale", exact=True)).to_have_count(texts["true_cfg"])
-        page.locator("#everything-else > button").click()
         expect(page.locator("#field-guidance-scale")).to_be_visible()
         expect(page.locator("#field-true-cfg-scale")).to_have_count(texts["true_cfg"])
 
@@ -113,7 +116,11 @@ def test_every_tab_and_every_endpoint_answers_for_transformers_taught_flow_match
         expect(page.locator(".dpp-result")).to_contain_text("transformer evaluations", timeout=PATIENCE)
 
         page.get_by_role("tab", name="Denoise", exact=True).click()
-        page.locator("#denoise-run").click(timeout=PATIENCE)
+        page.locator("#denoise-field-num-inference-steps input").fill(str(FEW), timeout=PATIENCE)
+        page.locator("#denoise-run").click()
+        expect(page.get_by_role("slider", name="Position in the run")).to_have_attribute(
+            "max", str(FEW), timeout=PATIENCE
+        )
         page.locator('.dpd[data-state="done"]').wait_for(timeout=PATIENCE)
         expect(page.locator(".dpd")).to_contain_text("This network answers with v = ε − x₀")
         for words in texts["guidance"]:
@@ -122,11 +129,12 @@ def test_every_tab_and_every_endpoint_answers_for_transformers_taught_flow_match
 
         page.get_by_role("tab", name="Inside", exact=True).click()
         page.locator("#inside-diagram .dpi").wait_for(timeout=PATIENCE)
+        page.get_by_role("button", name="Everything else").locator("visible=true").click()
+        page.locator("#inside-num-inference-steps input").fill(str(FEW))
         page.locator("#inside-run").click()
         page.locator('#inside-diagram [data-state="done"]').wait_for(timeout=PATIENCE)
-        expect(page.locator('[data-opens="unet"]')).to_contain_text("Transformer")
+        expect(page.locator('[data-opens="unet"]')).to_contain_text(f"Transformer × {FEW}")
         expect(page.get_by_text("in which no map of a single word can be shown here")).to_be_visible()
-        page.get_by_role("button", name="Everything else").locator("visible=true").click()
         expect(page.locator("#inside-guidance-scale")).to_be_visible()
         expect(page.locator("#inside-true-cfg-scale")).to_have_count(texts["true_cfg"])
 
