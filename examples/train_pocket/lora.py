@@ -49,18 +49,6 @@ SEED = 77  # of the restyled scenes
 SHARES = {"common": 0.55, "single": 0.3, "recoloured": 0.15}  # one thing in each, as large as it gets
 
 
-def widened(layers: dict[str, torch.Tensor], fresh: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """The same change B·A with as many rows in A as in `fresh`, whose own are the new ones; B is zero there."""
-    wide = {}
-    for key, value in layers.items():
-        new, down = fresh[key], ".lora_A." in key  # (rank, in, …) or (out, rank, …)
-        wide[key] = torch.cat(
-            [value, new[len(value) :]] if down else [value, torch.zeros_like(new[:, value.shape[1] :])],
-            0 if down else 1,
-        )
-    return wide
-
-
 class Adapter:
     """A LoRA on a frozen U-Net: its parameters, their average, their optimizer, its checkpoint and its file.
 
@@ -86,7 +74,7 @@ class Adapter:
             self.samples, self.seconds = state["samples"], state["seconds"]
         elif (path := FOLDER / f"{name}.safetensors").exists():
             layers = {key.removeprefix("unet."): value.float() for key, value in load_file(path).items()}
-            set_peft_model_state_dict(self.unet, widened(layers, get_peft_model_state_dict(self.unet)))
+            set_peft_model_state_dict(self.unet, layers)
             self.average = Average(self.weights, self.average.longest)
 
     def save(self, name: str, seconds: float) -> None:
