@@ -27,8 +27,8 @@ from transformers import CLIPTokenizer
 
 from .latents import Bank
 from .learning.diet import Diet
-from .learning.networks import SCHEDULE, TextToNoise, made_fast, trained_model
-from .learning.train import Budget, arguments, device_and_threads, has_bf16
+from .learning.networks import SCHEDULE, TextToNoise, trained_model
+from .learning.train import Budget, arguments, device_and_threads
 from .lora import Adapter
 from .text import POCKET, token_ids
 from .vae import trained_vae
@@ -105,7 +105,7 @@ class Teacher:
     def epsilon(self, noisy: Tensor, t: int | Tensor, ids: Tensor) -> Tensor:
         """ε_θ of whichever of the two is switched on -> (B, 4, 16, 16) fp32"""
         t = torch.as_tensor(t, device=self.device).expand(len(noisy))
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=has_bf16(self.device)):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             return self.model(noisy.contiguous(memory_format=torch.channels_last), t, ids).float()
 
     def guided(self, noisy: Tensor, t: int | Tensor, ids: Tensor) -> Tensor:
@@ -210,7 +210,6 @@ def main() -> None:
     device = device_and_threads()
     torch.manual_seed(args.seed)
     model, _ = trained_model(device)
-    made_fast(model, device)
     tokenizer = CLIPTokenizer.from_pretrained(POCKET / "tokenizer")
     bank = Bank(trained_vae(device))
     adapter = Adapter(model.unet, RANK, LEARNING_RATE * args.lr)
