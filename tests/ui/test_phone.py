@@ -6,7 +6,7 @@ from playwright.sync_api import Browser, Locator, expect
 
 PATIENCE = 90_000
 HEIGHT = 844
-LINES = "words => words.getClientRects().length"
+LINES = "words => new Set([...words.getClientRects()].map(box => Math.round(box.top))).size"
 
 
 def top(part: Locator) -> float:
