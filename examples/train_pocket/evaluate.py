@@ -32,7 +32,6 @@ from .scoring.drawn import FOLDER, Drawings
 from .scoring.measures import background_of
 from .scoring.pocket_eval import TASKS, Asked, prompts, scene_of, score, summary
 from .scoring.sweeps import FULL, QUICK, Bench, recipe
-from .text import POCKET
 from .vae import psnr, unseen_pictures
 
 SHOWN = 7  # prompts of each task on the card's sheet
@@ -106,7 +105,7 @@ def training_of_shipped(engine: LocalEngine) -> dict:
 
     Training may have gone on since; the last parameter, conv_out.bias, tells.
     """
-    before = json.loads((POCKET / "evaluation.json").read_text()) if (POCKET / "evaluation.json").exists() else {}
+    before = card.noted("evaluation") if card.REPORT.exists() else {}
     if before.get("weights") == engine.facts.fingerprint:
         return {name: before[name] for name in ("samples_seen", "training_minutes")}
     state, bias = load_checkpoint("unet"), engine.model.unet.conv_out.bias

@@ -281,8 +281,9 @@ def open_engine(
     loaded = load_model(model, device, dtype, loras, memory, preview)
     if loaded.facts.memory:
         _say(f"{loaded.facts.name} has no room for all of it at once: {loaded.facts.memory}.")
-    for option, why in NOT_FOR_WHOLE.items():
-        if loaded.facts.whole and {"--memory": memory, "--preview": preview}[option] is not None:
+    for option, value in (("--memory", memory), ("--preview", preview)):
+        if loaded.facts.whole and value is not None:
+            why = NOT_FOR_WHOLE[option]
             _say(f"{option} is not used for {loaded.facts.name}, which is run by its own pipeline: {why}.")
     for name, why in loaded.facts.left_out.items():
         _say(f"The LoRA {name} is left out for {loaded.facts.name}: {why}.")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from playground.export.finished import FinishedGrid
-from playground.labels import Axis
+from playground.labels import Axis, inside
 from playground.lessons.answers import SAME, Verdict, judge, trend
 from playground.lessons.lesson import Ask
 from playground.measure import fit
@@ -127,8 +127,7 @@ def along_the_axis(grid: FinishedGrid, measure: str) -> Measured:
     if not all(grid.results):
         raise Refusal("Some pictures of this grid are missing, so your prediction is compared with nothing.")
     axis = main_axis(grid.axes)
-    name = axis.name[0].lower() + axis.name[1:]
-    labels = [f"{name} {label}" for label in axis.labels] if axis.is_number else axis.labels
+    labels = [f"{inside(axis.name)} {label}" for label in axis.labels] if axis.is_number else axis.labels
     at = [other.key for other in grid.axes].index(axis.key)
     shape = [len(other.values) for other in grid.axes]
     if measure == "diversity":
