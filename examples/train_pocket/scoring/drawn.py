@@ -40,7 +40,7 @@ class Drawings:
                 if isinstance(event, Done):
                     self.store.put(event.result, kept_as(event.result.recipe))
                     results[chosen[event.cell]] = event.result
-            rows += sum(recipes[i].evaluations for i in chosen)
+            rows += sum(self.engine.facts.evaluations(recipes[i]) for i in chosen)
             if time.monotonic() - shown > 60:
                 shown = time.monotonic()
                 print(
