@@ -90,7 +90,7 @@ class Pictures:
             yield Preview(cell, tiled([now.get(cell * each + i) for i in range(each)]), share)
         groups = [[done[cell * each + i] for i in range(each)] for cell in range(len(cells))]
         values: dict[str, tuple[float | None, ...]] = dict(measured(groups))
-        values["evaluations"] = tuple(float(cell[0].evaluations) for cell in cells)
+        values["evaluations"] = tuple(float(engine.facts.evaluations(cell[0])) for cell in cells)
         yield Outcome(tuple(tiled(group) for group in groups), values, time.perf_counter() - begun, kept)
 
     def _events(
