@@ -161,7 +161,7 @@ def test_a_digest_is_of_the_pictures_and_how_they_are_laid_out() -> None:
 def test_pictures_that_are_bound_to_be_the_same_are_counted() -> None:
     def bare(recipe: Recipe) -> Recipe:
         """What is looked at of a recipe by a model that guides above 1."""
-        return recipe if recipe.guided else recipe.replace(guidance_scale=0, negative_prompt="")
+        return recipe if recipe.guidance_scale > 1 else recipe.replace(guidance_scale=0, negative_prompt="")
 
     assert same_pictures(Sweep(Recipe(guidance_scale=1), {"negative_prompt": ["", "a", "b"]}).recipes(), bare) == 2
     assert same_pictures(Sweep(Recipe(), {"negative_prompt": ["", "a", "b"]}).recipes(), bare) == 0

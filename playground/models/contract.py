@@ -19,6 +19,7 @@ from playground.models.words import Words
 from playground.recipe import Recipe
 
 Condition = dict[str, Tensor]  # one encoded text, each (1, …), by the name of the network's argument
+TEXT = "encoder_hidden_states"  # the argument of most networks that the words fill
 CONTROL, CONTROL_SCALE = "control", "control_scale"  # in a condition: the picture (1, 3, H, W) in 0 … 1, and (1,)
 Weights = Sequence[tuple[str, float]]  # one row's LoRAs: (name, weight)
 Size = tuple[int, int]  # rows, columns

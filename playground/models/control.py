@@ -1,10 +1,10 @@
 """A ControlNet beside a U-Net: what it adds to the U-Net's skip connections, for the rows that have a control picture.
 
 Zhang et al. 2023, https://arxiv.org/abs/2302.05543. It is a copy of the U-Net's first half that also sees a picture, of
-edges for example; rows without one are not told anything.
+edges for example; rows without one are never brought to it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,34 +43,30 @@ class ControlNet:
         self._network, self._dtype = network.to(device, dtype).eval(), dtype
 
     def residuals(
-        self, latents: Tensor, t: Tensor, text: Tensor, conditions: Sequence[Condition], dtype: torch.dtype, **more: Any
+        self,
+        latents: Tensor,
+        t: Tensor,
+        text: Tensor,
+        conditions: Sequence[Condition],
+        dtype: torch.dtype,
+        told: Mapping[str, Tensor],
     ) -> dict[str, Any]:
-        """(B, C, h, w) as the U-Net sees them, (B,), (B, tokens, width), B conditions -> the U-Net's arguments, in its
-        `dtype`: zeros for rows without control; none at all where no row has it. `more`: further arguments, row by row.
-        """
-        rows = [i for i, condition in enumerate(conditions) if CONTROL in condition]
-        if not rows:
-            return {}
-        shown = torch.cat([conditions[i][CONTROL] for i in rows])
-        scales = torch.cat([conditions[i][CONTROL_SCALE] for i in rows]).view(-1, 1, 1, 1)
+        """(B, C, h, w) as the U-Net sees them, (B,), (B, tokens, width), B conditions with control, what else the rows
+        are told -> the U-Net's arguments, in its `dtype`."""
+        shown, scales = (torch.cat([condition[name] for condition in conditions]) for name in (CONTROL, CONTROL_SCALE))
         down, middle = self._network(
-            latents[rows].to(self._dtype),
-            t[rows],
-            encoder_hidden_states=text[rows].to(self._dtype),
+            latents.to(self._dtype),
+            t,
+            encoder_hidden_states=text.to(self._dtype),
             controlnet_cond=shown.to(latents.device, self._dtype),
-            conditioning_scale=scales.to(latents.device, self._dtype),
+            conditioning_scale=scales.view(-1, 1, 1, 1).to(latents.device, self._dtype),
+            added_cond_kwargs={name: x.to(self._dtype) for name, x in told.items()} or None,
             return_dict=False,
-            **{name: {key: x[rows].to(self._dtype) for key, x in given.items()} for name, given in more.items()},
         )
-        spread = [_spread(x.to(dtype), rows, len(latents)) for x in (*down, middle)]
-        return {"down_block_additional_residuals": spread[:-1], "mid_block_additional_residual": spread[-1]}
-
-
-def _spread(x: Tensor, rows: list[int], of: int) -> Tensor:
-    """(len(rows), …) -> (of, …), zeros elsewhere: a skip connection plus zero is what it was"""
-    if len(rows) == of:
-        return x
-    return x.new_zeros(of, *x.shape[1:]).index_copy_(0, torch.tensor(rows, device=x.device), x)
+        return {
+            "down_block_additional_residuals": [x.to(dtype) for x in down],
+            "mid_block_additional_residual": middle.to(dtype),
+        }
 
 
 def _check(name: str, config: dict[str, Any], unet: Any, scale: int) -> None:

@@ -8,7 +8,6 @@ import torch
 
 from playground.models import single_file, whole
 from playground.models.contract import Model, WholeModel
-from playground.models.families import sd
 from playground.models.families.base import Family
 from playground.models.families.flux import Flux
 from playground.models.families.flux2 import Flux2Klein
@@ -16,6 +15,7 @@ from playground.models.families.lumina2 import Lumina2
 from playground.models.families.pixart import PixArt
 from playground.models.families.qwen_image import QwenImage
 from playground.models.families.sana import Sana
+from playground.models.families.sd import StableDiffusion
 from playground.models.families.sd3 import StableDiffusion3
 from playground.models.families.sdxl import StableDiffusionXL
 from playground.models.families.z_image import ZImage
@@ -29,6 +29,7 @@ from playground.sources.weights import weights_of
 
 # by the class that a folder's model_index.json names
 FAMILIES: dict[str, type[Family]] = {
+    "StableDiffusionPipeline": StableDiffusion,
     "StableDiffusionXLPipeline": StableDiffusionXL,
     "StableDiffusion3Pipeline": StableDiffusion3,
     "FluxPipeline": Flux,
@@ -69,7 +70,7 @@ def load_model(
         if path.is_file():
             raise Refusal(f"The folder beside {path.name} says {kind}, which cannot be run from one file here.")
         return whole.load(found.name, path, device, dtype, loras)
-    family = FAMILIES.get(kind, sd.StableDiffusion)
+    family = FAMILIES[kind]
     dtype = dtype or family.precision(device)
     texts = family.precision_of_texts(dtype)
     plan = planned(found.name, path, device, dtype, texts, memory)

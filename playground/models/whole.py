@@ -139,7 +139,7 @@ class WholePipeline:
         return "PyTorch, one picture at a time"
 
     def convert(self) -> None:
-        """Nothing: only U-Nets of Stable Diffusion's shape are converted."""
+        """Nothing: only the U-Nets of families are converted."""
 
     def wait_until_converted(self, seconds: float | None = None) -> None:
         """There is nothing to wait for."""

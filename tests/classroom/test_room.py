@@ -130,7 +130,7 @@ def test_thirty_who_ask_for_the_same_are_computed_for_once(engine: LocalEngine, 
         thread.join()
     assert len(found) == 30 and all(len(events) == len(cells) for events in found)
     computed = sum(e.result.evaluations - e.result.shared for events in found for e in events if not e.stored)
-    assert computed == sum(recipe.evaluations for recipe in cells)
+    assert computed == sum(engine.facts.evaluations(recipe) for recipe in cells)
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,7 @@ def test_the_stand_in_refuses_what_a_card_refuses_and_counts_what_it_waits_for(c
 @either
 def test_the_whole_model_lies_there(there: LocalEngine, card: Card) -> None:
     model = there.model
-    for part in (model.text_encoder, model.unet, model.vae, model.preview_decoder):
+    for part in (model.pipeline.text_encoder, model.unet, model.vae, model.preview_decoder):
         assert {p.device for p in part.parameters()} == {card.device}
 
 
@@ -234,7 +234,7 @@ def test_weights_come_to_a_small_card_as_they_are_needed(
         seen.append([next(part.parameters()).device for part in parts])
         return preview(latents)
 
-    parts, preview = (model.text_encoder, model.unet, model.vae), model.preview
+    parts, preview = (model.pipeline.text_encoder, model.unet, model.vae), model.preview
     model.preview = noting  # type: ignore[method-assign]
     cells = [BASE, BASE.replace(num_inference_steps=2, prompt="cat")]  # one is decoded while the other goes on
     expected, found = pictures(engine.run(cells)), pictures(here(small, cells))

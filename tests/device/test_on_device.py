@@ -44,7 +44,7 @@ class Platform:
         monkeypatch.setattr(zero_gpu, "ACTIVE", True)
         monkeypatch.setattr(zero_gpu, "_on_gpu", on_gpu)
         model = engine.model
-        parts = {"text_encoder": model.text_encoder, "unet": model.unet, "preview": model.preview_decoder}
+        parts = {"text_encoder": model.pipeline.text_encoder, "unet": model.unet, "preview": model.preview_decoder}
         parts |= {"encoder": model.vae.encoder, "decoder": model.vae.decoder}
         for name in ("predict", "predict_and_look"):  # the network itself is none of torch's modules with OpenVINO
             monkeypatch.setattr(model, name, self._noted(getattr(model, name)))

@@ -44,3 +44,6 @@ def test_in_bf16_only_the_noisy_rows_of_a_call_are_those_of_fp32(engine: LocalEn
     exact, rounded = model.predict(x, t, text, loras), reduced.predict(x, t, text, loras)
     apart = (exact - rounded).abs().amax((1, 2, 3))
     assert apart[:2].max() < 1e-4 < 1e-3 < apart[2:].min() and apart.max() < 0.2, apart
+    assert reduced.facts.precision == "bf16, fp32 for t ≥ 700"
+    assert reduced.anatomy(128, 64).unet_blocks == model.anatomy(128, 64).unet_blocks
+    assert reduced.cost(128, 64) == model.cost(128, 64)

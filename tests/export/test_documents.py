@@ -29,7 +29,7 @@ def test_recipe_json_picture_and_sheet_give_each_other_back(recipe: Recipe, scal
     assert read_json(to_json(sweep)) == sweep
     assert read_json(recipe.to_json()) == alone(recipe) == read_json(json.dumps({"recipe": recipe.to_dict()}))
     plain = Image.new("RGB", (recipe.width, recipe.height), "grey")
-    cell = cell_png(Result(plain, recipe, 1.0, recipe.evaluations))
+    cell = cell_png(Result(plain, recipe, 1.0, recipe.calls))
     assert from_png(cell).recipe == recipe  # the store and a page read the same file
     assert read_json(texts_of(cell)[0]["diffusion-playground"]) == alone(recipe)
     assert read_json(texts_of(sheet_png(GREY, sweep))[0]["diffusion-playground"]) == sweep

@@ -13,7 +13,7 @@ from playground import Recipe
 from playground.engine import LocalEngine, trajectory
 from playground.inside import attention
 from playground.inside.walk import begin
-from playground.models.families import sd
+from playground.models.running import unet
 from playground.refusal import Refusal
 
 RECIPE = Recipe(prompt="red Zeppelin, blue background", num_inference_steps=3, seed=2)
@@ -41,14 +41,14 @@ def test_a_map_is_the_mean_over_heads_and_layers_of_the_prompts_row(engine: Loca
     captured: list = []
 
     @contextmanager
-    def recording(unet: nn.Module) -> Iterator[dict]:
+    def recording(network: nn.Module) -> Iterator[dict]:
         """Keeps what `capturing` gave, for one step."""
-        with capturing(unet) as captures:
+        with capturing(network) as captures:
             captured.append(captures)
             yield captures
 
-    capturing = sd.capturing
-    monkeypatch.setattr(sd, "capturing", recording)
+    capturing = unet.capturing
+    monkeypatch.setattr(unet, "capturing", recording)
     *_, found = attention.watch(engine, RECIPE.replace(num_inference_steps=1))
     (captures,) = captured
     fine = [c.probabilities[-1].numpy() for c in captures.values() if c.probabilities.shape[1] == 64]

@@ -81,7 +81,7 @@ def test_the_end_of_the_film_is_the_engines_picture(engine: LocalEngine, key: st
     assert isinstance(last, Ending)
     expected = np.asarray(engine.render(recipe).image).astype(int)
     assert np.abs(np.asarray(last.result.image).astype(int) - expected).max() <= 2
-    assert last.result.recipe == recipe and last.result.evaluations == recipe.evaluations
+    assert last.result.recipe == recipe and last.result.evaluations == engine.facts.evaluations(recipe)
 
 
 @pytest.mark.parametrize("key", ["ddim", "euler"])
@@ -183,7 +183,7 @@ def test_large_pictures_are_shown_reduced_and_the_last_one_whole(
 def test_without_guidance_the_other_pass_is_shown_only(engine: LocalEngine) -> None:
     recipe = APPLE.replace(guidance_scale=0.5)
     kept = shots_of(engine, recipe)[1].kept
-    assert not recipe.guided and torch.equal(kept.eps, kept.eps_cond)
+    assert not engine.facts.guided(recipe) and torch.equal(kept.eps, kept.eps_cond)
     assert not torch.allclose(kept.eps_uncond, kept.eps_cond, atol=1e-3)
 
 

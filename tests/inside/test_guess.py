@@ -31,8 +31,8 @@ def img2img(engine: LocalEngine) -> StableDiffusionImg2ImgPipeline:
     model = engine.model
     pipeline = StableDiffusionImg2ImgPipeline(
         model.vae,
-        model.text_encoder,
-        model.tokenizer,
+        model.pipeline.text_encoder,
+        model.pipeline.tokenizer,
         model.unet,
         DDIMScheduler.from_config(engine.facts.schedule),
         safety_checker=None,

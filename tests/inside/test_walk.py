@@ -127,7 +127,7 @@ def test_a_walk_that_leads_nowhere_says_so(engine: LocalEngine, monkeypatch) -> 
 def test_the_boxes_count_the_loaded_weights(engine: LocalEngine) -> None:
     model = engine.model
     parts = {part.key: part for part in walk.parts(engine.anatomy(128, 128), walk.begin(engine, Recipe()))}
-    for key, module in (("text_encoder", model.text_encoder), ("unet", model.unet)):
+    for key, module in (("text_encoder", model.pipeline.text_encoder), ("unet", model.unet)):
         state = [p.detach() for p in module.parameters()]
         assert parts[key].parameters == sum(p.numel() for p in state)
         assert parts[key].bytes == sum(p.untyped_storage().nbytes() for p in state)
@@ -144,7 +144,7 @@ def other(engine: LocalEngine, tmp_path_factory: pytest.TempPathFactory) -> Loca
     """Another model in diffusers' layout: other widths, 20 tokens, one level less, a VAE of factor 4."""
     folder = tmp_path_factory.mktemp("models") / "other"
     torch.manual_seed(0)
-    tokenizer = type(engine.model.tokenizer).from_pretrained(REGISTERED["pocket"] / "tokenizer")
+    tokenizer = type(engine.model.pipeline.tokenizer).from_pretrained(REGISTERED["pocket"] / "tokenizer")
     tokenizer.model_max_length = 20
     text = CLIPTextConfig(
         vocab_size=len(tokenizer), hidden_size=48, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,

@@ -10,16 +10,19 @@ from pathlib import Path
 import pytest
 import torch
 from diffusers import StableDiffusionPipeline
+from safetensors.torch import save_file
 
 from playground import Recipe, open_engine
 from playground.engine import LocalEngine
-from playground.models import Condition, Model
+from playground.models import Condition, Model, load_model
 from playground.models.lora.folder import LoraFiles
 from playground.models.lora.rows import Loras
 from playground.models.running import conversion, converted, preparation
 from playground.models.running.converted import Converted
 from playground.models.running.network import Network
 from playground.refusal import Refusal
+from tests.models.lora.test_kinds_of_files import ATTENTION, trained
+from tests.models.tiny_families import sdxl
 
 CPU = torch.device("cpu")
 SMALL = "odd-tiny"  # converts in a moment
@@ -123,6 +126,34 @@ def test_every_kind_of_stable_diffusion_can_be_converted(
     for rows, side in ((1, 8), (3, 9)):
         asked = tensors(inputs(model, rows, side, side))
         assert torch.allclose(network(*asked), network(*asked, plain=True), atol=1e-4)
+
+
+@pytest.mark.usefixtures("kept")
+def test_sdxls_network_is_told_its_sizes_and_the_whole_prompt_besides(tmp_path: Path) -> None:
+    """Rows of two prompts, with a LoRA and without, at sides that a level cannot halve."""
+    torch.manual_seed(0)
+    pipeline = sdxl()
+    pipeline.save_pretrained(tmp_path)
+    (tmp_path / "loras").mkdir()
+    tensors = {f"unet.{key}": value for key, value in trained(pipeline.unet, ATTENTION, 1).items()}
+    save_file(tensors, tmp_path / "loras" / "ink.safetensors")
+    model, calls = load_model(tmp_path, CPU, torch.float32), []
+    loras = [[("ink", 1.0)], [], [("ink", -0.5)], [("ink", 0.0)]]
+    for height, width in ((8, 8), (9, 11)):
+        latents, t, _ = inputs(model, 4, height, width)
+        calls.append((latents, t, [model.encode("cat"), model.encode("red apple")] * 2))
+    expected = [(model.predict(*asked, loras), model.predict(*asked)) for asked in calls]
+    model.convert()
+    model.wait_until_converted()
+    assert model.runtime == "OpenVINO"
+    for asked, (changed, plain) in zip(calls, expected, strict=True):
+        found = model.predict(*asked, loras)
+        assert torch.allclose(found, changed, atol=1e-4) and not torch.allclose(found[0], plain[0], atol=1e-2)
+        together = model.predict(*asked)
+        assert torch.allclose(together, plain, atol=1e-4)
+        for row in (1, 3):  # to the last bit, beside any rows
+            alone = model.predict(*(given[row : row + 1] for given in asked))
+            assert torch.equal(found[row : row + 1], alone) and torch.equal(together[row : row + 1], alone)
 
 
 def test_the_second_start_converts_nothing(
@@ -236,7 +267,7 @@ def test_loras_that_would_cost_every_row_too_much_stay_torchs(
 
 
 def test_it_uses_torchs_number_of_threads(engine: LocalEngine) -> None:
-    compiled = engine.model._network._converted._plain._request.get_compiled_model()
+    compiled = engine.model._unet.network._converted._plain._request.get_compiled_model()
     assert compiled.get_property("INFERENCE_NUM_THREADS") == torch.get_num_threads()
 
 

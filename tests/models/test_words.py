@@ -24,7 +24,7 @@ def kinds(engine: LocalEngine, text: str) -> list[str]:
     ],
 )
 def test_the_tokens_are_those_the_model_reads(engine: LocalEngine, text: str) -> None:
-    tokenizer = engine.model.tokenizer
+    tokenizer = engine.model.pipeline.tokenizer
     theirs = tokenizer(text, padding="max_length", max_length=tokenizer.model_max_length, truncation=True)
     words = engine.words(text)
     assert list(words.ids) == theirs["input_ids"]

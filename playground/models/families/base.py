@@ -5,10 +5,7 @@ lines each. Latents are (B, C, h, w) here also where the network takes them pack
 value, so they may be packed for the call alone.
 """
 
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -18,11 +15,11 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from playground import pictures
-from playground.models.anatomy import Anatomy, Cost
 from playground.models.contract import Condition, Look, Weights
-from playground.models.control import ControlNet
-from playground.models.facts import CALL, Facts, Pairs, Text
-from playground.models.folder import described, fingerprint, licence
+from playground.models.facts import CALL, Pairs, Text
+from playground.models.families import flow
+from playground.models.families.facts_of import facts_of
+from playground.models.families.shapes import Shapes
 from playground.models.loading import Loaded
 from playground.models.lora.folder import LoraFiles, own_folder
 from playground.models.lora.rows import Loras
@@ -31,7 +28,6 @@ from playground.models.running.device import PRECISIONS
 from playground.models.running.offload import place
 from playground.models.running.plan import AS_RUN
 from playground.models.running.posterior import Posteriors
-from playground.models.running.skeleton import NetworkSkeleton
 from playground.models.running.text_cache import TextCache
 from playground.models.running.threads import use_the_cores_present
 from playground.models.running.tiny_decoder import quick_decoder
@@ -41,9 +37,7 @@ from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from playground.schedule import FLOW, is_flow
 
-TEXT = "encoder_hidden_states"  # the network's argument that the words fill
 CLIP = CLIPTextModel | CLIPTextModelWithProjection  # text encoders that LoRA files change
-FLOW_SAMPLERS = tuple(key for key, sampler in SAMPLERS.items() if sampler.flow_class)
 
 
 class Family:
@@ -51,11 +45,13 @@ class Family:
 
     title: ClassVar[str]  # as people say it
     denoiser: ClassVar[str] = "transformer"  # of the pipeline's parts
+    half: ClassVar[torch.dtype] = torch.bfloat16  # that such networks were trained in
     cfg: ClassVar[str] = "guidance_scale"
     guided_above: ClassVar[float] = 1.0  # the scale from which its pipeline guides
     own_negative: ClassVar[bool] = False
     reads_weights: ClassVar[bool] = False  # `encoded` takes chunks, and `words` is a WeighingCutter
     rescales: ClassVar[bool] = False  # its pipeline has guidance_rescale
+    rescales_starts: ClassVar[bool] = False  # and so has its image-to-image pipeline
     call: ClassVar[Mapping[str, str]] = CALL  # what a program calls its pipeline with
     patch: ClassVar[int] = 1  # latents per side that make one token
     token_mark: ClassVar[str] = "tokenizer"  # the part of the pipeline whose tokens the pages show
@@ -78,80 +74,29 @@ class Family:
         self.vae: nn.Module = pipeline.vae.to(torch.float32).eval()
         modules = {key: part for key, part in pipeline.components.items() if isinstance(part, nn.Module)}
         self.text_encoders = [part for key, part in modules.items() if key.startswith("text_encoder")]
-        for part in (self.network, *self.text_encoders):
-            part.eval()
-            if part is not self.network or plan.storage == AS_RUN:
-                part.to(dtype)
-        place(
-            self.text_encoders,
-            self.network,
-            self.vae,
-            device,
-            plan,
-            {m: loaded.read.get(k) for k, m in modules.items()},
-        )
-        self.scale = self._scale()
-        clips = {
-            key: part for key, part in modules.items() if isinstance(part, CLIP) and key.startswith("text_encoder")
-        }
+        texts = self.precision_of_texts(dtype)
+        for part in self.text_encoders:
+            part.to(texts).eval()
+        self.network.eval()
+        if plan.storage == AS_RUN:
+            self.network.to(dtype)
+        place(self.text_encoders, self.network, self.vae, device, plan, loaded.read_again)
+        clips = {key: part for key, part in modules.items() if part in self.text_encoders and isinstance(part, CLIP)}
         files = LoraFiles([own_folder(folder)], {self.denoiser: self.network} | clips, type(pipeline), loras)
         self.lora_files, self._loras = files, Loras(files, self.denoiser, self.network, device, dtype)
-        self._text_loras = TextLoras(files, device, dtype)
+        self._text_loras = TextLoras(files, device, texts)
         self.words = self._cutter()
         self.encode = TextCache(self.encode_now)
-        self._posteriors, self._control = Posteriors(self.vae, device), None
-        self._shapes = threading.Lock()
-        self._skeleton = NetworkSkeleton(self.network, self.vae, self.inputs, self.pixels)
-        self.anatomy = lru_cache(16)(self._anatomy)
-        self.cost = lru_cache(16)(self._cost)
-        self._quick = quick_decoder(folder, loaded.preview, self._channels(), self.scale, device)
-        schedule = self._schedule(dict(pipeline.scheduler.config), type(pipeline.scheduler).__name__)
-        self.facts = Facts(
-            name=name,
-            family=self.title,
-            fingerprint=fingerprint(folder, [str(dtype), *plan.changes] if plan.changes else str(dtype)),
-            parameters=sum(
-                p.numel() for part in (*self.text_encoders, self.network, self.vae) for p in part.parameters()
-            ),
-            device=device.type,
-            precision=PRECISIONS[dtype],
-            memory=plan.says,
-            schedule=schedule,
-            channels=self._channels(),
-            scale=self.scale,
-            multiple=self.multiple,
-            usual=self.usual(name, schedule),
-            samplers=self.samplers(schedule),
-            loras=self.lora_files.digests,
-            left_out=self.lora_files.left_out,
-            guidance=self.guidance(schedule),
-            network="U-Net" if self.denoiser == "unet" else "transformer",
-            cfg=self.cfg,
-            guided_above=self.guided_above,
-            call=self.call,
-            own_negative=self.own_negative,
-            quick_previews=self._quick is not None,
-            no_attention=self.no_attention,
-            no_start=self.no_start,
-            rescales=self.rescales,
-            rescales_starts=not self.no_start,
-            tokens=self.tokens,
-            clip_skips=self.clip_skips,
-            reads_weights=self.reads_weights,
-            licence=licence(folder),
-            card=described(folder),
-            folder=str(folder),
-        )
-        # encoded now: pages ask for shapes at any time, and a text encoder may be away while the engine computes
-        empty = self.condition(self.facts.text("", self.facts.usual))
-        self._empty = {name: x.to("meta") for name, x in empty.items()}
+        self._posteriors = Posteriors(self.vae, device)
+        self.preview_decoder = quick_decoder(folder, loaded.preview, self.channels, self.scale, device)
+        self.facts = facts_of(self, name, folder, plan)
+        shapes = Shapes(self)
+        self.anatomy, self.cost = shapes.anatomy, shapes.cost
 
     @classmethod
     def precision(cls, device: torch.device) -> torch.dtype:
-        """fp32 on CPUs; on accelerators what such networks were trained in: bf16 for transformers, fp16 for U-Nets."""
-        if device.type == "cpu":
-            return torch.float32
-        return torch.float16 if cls.denoiser == "unet" else torch.bfloat16
+        """fp32 on CPUs; on accelerators what such networks were trained in."""
+        return torch.float32 if device.type == "cpu" else cls.half
 
     @classmethod
     def precision_of_texts(cls, dtype: torch.dtype) -> torch.dtype:
@@ -216,19 +161,39 @@ class Family:
         """What the VAE's encoder answers -> the latents it means, in the VAE's scale"""
         return encoded.mode()
 
+    @property
+    def says_precision(self) -> str:
+        """As the head of the page says it."""
+        return PRECISIONS[self.dtype]
+
+    @property
+    def changes(self) -> list[float]:
+        """What changes its pictures besides weights, precision and memory: they are kept under another fingerprint."""
+        return []
+
+    @property
+    def scale(self) -> int:
+        """Pixels per latent, per side."""
+        return self.pipeline.vae_scale_factor
+
+    @property
+    def channels(self) -> int:
+        """Of the latents."""
+        return self.network.config.in_channels
+
+    def schedule(self, config: dict[str, Any], scheduler: str) -> dict[str, Any]:
+        """The scheduler's config and class -> all that `playground.schedule` must know."""
+        if scheduler.startswith("FlowMatch"):  # whose configs do not say it
+            config["prediction_type"] = FLOW
+            config["_token"] = self.scale * self.patch
+        return config
+
     def guidance(self, schedule: dict[str, Any]) -> str:
         return "classifier-free"
 
     def samplers(self, schedule: dict[str, Any]) -> tuple[str, ...]:
-        """Those that the family's own pipeline takes: Heun's flow form knows neither a shift that depends on the size
-        nor given σ, DPM++ no given σ; and where the shift is fixed, pipelines that give σ still hand DPM++ one that
-        depends on the size."""
-        if not is_flow(schedule):
-            return tuple(SAMPLERS)
-        dynamic, even = (bool(schedule.get(name)) for name in ("use_dynamic_shifting", "_even"))
-        left_out = {"heun"} if dynamic or even else set()
-        left_out |= {"dpmpp_2m"} if schedule.get("_even_unipc") or (even and not dynamic) else set()
-        return tuple(key for key in FLOW_SAMPLERS if key not in left_out)
+        """Those that the family's own pipeline takes."""
+        return flow.samplers(schedule) if is_flow(schedule) else tuple(SAMPLERS)
 
     # --- the Model ----------------------------------------------------------------------------------------------------
 
@@ -253,9 +218,6 @@ class Family:
         self, latents: Tensor, t: Tensor, conditions: Sequence[Condition], loras: Sequence[Weights] | None = None
     ) -> Tensor:
         given = self.inputs(latents.to(self.dtype), t, conditions)
-        if self._control is not None:
-            more = {name: given[name] for name in ("added_cond_kwargs",) if name in given}
-            given |= self._control.residuals(given["sample"], t, given[TEXT], conditions, self.dtype, **more)
         if loras is not None and any(weight for row in loras for _, weight in row):
             with self._loras.added(loras, self.joined(given)):
                 answer = self.network(**given, return_dict=False)[0]
@@ -287,10 +249,7 @@ class Family:
         return self.scaled(self._posteriors.sample(picture, noise))
 
     def attach_control(self, folder: Path) -> None:
-        if self.denoiser != "unet":
-            raise Refusal(f"{self.title} takes no ControlNet here; Stable Diffusion 1.x, 2.x and SDXL do.")
-        self._control = ControlNet(folder, self.network, self.scale, self.device, self.dtype)
-        self.facts = replace(self.facts, controlnet=self._control.name, controlnet_digest=self._control.digest)
+        raise Refusal(f"{self.title} takes no ControlNet here; Stable Diffusion 1.x, 2.x and SDXL do.")
 
     def unscaled(self, latents: Tensor) -> Tensor:
         """The denoiser's scale -> the VAE's, by the factors in the VAE's config."""
@@ -303,14 +262,14 @@ class Family:
 
     @torch.inference_mode()
     def preview(self, latents: Tensor) -> list[Image.Image]:
-        return self.decode(latents) if self._quick is None else self._quick.pictures(latents)
+        return self.decode(latents) if self.preview_decoder is None else self.preview_decoder.pictures(latents)
 
     @property
     def runtime(self) -> str:
         return "PyTorch"
 
     def convert(self) -> None:
-        """Nothing: only U-Nets of Stable Diffusion's shape are converted."""
+        """Nothing: only U-Nets are converted."""
 
     def wait_until_converted(self, seconds: float | None = None) -> None:
         """There is nothing to wait for."""
@@ -323,33 +282,9 @@ class Family:
     def _cutter(self) -> Cutter:
         return Cutter(getattr(self.pipeline, self.token_mark), self.tokens, self.around)
 
-    def _scale(self) -> int:
-        return self.pipeline.vae_scale_factor
-
-    def _channels(self) -> int:
-        return self.network.config.in_channels
-
-    def _schedule(self, config: dict[str, Any], scheduler: str) -> dict[str, Any]:
-        if scheduler.startswith("FlowMatch"):  # whose configs do not say it
-            config["prediction_type"] = FLOW
-            config["_token"] = self.scale * self.patch
-        return config
-
-    def _anatomy(self, width: int, height: int) -> Anatomy:
-        with self._shapes:  # hooks on one skeleton, asked for by many pages
-            size = height // self.scale, width // self.scale
-            tokenizer = type(getattr(self.pipeline, self.token_mark)).__name__
-            return self._skeleton.anatomy(tokenizer, self.text_encoders, self._example(*size), self.unscaled)
-
-    def _cost(self, width: int, height: int) -> Cost:
-        with self._shapes:
-            small = self._example(height // self.scale, width // self.scale)
-            return self._skeleton.cost(small, self._example(height, width), (width, height), self.unscaled)
-
-    def _example(self, rows: int, columns: int) -> tuple[Tensor, Tensor, list[Condition]]:
-        """Arguments of `inputs` for one row, on the meta device."""
-        latents = torch.empty(1, self.facts.channels, rows, columns, device="meta")
-        return latents, torch.zeros(1, device="meta"), [self._empty]
+    def without_numbers(self) -> Condition:
+        """An empty text on the meta device, as `inputs` takes it there; encoded for it."""
+        return {name: x.to("meta") for name, x in self.condition(self.facts.text("", self.facts.usual)).items()}
 
 
 def most_skipped(*encoders: nn.Module) -> int:

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground.models.contract import Condition
+from playground.models.contract import TEXT, Condition
 from playground.models.facts import CALL, usual_recipe
-from playground.models.families.base import TEXT, Family, stacked
+from playground.models.families.base import Family, stacked
 from playground.recipe import Recipe
 
 POOLED = "pooled_projections"
@@ -59,8 +59,9 @@ class Flux(Family):
             return usual_recipe(name, SIDE, sampler="euler", num_inference_steps=4, guidance_scale=0.0)
         return usual_recipe(name, SIDE, sampler="euler", num_inference_steps=28, guidance_scale=3.5)
 
-    def _channels(self) -> int:
+    @property
+    def channels(self) -> int:
         return self.network.config.in_channels // 4  # four latents are one token
 
-    def _schedule(self, config: dict[str, Any], scheduler: str) -> dict[str, Any]:
-        return super()._schedule(config, scheduler) | {"_even": True}
+    def schedule(self, config: dict[str, Any], scheduler: str) -> dict[str, Any]:
+        return super().schedule(config, scheduler) | {"_even": True}

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground.models.contract import Condition
+from playground.models.contract import TEXT, Condition
 from playground.models.facts import CALL, usual_recipe
-from playground.models.families.base import TEXT, Family, stacked
+from playground.models.families.base import Family, stacked
 from playground.models.words import chat_sizes
 from playground.recipe import Recipe
 
@@ -82,8 +82,9 @@ class Flux2Klein(Family):
         found = bn.running_mean, torch.sqrt(bn.running_var + eps)
         return tuple(x.view(1, -1, 1, 1).to(device) for x in found)
 
-    def _scale(self) -> int:
+    @property
+    def scale(self) -> int:
         return 2 * self.pipeline.vae_scale_factor  # a patch of two by two latents is one here
 
-    def _schedule(self, config: dict[str, Any], scheduler: str) -> dict[str, Any]:
-        return super()._schedule(config, scheduler) | {"_even": True, "_mu": "empirical"}
+    def schedule(self, config: dict[str, Any], scheduler: str) -> dict[str, Any]:
+        return super().schedule(config, scheduler) | {"_even": True, "_mu": "empirical"}

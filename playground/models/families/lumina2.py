@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground.models.contract import Condition
+from playground.models.contract import TEXT, Condition
 from playground.models.facts import usual_recipe
-from playground.models.families.base import TEXT, Family, stacked
+from playground.models.families.base import Family, stacked
 from playground.models.words import template_sizes
 from playground.recipe import Recipe
 
@@ -61,14 +61,14 @@ class Lumina2(Family):
         side = self.network.config.sample_size * self.scale
         return usual_recipe(name, side, sampler="euler", num_inference_steps=30, guidance_scale=4.0)
 
-    def _example(self, rows: int, columns: int) -> tuple[Tensor, Tensor, list[Condition]]:
-        latents, t, (condition,) = super()._example(rows, columns)
-        return latents, t, [condition | {MASK: condition[MASK].as_subclass(_Whole)}]
+    def without_numbers(self) -> Condition:
+        found = super().without_numbers()
+        return found | {MASK: found[MASK].as_subclass(_Whole)}
 
-    def _schedule(self, config: dict[str, Any], scheduler: str) -> dict[str, Any]:
+    def schedule(self, config: dict[str, Any], scheduler: str) -> dict[str, Any]:
         """Where the shift is dynamic, the pipeline takes the number of channels for the number of tokens."""
-        told = {"_even": True, "_even_unipc": True, "_tokens": self._channels()}
-        return super()._schedule(config, scheduler) | told
+        told = {"_even": True, "_even_unipc": True, "_tokens": self.channels}
+        return super().schedule(config, scheduler) | told
 
 
 class _Whole(Tensor):

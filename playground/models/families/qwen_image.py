@@ -9,9 +9,9 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
-from playground.models.contract import Condition
+from playground.models.contract import TEXT, Condition
 from playground.models.facts import CALL, usual_recipe
-from playground.models.families.base import TEXT, Family
+from playground.models.families.base import Family
 from playground.models.words import template_sizes
 from playground.recipe import Recipe
 
@@ -94,8 +94,9 @@ class QwenImage(Family):
         mean, std = (torch.tensor(config[f"latents_{name}"], device=device) for name in ("mean", "std"))
         return mean.view(1, -1, 1, 1), std.view(1, -1, 1, 1)
 
-    def _channels(self) -> int:
+    @property
+    def channels(self) -> int:
         return self.network.config.in_channels // 4  # four latents are one token
 
-    def _schedule(self, config: dict[str, Any], scheduler: str) -> dict[str, Any]:
-        return super()._schedule(config, scheduler) | {"_even": True, "_even_unipc": True}
+    def schedule(self, config: dict[str, Any], scheduler: str) -> dict[str, Any]:
+        return super().schedule(config, scheduler) | {"_even": True, "_even_unipc": True}

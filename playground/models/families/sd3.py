@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from playground.models.contract import Condition
+from playground.models.contract import TEXT, Condition
 from playground.models.facts import usual_recipe
-from playground.models.families.base import TEXT, Family, most_skipped, stacked
+from playground.models.families.base import Family, most_skipped, stacked
 from playground.recipe import Recipe
 
 POOLED = "pooled_projections"

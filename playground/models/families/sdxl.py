@@ -5,27 +5,23 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import rescale_noise_cfg
 from torch import Tensor
 
-from playground.models.contract import Condition
+from playground.models.contract import TEXT, Condition
 from playground.models.facts import CALL, usual_recipe
-from playground.models.families.base import TEXT, Family, most_skipped, stacked
+from playground.models.families.base import most_skipped, stacked
+from playground.models.families.unet import UNetFamily
 from playground.models.weighted import WeighingCutter, rows_of, weighted
 from playground.recipe import Recipe
 
 POOLED = "text_embeds"
 
 
-class StableDiffusionXL(Family):
+class StableDiffusionXL(UNetFamily):
     call = CALL | {"negative_prompt": "{0.negative_prompt!r} or None"}  # of "" it would make other than of none
     title = "Stable Diffusion XL"
-    denoiser = "unet"
     own_negative = True
-    reads_weights = True
-    rescales = True
-    no_start = ""
-    no_attention = "The attention of this U-Net is not looked into here yet."
+    rescales_starts = True
 
     @property
     def clip_skips(self) -> int:
@@ -57,23 +53,15 @@ class StableDiffusionXL(Family):
         self._second = WeighingCutter(self.pipeline.tokenizer_2)
         return WeighingCutter(self.pipeline.tokenizer)
 
-    def inputs(self, latents: Tensor, t: Tensor, conditions: Sequence[Condition]) -> dict[str, Any]:
+    def told(self, latents: Tensor, conditions: Sequence[Condition]) -> dict[str, Tensor]:
         height, width = (side * self.scale for side in latents.shape[2:])
         # original size, crop, target size, as the pipeline has them where nothing else is asked
-        ids = torch.tensor([[height, width, 0, 0, height, width]], dtype=self.dtype, device=latents.device)
-        added = {POOLED: stacked(conditions, POOLED), "time_ids": ids.expand(len(latents), -1)}
-        return {
-            "sample": latents,
-            "timestep": t,
-            TEXT: stacked(conditions, TEXT),
-            "added_cond_kwargs": added,
-        }
+        ids = torch.tensor([[height, width, 0, 0, height, width]], dtype=latents.dtype, device=latents.device)
+        return {POOLED: stacked(conditions, POOLED), "time_ids": ids.expand(len(latents), -1)}
 
-    def combine(self, unconditional: Tensor, conditional: Tensor, recipe: Recipe) -> Tensor:
-        guided = super().combine(unconditional, conditional, recipe)
-        if not recipe.guidance_rescale:
-            return guided
-        return rescale_noise_cfg(guided, conditional, guidance_rescale=recipe.guidance_rescale)
+    def without_numbers(self) -> Condition:
+        width = self.pipeline.text_encoder_2.config.projection_dim
+        return super().without_numbers() | {POOLED: torch.empty(1, width, device="meta")}
 
     def unscaled(self, latents: Tensor) -> Tensor:
         config = self.vae.config

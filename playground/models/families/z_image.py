@@ -8,9 +8,9 @@ import torch
 from diffusers.models.transformers.transformer_z_image import SEQ_MULTI_OF
 from torch import Tensor
 
-from playground.models.contract import Condition
+from playground.models.contract import TEXT, Condition
 from playground.models.facts import usual_recipe
-from playground.models.families.base import TEXT, Family
+from playground.models.families.base import Family
 from playground.models.words import chat_sizes
 from playground.recipe import Recipe
 
@@ -77,5 +77,5 @@ class ZImage(Family):
             return usual_recipe(name, SIDE, sampler="euler", num_inference_steps=9, guidance_scale=0.0)
         return usual_recipe(name, SIDE, sampler="euler", num_inference_steps=50, guidance_scale=5.0)
 
-    def _schedule(self, config: dict[str, Any], scheduler: str) -> dict[str, Any]:
-        return super()._schedule(config, scheduler) | {"_even": True}
+    def schedule(self, config: dict[str, Any], scheduler: str) -> dict[str, Any]:
+        return super().schedule(config, scheduler) | {"_even": True}

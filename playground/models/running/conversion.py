@@ -4,7 +4,6 @@ It lies beside torch's own caches, named after the weights' fingerprint and the 
 convert the same network at once: whoever is later finds the other's.
 """
 
-import copy
 import logging
 import os
 import shutil
@@ -12,20 +11,18 @@ import sys
 import tempfile
 import threading
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
-from torch import Tensor, nn
+from torch import nn
 
-from playground.models.lora.rows import Blend
+from playground.models.running.traceable import Traceable, TraceableDecoder
 
 FORM = 1  # of what is traced: another number whenever the graph's inputs or their meaning change
 KEPT = 16  # networks on disk, two or three of a model; the least recently used go first
 FILE = "network.xml"
-INPUTS = ("latents", "t", "text", "weights")
 _tracing = threading.Lock()  # torch's tracer is for one thread at a time: of two, one would fail
 log = logging.getLogger(__name__)
 
@@ -42,67 +39,12 @@ def openvino() -> Any:
     return openvino
 
 
-class Traceable(nn.Module):
-    """A U-Net with tensors as its only inputs; LoRAs, where they are added, are part of it.
-
-    Its modules are copies, so that nobody's hooks or attention processors are traced; its weights are the U-Net's own.
-    """
-
-    def __init__(self, unet: nn.Module) -> None:
-        super().__init__()
-        shared = {id(x): x for x in (*unet.parameters(), *unet.buffers())}
-        self._unet = copy.deepcopy(unet, shared)
-        self._weights: Tensor | None = None
-
-    def add(self, blends: Mapping[str, Blend]) -> None:
-        """LoRAs by module path; `forward` then wants every row's weight of each."""
-        for path, blend in blends.items():
-            self._unet.get_submodule(path).register_forward_hook(self._adding(blend))
-
-    def forward(self, latents: Tensor, t: Tensor, text: Tensor, weights: Tensor | None = None) -> Tensor:
-        """(B, C, h, w), (B,), (B, tokens, width), each row's weight of every LoRA (B, LoRAs) -> (B, C, h, w)"""
-        self._weights = weights
-        return self._unet(latents, t, text, return_dict=False)[0]
-
-    def _adding(self, blend: Blend):  # noqa: ANN202  (a forward hook)
-        def hook(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-            return output + blend.change(module, inputs[0], self._weights)
-
-        return hook
-
-    def example(self, loras: int) -> tuple[Tensor, ...]:
-        """Inputs to trace with: of sides that no level of the network can halve, because only then does the traced
-        network ask for the size of what it has to join, and serves every size."""
-        config, generator = self._unet.config, torch.Generator().manual_seed(0)
-        factor = 2 ** (len(config.block_out_channels) - 1)
-        shapes = [(2, config.in_channels, 2 * factor + 1, 3 * factor + 1), (2,), (2, 77, config.cross_attention_dim)]
-        shapes += [(2, loras)] if loras else []
-        return tuple(torch.rand(shape, generator=generator) for shape in shapes)
-
-
 def network(name: str, traceable: Traceable, loras: int = 0) -> Any:
     """-> openvino.Model of fp32, with any number of rows and tokens and of any size; converted now if it is not kept.
 
     `name` is all that its numbers depend on: the fingerprint of the weights, and of the LoRAs in it.
     """
     return _kept(name, lambda ov: _converted(ov, traceable, loras))
-
-
-class TraceableDecoder(nn.Module):
-    """The half of an AutoencoderKL that draws; a copy whose weights are the VAE's own, as in `Traceable`."""
-
-    def __init__(self, vae: AutoencoderKL) -> None:
-        super().__init__()
-        halves = nn.ModuleList(half for half in (vae.post_quant_conv, vae.decoder) if half is not None)
-        shared = {id(x): x for x in (*halves.parameters(), *halves.buffers())}
-        self._halves = copy.deepcopy(halves, shared)
-        self.channels: int = vae.config.latent_channels
-
-    def forward(self, latents: Tensor) -> Tensor:
-        """(B, C, h, w) in the VAE's own scale -> pixels (B, 3, H, W) of about -1…1"""
-        for half in self._halves:
-            latents = half(latents)
-        return latents
 
 
 def decoder(name: str, traceable: TraceableDecoder) -> Any:
@@ -146,9 +88,11 @@ def folder() -> Path:
 
 def _converted(ov: Any, traceable: Traceable, loras: int) -> Any:
     example = traceable.example(loras)
-    shapes = [(-1, example[0].shape[1], -1, -1), (-1,), (-1, -1, example[2].shape[2]), (-1, loras)]
-    given = [(name, ov.PartialShape(list(shape))) for name, shape in zip(INPUTS, shapes, strict=True)]
-    return _quietly(ov, traceable, example_input=example, input=given[: len(example)])
+    latents, _, text, *others = example
+    shapes = [(-1, latents.shape[1], -1, -1), (-1,), (-1, -1, text.shape[2]), *((-1, x.shape[1]) for x in others)]
+    names = traceable.inputs[: len(example)]
+    given = [(name, ov.PartialShape(list(shape))) for name, shape in zip(names, shapes, strict=True)]
+    return _quietly(ov, traceable, example_input=example, input=given)
 
 
 def _quietly(ov: Any, traceable: nn.Module, **how: Any) -> Any:

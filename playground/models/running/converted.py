@@ -7,7 +7,7 @@ the first one's.
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from playground.models.contract import Weights
 from playground.models.lora.rows import Loras
-from playground.models.running.conversion import Traceable, network
+from playground.models.running.conversion import network
 from playground.models.running.inference import Inference
 from playground.models.running.preparation import Preparation
+from playground.models.running.traceable import Traceable, traceable
 
 MOST_OF_LORAS = 0.25  # of the U-Net's parameters; beyond, a row would pay too much for LoRAs that it does not use
 
@@ -33,8 +34,9 @@ class Converted:
         self._known: tuple[str, ...] = ()  # LoRAs that are in the second network, in the order of its weights
         self._plain: Inference | None = None
         self._changed: Inference | None = None
-        # copied here, before anybody hooks into the modules
-        self._preparation = Preparation("The network runs", partial(self._prepare, Traceable(unet), Traceable(unet)))
+        plain, changed = traceable(unet), traceable(unet)  # copied here, before anybody hooks into the modules
+        self._told = plain.told
+        self._preparation = Preparation("The network runs", partial(self._prepare, plain, changed))
 
     @property
     def refused(self) -> bool:
@@ -48,8 +50,16 @@ class Converted:
         """Until it is ready or refused, LoRAs included, or `seconds` have passed."""
         self._preparation.wait(seconds)
 
-    def __call__(self, latents: Tensor, t: Tensor, text: Tensor, loras: Sequence[Weights] | None) -> Tensor | None:
-        """(B, C, h, w), (B,), (B, tokens, width), B rows' LoRAs -> (B, C, h, w); None where it cannot answer now.
+    def __call__(
+        self,
+        latents: Tensor,
+        t: Tensor,
+        text: Tensor,
+        loras: Sequence[Weights] | None,
+        told: Mapping[str, Tensor] | None = None,
+    ) -> Tensor | None:
+        """(B, C, h, w), (B,), (B, tokens, width), B rows' LoRAs, what such a U-Net is told besides, each (B, …) ->
+        (B, C, h, w); None where it cannot answer now.
 
         Raises whatever OpenVINO raises, for inputs that do not fit or for want of memory.
         """
@@ -57,7 +67,9 @@ class Converted:
         which = np.array([bool(row) for row in weights])
         if not self.ready or (which.any() and not self._has(weights)):
             return None
-        given, output = [x.float().contiguous().numpy() for x in (latents, t, text)], np.empty(latents.shape, "f4")
+        besides = [(told or {})[name] for name in self._told]
+        given = [x.float().contiguous().numpy() for x in (latents, t, text, *besides)]
+        output = np.empty(latents.shape, "f4")
         if not which.all():
             output[~which] = self._plain(*(x[~which] for x in given))
         if which.any():

@@ -6,9 +6,10 @@ import torch
 from diffusers import AutoencoderKL
 from torch import Tensor
 
-from playground.models.running.conversion import TraceableDecoder, decoder
+from playground.models.running.conversion import decoder
 from playground.models.running.inference import Inference
 from playground.models.running.preparation import Preparation
+from playground.models.running.traceable import TraceableDecoder
 
 
 class Decoder:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,20 +32,23 @@ class Network:
         loras: Sequence[Weights] | None = None,
         plain: bool = False,
         added: Mapping[str, Any] | None = None,
+        told: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
-        """(B, 4, h, w), (B,), (B, tokens, width), B rows' LoRAs -> the network's output (B, 4, h, w) in fp32
+        """(B, C, h, w), (B,), (B, tokens, width), B rows' LoRAs -> the network's output (B, C, h, w) in fp32
 
         `plain`: by the modules themselves, also where there is another form. `added`: what a ControlNet adds, which is
-        always so.
+        always so. `told`: what such a U-Net is told besides, each (B, …).
         """
+        told = told or {}
+        by_torch = partial(self._by_torch, latents, t, text, loras, plain or bool(added), added or {}, told)
         if self._converted is None or plain or added:
-            return self._by_torch(latents, t, text, loras, plain or bool(added), added)
+            return by_torch()
         try:
-            output = self._converted(latents, t, text, loras)
+            output = self._converted(latents, t, text, loras, told)
         except RuntimeError as error:
-            output = self._by_torch(latents, t, text, loras, plain)  # raises what is wrong with the rows themselves
+            output = by_torch()  # raises what is wrong with the rows themselves
             self._converted.refuse(error)
-        return self._by_torch(latents, t, text, loras, plain) if output is None else output
+        return by_torch() if output is None else output
 
     @property
     def runtime(self) -> str:
@@ -69,7 +73,8 @@ class Network:
         text: Tensor,
         loras: Sequence[Weights] | None,
         plain: bool,
-        added: Mapping[str, Any] | None = None,
+        added: Mapping[str, Any],
+        told: Mapping[str, Tensor],
     ) -> Tensor:
         latents = latents.to(self.dtype).contiguous(memory_format=torch.channels_last)
         text = text.to(self.dtype)
@@ -78,7 +83,8 @@ class Network:
             output = self._compiled(latents, t, text)
         else:
             with self._loras.added(loras) if changed else nullcontext():
-                output = self.unet(latents, t, text, **(added or {}), return_dict=False)[0]
+                besides = {name: x.to(self.dtype) for name, x in told.items()} or None
+                output = self.unet(latents, t, text, added_cond_kwargs=besides, **added, return_dict=False)[0]
         return output.float().contiguous()
 
     def compile(self, latents: Tensor, t: Tensor, text: Tensor, backend: str | Callable) -> None:

@@ -8,45 +8,13 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from playground.models.anatomy import Anatomy, Block, Cost, Module
+from playground.models.contract import Condition
+
+Example = tuple[torch.Tensor, torch.Tensor, list[Condition]]  # latents, timesteps and texts of one row, on meta
 
 
 class Skeletons:
-    """A U-Net and a VAE of the same config as the loaded ones, on PyTorch's meta device: no memory, no time."""
-
-    def __init__(self, unet: nn.Module, vae: nn.Module, tokens: int) -> None:
-        self._unet, self._vae, self._tokens = skeleton(unet), skeleton(vae), tokens
-
-    def unet_blocks(self, rows: int, columns: int) -> tuple[Block, ...]:
-        """For latents of rows × columns."""
-        return _blocks(self._unet, _names(self._unet), lambda: self._call(rows, columns))
-
-    def decoder_blocks(self, rows: int, columns: int) -> tuple[Block, ...]:
-        decoder = self._vae.decoder
-        return _blocks(decoder, _names(decoder), lambda: self._vae.decode(self._latents(rows, columns)))
-
-    def cost(self, rows: int, columns: int, scale: int) -> Cost:
-        height, width = rows * scale, columns * scale
-        picture = torch.empty(1, self._vae.config.in_channels, height, width, device="meta")
-        return Cost(
-            _multiply_adds(lambda: self._call(rows, columns)),
-            _multiply_adds(lambda: self._call(height, width)),
-            _multiply_adds(lambda: self._vae.encode(picture)),
-            _multiply_adds(lambda: self._vae.decode(self._latents(rows, columns))),
-        )
-
-    def _call(self, rows: int, columns: int) -> None:
-        """One row through the U-Net."""
-        latents = torch.empty(1, self._unet.config.in_channels, rows, columns, device="meta")
-        text = torch.empty(1, self._tokens, self._unet.config.cross_attention_dim, device="meta")
-        with torch.inference_mode():
-            self._unet(latents, torch.zeros((), device="meta"), text)
-
-    def _latents(self, rows: int, columns: int) -> torch.Tensor:
-        return torch.empty(1, self._vae.config.latent_channels, rows, columns, device="meta")
-
-
-class NetworkSkeleton:
-    """The same of any denoiser, whose arguments its family makes from latents, timesteps and conditions."""
+    """A denoiser and a VAE of the same config as the loaded ones, on PyTorch's meta device: no memory, no time."""
 
     def __init__(
         self,
@@ -54,15 +22,15 @@ class NetworkSkeleton:
         vae: nn.Module,
         inputs: Callable[..., dict[str, Any]],
         pixels: Callable[[torch.Tensor], torch.Tensor],
+        unscaled: Callable[[torch.Tensor], torch.Tensor],
     ) -> None:
-        """`pixels`: pictures (B, 3, H, W) as this VAE takes them."""
-        self._loaded, self._loaded_vae, self._inputs, self._pixels = network, vae, inputs, pixels
+        """`inputs`: latents, timesteps and texts -> the denoiser's arguments; `pixels`: pictures (B, 3, H, W) as this
+        VAE takes them; `unscaled`: latents in its scale."""
+        self._loaded, self._loaded_vae = network, vae
+        self._inputs, self._pixels, self._unscaled = inputs, pixels, unscaled
         self._network, self._vae = skeleton(network), skeleton(vae)
 
-    def anatomy(
-        self, tokenizer: str, text_encoders: Sequence[nn.Module], example: tuple, unscaled: Callable
-    ) -> Anatomy:
-        """`example`: arguments of `inputs` for one row, on the meta device; `unscaled`: latents in the VAE's scale."""
+    def anatomy(self, tokenizer: str, text_encoders: Sequence[nn.Module], example: Example) -> Anatomy:
         vae, decoder = self._loaded_vae, self._vae.decoder
         halves = [m for m in (vae.decoder, getattr(vae, "post_quant_conv", None)) if m is not None]
         names = " + ".join(type(part).__name__ for part in text_encoders)
@@ -73,33 +41,33 @@ class NetworkSkeleton:
             described(self._loaded),
             described(nn.ModuleList(halves), f"{type(vae).__name__}.decoder"),
             _blocks(self._network, _names(self._network), lambda: self._call(example)),
-            _blocks(decoder, _names(decoder), lambda: self._decode(example, unscaled)),
+            _blocks(decoder, _names(decoder), lambda: self._decode(example)),
             vae.config.get("out_channels", 3),
         )
 
-    def cost(self, small: tuple, large: tuple, size: tuple[int, int], unscaled: Callable) -> Cost:
+    def cost(self, small: Example, large: Example, size: tuple[int, int]) -> Cost:
         """Of examples with a place for every latent and for every pixel; `size`: width and height in pixels."""
         picture = self._pixels(torch.empty(1, 3, size[1], size[0], device="meta"))
         return Cost(
             _multiply_adds(lambda: self._call(small)),
             self._on_pixels(large),
             _multiply_adds(lambda: self._vae.encode(picture)),
-            _multiply_adds(lambda: self._decode(small, unscaled)),
+            _multiply_adds(lambda: self._decode(small)),
         )
 
-    def _on_pixels(self, large: tuple) -> int | None:
+    def _on_pixels(self, large: Example) -> int | None:
         try:
             return _multiply_adds(lambda: self._call(large))
         except (RuntimeError, ValueError):  # its table of positions ends before
             return None
 
-    def _call(self, example: tuple) -> None:
+    def _call(self, example: Example) -> None:
         latents, t, conditions = example
         with torch.inference_mode():
             self._network(**self._inputs(latents.to(self._network.dtype), t, conditions), return_dict=False)
 
-    def _decode(self, example: tuple, unscaled: Callable) -> None:
-        self._vae.decode(unscaled(example[0]))
+    def _decode(self, example: Example) -> None:
+        self._vae.decode(self._unscaled(example[0]))
 
 
 def skeleton(module: Any) -> Any:
@@ -127,23 +95,6 @@ def described(module: nn.Module, class_name: str = "") -> Module:
     dtype = str(weights[0].dtype).removeprefix("torch.")
     name = class_name or type(module).__name__
     return Module(name, dtype, sum(p.numel() for p in weights), sum(p.nbytes for p in weights))
-
-
-def anatomy_of(pipeline_parts: Any, skeletons: Skeletons, width: int, height: int, scale: int) -> Anatomy:
-    """`pipeline_parts` has tokenizer, text_encoder, unet and vae; sizes in pixels."""
-    rows, columns = height // scale, width // scale
-    vae = pipeline_parts.vae
-    halves = [m for m in (vae.decoder, getattr(vae, "post_quant_conv", None)) if m is not None]
-    return Anatomy(
-        type(pipeline_parts.tokenizer).__name__,
-        type(vae).__name__,
-        described(pipeline_parts.text_encoder),
-        described(pipeline_parts.unet),
-        described(nn.ModuleList(halves), f"{type(vae).__name__}.decoder"),
-        skeletons.unet_blocks(rows, columns),
-        skeletons.decoder_blocks(rows, columns),
-        vae.config.out_channels,
-    )
 
 
 def _blocks(network: nn.Module, names: list[str], run: Callable[[], Any]) -> tuple[Block, ...]:

@@ -30,7 +30,8 @@ def engine_of(folder_of: Callable[[str], Path]) -> Iterator[Callable[[str], Loca
 
     def engine(kind: str) -> LocalEngine:
         if kind not in opened:
-            opened[kind] = open_engine(folder_of(kind), torch.device("cpu"), torch.float32)
+            runtime = "openvino" if kind == "sdxl-tiny" else "torch"  # one conversion is enough of U-Nets
+            opened[kind] = open_engine(folder_of(kind), torch.device("cpu"), torch.float32, runtime)
         return opened[kind]
 
     yield engine

@@ -28,8 +28,13 @@ def test_every_kind_of_ask_is_answered(engine_of: Callable[[str], LocalEngine], 
     assert question.value.shape == (2, *x0.shape[1:]) and decoded.value[0].size == (64, 64)
     assert not torch.equal(*question.value)  # the words reach the network
     assert len([e for e in engine.run([recipe], start=Start(x0, 900)) if isinstance(e, Done)]) == 1
-    (refused,) = engine.run([recipe], keep=Keep(attention=True))
-    assert isinstance(refused, Failed) and refused.reason == facts.no_attention
+    looked = list(engine.run([recipe], keep=Keep(attention=True)))
+    if facts.network == "U-Net":
+        looks = [event.kept.look for event in looked if isinstance(event, Step)]
+        assert len(looks) == 4 and all(len(shares) == facts.tokens for look in looks for shares in look.maps.values())
+        assert all(torch.allclose(shares.sum(0), torch.ones(())) for look in looks for shares in look.maps.values())
+    else:
+        assert len(looked) == 1 and isinstance(looked[0], Failed) and looked[0].reason == facts.no_attention
     anatomy = engine.anatomy(64, 64)
     frames = (1,) if kind == "qwen-image-tiny" else ()  # whose VAE is one for films
     assert anatomy.unet_blocks and anatomy.decoder_blocks[-1].gives == (1, 3, *frames, 64, 64)

@@ -53,7 +53,7 @@ def by_diffusers(pipeline: StableDiffusionPipeline, recipe: Recipe) -> np.ndarra
 
 
 def parts_of(engine: LocalEngine) -> dict[str, torch.nn.Module]:
-    return {"unet": engine.model.unet, "text_encoder": engine.model.text_encoder}
+    return {"unet": engine.model.unet, "text_encoder": engine.model.pipeline.text_encoder}
 
 
 @pytest.fixture

@@ -54,8 +54,8 @@ def test_the_facts_are_those_of_each_kind(engines: dict[str, LocalEngine]) -> No
         facts = engine.facts
         assert facts.name == kind and facts.side == SIDES.get(kind, 64) and facts.usual.model == kind
         engine.check(facts.usual)
-    assert engines["turbo-tiny"].facts.guidance == "none"
-    assert not engines["turbo-tiny"].facts.usual.guided and engines["turbo-tiny"].facts.usual.num_inference_steps <= 4
+    turbo = engines["turbo-tiny"].facts
+    assert turbo.guidance == "none" and not turbo.guided(turbo.usual) and turbo.usual.num_inference_steps <= 4
     assert all(engines[kind].facts.guidance == "classifier-free" for kind in KINDS if kind != "turbo-tiny")
     zero = engines["zero-snr-tiny"].facts
     assert zero.usual.guidance_rescale == 0.7 and {"ddim", "euler", "ddpm"} <= set(zero.samplers)

@@ -56,7 +56,7 @@ def few_steps(page: Page) -> None:
 def test_the_endpoint_tells_everything_about_one_prompt(address: str, engine: LocalEngine) -> None:
     recipe = Recipe(prompt="red Zeppelin", num_inference_steps=3, seed=5)
     report, files = Client(address, verbose=False).predict(recipe.to_dict(), api_name="/inspect_prompt")
-    tokens = engine.model.tokenizer(recipe.prompt, padding="max_length", max_length=32)["input_ids"]
+    tokens = engine.model.pipeline.tokenizer(recipe.prompt, padding="max_length", max_length=32)["input_ids"]
     assert [token["id"] for token in report["words"]["tokens"]] == tokens
     assert report["words"]["limit"] == 32 and report["words"]["truncated"] == []
     assert [(word["text"], word["pieces"]) for word in report["words"]["words"]] == [("red", 1), ("Zeppelin", 5)]
