@@ -7,6 +7,7 @@ import inspect
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -88,13 +89,29 @@ def _now(stand_in: ModuleType) -> ModuleType:
     return import_module(stand_in.__name__)
 
 
-def import_later(*names: str) -> None:
-    """`import NAME` brings stand-ins from now on. The packages that the modules are in must look up their modules when
-    these are asked for, as scipy does."""
-    for name in names:
-        if name not in sys.modules and (found := find_spec(name)) is not None:
-            stand_in = sys.modules[name] = _Later(name)
-            stand_in.__file__ = found.origin  # which `inspect` asks of all modules
+def import_scipy_later() -> None:
+    """diffusers and transformers import much of scipy, and a page begins without any of it."""
+    _import_later("scipy.integrate")  # for a sampler that is none of those here
+    _import_later("scipy.ndimage")  # for edges, and for counts of things
+    _import_later("scipy.optimize", "linear_sum_assignment")  # for teaching detectors
+    _import_later("scipy.stats")  # for one kind of schedule
+
+
+def _import_later(name: str, *functions: str) -> None:
+    """`import NAME` brings a stand-in from now on, and so does `from NAME import FUNCTION`. The package that the module
+    is in must look its modules up when they are asked for, as scipy does."""
+    if name in sys.modules or (found := find_spec(name)) is None:
+        return
+    stand_in = sys.modules[name] = _Later(name)
+    stand_in.__file__ = found.origin  # which `inspect` asks of all modules
+    if functions:
+        stand_in.__path__ = found.submodule_search_locations  # which `from NAME import` asks for first
+    for function in functions:
+        setattr(stand_in, function, partial(_called, stand_in, function))
+
+
+def _called(stand_in: ModuleType, function: str, *args: Any, **kwargs: Any) -> Any:
+    return getattr(_now(stand_in), function)(*args, **kwargs)
 
 
 def import_the_rest() -> None:

@@ -23,7 +23,7 @@ from playground.command.checks import (
 )
 from playground.command.light import (
     import_gradio,
-    import_later,
+    import_scipy_later,
     import_transformers,
     leave_out,
     without_lines_of_source,
@@ -139,7 +139,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             leave_out("peft")  # no requirement: LoRAs are read and weighed here
             gc.disable()  # until the page stands: hardly any of a million new objects is garbage, and looking is slow
             import_gradio()
-            import_later("scipy.ndimage", "scipy.stats")  # for edges, counts and one kind of schedule
+            import_scipy_later()
             with without_lines_of_source():
                 import_transformers()
                 from playground.command.serve import serve

@@ -64,7 +64,8 @@ def _warm_up(engine: LocalEngine, page: Page) -> None:
     engine.warm_up()
     if engine.facts.device == "cpu":  # elsewhere asking is fast anyway, and ZeroGPU lends a device for visitors' calls
         page.fill()
-    import_the_rest()
+    if not zero_gpu.ACTIVE:  # a worker that is forked in the middle of an import could wait for its end for ever
+        import_the_rest()
 
 
 def for_a_class(address: str, in_a_network: bool) -> str:

@@ -179,11 +179,12 @@ with light.without_lines_of_source():
     here, line = inspect.getframeinfo(inspect.currentframe()), inspect.currentframe().f_lineno
 assert (here.filename, here.lineno, here.code_context) == ("<string>", line, None)
 assert inspect.getframeinfo is told[1]  # torch itself looks after inspect.getfile
-light.import_later("scipy.ndimage", "scipy.stats")
+light.import_scipy_later()
 import scipy.stats
 from scipy import ndimage
-assert not [name for name in sys.modules if name.startswith(("scipy.ndimage.", "scipy.stats."))]
-assert ndimage.label([1, 0, 1])[1] == 2 and "scipy.stats._stats_py" not in sys.modules
+from scipy.optimize import linear_sum_assignment
+assert not [name for name in sys.modules if name.startswith(("scipy.ndimage.", "scipy.optimize.", "scipy.stats."))]
+assert ndimage.label([1, 0, 1])[1] == 2 and list(linear_sum_assignment([[2, 1], [1, 2]])[1]) == [1, 0]
 light.import_the_rest()
 assert "scipy.stats._stats_py" in sys.modules and sys.modules["scipy.stats"] is scipy.stats
 print("all of it")
@@ -218,7 +219,8 @@ def test_a_served_page_answers_and_names_its_address_in_the_network(tmp_path: Pa
         ready = next(i for i, line in enumerate(said) if line.startswith("* Running on"))
         modules = [line.split("|")[-1].strip() for line in said[:ready] if line.startswith("import time:")]
         assert "gradio" in modules
-        late = ("mcp.", "peft.", "scipy.ndimage.", "scipy.stats.", "openvino")  # not needed, or not yet
+        scipy = ("scipy.integrate.", "scipy.ndimage.", "scipy.optimize.", "scipy.stats.")
+        late = ("mcp.", "peft.", *scipy, "openvino")  # not needed, or not yet
         assert not [name for name in modules if name.startswith(late)]
         assert (f"http://{address}:{port}" if address else "in no network") in said[-1], said
         with urlopen(f"http://{address or '127.0.0.1'}:{port}/", timeout=60) as page:
