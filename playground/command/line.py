@@ -21,7 +21,13 @@ from playground.command.checks import (
     default_model,
     default_port,
 )
-from playground.command.light import import_gradio, leave_mcp_out
+from playground.command.light import (
+    import_gradio,
+    import_scipy_later,
+    import_transformers,
+    leave_out,
+    without_lines_of_source,
+)
 from playground.refusal import Refusal
 from playground.sources.given import Source, source
 
@@ -129,10 +135,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if asked.command in ("serve", "class"):
             port = check_port(asked.host, default_port() if asked.port is None else asked.port)
             if not (mcp := check_mcp(asked.mcp)):
-                leave_mcp_out()
+                leave_out("mcp")
+            leave_out("peft")  # no requirement: LoRAs are read and weighed here
             gc.disable()  # until the page stands: hardly any of a million new objects is garbage, and looking is slow
             import_gradio()
-            from playground.command.serve import serve
+            import_scipy_later()
+            with without_lines_of_source():
+                import_transformers()
+                from playground.command.serve import serve
 
             how = (asked.runtime, asked.compile, asked.lessons, mcp, asked.command == "class", asked.controlnet)
             return serve(models, asked.host, port, *how, extras=extras)

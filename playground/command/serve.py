@@ -10,6 +10,7 @@ from gradio.http_server import start_server
 from playground.classroom.address import EVERYWHERE, address_from_outside, qr_text
 from playground.command.checks import NO_EXTRAS, ONE_WITH_CONTROLNET, THIS_MACHINE, Extras
 from playground.command.hosted import hosted_models
+from playground.command.light import import_the_rest
 from playground.command.quiet import opened
 from playground.engine import House, LocalEngine, Member, Several, zero_gpu
 from playground.lessons.lesson import Lesson
@@ -63,6 +64,8 @@ def _warm_up(engine: LocalEngine, page: Page) -> None:
     engine.warm_up()
     if engine.facts.device == "cpu":  # elsewhere asking is fast anyway, and ZeroGPU lends a device for visitors' calls
         page.fill()
+    if not zero_gpu.ACTIVE:  # a worker that is forked in the middle of an import could wait for its end for ever
+        import_the_rest()
 
 
 def for_a_class(address: str, in_a_network: bool) -> str:
@@ -104,6 +107,7 @@ def _serve_several(
     _, port, url, server = start_server(site, host, port)
     print(f"* Running on local URL:  {url.rstrip('/')}", flush=True)
     _say_where(host, port, classroom)
+    threading.Thread(target=import_the_rest, name="warm-up", daemon=True).start()
     try:
         server.thread.join()
     except KeyboardInterrupt:

@@ -55,6 +55,12 @@ class Page(gr.Blocks):
     """The page, and what its first views need of the network, which is asked when the page is served already."""
 
     begin: Callable[[], None]
+    stands = False  # whether all of it is built
+
+    def get_config_file(self) -> Any:
+        """What browsers are told of it. Gradio also asks for it at seven moments of the building, when no browser can
+        be told and nobody reads it; that would be a third of a second."""
+        return super().get_config_file() if self.stands else {}
 
     def fill(self) -> None:
         """Ask it now. Whoever opens the page from then on finds the answers there; before, each tab asks itself."""
@@ -89,6 +95,7 @@ def build_page(
     with page.route("Join a class", "/join", show_in_navbar=False):
         join.build(page, room)
     check_events(page)
+    page.stands = True
     page.queue(max_size=QUEUE, default_concurrency_limit=8, api_open=False)
     return page
 

@@ -159,20 +159,38 @@ def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:
         assert main(arguments) == 2, arguments
 
 
-def test_starting_writes_no_type_stubs() -> None:
-    """Which Gradio does at every other import, and which takes longer than all the rest of it."""
+def test_starting_leaves_out_what_takes_long_and_changes_nothing() -> None:
+    """Type stubs, which Gradio writes at every other import; models' files, which transformers reads twice; the quoted
+    lines of source in which torch registers its operators; modules that are used after the start, if at all."""
     program = """
 import inspect, sys
-stubs, told = [], inspect.getfile
-sys.addaudithook(lambda event, given: stubs.append(given[0]) if event == "open" and ".pyi" in str(given[0]) else None)
-from playground.command.light import import_gradio
-import_gradio()
+opened, told = [], (inspect.getfile, inspect.getframeinfo)
+sys.addaudithook(lambda event, given: opened.append(str(given[0])) if event == "open" else None)
+from playground.command import light
+light.import_gradio()
 import gradio
-assert inspect.getfile is told and gradio.Textbox("words").value == "words"
-print(len(stubs))
+assert gradio.Textbox("words").value == "words" and not [name for name in opened if ".pyi" in name]
+assert told == (inspect.getfile, inspect.getframeinfo)
+light.import_transformers()
+assert sum(name.endswith("models/clip/modeling_clip.py") for name in opened) == 1
+from transformers import CLIPTextConfig
+assert CLIPTextConfig().hidden_size == 512
+with light.without_lines_of_source():
+    here, line = inspect.getframeinfo(inspect.currentframe()), inspect.currentframe().f_lineno
+assert (here.filename, here.lineno, here.code_context) == ("<string>", line, None)
+assert inspect.getframeinfo is told[1]  # torch itself looks after inspect.getfile
+light.import_scipy_later()
+import scipy.stats
+from scipy import ndimage
+from scipy.optimize import linear_sum_assignment
+assert not [name for name in sys.modules if name.startswith(("scipy.ndimage.", "scipy.optimize.", "scipy.stats."))]
+assert ndimage.label([1, 0, 1])[1] == 2 and list(linear_sum_assignment([[2, 1], [1, 2]])[1]) == [1, 0]
+light.import_the_rest()
+assert "scipy.stats._stats_py" in sys.modules and sys.modules["scipy.stats"] is scipy.stats
+print("all of it")
 """
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=120)
-    assert done.stdout.strip() == "0", done.stderr
+    assert done.stdout.strip() == "all of it", done.stderr
 
 
 def test_a_served_page_answers_and_names_its_address_in_the_network(tmp_path: Path) -> None:
@@ -201,7 +219,9 @@ def test_a_served_page_answers_and_names_its_address_in_the_network(tmp_path: Pa
         ready = next(i for i, line in enumerate(said) if line.startswith("* Running on"))
         modules = [line.split("|")[-1].strip() for line in said[:ready] if line.startswith("import time:")]
         assert "gradio" in modules
-        assert not [name for name in modules if name.startswith(("mcp.", "openvino"))]  # not needed, or not yet
+        scipy = ("scipy.integrate.", "scipy.ndimage.", "scipy.optimize.", "scipy.stats.")
+        late = ("mcp.", "peft.", *scipy, "openvino")  # not needed, or not yet
+        assert not [name for name in modules if name.startswith(late)]
         assert (f"http://{address}:{port}" if address else "in no network") in said[-1], said
         with urlopen(f"http://{address or '127.0.0.1'}:{port}/", timeout=60) as page:
             assert page.status == 200

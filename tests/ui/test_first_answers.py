@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import gradio as gr
 import pytest
 
 from playground.engine import LocalEngine
@@ -21,8 +22,11 @@ def test_a_page_asks_the_network_when_it_is_told_to(
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     asked: list[object] = []
     monkeypatch.setattr(engine, "ask", lambda *given, _ask=engine.ask: asked.append(given) or _ask(*given))
+    told: list[gr.Blocks] = []
+    whole = gr.Blocks.get_config_file
+    monkeypatch.setattr(gr.Blocks, "get_config_file", lambda page: told.append(page) or whole(page))
     page = build_page(engine, store)
-    assert "<img" not in stage(page)
+    assert "<img" not in stage(page) and len(told) == 1  # of a page that is half built nobody is told
     before = len(asked)
     page.fill()
     assert len(asked) > before and stage(page).count("<img") == 6 and "L = mean" in stage(page)
