@@ -64,7 +64,7 @@ def evaluations_of_a_changed_value(engine: LocalEngine) -> tuple[int, int]:
             pass
         engine.model.predict = real  # type: ignore[method-assign]
         store.close()
-    return rows, changed[-1].evaluations
+    return rows, engine.facts.evaluations(changed[-1])
 
 
 def rows(repeats: int) -> list[tuple[str, str, str]]:
