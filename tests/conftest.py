@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import gradio as gr
 import pytest
@@ -25,17 +26,30 @@ settings.load_profile("any machine")
 expect.set_options(timeout=30_000)  # ms; generous, because other work may share the machine
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast ones first: what needs neither a model nor a browser, then what needs no browser."""
-
-    def needs(item: pytest.Item) -> tuple[bool, bool]:
-        names = getattr(item, "fixturenames", ())
-        return "browser" in names, any(name.endswith("engine") for name in names)
-
-    items.sort(key=needs)
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Fast ones first: what needs neither a model nor a browser, then what needs neither a browser nor a page that is
+    served for one. Tests that share a fixture of their module stay together, so that it is made once."""
+    most: dict[tuple[ModuleType, str], tuple[bool, bool]] = {}
     for item in items:
-        if any(needs(item)):  # once more, as a busy machine can starve a browser or a thread; the summary names each
+        for name in of_its_module(item):
+            most[item.module, name] = max(needs(item), most.get((item.module, name), (False, False)))
+    items.sort(key=lambda item: max([needs(item), *(most[item.module, name] for name in of_its_module(item))]))
+    for item in items:
+        names = item.fixturenames
+        if "browser" in names or any(name.endswith("engine") for name in names):
+            # once more, as a busy machine can starve a browser or a thread; the summary names each
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def needs(item: pytest.Function) -> tuple[bool, bool]:
+    """Whether a page or a browser, and whether an engine."""
+    names = item.fixturenames
+    return "browser" in names or "address" in names, any("engine" in name for name in names)
+
+
+def of_its_module(item: pytest.Function) -> list[str]:
+    """The fixtures of a test that its own module defines."""
+    return [name for name in item.fixturenames if name in vars(item.module)]
 
 
 @pytest.fixture(scope="session")
