@@ -46,6 +46,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         site = build_site(house, sources, store)
         *_, url, running = start_server(site)
         yield url
+        running.force_exit = True  # it would wait five seconds for what a program's client keeps open
         running.close()
     house.close()
 
