@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from gradio_client import Client
 from playwright.sync_api import Browser, Page
 
 from playground.engine import Engine
@@ -15,6 +16,11 @@ from tests.ui.add_noise.tab import READY
 def address(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with one_tab("Add noise", lambda: add_noise.build(engine), tmp_path_factory.mktemp("gradio")) as url:
         yield url
+
+
+@pytest.fixture(scope="package")
+def client(address: str) -> Client:
+    return Client(address, verbose=False)
 
 
 @pytest.fixture

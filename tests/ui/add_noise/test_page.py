@@ -39,11 +39,9 @@ def test_the_slider_moves_the_picture_without_asking_the_server(page: Page) -> N
 
 
 @pytest.mark.parametrize("t", [0, 354, 999])
-def test_the_canvas_agrees_with_the_server(page: Page, address: str, t: int) -> None:
+def test_the_canvas_agrees_with_the_server(page: Page, client: Client, t: int) -> None:
     set_t(page, t)
-    path, _ = Client(address, verbose=False).predict(
-        handle_file(str(DUSK)), t, "scaled_linear", 0, api_name="/add_noise"
-    )
+    path, _ = client.predict(handle_file(str(DUSK)), t, "scaled_linear", 0, api_name="/add_noise")
     difference = np.abs(canvas(page) - np.asarray(Image.open(path).convert("RGB")).astype(int))
     assert difference.max() <= 3  # the browser's ε is rounded to 1/32: two levels, and one for rounding
 
