@@ -151,6 +151,13 @@ def opened_tab(browser: Browser, address: str, title: str, ready: str) -> Iterat
     assert faults == []
 
 
+def schemes(page: Page) -> Iterator[str]:
+    """The page, which was opened light, as it is light and then dark."""
+    for scheme in ("light", "dark"):
+        page.evaluate("dark => document.body.classList.toggle('dark', dark)", scheme == "dark")
+        yield scheme
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
