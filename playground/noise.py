@@ -16,11 +16,12 @@ from functools import lru_cache
 from numbers import Integral
 
 import torch
-from diffusers import DDPMScheduler
 
+from playground import schedule as trained
 from playground.refusal import Refusal
 
 TIMESTEPS = 1000  # T: the number of noise levels the schedules are cut into
+_CUT = {"num_train_timesteps": TIMESTEPS}
 MAX_SEED = 2**32 - 1
 
 # name -> the config of diffusers' DDPMScheduler that makes it
@@ -49,9 +50,7 @@ class Coefficients:
 
 def check_timestep(t: object) -> int:
     """t -> t as an int; Refusal unless it is a whole number in 0..999 (bools and floats are refused)."""
-    if isinstance(t, bool) or not isinstance(t, Integral) or not 0 <= t < TIMESTEPS:
-        raise Refusal(f"t must be a whole number from 0 to {TIMESTEPS - 1}.")
-    return int(t)
+    return trained.check_timestep(_CUT, t)
 
 
 def check_schedule(schedule: object) -> str:
@@ -68,21 +67,20 @@ def check_seed(seed: object) -> int:
     return int(seed)
 
 
-@lru_cache
-def _scheduler(schedule: str) -> DDPMScheduler:
-    if schedule == FLOW:
+def _config(schedule: str) -> dict[str, object]:
+    if check_schedule(schedule) == FLOW:
         raise Refusal("Flow matching has no small steps that add noise: it is defined as the straight line itself.")
-    return DDPMScheduler(num_train_timesteps=TIMESTEPS, **SCHEDULES[schedule])
+    return SCHEDULES[schedule] | _CUT
 
 
 def betas(schedule: str) -> torch.Tensor:
     """name -> β_t, (1000,) float32: the variance of the noise that step t of the walk adds."""
-    return _scheduler(check_schedule(schedule)).betas.clone()
+    return trained.betas(_config(schedule))
 
 
 def alphas_cumprod(schedule: str) -> torch.Tensor:
     """name -> ᾱ_t, (1000,) float32, falling from nearly 1 to nearly 0. Refusal for an unknown name."""
-    return _scheduler(check_schedule(schedule)).alphas_cumprod.clone()  # a copy: callers may write into it
+    return trained.alphas_cumprod(_config(schedule))
 
 
 def coefficients(schedule: str, t: int) -> Coefficients:

@@ -129,12 +129,6 @@ class Recipe:
         object.__setattr__(self, "loras", _checked_loras(self.loras))
 
     @property
-    def guided(self) -> bool:
-        """True where classifier-free guidance runs, as StableDiffusionPipeline decides it; `Facts.guided` knows how
-        other families do."""
-        return self.guidance_scale > 1
-
-    @property
     def steps_run(self) -> int:
         """Of num_inference_steps those that are run: all, or, from a picture, the last ones, as many as
         StableDiffusionImg2ImgPipeline takes at this strength."""
@@ -155,11 +149,6 @@ class Recipe:
     def active_loras(self) -> tuple[tuple[str, float], ...]:
         """The LoRAs that change the network: weight 0 is the same as none."""
         return tuple((name, weight) for name, weight in self.loras if weight)
-
-    @property
-    def evaluations(self) -> int:
-        """Passes of such a network for this picture: calls of the sampler, twice that when guided."""
-        return self.calls * (2 if self.guided else 1)
 
     def replace(self, **changes: Any) -> "Recipe":
         """A checked copy with some fields changed."""

@@ -232,7 +232,12 @@ def check_timestep(config: Config, t: object) -> int:
 
 def alphas_cumprod(config: Config) -> Tensor:
     """ᾱ_t of the schedule that the model was trained with, (T,) float32; a copy that may be written into."""
-    return _trained(_hashable(config)).clone()
+    return _trained(_hashable(config)).alphas_cumprod.clone()
+
+
+def betas(config: Config) -> Tensor:
+    """β_t = 1 − ᾱ_t/ᾱ_{t−1} of the same schedule, (T,) float32; a copy as well."""
+    return _trained(_hashable(config)).betas.clone()
 
 
 def amplitudes(config: Config) -> tuple[Tensor, Tensor]:
@@ -254,8 +259,8 @@ def level_at(config: Config, t: int) -> Level:
 
 
 @lru_cache(8)
-def _trained(config: tuple[tuple[str, Any], ...]) -> Tensor:
-    return DDPMScheduler.from_config(dict(config)).alphas_cumprod
+def _trained(config: tuple[tuple[str, Any], ...]) -> DDPMScheduler:
+    return DDPMScheduler.from_config(dict(config))
 
 
 def _hashable(config: Config) -> tuple[tuple[str, Any], ...]:

@@ -46,7 +46,7 @@ FLOORS = {
     "recipe": 0,
     "sweep": 0,
     "labels": 0,
-    "noise": 0,
+    "noise": 1,
     "pictures": 0,
     "sources": 0,
     "edges": 0,

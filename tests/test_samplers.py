@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from playground.engine import LocalEngine
-from playground.engine.trajectory import Trajectory
+from playground.engine.trajectory import Trajectory, advance_together
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS, Sampler
 from playground.schedule import scheduler_for
@@ -28,7 +28,7 @@ def test_adds_noise_says_whether_a_step_draws_from_the_generator(engine: LocalEn
     trajectory = Trajectory(Recipe(sampler=sampler.key, num_inference_steps=4, guidance_scale=1), engine.model)
     drawn = trajectory.generator.get_state()
     trajectory.model_input()
-    trajectory.advance([torch.zeros_like(trajectory.latents)])
+    advance_together([trajectory], [[torch.zeros_like(trajectory.latents)]])
     untouched = torch.equal(drawn, trajectory.generator.get_state())
     assert untouched == (sampler.brownian_noise or not sampler.adds_noise)
 
@@ -40,7 +40,7 @@ def test_brownian_noise_comes_from_the_recipes_seed(engine: LocalEngine, sampler
         trajectory.latents = torch.zeros_like(trajectory.latents)  # so that only the step's own noise is left
         for _ in range(2):
             trajectory.model_input()
-            trajectory.advance([torch.zeros_like(trajectory.latents)] * 2)
+            advance_together([trajectory], [[torch.zeros_like(trajectory.latents)] * 2])
         return trajectory.latents
 
     assert torch.equal(after_a_step(1), after_a_step(1)) and not torch.equal(after_a_step(1), after_a_step(2))
@@ -58,4 +58,4 @@ def test_the_longest_run_stays_inside_the_schedule(engine: LocalEngine, sampler:
     trajectory = Trajectory(Recipe(sampler=sampler.key, num_inference_steps=sampler.most_steps), engine.model)
     assert float(trajectory.scheduler.timesteps.max()) <= 999
     trajectory.model_input()
-    trajectory.advance([torch.zeros_like(trajectory.latents)] * 2)
+    advance_together([trajectory], [[torch.zeros_like(trajectory.latents)] * 2])

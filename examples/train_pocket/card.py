@@ -11,6 +11,7 @@ from playground.samplers import SAMPLERS
 
 from .scenes.things import STYLES
 from .scoring.pocket_eval import TASKS
+from .scoring.sweeps import ENDS, EXACT
 from .strips import CARD, Strip, expression, strips
 from .text import POCKET
 
@@ -107,6 +108,10 @@ def controls(report: dict) -> str:
         for key, by_steps in report["samplers"].items()
         for steps, m in by_steps.items()
     ]
+    solver_errors = [
+        [SAMPLERS[one["sampler"]].label, str(one["steps"]), f"{one['guidance']:g}", f"{one['error']:.2f}"]
+        for one in report["solver_errors"]
+    ]
     wordings = [
         [f"`{m['wording']}`", *(percent(m[key]) for key in ("top1", "background", "both"))]
         for m in report["wording"].values()
@@ -125,6 +130,9 @@ def controls(report: dict) -> str:
         swept("steps", report["steps"], seen),
         "Samplers, on the same prompts; evaluations are U-Net passes a picture:",
         table(["sampler", "steps", "evaluations", "named first", "judge's confidence"], samplers),
+        f"How far a run's latents end from those of {EXACT[1]} steps of {SAMPLERS[EXACT[0]].label}, root mean square "
+        f"over {ENDS} of the prompts:",
+        table(["sampler", "steps", "guidance", "distance"], solver_errors),
         f"Wording, {next(iter(report['wording'].values()))['pictures']} pictures each:",
         table(["prompt", "thing named first", "background right", "both"], wordings),
         f"Negative prompt, {negative['pictures']} pictures whose prompt leaves the background unsaid: with the "

@@ -155,6 +155,7 @@ def measured(bench: Bench, sprites: Sprites) -> dict:
     note("guidance", sweeps.guidance(bench, real[::seeds]))
     note("steps", sweeps.steps(bench))
     note("samplers", sweeps.samplers(bench))
+    note("solver_errors", sweeps.solver_errors(bench))
     note("wording", sweeps.wording(bench))
     note("negative", sweeps.negative(bench))
     note("lcm", sweeps.lcm(bench))

@@ -5,7 +5,8 @@
 
 Mean squared error and a light pull of the latents towards N(0, 1) (Kingma & Welling 2013,
 https://arxiv.org/abs/1312.6114). Crops come first because they are cheap, whole pictures last because the shipped
-model sees whole pictures.
+model sees whole pictures. The decoder alone learns from whole pictures only and from the means of the posteriors, which
+the U-Net learned to draw, and by the logarithm of each picture's error: every picture's PSNR counts alike.
 """
 
 import random
@@ -13,11 +14,19 @@ import time
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from diffusers import AutoencoderKL
 
 from .learning.pool import MARGIN, Pool
-from .learning.train import Average, Budget, Optimizers, arguments, device_and_threads, load_checkpoint, save_checkpoint
+from .learning.train import (
+    Average,
+    Budget,
+    Optimizers,
+    arguments,
+    device_and_threads,
+    has_bf16,
+    load_checkpoint,
+    save_checkpoint,
+)
 from .scenes.colours import BACKGROUNDS, HUES, recoloured
 from .scenes.scene import SIZE, Part, compose, copy_places, random_scene
 from .scenes.sprites import Sprites
@@ -137,15 +146,15 @@ def main() -> None:
 
     budget, shown, saved, losses = Budget(args.minutes, args.cooldown, 20), time.monotonic(), time.monotonic(), []
     for step, rate in budget:
-        whole = budget.used() > args.whole_from
+        whole = args.decoder_only or budget.used() > args.whole_from
         crop, n = (SIZE, max(4, args.batch // 4)) if whole else (CROP, args.batch)
         pictures = data.batch(n, crop).to(device, memory_format=torch.channels_last)
-        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+        with torch.autocast(device.type, torch.bfloat16, enabled=has_bf16(device)):
             posterior = vae.encode(pictures).latent_dist
-            out = vae.decode(posterior.sample()).sample
-        mse = F.mse_loss(out.float(), pictures)
-        kl = posterior.kl().mean() / posterior.mean[0].numel()
-        (mse + (0 if args.decoder_only else KL_WEIGHT) * kl).backward()
+            out = vae.decode(posterior.mode() if args.decoder_only else posterior.sample()).sample
+        errors = (out.float() - pictures).square().mean((1, 2, 3))  # (n,)
+        mse, kl = errors.mean(), posterior.kl().mean() / posterior.mean[0].numel()
+        (errors.log().mean() if args.decoder_only else mse + KL_WEIGHT * kl).backward()
         optimizers.step(rate)
         average.update(vae)
         samples += n

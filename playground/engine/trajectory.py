@@ -205,14 +205,6 @@ class Trajectory:
             self.seen, self._seen_at = self._scaled(self.latents), self.k
         return self.seen
 
-    def advance(self, answers: list[Tensor]) -> None:
-        """Take the predictions for `texts()`, in order, each (1, C, h, w), and make one scheduler step.
-
-        Raises Refusal where the latents become infinite.
-        """
-        advance_together([self], [answers])
-        check_finite(self)
-
 
 def steps_together(trajectory: Trajectory) -> tuple:
     """Trajectories with an equal key are at the same point of the same schedule: one scheduler step serves all."""

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from playground import Recipe, Sweep
 from playground.engine import Done, Failed, LocalEngine, Result, Start, Step
 from playground.engine.local import RESTARTED
-from playground.engine.trajectory import Trajectory
+from playground.engine.trajectory import Trajectory, advance_together
 from playground.models import REGISTERED
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
@@ -131,7 +131,7 @@ def test_predicted_x0_is_the_closed_form_with_the_samplers_own_noise_level(engin
             state = x0 + noise * (trajectory.scheduler.sigmas[trajectory.k] if half_way is None else half_way)
         trajectory.latents = state
         trajectory.model_input()
-        trajectory.advance([noise])
+        advance_together([trajectory], [[noise]])
         assert torch.allclose(trajectory.x0, x0, atol=2e-3), trajectory.k
 
 

@@ -115,8 +115,9 @@ def test_two_visitors_with_the_same_recipe_share_one_trajectory(loop: Loop, monk
         loop.tick()
     one, other = read(first)[-1], next(e for e in read(second) if isinstance(e, Done) and e.cell == 1)
     assert np.array_equal(pixels(one.result), pixels(other.result))
-    assert one.result.shared == 0 and other.result.shared == BASE.evaluations
-    assert sum(rows) == 2 * BASE.evaluations  # of two different recipes, not of three cells
+    whole = 2 * BASE.calls  # guided
+    assert one.result.shared == 0 and other.result.shared == whole
+    assert sum(rows) == 2 * whole  # of two different recipes, not of three cells
 
 
 def test_leaving_a_shared_trajectory_does_not_take_it_from_the_other(loop: Loop) -> None:
@@ -157,7 +158,7 @@ def test_the_page_can_say_how_many_are_ahead_and_how_long_it_takes(engine: Local
     next(busy)
     among = engine.outlook([BASE])
     # the crowd still needs more than this recipe does, so an equal share doubles the network's part of the wait
-    expected = engine.estimate([BASE]) + BASE.evaluations * engine.loop.seconds_per_evaluation
+    expected = engine.estimate([BASE]) + engine.facts.evaluations(BASE) * engine.loop.seconds_per_evaluation
     assert among.others == 1 and among.seconds == pytest.approx(expected, rel=0.5)
     second = engine.run([BASE])
     assert isinstance(event := next(second), Waiting) and event.others == 1

@@ -6,7 +6,7 @@ import torch
 
 from playground import Recipe
 from playground.engine import Kept, LocalEngine, Step
-from playground.engine.trajectory import Trajectory
+from playground.engine.trajectory import Trajectory, advance_together
 from playground.inside.grid_film import MOST_FRAMES, CellFilm, Films, apart, kept_calls, strips
 
 BASE = Recipe(prompt="red apple, blue background", num_inference_steps=5, seed=4)
@@ -34,7 +34,7 @@ def test_frames_are_what_the_network_saw_and_the_x0_that_followed(engine: LocalE
         assert film.timesteps[i] == pytest.approx(float(own.timestep))
         seen = own.model_input()
         t = own.timestep.to(torch.float32).expand(1)
-        own.advance([model.predict(seen, t, [model.condition(text)]) for text in own.texts()])
+        advance_together([own], [[model.predict(seen, t, [model.condition(text)]) for text in own.texts()]])
         assert torch.allclose(film.seen[i].float(), seen[0], atol=5e-3)
         assert torch.allclose(film.x0[i].float(), own.x0[0], atol=3e-2)  # fp16, and batch-mates' rounding
     assert film.calls == [1, 2, 3, 4, 5]

@@ -22,6 +22,7 @@ from examples.train_pocket.scoring.pocket_eval import TASKS, Asked, Score, promp
 from playground import Recipe, Sweep
 from playground.engine import LocalEngine
 from playground.models import REGISTERED
+from playground.samplers import SAMPLERS
 from playground.store import Store
 
 POCKET = REGISTERED["pocket"]
@@ -247,6 +248,13 @@ def test_the_card_is_written_from_the_report_and_says_when_it_was_the_quick_form
     assert card.introduction(report) in measured and card.tasks(report) in measured
     assert ("quick form" in measured) == report["quick"]
     assert ("quick form" in card.introduction({**report, "quick": True})) is True
+
+
+def test_plms_says_what_was_measured_of_it(report: dict) -> None:
+    said = SAMPLERS["pndm"].sentence
+    assert re.findall(r"\d\.\d\d", said) == [f"{found['error']:.2f}" for found in report["solver_errors"]]
+    assert "at guidance 5" in said and "after 20 steps" in said and "after 40" in said
+    assert "at guidance 1," in said and "at guidance 9," in said and said.endswith("after 50.")
 
 
 def test_the_card_says_what_was_measured_of_words(measured: str) -> None:

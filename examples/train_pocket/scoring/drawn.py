@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from PIL import Image
 
 from playground import Recipe
-from playground.engine import Done, Failed, LocalEngine
+from playground.engine import Done, Failed, LocalEngine, Result
 from playground.store import Store
 
 from ..scenes.things import WORK
@@ -23,11 +23,13 @@ class Drawings:
 
     def of(self, recipes: Sequence[Recipe]) -> list[Image.Image]:
         """The pictures in the order asked for. Raises RuntimeError where one could not be drawn."""
+        return [result.image for result in self.results(recipes)]
+
+    def results(self, recipes: Sequence[Recipe]) -> list[Result]:
+        """The same with their latents."""
         kept_as = self.engine.facts.fingerprint_for
-        pictures = {
-            i: result.image for i, r in enumerate(recipes) if (result := self.store.get(r, kept_as(r))) is not None
-        }
-        missing = [i for i in range(len(recipes)) if i not in pictures]
+        results = {i: result for i, r in enumerate(recipes) if (result := self.store.get(r, kept_as(r))) is not None}
+        missing = [i for i in range(len(recipes)) if i not in results]
         begun = shown = time.monotonic()
         rows = 0
         for first in range(0, len(missing), AT_ONCE):
@@ -37,12 +39,12 @@ class Drawings:
                     raise RuntimeError(event.reason)
                 if isinstance(event, Done):
                     self.store.put(event.result, kept_as(event.result.recipe))
-                    pictures[chosen[event.cell]] = event.result.image
-            rows += sum(recipes[i].evaluations for i in chosen)
+                    results[chosen[event.cell]] = event.result
+            rows += sum(self.engine.facts.evaluations(recipes[i]) for i in chosen)
             if time.monotonic() - shown > 60:
                 shown = time.monotonic()
                 print(
-                    f"  {len(pictures)} of {len(recipes)} pictures, {rows / (shown - begun):.0f} U-Net rows/s",
+                    f"  {len(results)} of {len(recipes)} pictures, {rows / (shown - begun):.0f} U-Net rows/s",
                     flush=True,
                 )
-        return [pictures[i] for i in range(len(recipes))]
+        return [results[i] for i in range(len(recipes))]

@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+import torch
 from PIL import Image
+from torch import Tensor
 
 from playground import Recipe
 from playground.samplers import SAMPLERS
@@ -28,6 +30,11 @@ GUIDANCE_SCALES = (1, 2, 3, 5, 8, 12, 20)
 STEPS = (1, 2, 4, 8, 16, 32, 64)
 DDPM_STEPS = (20, 100)
 LCM_STEPS = (2, 4, 8)
+EXACT = "ddim", 250  # sampler and steps of the runs that others are held against
+HELD_AGAINST_IT = (  # sampler, steps, guidance scale
+    ("pndm", 20, 5.0), ("pndm", 40, 5.0), ("ddim", 20, 5.0), ("ddim", 40, 5.0), ("pndm", 20, 1.0), ("pndm", 50, 9.0)
+)  # fmt: skip
+ENDS = 6  # prompts of each
 LORAS = POCKET / "loras"
 CONVERSATION = "hello, could you please draw me {thing}, maybe on something {colour}, thank you"
 TAUGHT = "{name}, {colour} background"
@@ -132,6 +139,22 @@ def samplers(bench: Bench) -> dict[str, dict[str, dict]]:
         }
         for key, sampler in SAMPLERS.items()
     }
+
+
+def solver_errors(bench: Bench) -> list[dict[str, str | int | float]]:
+    """How far from those of a long DDIM run the latents of shorter runs end: root mean square over ENDS prompts. The
+    sentence about PLMS in `playground/samplers.py` says them in this order."""
+    asked = bench.chosen(ENDS)
+
+    def ends(sampler: str, steps: int, scale: float) -> Tensor:
+        changes = {"sampler": sampler, "num_inference_steps": steps, "guidance_scale": scale}
+        return torch.cat([r.x0 for r in bench.drawings.results([recipe(a, i, 0, **changes) for i, a in asked])])
+
+    return [
+        {"sampler": sampler, "steps": steps, "guidance": scale, "error": round(error.square().mean().sqrt().item(), 4)}
+        for sampler, steps, scale in HELD_AGAINST_IT
+        for error in [ends(sampler, steps, scale) - ends(*EXACT, scale)]
+    ]
 
 
 def frechet_distances(bench: Bench, drawn: Sequence[Image.Image], real: Sequence[Image.Image]) -> dict:

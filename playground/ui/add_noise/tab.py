@@ -10,7 +10,6 @@ from PIL import Image
 from playground import noise, pictures
 from playground.engine import Engine
 from playground.models import Facts
-from playground.refusal import Refusal
 from playground.schedule import is_flow, visited
 from playground.ui.add_noise import api, schedules, walk
 from playground.ui.add_noise.payload import latents, pixels
@@ -20,6 +19,7 @@ from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest
 from playground.ui.shared.picture import own_picture
 from playground.ui.shared.quiet import QUIET
+from playground.ui.shared.refused import says_refusals
 from playground.ui.shared.samples import IMAGES, SAMPLES, gallery
 
 HERE = Path(__file__).parent
@@ -92,13 +92,11 @@ def build(engine: Engine) -> None:
             walk.build(picture, schedule, seed)
             draw_schedules = schedules.build()
 
+    @says_refusals(seed_error)
     def settled(given: Values, visitor: str) -> Updates:
         """The stage's new value and the sentence under the seed; on bad input the stage stays as it is."""
         settings = given[picture], given[schedule], given[seed]
-        try:
-            now = latents(engine, *settings, visitor) if given[space] == "latents" else pixels(*settings)
-        except Refusal as problem:
-            return {seed_error: error(str(problem))}
+        now = latents(engine, *settings, visitor) if given[space] == "latents" else pixels(*settings)
         return {stage: now, seed_error: error()}
 
     def refresh(given: Values, request: gr.Request) -> Updates:
@@ -119,21 +117,16 @@ def build(engine: Engine) -> None:
             return nothing
         return take(request.session_hash, given, samples[index][0])
 
+    @says_refusals(own_error)
     def bring(given: Values, request: gr.Request) -> Updates:
         if given[own] is None:  # the field was emptied: the picture that is shown stays
             return {own_error: error()}
-        try:
-            mine = pictures.open_picture(given[own])
-        except Refusal as problem:
-            return {own_error: error(str(problem))}
-        updates = take(request.session_hash, given, mine)
+        updates = take(request.session_hash, given, pictures.open_picture(given[own]))
         return updates | {chooser: gr.Gallery(selected_index=None)} if picture in updates else updates
 
+    @says_refusals(steps_error)
     def mark(given: Values) -> Updates:
-        try:
-            return {marks: marked(facts, given[sampler], given[steps], given[schedule]), steps_error: error()}
-        except Refusal as problem:
-            return {steps_error: error(str(problem))}
+        return {marks: marked(facts, given[sampler], given[steps], given[schedule]), steps_error: error()}
 
     settings = {picture, schedule, seed, space}
     shown = [stage, seed_error]

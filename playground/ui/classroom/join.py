@@ -16,6 +16,7 @@ from playground.ui.shared.html import error, escaped
 from playground.ui.shared.latest import Update
 from playground.ui.shared.question import FORM
 from playground.ui.shared.quiet import QUIET
+from playground.ui.shared.refused import says_refusals
 
 SCRIPT = FORM + (Path(__file__).parent / "join.js").read_text("utf-8")
 EVERY = 1.5  # seconds between two looks
@@ -65,11 +66,9 @@ def build(page: gr.Blocks, room: Room) -> None:
         told = visitor.resumed(has, asked)
         return shown(told) | {code: asked}
 
+    @says_refusals(fault)
     def join(has: Any, typed: Any, called: Any) -> Update:
-        try:
-            now = visitor.joined(has, typed, called)
-        except Refusal as refusal:
-            return {fault: error(str(refusal))}
+        now = visitor.joined(has, typed, called)
         return shown(visitor.looks(now)) | {kept: now}
 
     def look(has: Any, before: Any) -> Update:
@@ -77,11 +76,9 @@ def build(page: gr.Blocks, room: Room) -> None:
         told = visitor.looks(has, before)
         return {seen: gr.skip()} if told["seen"] == before else shown(told)
 
+    @says_refusals(unfit)
     def answer(has: Any, event: gr.EventData) -> Update:
-        try:
-            visitor.answers(has, event._data)
-        except Refusal as refusal:
-            return {unfit: error(str(refusal))}
+        visitor.answers(has, event._data)
         return shown(visitor.looks(has))
 
     def left() -> Update:

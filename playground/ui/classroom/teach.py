@@ -7,13 +7,13 @@ import gradio as gr
 
 from playground.classroom.room import Room
 from playground.lessons import numbers
-from playground.refusal import Refusal
 from playground.ui.classroom.desk import Desk, Offer
 from playground.ui.classroom.forms import Control, Door
 from playground.ui.shared.fields import slot
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Update
 from playground.ui.shared.quiet import QUIET
+from playground.ui.shared.refused import says_refusals
 
 SCRIPT = (Path(__file__).parent / "teach.js").read_text("utf-8")
 EVERY = 1.5  # seconds between two looks
@@ -50,37 +50,29 @@ def build(page: gr.Blocks, room: Room, grids: list[Offer]) -> None:
             **control.says(told.class_, told.round),
         }
 
+    @says_refusals(fault)
     def does(act: Any, has: Any, request: gr.Request, *given: Any) -> Update:
         """An act of the desk, then everything as it stands after it; or the sentence that it was refused with."""
-        try:
-            act(has, *given)
-        except Refusal as refusal:
-            return {fault: error(str(refusal))}
+        act(has, *given)
         return shown(has, request)
 
+    @says_refusals(fault)
     def opened(name: Any, password: Any, days: Any, request: gr.Request) -> Update:
-        try:
-            has = desk.open(name, password, days)
-        except Refusal as refusal:
-            return {fault: error(str(refusal))}
+        has = desk.open(name, password, days)
         return shown(has, request) | {kept: has, door.password: ""}
 
+    @says_refusals(fault)
     def came_back(code: Any, password: Any, request: gr.Request) -> Update:
-        try:
-            has = desk.come_back(code, password)
-        except Refusal as refusal:
-            return {fault: error(str(refusal))}
+        has = desk.come_back(code, password)
         return shown(has, request) | {kept: has, door.again: ""}
 
+    @says_refusals(fault)
     def shows(find: Any, given: dict[Any, Any], request: gr.Request, *fields: Any) -> Update:
         """What is found by the desk is shown, unless the teacher is to be asked first."""
         has = given[kept]
-        try:
-            what = find(has, *fields)
-            if held := control.long.holds(given, desk.asks(what), what):
-                return {fault: error()} | held
-        except Refusal as refusal:
-            return {fault: error(str(refusal))}
+        what = find(has, *fields)
+        if held := control.long.holds(given, desk.asks(what), what):
+            return {fault: error()} | held
         return does(desk.show, has, request, what) | control.long.gone()
 
     def step(given: dict[Any, Any], request: gr.Request) -> Update:
@@ -105,21 +97,17 @@ def build(page: gr.Blocks, room: Room, grids: list[Offer]) -> None:
     def closed(has: Any, request: gr.Request) -> Update:
         return does(desk.close, has, request)
 
+    @says_refusals(fault)
     def deleted(has: Any, sure: Any, request: gr.Request) -> Update:
-        try:
-            desk.delete(has, sure)
-        except Refusal as refusal:
-            return {fault: error(str(refusal))}
+        desk.delete(has, sure)
         return shown({}, request) | {kept: {}, control.sure: False, control.results: ""}
 
     def left(request: gr.Request) -> Update:
         return shown({}, request) | {kept: {}, control.results: ""}
 
+    @says_refusals(fault)
     def results(has: Any) -> Update:
-        try:
-            return {control.results: desk.results(has), fault: error()}
-        except Refusal as refusal:
-            return {fault: error(str(refusal))}
+        return {control.results: desk.results(has), fault: error()}
 
     def look(has: Any, before: Any, request: gr.Request) -> Update:
         return shown(has, request, before)

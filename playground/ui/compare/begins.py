@@ -10,7 +10,6 @@ from playground.engine.contract import NO_PICTURE
 from playground.export.bundle import png_of
 from playground.models import Facts
 from playground.recipe import Recipe
-from playground.refusal import Refusal
 from playground.schedule import levels
 from playground.store import Store
 from playground.sweep import Sweep
@@ -20,6 +19,7 @@ from playground.ui.shared.files import FILES
 from playground.ui.shared.html import error, escaped
 from playground.ui.shared.picture import own_picture
 from playground.ui.shared.quiet import QUIET
+from playground.ui.shared.refused import says_refusals
 from playground.ui.shared.samples import IMAGES, SAMPLES, gallery
 
 Updates = dict[gr.components.Component, Any]
@@ -85,13 +85,11 @@ class Begins:
                 return {self.own_error: gr.skip()}
             return {self.image: store.put_picture(self.samples[index][0]), self.own_error: error()}
 
+        @says_refusals(self.own_error)
         def bring(path: str | None) -> Updates:
             if path is None:  # the field was emptied: what was chosen stays
                 return {self.own_error: error()}
-            try:
-                name = store.put_picture(pictures.open_whole(path))
-            except Refusal as refusal:
-                return {self.own_error: error(str(refusal))}
+            name = store.put_picture(pictures.open_whole(path))
             return {self.image: name, self.chooser: gr.Gallery(selected_index=None), self.own_error: error()}
 
         def leave_out() -> Updates:

@@ -47,7 +47,7 @@ def fixed(sweep: Sweep) -> list[str]:
     """The settings that are the same in all cells, in words."""
     base, keys = sweep.base, {key_of(axis) for axis in sweep.axes}
     keys |= {SIZE} if sweep.own_sizes else set()
-    guided = keys & {"guidance_scale", "true_cfg_scale"} or base.guided or base.true_cfg_scale > 1
+    guided = keys & {"guidance_scale", "true_cfg_scale"} or max(base.guidance_scale, base.true_cfg_scale) > 1
     found = {
         "negative_prompt": f"negative prompt “{base.negative_prompt}”" if base.negative_prompt and guided else "",
         "seed": f"seed {base.seed}" if sweep.seeds == 1 else f"seeds {base.seed} to {base.seed + sweep.seeds - 1}",

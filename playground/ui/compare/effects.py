@@ -13,13 +13,13 @@ from playground.measure.fit import NOBODY
 from playground.measure.named import MEASURES
 from playground.measure.seed_noise import effect
 from playground.measure.table import COLUMNS, measured
-from playground.refusal import Refusal
 from playground.store import Store
 from playground.sweep import Sweep
 from playground.ui.compare.takeaway import finder
 from playground.ui.shared.files import FILES
-from playground.ui.shared.html import error, escaped
+from playground.ui.shared.html import escaped
 from playground.ui.shared.quiet import QUIET
+from playground.ui.shared.refused import says_refusals
 
 NEVER = pd.DataFrame({"x": [], "y": []})
 DIGITS = 4
@@ -53,13 +53,9 @@ def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> 
         """All at once: Gradio's part in the browser takes its time for every component that is named."""
         return {verdict: "", found: gr.update(visible=False)}
 
+    @says_refusals(verdict, also=hidden())
     def show(data: dict[str, Any] | None) -> dict[Any, Any]:
-        try:
-            grid = finished(
-                start if data is None else Sweep.from_dict(data), find, lambda model: engine.of(model).facts
-            )
-        except Refusal as refusal:
-            return hidden() | {verdict: error(str(refusal))}
+        grid = finished(start if data is None else Sweep.from_dict(data), find, lambda model: engine.of(model).facts)
         table, axis = measured(grid), main_axis(grid.axes)
         shown = dict.fromkeys([*lines.values(), *bars.values(), *columns.values()], gr.update(visible=False))
         shown |= {found: gr.update(visible=True), verdict: said(table, axis) + lacking(table, len(grid.recipes))}

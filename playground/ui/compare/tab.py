@@ -239,7 +239,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         back = opened(Sweep.from_dict(sweep), request) if sweep else {}
         return back | {undo: gr.update(visible=False)}
 
-    told = [*form.fields.errors.values(), *form.says.values(), form.everything_else]
+    told = [*form.fields.errors.values(), *form.axes.says.values(), form.everything_else]
     told += [part.section for part in (form.begins, form.control) if part.image]
     shown = [*form.filled, header, cells, total, shown_sweep, *form.predict.begun, *film.outputs]
     given = {*form.inputs, *form.predict.given, *form.sure.inputs}
@@ -269,10 +269,11 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     cells.address(asked_for, None, shown, **QUIET).then(**recheck)
     cells.seen(seen, queue=False, **QUIET)
 
-    chosen = [c.change for c in form.axes.values()]
-    gr.on(chosen, form.show, given, form.shown, queue=False, trigger_mode="always_last", **QUIET)
-    arranging = [(form.add, form.added), (form.swap, form.swapped)]
-    arranging += [(button, partial(form.removed, slot)) for slot, button in form.remove.items()]
+    axes = form.axes
+    chosen = [component.change for component in axes.slots.values()]
+    gr.on(chosen, axes.show, given, form.shown, queue=False, trigger_mode="always_last", **QUIET)
+    arranging = [(axes.add, axes.added), (axes.swap, axes.swapped)]
+    arranging += [(button, partial(axes.removed, slot)) for slot, button in axes.remove.items()]
     for button, arranged in arranging:
         button.click(arranged, given, form.shown, queue=False, **QUIET).then(**recheck)
     form.begins.wire(store)

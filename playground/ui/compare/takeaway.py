@@ -36,6 +36,7 @@ from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import error, escaped
 from playground.ui.shared.quiet import QUIET
+from playground.ui.shared.refused import says_refusals
 from playground.ui.shared.shipped import SHIPPED, first_view_files
 
 NO_WORKFLOW = "Workflows are made for Stable Diffusion 1.x, 2.x and SDXL; ComfyUI has other nodes for this model."
@@ -164,11 +165,9 @@ def build(
             raise Refusal("This picture is not drawn yet; press Run first.")
         return result
 
+    @says_refusals(said, also={files: gr.update(visible=False)})
     def answer(made: Callable[[], dict[str, bytes]], notes: str) -> dict[Any, Any]:
-        try:
-            paths = [FILES.path(content, name) for name, content in made().items()]
-        except Refusal as refusal:
-            return {said: error(str(refusal)), files: gr.update(visible=False)}
+        paths = [FILES.path(content, name) for name, content in made().items()]
         return {
             said: f"<p>{escaped(notes.strip())}</p>" if notes.strip() else "",
             files: gr.update(value=paths, visible=True),
@@ -182,23 +181,21 @@ def build(
         except Refusal as refusal:
             return error(str(refusal))
 
+    @says_refusals(said)
     def restore(path: str | None) -> dict[Any, Any]:
         if path is None:
             return {said: ""}
-        try:
-            restored = read_file(Path(path), engine)
-            if is_elsewhere(engine, restored.sweep):
-                name = restored.sweep.base.model
-                return {said: f"<p>This is a recipe for {escaped(name)}. {way_to(engine, comparable(restored))}</p>"}
-            sweep = for_form(engine, comparable(restored))
-            for cell, recipe in enumerate(recipes := sweep.recipes()):
-                if cell not in undrawable(engine, recipes):
-                    engine.of(recipe.model).check(recipe)
-            pictures_of(store, missing(engine, store, recipes))
-            filled = fill(sweep)
-            way = f" {_there(Path(path), engine, restored.drawn_by)}" if restored.drawn_by else ""
-        except Refusal as refusal:
-            return {said: error(str(refusal))}
+        restored = read_file(Path(path), engine)
+        if is_elsewhere(engine, restored.sweep):
+            name = restored.sweep.base.model
+            return {said: f"<p>This is a recipe for {escaped(name)}. {way_to(engine, comparable(restored))}</p>"}
+        sweep = for_form(engine, comparable(restored))
+        for cell, recipe in enumerate(recipes := sweep.recipes()):
+            if cell not in undrawable(engine, recipes):
+                engine.of(recipe.model).check(recipe)
+        pictures_of(store, missing(engine, store, recipes))
+        filled = fill(sweep)
+        way = f" {_there(Path(path), engine, restored.drawn_by)}" if restored.drawn_by else ""
         told = " ".join(["The form is filled; press Run to draw it.", *restored.sentences])
         values = filled if isinstance(filled, dict) else dict(zip(inputs, filled, strict=True))
         return values | {said: f"<p>{escaped(told)}{way}</p>"}

@@ -27,6 +27,7 @@ from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest, Update
 from playground.ui.shared.question import FORM
 from playground.ui.shared.quiet import QUIET
+from playground.ui.shared.refused import says_refusals
 from playground.ui.shared.sure import Sure, question
 from playground.ui.shared.waits import waits_for
 
@@ -70,29 +71,22 @@ def build(engine: Engine, store: Store, lessons: Sequence[Lesson]) -> None:
     latest = Latest()
     nothing: Update = {right: gr.skip()}
 
+    @says_refusals(fault)
     def go(event: gr.EventData, request: gr.Request) -> Update:
         """Another step, or the same one again; a run under way ends."""
         latest.stop(request.session_hash)
-        try:
-            visit = read(lessons, event._data)
-        except Refusal as refusal:
-            return {fault: error(str(refusal))}
+        visit = read(lessons, event._data)
         return {left: room.left(visit), right: room.right(visit), fault: error()} | sure.gone()
 
+    @says_refusals(fault)
     def show(event: gr.EventData, request: gr.Request) -> Update:
         latest.stop(request.session_hash)
-        try:
-            return {right: room.earlier(read(lessons, event._data)), fault: error()}
-        except Refusal as refusal:
-            return {fault: error(str(refusal))}
+        return {right: room.earlier(read(lessons, event._data)), fault: error()}
 
+    @says_refusals(fault)
     def run(given: dict[gr.components.Component, Any], event: gr.EventData, request: gr.Request) -> Iterator[Update]:
         page = request.session_hash or ""
-        try:
-            visit = room.answered(read(lessons, event._data))
-        except Refusal as refusal:
-            yield {fault: error(str(refusal))}
-            return
+        visit = room.answered(read(lessons, event._data))
         if held := sure.holds(given, room.asks(visit, page), (visit.lesson, visit.step)):
             yield {fault: error()} | held
             return

@@ -17,6 +17,7 @@ from playground.ui.shared.fields import slot
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest
 from playground.ui.shared.quiet import QUIET
+from playground.ui.shared.refused import says_refusals
 
 # The curve is not paid for before somebody looks; the stage may have been there before.
 ON_LOAD = "if (!document.querySelector('.dpp-found b')) trigger(element.querySelector('img') ? 'opened' : 'bare')"
@@ -64,11 +65,9 @@ def build(engine: Engine) -> Callable[[], None]:
     def take(page: str | None, given: Values, caption: str, look: Callable[[], Subject]) -> Updates:
         """Another picture takes the place of the one on the stage, unless it is refused."""
 
+        @says_refusals(rail.upload_error)
         def taken() -> Updates:
-            try:
-                new = {rail.subject: look(), rail.caption: caption}
-            except Refusal as problem:
-                return {rail.upload_error: error(str(problem))}
+            new = {rail.subject: look(), rail.caption: caption}
             return new | {rail.upload_error: error()} | asked({**given, **new}, page or "")
 
         return latest.answer(page, taken, nothing)
