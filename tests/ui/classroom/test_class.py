@@ -9,7 +9,6 @@ from playwright.sync_api import Browser, Page, expect
 
 from playground.engine import LocalEngine
 from playground.store import Store
-from playground.ui.classroom import join, teach
 from playground.ui.page import build_page, launch_options
 from tests.ui.test_access import serious
 
@@ -82,8 +81,6 @@ def test_a_lesson_and_a_vote_with_three_visitors_over_a_restart(
     engine: LocalEngine, tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
-    for side in (teach, join):
-        monkeypatch.setattr(side, "EVERY", 0.5)  # seconds; each of a dozen answers is waited for that long
     store = Store(tmp_path / "cells")
     server = Served(engine, store)
     teacher = open_page(f"{server.url}/teach", viewport={"width": 1280, "height": 900})
