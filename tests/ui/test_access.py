@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.conftest import blank
 
 PATIENCE = 90_000
 READY = {
@@ -32,9 +34,9 @@ def serious(page: Page, within: Sequence[str] = (), rules: Sequence[str] = ()) -
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])
-def schemed(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+def schemed(profile: BrowserContext, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
     """One page for all tabs, on which each is opened in turn."""
-    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    page = blank(profile, address)
     page.goto(f"{address}?__theme={request.param}")
     yield page
     page.close()
