@@ -4,12 +4,13 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 
 import gradio as gr
 import pytest
 import torch
 from hypothesis import settings
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
@@ -25,17 +26,30 @@ settings.load_profile("any machine")
 expect.set_options(timeout=30_000)  # ms; generous, because other work may share the machine
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Fast ones first: what needs neither a model nor a browser, then what needs no browser."""
-
-    def needs(item: pytest.Item) -> tuple[bool, bool]:
-        names = getattr(item, "fixturenames", ())
-        return "browser" in names, any(name.endswith("engine") for name in names)
-
-    items.sort(key=needs)
+def pytest_collection_modifyitems(items: list[pytest.Function]) -> None:
+    """Fast ones first: what needs neither a model nor a browser, then what needs neither a browser nor a page that is
+    served for one. Tests that share a fixture of their module stay together, so that it is made once."""
+    most: dict[tuple[ModuleType, str], tuple[bool, bool]] = {}
     for item in items:
-        if any(needs(item)):  # once more, as a busy machine can starve a browser or a thread; the summary names each
+        for name in of_its_module(item):
+            most[item.module, name] = max(needs(item), most.get((item.module, name), (False, False)))
+    items.sort(key=lambda item: max([needs(item), *(most[item.module, name] for name in of_its_module(item))]))
+    for item in items:
+        names = item.fixturenames
+        if "browser" in names or any(name.endswith("engine") for name in names):
+            # once more, as a busy machine can starve a browser or a thread; the summary names each
             item.add_marker(pytest.mark.flaky(reruns=1))
+
+
+def needs(item: pytest.Function) -> tuple[bool, bool]:
+    """Whether a page or a browser, and whether an engine."""
+    names = item.fixturenames
+    return "browser" in names or "address" in names, any("engine" in name for name in names)
+
+
+def of_its_module(item: pytest.Function) -> list[str]:
+    """The fixtures of a test that its own module defines."""
+    return [name for name in item.fixturenames if name in vars(item.module)]
 
 
 @pytest.fixture(scope="session")
@@ -123,9 +137,9 @@ def one_tab(title: str, build: Callable[[], None], folder: Path) -> Iterator[str
 
 
 @contextmanager
-def opened_tab(browser: Browser, address: str, title: str, ready: str) -> Iterator[Page]:
-    """That tab of `one_tab` or of the whole page, once `ready` is there; fails the test on any script error."""
-    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+def opened_tab(page: Page, address: str, title: str, ready: str) -> Iterator[Page]:
+    """That tab of `one_tab` or of the whole page, once `ready` is there, on a page that shows nothing yet; fails the
+    test on any script error."""
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda line: faults.append(line.text) if "js_on_load" in line.text else None)
@@ -137,6 +151,13 @@ def opened_tab(browser: Browser, address: str, title: str, ready: str) -> Iterat
     assert faults == []
 
 
+def schemes(page: Page) -> Iterator[str]:
+    """The page, which was opened light, as it is light and then dark."""
+    for scheme in ("light", "dark"):
+        page.evaluate("dark => document.body.classList.toggle('dark', dark)", scheme == "dark")
+        yield scheme
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
@@ -146,15 +167,33 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    """The page in a fresh browser profile; fails the test on any script error."""
+@pytest.fixture(scope="session")
+def profile(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser profile for pages that are opened one after another, so that Gradio's scripts are fetched once."""
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    page = context.new_page()
+    yield context
+    context.close()
+
+
+def blank(profile: BrowserContext, address: str) -> Page:
+    """A page in it that shows nothing yet; all that earlier visitors of the address left behind is forgotten but its
+    files."""
+    page = profile.new_page()
+    profile.clear_permissions()
+    profile.clear_cookies()
+    stored = {"origin": address.rstrip("/"), "storageTypes": "local_storage,indexeddb,cache_storage,service_workers"}
+    profile.new_cdp_session(page).send("Storage.clearDataForOrigin", stored)
+    return page
+
+
+@pytest.fixture
+def page(profile: BrowserContext, address: str) -> Iterator[Page]:
+    """The page for somebody who was never here; fails the test on any script error."""
+    page = blank(profile, address)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(address)
     page.get_by_role("button", name="Run", exact=True).wait_for(timeout=60_000)
     yield page
-    context.close()
+    page.close()
     assert errors == []

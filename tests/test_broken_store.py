@@ -18,7 +18,7 @@ from tests.test_store import picture
 SIDE = 184  # of pictures that get a file of their own beside the database
 
 
-def filled(folder: Path, pictures: int = 40) -> None:
+def filled(folder: Path, pictures: int) -> None:
     store = Store(folder)
     for seed in range(pictures):
         store.put(picture(seed), "weights")
@@ -27,6 +27,14 @@ def filled(folder: Path, pictures: int = 40) -> None:
     with sqlite3.connect(folder / "cache.db") as connection:  # everything in the one file that is then damaged
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of 80 pictures, which each test damages a copy of."""
+    folder = tmp_path_factory.mktemp("whole") / "cells"
+    filled(folder, 40)
+    return folder
 
 
 def truncated(folder: Path) -> None:
@@ -62,9 +70,10 @@ def kept(store: Store) -> bool:
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_broken_store_is_set_aside_and_a_new_one_begun(tmp_path: Path, damage: Callable[[Path], None]) -> None:
-    folder = tmp_path / "cells"
-    filled(folder)
+def test_a_broken_store_is_set_aside_and_a_new_one_begun(
+    whole: Path, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    folder = shutil.copytree(whole, tmp_path / "cells")
     damage(folder)
     store = Store(folder)
     for seed in range(40):  # some may still be found until the broken place is met
@@ -79,9 +88,10 @@ def test_a_broken_store_is_set_aside_and_a_new_one_begun(tmp_path: Path, damage:
 
 
 @pytest.mark.parametrize("damage", DAMAGES[:-1])
-def test_a_store_that_breaks_while_it_is_used_is_replaced(tmp_path: Path, damage: Callable[[Path], None]) -> None:
-    folder = tmp_path / "cells"
-    filled(folder)
+def test_a_store_that_breaks_while_it_is_used_is_replaced(
+    whole: Path, tmp_path: Path, damage: Callable[[Path], None]
+) -> None:
+    folder = shutil.copytree(whole, tmp_path / "cells")
     store = Store(folder)
     assert store.get(picture(0).recipe, "weights") is not None
     damage(folder)

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -101,19 +102,65 @@ def test_the_folder_stays_within_its_limit(tmp_path: Path) -> None:
     store.close()
 
 
-def test_two_processes_share_one_store(tmp_path: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path\n"
-        "from playground.store import Store; from tests.test_store import picture\n"
-        "store = Store(Path(sys.argv[1]))\n"
-        "for seed in range(int(sys.argv[2]), int(sys.argv[2]) + 30): store.put(picture(seed), 'weights')\n"
-    )
-    writers = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "cells"), str(s)]) for s in (0, 20)]
-    assert [w.wait(120) for w in writers] == [0, 0]
-    store = Store(tmp_path / "cells")
+# One process for both tests, because it has to load torch and the model: it writes, and then draws until it is killed.
+OTHER = """
+import sys
+from pathlib import Path
+from playground import Recipe, open_engine
+from playground.render import render
+from playground.store import Store
+from tests.test_store import picture
+store = Store(Path(sys.argv[1]))
+engine = open_engine("pocket")
+print("ready", flush=True)
+for seed in range(20, 50):
+    store.put(picture(seed), "weights")
+print("written", flush=True)
+for event in render(engine, store, [Recipe(seed=s, num_inference_steps=2) for s in range(500)]):
+    pass
+"""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shared") / "cells"
+
+
+@pytest.fixture(scope="module")
+def other(shared: Path) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", OTHER, str(shared)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_two_processes_share_one_store(other: subprocess.Popen[str], shared: Path) -> None:
+    store = Store(shared)
+    assert other.stdout.readline() == "ready\n"
+    for seed in range(30):  # while it writes the last 10 of these and 20 more
+        store.put(picture(seed), "weights")
+    assert other.stdout.readline() == "written\n"
     for seed in range(50):
         kept = store.get(picture(seed).recipe, "weights")
         assert np.array_equal(np.asarray(kept.image), np.asarray(picture(seed).image))
+    store.close()
+
+
+def test_a_killed_process_loses_nothing_that_was_finished(
+    other: subprocess.Popen[str], shared: Path, engine: LocalEngine
+) -> None:
+    store = Store(shared)
+    while len(store) < 50 + 20:  # what both wrote before, and what it draws
+        assert other.poll() is None, "it ended before it could be killed"
+        time.sleep(0.02)
+    other.kill()
+    other.wait()
+    finished = len(store) - 50
+    # the child chose precision for itself, so its fingerprint is read from what it kept
+    (fingerprint,) = {key.split("-")[0] for key in store._cache} - {"weights"}
+    found = [store.get(Recipe(seed=s, num_inference_steps=2), fingerprint) for s in range(500)]
+    assert sum(result is not None for result in found) == finished >= 20  # whole pictures, nothing half-written
     store.close()
 
 
@@ -143,34 +190,6 @@ def test_what_was_finished_before_a_stop_is_kept(engine: LocalEngine, store: Sto
             break
     run.close()
     assert missing(engine, store, cells) == [cells[1]]
-
-
-DRAWS = """
-import sys
-from pathlib import Path
-from playground import Recipe, open_engine
-from playground.render import render
-from playground.store import Store
-store = Store(Path(sys.argv[1]))
-for event in render(open_engine("pocket"), store, [Recipe(seed=s, num_inference_steps=2) for s in range(500)]):
-    pass
-"""
-
-
-def test_a_killed_process_loses_nothing_that_was_finished(tmp_path: Path, engine: LocalEngine) -> None:
-    process = subprocess.Popen([sys.executable, "-c", DRAWS, str(tmp_path)], stderr=subprocess.DEVNULL)
-    store = Store(tmp_path)
-    while len(store) < 20:
-        assert process.poll() is None, "it ended before it could be killed"
-        time.sleep(0.02)
-    process.kill()
-    process.wait()
-    finished = len(store)
-    # the child chose precision for itself, so its fingerprint is read from what it kept
-    fingerprint = next(iter(store._cache)).split("-")[0]
-    found = [store.get(Recipe(seed=s, num_inference_steps=2), fingerprint) for s in range(500)]
-    assert sum(result is not None for result in found) == finished >= 20  # whole pictures, nothing half-written
-    store.close()
 
 
 def test_closing_a_run_keeps_the_cells_that_were_finished_but_not_yet_read(store: Store, engine: LocalEngine) -> None:

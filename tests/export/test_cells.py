@@ -72,9 +72,16 @@ WEIGHED = Recipe(
 )
 
 
-@pytest.mark.parametrize("name", CASES)
-def test_the_script_draws_the_cells_picture(name: str, engine: LocalEngine, tmp_path: Path) -> None:
-    recipe = CASES[name]
+def drawn_by_its_script(recipe: Recipe, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+    """In this process, because each new one would load torch again."""
+    monkeypatch.setattr(sys, "argv", ["picture.py", str(ROOT / "playground" / "models" / "pocket")])
+    Path("picture.py").write_text(to_script(recipe, engine.facts), encoding="utf-8")
+    runpy.run_path("picture.py", run_name="__main__")
+    return np.asarray(Image.open("picture.png")).astype(int)
+
+
+def test_the_script_draws_the_cells_picture_in_a_process_of_its_own(engine: LocalEngine, tmp_path: Path) -> None:
+    recipe = CASES["everything"]
     (tmp_path / "picture.py").write_text(to_script(recipe, engine.facts), encoding="utf-8")
     folder = ROOT / "playground" / "models" / "pocket"
     subprocess.run(
@@ -88,6 +95,14 @@ def test_the_script_draws_the_cells_picture(name: str, engine: LocalEngine, tmp_
     assert np.abs(picture - np.asarray(engine.render(recipe).image).astype(int)).max() <= TOLERANCE
 
 
+def test_the_script_of_a_plain_recipe_draws_the_cells_picture(
+    engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    picture = drawn_by_its_script(CASES["plain"], engine, monkeypatch)
+    assert np.abs(picture - np.asarray(engine.render(CASES["plain"]).image).astype(int)).max() <= TOLERANCE
+
+
 @pytest.mark.parametrize("guidance", [5, 1])
 def test_the_script_with_weights_draws_the_cells_picture(
     guidance: float, engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -95,23 +110,16 @@ def test_the_script_with_weights_draws_the_cells_picture(
     recipe = WEIGHED.replace(guidance_scale=guidance)
     assert engine.words(recipe.prompt, 1).chunks > engine.words(recipe.negative_prompt, 1).chunks
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["picture.py", str(ROOT / "playground" / "models" / "pocket")])
-    Path("picture.py").write_text(to_script(recipe, engine.facts), encoding="utf-8")
-    runpy.run_path("picture.py", run_name="__main__")
-    picture = np.asarray(Image.open("picture.png")).astype(int)
+    picture = drawn_by_its_script(recipe, engine, monkeypatch)
     assert np.abs(picture - np.asarray(engine.render(recipe).image).astype(int)).max() <= TOLERANCE
 
 
 def test_the_script_from_a_picture_draws_the_cells_picture(
     engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In this process, because each new one would load torch again."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["picture.py", str(ROOT / "playground" / "models" / "pocket")])
     pictures.fitted(DUSK, FROM_DUSK.width, FROM_DUSK.height).save(START)
-    Path("picture.py").write_text(to_script(FROM_DUSK, engine.facts), encoding="utf-8")
-    runpy.run_path("picture.py", run_name="__main__")
-    picture = np.asarray(Image.open("picture.png")).astype(int)
+    picture = drawn_by_its_script(FROM_DUSK, engine, monkeypatch)
     drawn = engine.render(FROM_DUSK, {FROM_DUSK.image: DUSK}).image
     assert np.abs(picture - np.asarray(drawn).astype(int)).max() <= TOLERANCE
 

@@ -1,10 +1,8 @@
 """The network by OpenVINO: torch's answers, kept for the next start, and torch wherever it cannot answer."""
 
 import shutil
-import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -274,37 +272,6 @@ def test_it_uses_torchs_number_of_threads(engine: LocalEngine) -> None:
 def test_runtimes_have_names() -> None:
     with pytest.raises(Refusal, match="runtime must be one of openvino, torch, not 'tensorrt'"):
         open_engine("pocket", runtime="tensorrt")
-
-
-IDLE = """
-import socket, sys, time
-
-def refused(*_):
-    raise OSError("nobody is called from here")
-
-socket.socket.connect = refused
-from playground import Recipe, open_engine
-engine = open_engine("pocket")
-engine.warm_up()
-list(engine.run([Recipe(num_inference_steps=4, seed=s) for s in range(3)]))
-time.sleep(1)
-before = time.process_time()
-time.sleep(2)
-print(engine.runtime, "openvino_telemetry.main" in sys.modules, round(time.process_time() - before, 2))
-"""
-
-
-@pytest.fixture(scope="module")
-def said() -> Iterator[list[str]]:
-    done = subprocess.run([sys.executable, "-c", IDLE], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr[-2000:]
-    yield done.stdout.split()
-
-
-def test_idle_threads_do_not_spin_and_nobody_is_told_of_it(said: list[str]) -> None:
-    """Processor time, not time: one spinning thread would take all of two seconds."""
-    runtime, telemetry, spent = said
-    assert (runtime, telemetry) == ("OpenVINO", "False") and float(spent) < 1.0
 
 
 def test_the_engine_says_what_computes(engine: LocalEngine, by_torch: LocalEngine) -> None:

@@ -74,18 +74,48 @@ def test_dismissing_twice_or_without_a_team_does_nothing() -> None:
     assert torch.equal(torch.ones(300, 300) @ torch.ones(300, 300), expected)
 
 
-LEAVING = """
-import threading, time
+IDLE_THEN_LEAVING = """
+import socket, sys, threading, time
+
+def refused(*_):
+    raise OSError("nobody is called from here")
+
+socket.socket.connect = refused
 from playground import Recipe, open_engine
+from playground.engine import Step
 
 engine = open_engine("pocket")
-cells = [Recipe(num_inference_steps=400, seed=seed) for seed in range(2)]
-threading.Thread(target=lambda: list(engine.run(cells)), daemon=True).start()
-while not engine.loop.seconds_per_evaluation:
-    time.sleep(0.05)
+engine.warm_up()
+list(engine.run([Recipe(num_inference_steps=4, seed=s) for s in range(3)]))
+time.sleep(1)
+before = time.process_time()
+time.sleep(2)
+print(engine.runtime, "openvino_telemetry.main" in sys.modules, round(time.process_time() - before, 2))
+
+computes = threading.Event()
+
+def compute():
+    for event in engine.run([Recipe(num_inference_steps=400, seed=seed) for seed in range(2)]):
+        if isinstance(event, Step):
+            computes.set()
+
+threading.Thread(target=compute, daemon=True).start()
+print(computes.wait(60))
 """
 
 
-def test_a_process_can_end_while_the_engine_computes() -> None:
-    done = subprocess.run([sys.executable, "-c", LEAVING], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 0, done.stderr[-2000:]
+@pytest.fixture(scope="module")
+def ended() -> subprocess.CompletedProcess[str]:
+    """One process for both tests, because it has to load torch and the model."""
+    return subprocess.run([sys.executable, "-c", IDLE_THEN_LEAVING], capture_output=True, text=True, timeout=300)
+
+
+def test_idle_threads_do_not_spin_and_nobody_is_told_of_it(ended: subprocess.CompletedProcess[str]) -> None:
+    """Processor time, not time: one spinning thread would take all of two seconds."""
+    assert len(said := ended.stdout.split()) == 4, ended.stderr[-2000:]
+    runtime, telemetry, spent, _ = said
+    assert (runtime, telemetry) == ("OpenVINO", "False") and float(spent) < 1.0
+
+
+def test_a_process_can_end_while_the_engine_computes(ended: subprocess.CompletedProcess[str]) -> None:
+    assert ended.stdout.split()[-1:] == ["True"] and ended.returncode == 0, ended.stderr[-2000:]

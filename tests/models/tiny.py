@@ -1,6 +1,10 @@
 """Stable Diffusion's kinds as small models with random weights, in diffusers' layout: each family's own settings."""
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +46,26 @@ KINDS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
 SIDES = {"sd21-tiny": 96}  # pixels; the others 64
 
 
+@cache
+def place() -> Path:
+    """Where each small model is built once for this process, whose end removes it."""
+    kept = tempfile.TemporaryDirectory(prefix="models-")
+    atexit.register(kept.cleanup)
+    return Path(kept.name)
+
+
+def copied(model: Path, folder: Path) -> Path:
+    """-> its copy in `folder`, which whoever asked for it may change"""
+    return shutil.copytree(model, folder / model.name, dirs_exist_ok=True)
+
+
 def build(kind: str, folder: Path) -> Path:
     """One of KINDS -> the folder that holds it, named after it."""
+    return copied(_built(kind), folder)
+
+
+@cache
+def _built(kind: str) -> Path:
     torch.manual_seed(sorted(KINDS).index(kind))
     odd = kind == "odd-tiny"
     width, channels, levels = (48, 8, 3) if odd else (32, 4, 4)
@@ -72,5 +94,6 @@ def build(kind: str, folder: Path) -> Path:
         scheduler=scheduler(**BETAS, **settings), safety_checker=None, feature_extractor=None,
         requires_safety_checker=False,
     )  # fmt: skip
-    pipeline.save_pretrained(folder / kind)
-    return folder / kind
+    folder = place() / kind
+    pipeline.save_pretrained(folder)
+    return folder

@@ -1,6 +1,7 @@
 """Families besides Stable Diffusion as small models with random weights, in diffusers' layout."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,7 @@ from transformers import (
 )
 
 from playground.models import REGISTERED
-from tests.models.tiny import BETAS
+from tests.models.tiny import BETAS, copied, place
 from tests.models.tiny_flow_families import FLOW_FAMILIES
 
 WIDTH = 32  # of every encoded word, and of what is pooled
@@ -144,6 +145,12 @@ FAMILIES: dict[str, Callable[[], DiffusionPipeline]] = {
 
 def build_family(kind: str, folder: Path) -> Path:
     """One of FAMILIES -> the folder that holds it, named after it."""
+    return copied(_built(kind), folder)
+
+
+@cache
+def _built(kind: str) -> Path:
     torch.manual_seed(sorted(FAMILIES).index(kind))
-    FAMILIES[kind]().save_pretrained(folder / kind)
-    return folder / kind
+    folder = place() / kind
+    FAMILIES[kind]().save_pretrained(folder)
+    return folder

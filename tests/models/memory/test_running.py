@@ -53,13 +53,19 @@ def bytes_there(module: nn.Module) -> int:
     return sum(p.nbytes for p in module.parameters() if p.device.type != "meta")
 
 
+@pytest.fixture(scope="module")
+def all_there(folder: Path) -> tuple[list, str]:
+    """The pictures and the fingerprint where everything is in memory."""
+    with pytest.MonkeyPatch.context() as patch, opened(patch, folder, plans.EVERYTHING) as engine:
+        return pictures(engine), engine.facts.fingerprint
+
+
 @pytest.mark.parametrize("placing", [plans.ALL, TEXTS_LEAVE, ONE_PART])
 @pytest.mark.parametrize("storage", [plans.AS_RUN, AS_IN_FILE])
 def test_an_exact_plan_changes_no_picture(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, placing: str, storage: str
+    monkeypatch: pytest.MonkeyPatch, folder: Path, all_there: tuple[list, str], placing: str, storage: str
 ) -> None:
-    with opened(monkeypatch, folder, plans.EVERYTHING) as engine:
-        expected, fingerprint = pictures(engine), engine.facts.fingerprint
+    expected, fingerprint = all_there
     with opened(monkeypatch, folder, Plan(placing, storage)) as engine:
         model = engine.model
         for found, of in zip(pictures(engine), expected, strict=True):
@@ -71,10 +77,11 @@ def test_an_exact_plan_changes_no_picture(
         assert kept == ({torch.float32, torch.float16} if storage == AS_IN_FILE else {torch.float32})
 
 
-def test_a_transformer_that_comes_block_by_block_draws_the_same(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+def test_a_transformer_that_comes_block_by_block_draws_the_same(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, all_there: tuple[list, str]
+) -> None:
     """By diffusers' hooks, which here have nowhere to move the weights to."""
-    with opened(monkeypatch, folder, plans.EVERYTHING) as engine:
-        expected = pictures(engine)
+    expected, _ = all_there
     with opened(monkeypatch, folder, Plan(plans.BLOCKS)) as engine:
         assert engine.model.network.transformer_blocks[1]._diffusers_hook.get_hook("group_offloading")
         for found, of in zip(pictures(engine), expected, strict=True):
@@ -102,7 +109,7 @@ def test_a_limit_is_kept_to(folder: Path) -> None:
 
 
 def test_fp8_is_that_of_diffusers_and_is_kept_under_another_fingerprint(
-    monkeypatch: pytest.MonkeyPatch, folder: Path
+    monkeypatch: pytest.MonkeyPatch, folder: Path, all_there: tuple[list, str]
 ) -> None:
     plain = DiffusionPipeline.from_pretrained(folder).to(torch.float32)
     plain.transformer.enable_layerwise_casting(torch.float8_e4m3fn, torch.float32)
@@ -116,9 +123,9 @@ def test_fp8_is_that_of_diffusers_and_is_kept_under_another_fingerprint(
         assert largest_difference(found, np.asarray(expected).astype(int)) <= TOLERANCE
         assert torch.float8_e4m3fn in {p.dtype for p in engine.model.network.parameters()}
         fp8 = engine.facts.fingerprint
-    with opened(monkeypatch, folder, plans.EVERYTHING) as engine:
-        assert fp8 != engine.facts.fingerprint
-        assert largest_difference(pictures(engine)[0], np.asarray(expected).astype(int)) > TOLERANCE
+    whole, fingerprint = all_there
+    assert fp8 != fingerprint
+    assert largest_difference(whole[0], np.asarray(expected).astype(int)) > TOLERANCE
 
 
 def test_tiles_are_those_of_diffusers(monkeypatch: pytest.MonkeyPatch, folders: dict[str, Path]) -> None:

@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page
+from gradio_client import Client
+from playwright.sync_api import BrowserContext, Page
 
 from playground.engine import Engine
 from playground.ui.add_noise import tab as add_noise
-from tests.conftest import one_tab, opened_tab
+from tests.conftest import blank, one_tab, opened_tab
 from tests.ui.add_noise.tab import READY
 
 
@@ -17,7 +18,12 @@ def address(engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield url
 
 
+@pytest.fixture(scope="package")
+def client(address: str) -> Client:
+    return Client(address, verbose=False)
+
+
 @pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:
-    with opened_tab(browser, address, "Add noise", READY) as page:
+def page(profile: BrowserContext, address: str) -> Iterator[Page]:
+    with opened_tab(blank(profile, address), address, "Add noise", READY) as page:
         yield page

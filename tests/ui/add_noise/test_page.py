@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from playground import noise, pictures
 from playground.ui.add_noise import tab as add_noise
 from playground.ui.shared.samples import IMAGES
+from tests.conftest import blank, schemes
 from tests.ui.add_noise.tab import DUSK, canvas, number, set_t, timeline
 
 
@@ -39,11 +40,9 @@ def test_the_slider_moves_the_picture_without_asking_the_server(page: Page) -> N
 
 
 @pytest.mark.parametrize("t", [0, 354, 999])
-def test_the_canvas_agrees_with_the_server(page: Page, address: str, t: int) -> None:
+def test_the_canvas_agrees_with_the_server(page: Page, client: Client, t: int) -> None:
     set_t(page, t)
-    path, _ = Client(address, verbose=False).predict(
-        handle_file(str(DUSK)), t, "scaled_linear", 0, api_name="/add_noise"
-    )
+    path, _ = client.predict(handle_file(str(DUSK)), t, "scaled_linear", 0, api_name="/add_noise")
     difference = np.abs(canvas(page) - np.asarray(Image.open(path).convert("RGB")).astype(int))
     assert difference.max() <= 3  # the browser's ε is rounded to 1/32: two levels, and one for rounding
 
@@ -137,16 +136,17 @@ def test_a_bad_seed_is_refused_under_its_field_and_the_picture_stays(page: Page)
     assert not np.array_equal(canvas(page), before)
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_a_phone_does_not_scroll_sideways(browser: Browser, address: str, theme: str) -> None:
-    phone = browser.new_page(viewport={"width": 390, "height": 844})
-    phone.goto(f"{address}?__theme={theme}")
+def test_a_phone_does_not_scroll_sideways(profile: BrowserContext, address: str) -> None:
+    phone = blank(profile, address)
+    phone.set_viewport_size({"width": 390, "height": 844})
+    phone.goto(f"{address}?__theme=light")
     phone.get_by_role("tab", name="Add noise").click()
     phone.locator("[data-ready]").wait_for()
-    assert phone.evaluate("document.documentElement.scrollWidth") <= 390
-    for part in (".dpn-picture", ".dpn-range", ".dpn-numbers", ".dpn-curve", ".dpn-strip", ".dp-samples"):
-        box = phone.locator(part).bounding_box()
-        assert box["x"] >= 0 and box["x"] + box["width"] <= 390, part
+    for scheme in schemes(phone):
+        assert phone.evaluate("document.documentElement.scrollWidth") <= 390, scheme
+        for part in (".dpn-picture", ".dpn-range", ".dpn-numbers", ".dpn-curve", ".dpn-strip", ".dp-samples"):
+            box = phone.locator(part).bounding_box()
+            assert box["x"] >= 0 and box["x"] + box["width"] <= 390, (scheme, part)
     phone.close()
 
 
