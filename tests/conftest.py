@@ -10,7 +10,7 @@ import gradio as gr
 import pytest
 import torch
 from hypothesis import settings
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
@@ -137,9 +137,9 @@ def one_tab(title: str, build: Callable[[], None], folder: Path) -> Iterator[str
 
 
 @contextmanager
-def opened_tab(page: Page, address: str, title: str, ready: str) -> Iterator[Page]:
-    """That tab of `one_tab` or of the whole page, once `ready` is there, on a page that shows nothing yet; fails the
-    test on any script error."""
+def opened_tab(browser: Browser, address: str, title: str, ready: str) -> Iterator[Page]:
+    """That tab of `one_tab` or of the whole page, once `ready` is there; fails the test on any script error."""
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.on("console", lambda line: faults.append(line.text) if "js_on_load" in line.text else None)
@@ -167,33 +167,15 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
-@pytest.fixture(scope="session")
-def profile(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser profile for pages that are opened one after another, so that Gradio's scripts are fetched once."""
-    context = browser.new_context(viewport={"width": 1280, "height": 1000})
-    yield context
-    context.close()
-
-
-def blank(profile: BrowserContext, address: str) -> Page:
-    """A page in it that shows nothing yet; all that earlier visitors of the address left behind is forgotten but its
-    files."""
-    page = profile.new_page()
-    profile.clear_permissions()
-    profile.clear_cookies()
-    stored = {"origin": address.rstrip("/"), "storageTypes": "local_storage,indexeddb,cache_storage,service_workers"}
-    profile.new_cdp_session(page).send("Storage.clearDataForOrigin", stored)
-    return page
-
-
 @pytest.fixture
-def page(profile: BrowserContext, address: str) -> Iterator[Page]:
-    """The page for somebody who was never here; fails the test on any script error."""
-    page = blank(profile, address)
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """The page in a fresh browser profile; fails the test on any script error."""
+    context = browser.new_context(viewport={"width": 1280, "height": 1000})
+    page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto(address)
     page.get_by_role("button", name="Run", exact=True).wait_for(timeout=60_000)
     yield page
-    page.close()
+    context.close()
     assert errors == []

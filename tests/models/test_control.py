@@ -19,7 +19,7 @@ from diffusers import (
     StableDiffusionXLControlNetPipeline,
 )
 from PIL import Image
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import Browser, expect
 
 from playground import Recipe, Sweep, open_engine, pictures
 from playground.command.line import main
@@ -36,7 +36,7 @@ from playground.schedule import scheduler_for
 from playground.store import Store, from_png
 from playground.ui.compare.caption import alt_of, caption
 from playground.ui.shared.described import recipe_in_words
-from tests.conftest import blank, whole_page
+from tests.conftest import whole_page
 from tests.models.tiny import build
 from tests.models.tiny_families import build_family
 from tests.reference import TOLERANCE, largest_difference
@@ -214,10 +214,10 @@ def test_every_way_to_take_it_away_says_it(controlled: Callable[[str], LocalEngi
 
 
 def test_control_in_the_page(
-    profile: BrowserContext, controlled: Callable[[str], LocalEngine], store: Store, tmp_path: Path
+    browser: Browser, controlled: Callable[[str], LocalEngine], store: Store, tmp_path: Path
 ) -> None:
     with whole_page(controlled("sd15-tiny"), store, tmp_path) as address:
-        page = blank(profile, address)
+        page = browser.new_page(viewport={"width": 1280, "height": 1000})
         page.goto(address)
         page.get_by_role("button", name="Run", exact=True).wait_for()
         vary(page, "Control until")

@@ -5,9 +5,7 @@ from collections.abc import Iterator, Sequence
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import BrowserContext, Page, expect
-
-from tests.conftest import blank
+from playwright.sync_api import Browser, Page, expect
 
 PATIENCE = 90_000
 READY = {
@@ -34,9 +32,9 @@ def serious(page: Page, within: Sequence[str] = (), rules: Sequence[str] = ()) -
 
 
 @pytest.fixture(scope="module", params=["light", "dark"])
-def schemed(profile: BrowserContext, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
+def schemed(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Page]:
     """One page for all tabs, on which each is opened in turn."""
-    page = blank(profile, address)
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
     page.goto(f"{address}?__theme={request.param}")
     yield page
     page.close()

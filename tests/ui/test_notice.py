@@ -3,24 +3,23 @@
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, expect
 
 from playground.engine import LocalEngine
 from playground.store import Store
 from playground.ui.page import build_page, launch_options
-from tests.conftest import blank
 
 PATIENCE = 60_000
 
 
 def test_a_page_without_a_store_says_so_and_draws(
-    engine: LocalEngine, profile: BrowserContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    engine: LocalEngine, browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
     (tmp_path / "file").write_text("")
     served = build_page(engine, Store(tmp_path / "file" / "cells"))
     _, url, _ = served.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
-    page = blank(profile, url)
+    page = browser.new_page()
     try:
         page.goto(url)
         expect(page.locator("#notice")).to_contain_text("cannot be kept here: not a directory.", timeout=PATIENCE)
@@ -31,5 +30,9 @@ def test_a_page_without_a_store_says_so_and_draws(
         served.close()
 
 
-def test_a_page_whose_store_works_says_nothing(page: Page) -> None:
+def test_a_page_whose_store_works_says_nothing(browser: Browser, address: str) -> None:
+    page = browser.new_page()
+    page.goto(address)
+    page.get_by_role("button", name="Run", exact=True).wait_for(timeout=PATIENCE)
     expect(page.locator("#notice p")).to_have_count(0)
+    page.close()

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 import torch
 from gradio_client import Client, handle_file
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from playground import open_engine
 from playground.models.families import flux
 from playground.store import Store
 from playground.ui.shared.shipped import EXAMPLES
-from tests.conftest import blank, whole_page
+from tests.conftest import whole_page
 from tests.models.test_whole import aura_flow
 from tests.models.tiny_families import build_family
 
@@ -75,9 +75,9 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
     return served
 
 
-def after_its_first_run(profile: BrowserContext, url: str, steps: int | None = None) -> tuple[Page, list[str]]:
+def after_its_first_run(browser: Browser, url: str, steps: int | None = None) -> tuple[Page, list[str]]:
     """The page, and what its scripts throw, now and later; `steps` are put into the form, which then shows all."""
-    page = blank(profile, url)
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.goto(url)
@@ -91,11 +91,11 @@ def after_its_first_run(profile: BrowserContext, url: str, steps: int | None = N
 
 @pytest.mark.parametrize("kind", TEXTS)
 def test_every_tab_and_every_endpoint_answers_for_transformers_taught_flow_matching(
-    profile: BrowserContext, serve: Serve, tmp_path: Path, kind: str
+    browser: Browser, serve: Serve, tmp_path: Path, kind: str
 ) -> None:
     texts = TEXTS[kind]
     with serve(kind) as url:
-        page, faults = after_its_first_run(profile, url, FEW)
+        page, faults = after_its_first_run(browser, url, FEW)
         expect(page.locator("[role=alert]:visible")).to_have_count(0)
         expect(page.locator("#vary").get_by_text("True CFG scale", exact=True)).to_have_count(texts["true_cfg"])
         expect(page.locator("#field-guidance-scale")).to_be_visible()
@@ -168,11 +168,11 @@ def answers(client: Client, texts: dict[str, Any]) -> None:
 
 
 def test_a_model_of_no_family_draws_grids_and_says_what_is_not_offered(
-    profile: BrowserContext, tmp_path: Path, store: Store
+    browser: Browser, tmp_path: Path, store: Store
 ) -> None:
     engine = open_engine(aura_flow(tmp_path / "aura-tiny"), torch.device("cpu"), torch.float32)
     with whole_page(engine, store, tmp_path / "gradio") as url:
-        page, faults = after_its_first_run(profile, url)
+        page, faults = after_its_first_run(browser, url)
         expect(page.locator("#total")).to_contain_text("Each picture was drawn alone.")
         expect(page.get_by_text("PyTorch, one picture at a time")).to_be_visible()
         for title in ("Add noise", "Predict noise", "Denoise", "Inside"):

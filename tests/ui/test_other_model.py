@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from gradio_client import Client, handle_file
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from playground import open_engine
 from playground.engine import LocalEngine
 from playground.store import Store
 from playground.ui.shared.shipped import EXAMPLES
-from tests.conftest import blank, whole_page
+from tests.conftest import whole_page
 from tests.models.tiny import SIDES, build
 
 KIND = "sd21-tiny"
@@ -38,9 +38,9 @@ def server(other_engine: LocalEngine, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture
-def page(profile: BrowserContext, server: str) -> Iterator[Page]:
+def page(browser: Browser, server: str) -> Iterator[Page]:
     """A fresh visit; fails the test on any script error, and where anything is said about another model."""
-    page = blank(profile, server)
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.goto(server)

@@ -14,7 +14,7 @@ import torch
 from gradio.http_server import start_server
 from gradio_client import Client
 from PIL import Image
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from playground import Recipe, Sweep, open_engine
 from playground.engine import House, LocalEngine, Result, Step, Waiting
@@ -27,7 +27,6 @@ from playground.ui.compare.grid import empty, folded
 from playground.ui.compare.telling import progress
 from playground.ui.models import ModelList
 from playground.ui.site import build_site
-from tests.conftest import blank
 from tests.models.tiny import build
 
 FIRST, SECOND = "sd15-tiny", "zero-snr-tiny"  # the second one knows fewer samplers
@@ -62,8 +61,8 @@ def run(page: Page) -> None:
     expect(page.locator("#total")).to_contain_text(re.compile(r"(\d+) of \1 pictures"), timeout=PATIENCE)
 
 
-def test_one_model_after_the_other_draws_and_both_grids_are_kept(profile: BrowserContext, server: str) -> None:
-    page = blank(profile, server)
+def test_one_model_after_the_other_draws_and_both_grids_are_kept(browser: Browser, server: str) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     opened(page, server)
@@ -115,12 +114,12 @@ def test_programs_draw_with_every_listed_model_and_vary_it(server: str, tmp_path
         first.predict({"model": SECOND}, api_name="/denoise")
 
 
-def test_a_grid_varies_the_model_and_says_what_one_of_them_cannot_draw(profile: BrowserContext, server: str) -> None:
+def test_a_grid_varies_the_model_and_says_what_one_of_them_cannot_draw(browser: Browser, server: str) -> None:
     new = random.randrange(2**32)  # also for a second try of this test, because finished cells are kept
     base = Recipe(prompt="owl", model=FIRST, width=64, height=64, num_inference_steps=2, seed=new)
     usual = Recipe(model=FIRST, width=64, height=64, num_inference_steps=25, guidance_scale=7.5)
     token = to_token(Sweep(base, {"model": [FIRST, SECOND], "sampler": ["pndm", "ddim"]}), usual)
-    page = blank(profile, server)
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     opened(page, f"{server}?grid={token}")

@@ -8,7 +8,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 from gradio_client import Client
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import Browser, expect
 
 from playground import Recipe, Sweep
 from playground.engine import Engine, LocalEngine
@@ -17,7 +17,7 @@ from playground.sweep import parse_numbers
 from playground.ui.compare.form import Form
 from playground.ui.compare.grid import empty
 from playground.ui.compare.reading import VALUES, read_form, typed_values, values_slot
-from tests.conftest import blank, whole_page
+from tests.conftest import whole_page
 
 
 def test_recipes_without_loras_keep_the_digests_they_had_before_there_were_any() -> None:
@@ -135,8 +135,8 @@ def test_programs_can_vary_a_weight(lora_address: str, lora_engine: Engine, tmp_
         client.predict({"base": base, "axes": {"loras.nope": [0, 1]}}, api_name="/render_grid")
 
 
-def test_a_visitor_can_vary_a_weight(profile: BrowserContext, lora_address: str) -> None:
-    page = blank(profile, lora_address)
+def test_a_visitor_can_vary_a_weight(browser: Browser, lora_address: str) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
     page.goto(lora_address)
     page.locator("#vary").get_by_role("radio", name="LoRA weight").check(timeout=60_000)
     page.locator("#vary-lora input").click()

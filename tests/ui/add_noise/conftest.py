@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 from gradio_client import Client
-from playwright.sync_api import BrowserContext, Page
+from playwright.sync_api import Browser, Page
 
 from playground.engine import Engine
 from playground.ui.add_noise import tab as add_noise
-from tests.conftest import blank, one_tab, opened_tab
+from tests.conftest import one_tab, opened_tab
 from tests.ui.add_noise.tab import READY
 
 
@@ -24,6 +24,6 @@ def client(address: str) -> Client:
 
 
 @pytest.fixture
-def page(profile: BrowserContext, address: str) -> Iterator[Page]:
-    with opened_tab(blank(profile, address), address, "Add noise", READY) as page:
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    with opened_tab(browser, address, "Add noise", READY) as page:
         yield page

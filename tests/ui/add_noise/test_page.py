@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from playground import noise, pictures
 from playground.ui.add_noise import tab as add_noise
 from playground.ui.shared.samples import IMAGES
-from tests.conftest import blank, schemes
+from tests.conftest import schemes
 from tests.ui.add_noise.tab import DUSK, canvas, number, set_t, timeline
 
 
@@ -136,9 +136,8 @@ def test_a_bad_seed_is_refused_under_its_field_and_the_picture_stays(page: Page)
     assert not np.array_equal(canvas(page), before)
 
 
-def test_a_phone_does_not_scroll_sideways(profile: BrowserContext, address: str) -> None:
-    phone = blank(profile, address)
-    phone.set_viewport_size({"width": 390, "height": 844})
+def test_a_phone_does_not_scroll_sideways(browser: Browser, address: str) -> None:
+    phone = browser.new_page(viewport={"width": 390, "height": 844})
     phone.goto(f"{address}?__theme=light")
     phone.get_by_role("tab", name="Add noise").click()
     phone.locator("[data-ready]").wait_for()

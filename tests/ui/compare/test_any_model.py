@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from gradio_client import Client
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from playground.engine import Done, LocalEngine
 from playground.refusal import Refusal
@@ -18,7 +18,7 @@ from playground.ui.compare.opening import first_values, kept_grid, says
 from playground.ui.shared import glossary
 from playground.ui.shared.offered import examples_for
 from playground.ui.shared.shipped import examples, measured_guidance
-from tests.conftest import blank, whole_page
+from tests.conftest import whole_page
 from tests.models.tiny import KINDS
 
 RUN_TIMEOUT = 120_000  # ms; generous, because other work may share the machine
@@ -112,15 +112,15 @@ def turbo_address(turbo_engine: LocalEngine, tmp_path_factory: pytest.TempPathFa
             yield url
 
 
-def opened(profile: BrowserContext, address: str) -> Page:
-    page = blank(profile, address)
+def opened(browser: Browser, address: str) -> Page:
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
     page.goto(address)
     page.get_by_role("button", name="Run", exact=True).wait_for(timeout=60_000)
     return page
 
 
-def test_a_visitor_sees_empty_frames_then_what_run_drew(profile: BrowserContext, turbo_address: str) -> None:
-    page = opened(profile, turbo_address)
+def test_a_visitor_sees_empty_frames_then_what_run_drew(browser: Browser, turbo_address: str) -> None:
+    page = opened(browser, turbo_address)
     expect(page.locator(".dp-head")).to_contain_text("turbo-tiny · Stable Diffusion · ")
     expect(page.locator(".dp-head")).to_contain_text("M parameters · CPU fp32")
     expect(page.locator(".dp-cell[data-state=waiting] .dp-note")).to_have_text(["not rendered yet"] * 4)
@@ -131,7 +131,7 @@ def test_a_visitor_sees_empty_frames_then_what_run_drew(profile: BrowserContext,
     page.get_by_role("button", name="Step through this grid").click()
     expect(page.locator("#grid-film")).to_contain_text("Drawn by the VAE", timeout=RUN_TIMEOUT)
     page.close()
-    page = opened(profile, turbo_address)
+    page = opened(browser, turbo_address)
     expect(page.locator(".dp-cell[data-state=done] img")).to_have_count(4, timeout=30_000)
     expect(page.locator("#total")).to_contain_text("Rendered earlier by this model")
     page.close()

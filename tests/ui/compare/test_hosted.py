@@ -9,7 +9,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 from gradio_client import Client
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import Browser, expect
 
 from playground import Recipe, Sweep
 from playground.command.line import main
@@ -24,7 +24,6 @@ from playground.render import kept_result, missing, render
 from playground.store import Store
 from playground.ui.compare.telling import cost
 from playground.ui.page import build_page, launch_options
-from tests.conftest import blank
 from tests.hosted.stand_in import KEY, KINDS, Provider, models, standing_in, written
 from tests.ui.compare.support import RUN_TIMEOUT, cells, fill, finished, run, vary
 
@@ -102,20 +101,20 @@ def test_the_line_above_run_says_what_is_asked_sent_ignored_and_its_price(severa
 
 
 def test_a_grid_over_pocket_and_hosted_models_runs_on_the_page(
-    several: Several, provider: Provider, profile: BrowserContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    several: Several, provider: Provider, browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
     with closing(Store(tmp_path / "cells")) as store:
         built = build_page(several, store)
         built.launch(server_name="127.0.0.1", prevent_thread_lock=True, quiet=True, **launch_options())
         try:
-            _runs(built, provider, profile)
+            _runs(built, provider, browser)
         finally:
             built.close()
 
 
-def _runs(built: gr.Blocks, provider: Provider, profile: BrowserContext) -> None:
-    page = blank(profile, built.local_url)
+def _runs(built: gr.Blocks, provider: Provider, browser: Browser) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
     faults: list[str] = []
     page.on("pageerror", lambda error: faults.append(str(error)))
     page.goto(built.local_url)

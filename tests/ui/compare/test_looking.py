@@ -2,12 +2,11 @@
 
 import re
 
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from playground.link import from_token, to_token
 from playground.recipe import Recipe
 from playground.sweep import Sweep
-from tests.conftest import blank
 from tests.ui.compare.support import cells, fill, finished, run
 
 
@@ -111,8 +110,8 @@ def test_a_browser_finds_its_own_grids_again_after_a_reload(page: Page) -> None:
     expect(page.locator(".dp-past")).to_be_hidden()
 
 
-def test_a_damaged_link_is_one_sentence_over_the_first_grid(profile: BrowserContext, address: str) -> None:
-    page = blank(profile, address)
+def test_a_damaged_link_is_one_sentence_over_the_first_grid(browser: Browser, address: str) -> None:
+    page = browser.new_page()
     page.goto(f"{address}?grid=1.nonsense")
     expect(page.locator("#total")).to_have_text("This link is damaged; copy the whole of it.", timeout=60_000)
     expect(cells(page, "done")).to_have_count(5)

@@ -7,7 +7,7 @@ from pathlib import Path
 import gradio as gr
 import numpy as np
 import pytest
-from playwright.sync_api import BrowserContext, expect
+from playwright.sync_api import Browser, expect
 
 from playground.engine import LocalEngine
 from playground.inside.film import Ending, check, film
@@ -16,7 +16,7 @@ from playground.ui.denoise.form import SECOND, Form
 from playground.ui.denoise.lines import Lines
 from playground.ui.inside import form as inside
 from playground.ui.shared.shipped import start_recipe
-from tests.conftest import blank, one_tab, opened_tab
+from tests.conftest import one_tab, opened_tab
 from tests.models.tiny import KINDS
 
 
@@ -80,12 +80,12 @@ def test_a_true_cfg_scale_can_be_asked_for_where_the_model_has_one(engines: dict
 
 
 def test_a_run_that_begins_without_any_signal_says_so(
-    engines: dict[str, LocalEngine], profile: BrowserContext, tmp_path: Path
+    engines: dict[str, LocalEngine], browser: Browser, tmp_path: Path
 ) -> None:
     engine = engines["zero-snr-tiny"]
     with (
         one_tab("Denoise", lambda: denoise.build(engine), tmp_path) as url,
-        opened_tab(blank(profile, url), url, "Denoise", '.dpd[data-state="done"]') as page,
+        opened_tab(browser, url, "Denoise", '.dpd[data-state="done"]') as page,
     ):
         run, part = page.locator(".dpd-run"), page.locator(".dpd-anatomy")
         page.get_by_role("slider", name="Position in the run").focus()

@@ -11,7 +11,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from playground import Recipe
 from playground.engine import LocalEngine
@@ -19,7 +19,7 @@ from playground.schedule import levels
 from playground.store import from_png
 from playground.ui.denoise import tab as denoise
 from playground.ui.shared.shipped import start_recipe
-from tests.conftest import blank, one_tab, opened_tab, schemes
+from tests.conftest import one_tab, opened_tab, schemes
 
 STEPS = 6  # a short film, so that the tests are quick
 DONE = '.dpd[data-runs="1"][data-state="done"]'
@@ -42,13 +42,13 @@ def client(address: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
 @pytest.fixture(scope="module")
 def opened(browser: Browser, address: str) -> Iterator[Page]:
     """The tab as a visitor finds it, for tests that only look at its first film."""
-    with opened_tab(browser.new_page(viewport={"width": 1280, "height": 1000}), address, "Denoise", DONE) as page:
+    with opened_tab(browser, address, "Denoise", DONE) as page:
         yield page
 
 
 @pytest.fixture
-def page(profile: BrowserContext, address: str) -> Iterator[Page]:
-    with opened_tab(blank(profile, address), address, "Denoise", DONE) as page:
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    with opened_tab(browser, address, "Denoise", DONE) as page:
         yield page
 
 
@@ -296,9 +296,8 @@ def test_a_prompt_is_never_run_as_code(page: Page) -> None:
     assert page.evaluate("window.pwned") is None
 
 
-def test_a_phone_does_not_scroll_sideways(profile: BrowserContext, address: str) -> None:
-    phone = blank(profile, address)
-    phone.set_viewport_size({"width": 390, "height": 844})
+def test_a_phone_does_not_scroll_sideways(browser: Browser, address: str) -> None:
+    phone = browser.new_page(viewport={"width": 390, "height": 844})
     phone.goto(f"{address}?__theme=light")
     phone.get_by_role("tab", name="Denoise").click()
     done(phone)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from gradio_client import Client
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from playground import open_engine
 from playground.engine import LocalEngine
@@ -19,7 +19,7 @@ from playground.pictures import open_picture
 from playground.ui.inside import tab as inside
 from playground.ui.inside.boxes import diagram
 from playground.ui.shared.shipped import EXAMPLES
-from tests.conftest import blank, one_tab, opened_tab
+from tests.conftest import one_tab, opened_tab
 from tests.models.tiny import KINDS, build
 
 
@@ -63,8 +63,8 @@ def server(odd: LocalEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture
-def tab(profile: BrowserContext, server: str) -> Iterator[Page]:
-    with opened_tab(blank(profile, server), server, "Inside", "#inside-diagram .dpi") as page:
+def tab(browser: Browser, server: str) -> Iterator[Page]:
+    with opened_tab(browser, server, "Inside", "#inside-diagram .dpi") as page:
         yield page
 
 

@@ -9,7 +9,7 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from PIL import Image
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from playground import Recipe
 from playground.engine import LocalEngine
@@ -17,7 +17,7 @@ from playground.inside import attention
 from playground.store import from_png
 from playground.ui.inside import attention as inside_attention
 from playground.ui.inside import format as inside_format
-from tests.conftest import blank, schemes
+from tests.conftest import schemes
 
 HOSTILE = '<img src=x onerror="window.PWN=1"> ${Object.assign(window,{PWN:1})} {{constructor}}'
 
@@ -271,9 +271,8 @@ def test_a_sample_and_an_upload_go_through_the_vae(tab: Page, tmp_path: Path) ->
     expect(psnr).to_have_text(shown[2])
 
 
-def test_a_phone_does_not_scroll_sideways(profile: BrowserContext, address: str) -> None:
-    phone = blank(profile, address)
-    phone.set_viewport_size({"width": 390, "height": 844})
+def test_a_phone_does_not_scroll_sideways(browser: Browser, address: str) -> None:
+    phone = browser.new_page(viewport={"width": 390, "height": 844})
     phone.goto(f"{address}?__theme=light")
     phone.get_by_role("tab", name="Compare").wait_for()
     if phone.get_by_role("tab", name="Inside").is_visible():

@@ -11,7 +11,7 @@ import torch
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from playground import Recipe, pictures
 from playground.engine import Encode, LocalEngine
@@ -21,7 +21,7 @@ from playground.inside.prediction import predict
 from playground.ui.predict_noise import tab as predict_noise
 from playground.ui.predict_noise.rail import WRONG
 from playground.ui.shared.shipped import EXAMPLES
-from tests.conftest import blank, one_tab, opened_tab, schemes
+from tests.conftest import one_tab, opened_tab, schemes
 
 APPLE = EXAMPLES / "first_view" / "2.png"
 CAPTION = "red apple, blue background"
@@ -39,8 +39,8 @@ def client(address: str, tmp_path_factory: pytest.TempPathFactory) -> Client:
 
 
 @pytest.fixture
-def page(profile: BrowserContext, address: str) -> Iterator[Page]:
-    with opened_tab(blank(profile, address), address, "Predict noise", ".dpp-found b") as page:
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    with opened_tab(browser, address, "Predict noise", ".dpp-found b") as page:
         yield page
 
 
@@ -261,9 +261,8 @@ def test_an_upload_is_asked_about_and_a_text_file_refused(page: Page, tmp_path: 
     expect(page.locator("#pn-caption textarea")).to_have_value("")
 
 
-def test_a_phone_does_not_scroll_sideways(profile: BrowserContext, address: str) -> None:
-    phone = blank(profile, address)
-    phone.set_viewport_size({"width": 390, "height": 844})
+def test_a_phone_does_not_scroll_sideways(browser: Browser, address: str) -> None:
+    phone = browser.new_page(viewport={"width": 390, "height": 844})
     phone.goto(f"{address}?__theme=light")
     phone.get_by_role("tab", name="Predict noise").click()
     phone.locator(".dpp-found b").first.wait_for()
