@@ -253,7 +253,7 @@ def test_the_card_is_written_from_the_report_and_says_when_it_was_the_quick_form
 def test_plms_says_what_was_measured_of_it(report: dict) -> None:
     said = SAMPLERS["pndm"].sentence
     assert re.findall(r"\d\.\d\d", said) == [f"{found['error']:.2f}" for found in report["solver_errors"]]
-    assert "at guidance 5" in said and "after 20 steps" in said and "after 40" in said
+    assert "at guidance 5" in said and "after 20 steps" in said and "after 50 (DDIM" in said
     assert "at guidance 1," in said and "at guidance 9," in said and said.endswith("after 50.")
 
 

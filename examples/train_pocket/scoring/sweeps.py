@@ -32,7 +32,7 @@ DDPM_STEPS = (20, 100)
 LCM_STEPS = (2, 4, 8)
 EXACT = "ddim", 250  # sampler and steps of the runs that others are held against
 HELD_AGAINST_IT = (  # sampler, steps, guidance scale
-    ("pndm", 20, 5.0), ("pndm", 40, 5.0), ("ddim", 20, 5.0), ("ddim", 40, 5.0), ("pndm", 20, 1.0), ("pndm", 50, 9.0)
+    ("pndm", 20, 5.0), ("pndm", 50, 5.0), ("ddim", 20, 5.0), ("ddim", 50, 5.0), ("pndm", 20, 1.0), ("pndm", 50, 9.0)
 )  # fmt: skip
 ENDS = 6  # prompts of each
 LORAS = POCKET / "loras"
