@@ -25,10 +25,12 @@ def apart(exact: LocalEngine, dtype: torch.dtype, guidance: Sequence[float]) -> 
     return [np.abs(one - other).mean() for one, other in zip(*both, strict=True)]
 
 
-def test_bf16_stays_within_one_grey_level_of_fp32_on_average_in_each_of_20_pictures(engine: LocalEngine) -> None:
+def test_bf16_stays_within_two_grey_levels_of_fp32_in_each_of_20_pictures_and_half_a_one_in_most(
+    engine: LocalEngine,
+) -> None:
     """fp32 is the default on every CPU; in bf16, where it is asked for, the noisiest steps stay in fp32."""
     differences = apart(engine, torch.bfloat16, (1.0, 3.0, 5.0, 8.0))
-    assert len(differences) == 20 and 0 < max(differences) <= 1, differences
+    assert len(differences) == 20 and 0 < max(differences) <= 2 and np.median(differences) <= 0.5, differences
 
 
 def test_fp16_stays_within_one_grey_level_of_fp32_on_average(engine: LocalEngine) -> None:

@@ -204,7 +204,8 @@ class Family:
     def condition(self, text: Text) -> Condition:
         told = {} if text.guidance is None else {"guidance": torch.tensor([text.guidance], device=self.device)}
         loras = self._text_loras.concerned(text.loras)
-        return self.encode(text.words, text.negative, loras, text.clip_skip, text.chunks) | told
+        asked = {"negative": text.negative, "loras": loras, "clip_skip": text.clip_skip, "chunks": text.chunks}
+        return self.encode(text.words, **asked) | told
 
     def encode_now(
         self, words: str, negative: bool = False, loras: Pairs = (), clip_skip: int = 0, chunks: int = 0
