@@ -31,7 +31,7 @@ from transformers import CLIPTokenizer
 from .latents import Bank
 from .learning.binding import labels, misplaced
 from .learning.diet import EMPTY_CAPTIONS, Diet, covered
-from .learning.networks import SCHEDULE, TextToNoise, made_fast, started, tokenizer
+from .learning.networks import SCHEDULE, TextToNoise, made_fast, minutes_of_shipped, started, tokenizer
 from .learning.train import Average, Budget, Optimizers, arguments, device_and_threads, has_bf16, save_checkpoint
 from .learning.workers import ROUND, Meeting
 from .scenes.scene import Scene
@@ -117,7 +117,7 @@ def learn(rank: int, meeting: Meeting, args: argparse.Namespace) -> None:
     seen: list[torch.Tensor] = []
     made_fast(model, device, seen if args.bound else None)
     optimizers = Optimizers(list(model.named_parameters()), 1e-3 * args.lr, OUTER)
-    average, seconds = Average(model, AVERAGED), 0.0
+    average, seconds = Average(model, AVERAGED), 60.0 * minutes_of_shipped()
     if state:
         optimizers.load_state_dict(state["optimizers"])
         average.load_state_dict(state["average"])

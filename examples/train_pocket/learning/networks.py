@@ -55,7 +55,16 @@ def shipped() -> tuple[TextToNoise, int]:
     model = TextToNoise(tokenizer())
     model.text_encoder.load_state_dict(CLIPTextModel.from_pretrained(POCKET / "text_encoder").state_dict())
     model.unet.load_state_dict(UNet2DConditionModel.from_pretrained(POCKET / "unet").state_dict())
-    return model, json.loads((POCKET / "evaluation.json").read_text())["samples_seen"] or 0
+    return model, _noted("samples_seen")
+
+
+def minutes_of_shipped() -> int:
+    """How long the weights in playground/models/pocket were trained; 0 where that is not known."""
+    return _noted("training_minutes") if (POCKET / "evaluation.json").exists() else 0
+
+
+def _noted(name: str) -> int:
+    return json.loads((POCKET / "evaluation.json").read_text())[name] or 0
 
 
 def started() -> tuple[TextToNoise, dict | None, int]:
