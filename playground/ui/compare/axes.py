@@ -39,7 +39,7 @@ class Axes:
     """
 
     def __init__(self, start: Sweep, facts: Facts, keys: Sequence[str], fields: Fields) -> None:
-        self._keys, self._fields, slots = keys, fields, slots_of(start)
+        self._fields, slots = fields, slots_of(start)
         named = [(AXES[key].label, key) for key in keys]
         self.slots: dict[str, gr.components.Component] = {}
         self.slots["columns"] = gr.Radio(named, value=slots["columns"], label="Vary", elem_id="vary")
