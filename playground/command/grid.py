@@ -14,7 +14,7 @@ from tqdm import tqdm
 from playground.command.checks import NO_EXTRAS, ONE_WITH_CONTROLNET, Extras
 from playground.command.hosted import hosted_models
 from playground.command.quiet import opened
-from playground.command.steps import NO_ROOM, again, films_for, said, shown
+from playground.command.steps import NO_ROOM, again, recordings_for, said, shown
 from playground.engine import (
     Done,
     Engine,
@@ -30,13 +30,13 @@ from playground.engine import (
     Waiting,
 )
 from playground.engine.contract import Pictures
-from playground.export.axis_film import to_film
 from playground.export.bundle import files, to_zip
+from playground.export.columns import to_film
 from playground.export.document import LONGEST, read_json
 from playground.export.finished import FinishedGrid
 from playground.export.png import SIGNATURE, texts_of
-from playground.inside.grid_film import Films
 from playground.inside.grid_steps import kept_steps
+from playground.inside.recordings import Recordings
 from playground.refusal import Refusal
 from playground.render import begun, controlled, kept_starts, read_recipe, render, suited, undrawable
 from playground.sources.given import Source
@@ -107,10 +107,11 @@ def draw(
         sweep = controlled(sweep, given.control_image, given.edges, engine.facts, store)
     recipes, started = sweep.recipes(), time.perf_counter()
     refused = undrawable(engine, recipes)
-    for recipe in (recipe for cell, recipe in enumerate(recipes) if cell not in refused):
+    asked = [recipe for cell, recipe in enumerate(recipes) if cell not in refused]
+    for recipe in asked:
         engine.of(recipe.model).check(recipe)
     results, failed = dict[int, Result](), dict[int, str]()
-    runs = films_for(engine, [recipe for cell, recipe in enumerate(recipes) if cell not in refused]) if steps else None
+    runs = recordings_for(engine, asked) if steps else None
     recorder = runs.recorder(recipes) if runs else None
     work = [engine.of(recipe.model).facts.evaluations(recipe) for recipe in recipes]
     total = sum(rows for cell, rows in enumerate(work) if cell not in refused)
@@ -170,7 +171,7 @@ def _engine(models: Sequence[Source], given: Given) -> Engine:
     return Several(guests[names[0]], guests, elsewhere)
 
 
-def _with_steps(grid: FinishedGrid, engine: Engine, store: Store, runs: Films, events: bool) -> FinishedGrid:
+def _with_steps(grid: FinishedGrid, engine: Engine, store: Store, runs: Recordings, events: bool) -> FinishedGrid:
     with tqdm(unit=" calls for the steps", delay=0.1, disable=events) as bar:  # nothing where nothing is to be done
         for done, bar.total in again(store, runs, grid):
             bar.update(done - bar.n)

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 
 from playground.engine import Engine
 from playground.export.finished import FinishedGrid
-from playground.inside.grid_film import Films
 from playground.inside.grid_steps import room_for
+from playground.inside.recordings import Recordings
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.render import pictures_of
@@ -16,18 +16,18 @@ MOST_BYTES = 2**30  # of latents in memory, for one grid
 NO_ROOM = "They are too many runs to step through in one file, so grid.html shows their pictures only."
 
 
-def films_for(engine: Engine, recipes: Sequence[Recipe]) -> Films | None:
+def recordings_for(engine: Engine, recipes: Sequence[Recipe]) -> Recordings | None:
     """What records their runs; None where a file has no room for so many."""
     each = room_for(engine, recipes)
-    return Films(engine, MOST_BYTES, each) if each else None
+    return Recordings(engine, MOST_BYTES, each) if each else None
 
 
-def again(store: Store, films: Films, grid: FinishedGrid) -> Iterator[tuple[int, int]]:
+def again(store: Store, recordings: Recordings, grid: FinishedGrid) -> Iterator[tuple[int, int]]:
     """Run those again that have a picture and were not recorded while it was drawn; yields (network calls done, of
     all). A run that is given a picture which is not kept here is left out."""
     drawn = [recipe for recipe, result in zip(grid.recipes, grid.results, strict=True) if result is not None]
-    asked = [recipe for recipe in drawn if films.get(recipe) is None and _begins(store, recipe)]
-    yield from films.record(asked, pictures_of(store, asked))
+    asked = [recipe for recipe in drawn if recordings.get(recipe) is None and _begins(store, recipe)]
+    yield from recordings.record(asked, pictures_of(store, asked))
 
 
 def shown(grid: FinishedGrid) -> int:

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-from PIL import Image
-
 from playground.engine import Engine
 from playground.export.finished import Steps
 from playground.export.viewer import frames_each
-from playground.inside.grid_film import Films, strips
+from playground.inside.recordings import Recordings
+from playground.inside.strips import drawn_strips
 from playground.recipe import Recipe
 
 MOST_BY_VAE = 60  # frames of a file where a VAE must draw them, for want of a quick decoder
@@ -20,21 +19,13 @@ def room_for(engine: Engine, recipes: Sequence[Recipe]) -> int:
     return (frames_each(len(recipes)) if quick else frames_each(len(recipes), MOST_BY_VAE)) if recipes else 0
 
 
-def kept_steps(engine: Engine, films: Films, recipes: Sequence[Recipe]) -> tuple[Steps | None, ...]:
+def kept_steps(engine: Engine, recordings: Recordings, recipes: Sequence[Recipe]) -> tuple[Steps | None, ...]:
     """Of each run whose latents are still in memory; nothing is run again for it. Empty where there are none, or too
     many for a file."""
-    kept = [films.get(recipe) for recipe in recipes]
-    found = [film for film in kept if film is not None]
-    models = [recipe.model for recipe, film in zip(recipes, kept, strict=True) if film is not None]
-    if not (each := room_for(engine, [recipe for recipe, film in zip(recipes, kept, strict=True) if film is not None])):
+    kept = [recordings.get(recipe) for recipe in recipes]
+    if not (each := room_for(engine, [recipe for recipe, found in zip(recipes, kept, strict=True) if found])):
         return ()
-    thinned = [film.thinned(each) for film in found]
-    drawn: dict[int, Image.Image] = {}  # two strips of each film
-    for model in dict.fromkeys(models):
-        own = [i for i, name in enumerate(models) if name == model]
-        latents = [part for i in own for part in (thinned[i].x0, thinned[i].seen)]
-        drawn |= {2 * own[at // 2] + at % 2: strip for at, strip in strips(engine.of(model), latents)}
-    made = (
-        Steps(film.calls, film.of, film.timesteps, drawn[2 * i], drawn[2 * i + 1]) for i, film in enumerate(thinned)
-    )
-    return tuple(None if film is None else next(made) for film in kept)
+    thinned = [found and found.thinned(each) for found in kept]
+    drawn = dict(drawn_strips(engine, recipes, thinned))
+    two = ((drawn[place], drawn[place + 1]) for place in range(0, len(drawn), 2))  # strips of each that is there
+    return tuple(found and Steps(found.calls, found.of, found.timesteps, *next(two)) for found in thinned)

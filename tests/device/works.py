@@ -10,7 +10,7 @@ import torch
 
 from playground import Recipe
 from playground.engine import Done, Encode
-from playground.inside import attention, autoencoder, film, grid_film, guess, latent_noise, prediction, walk
+from playground.inside import attention, autoencoder, film, guess, latent_noise, prediction, strips, walk
 from playground.schedule import amplitudes
 from playground.ui.shared.shipped import EXAMPLES
 
@@ -54,7 +54,7 @@ WORK = {
     "noised_film": lambda engine, x0, picture: latent_noise.noised_film(
         engine, picture, 3, amplitudes(engine.facts.schedule), [0, 500]
     ),
-    "strips": lambda engine, x0, picture: list(grid_film.strips(engine, [x0.half(), x0.half()])),
+    "strips": lambda engine, x0, picture: list(strips.strips(engine, [x0.half(), x0.half()])),
 }
 LOANS = dict.fromkeys(WORK, 1) | {"walk": 2, "round_trip": 2, "noised_film": 2}
 

@@ -11,13 +11,13 @@ import torch
 
 from playground import Recipe, Sweep, open_engine
 from playground.engine import Done, Failed, Guest, House, LocalEngine, Several
-from playground.inside.grid_film import Films, strips
+from playground.inside.recordings import Recordings
+from playground.inside.strips import drawn_strips, strips
 from playground.models.own_sizes import with_own_sizes
 from playground.refusal import Refusal
 from playground.render import check_cost, missing, render, undrawable
 from playground.sources.given import Source, source
 from playground.store import Store
-from playground.ui.compare.film import drawn_strips
 from playground.ui.compare.telling import cost
 from tests.reference import TOLERANCE, largest_difference
 
@@ -136,15 +136,15 @@ def test_before_a_run_it_is_said_what_its_models_will_do(
     assert "is made to draw without guidance" not in cost(several, without, missing(several, store, without.recipes()))
 
 
-def test_the_frames_of_a_film_are_drawn_by_the_model_of_each_cell(
+def test_the_frames_of_a_recording_are_drawn_by_the_model_of_each_cell(
     several: Several, engines: dict[str, LocalEngine], base: Recipe
 ) -> None:
-    recipes, films = Sweep(base, {"model": [SECOND, FIRST]}).recipes(), Films(several)
-    assert list(films.record(recipes))
-    found = [films.get(recipe) for recipe in recipes]
+    recipes, recordings = Sweep(base, {"model": [SECOND, FIRST]}).recipes(), Recordings(several)
+    assert list(recordings.record(recipes))
+    found = [recordings.get(recipe) for recipe in recipes]
     drawn_ = dict(drawn_strips(several, recipes, found))
-    for i, (recipe, film) in enumerate(zip(recipes, found, strict=True)):
-        alone = dict(strips(engines[recipe.model], [film.x0, film.seen]))
+    for i, (recipe, recording) in enumerate(zip(recipes, found, strict=True)):
+        alone = dict(strips(engines[recipe.model], [recording.x0, recording.seen]))
         assert [drawn_[2 * i + k].tobytes() for k in (0, 1)] == [alone[k].tobytes() for k in (0, 1)]
 
 

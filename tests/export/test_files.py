@@ -14,7 +14,7 @@ from PIL import Image
 
 from playground import Recipe, Sweep
 from playground.engine import LocalEngine
-from playground.export import axis_film, sheet
+from playground.export import columns, sheet
 from playground.export.bundle import table as table_of
 from playground.export.bundle import to_zip
 from playground.export.finished import FinishedGrid, finished
@@ -73,21 +73,21 @@ def test_a_film_takes_models_of_several_sizes_and_one_shape(row: FinishedGrid) -
     small = row.results[0]
     large = replace(small, image=small.image.resize((2 * small.image.width, 2 * small.image.height)))
     wide = replace(small, image=small.image.resize((2 * small.image.width, small.image.height)))
-    assert len(axis_film.frames(FinishedGrid(row.sweep, (small, large, wide)))) == 2
+    assert len(columns.frames(FinishedGrid(row.sweep, (small, large, wide)))) == 2
 
 
 def test_the_films_have_a_frame_for_every_value(row: FinishedGrid, table: FinishedGrid, tmp_path: Path) -> None:
     for kind in ("gif", "webp"):
-        film = Image.open(io.BytesIO(axis_film.to_film(row, kind)))
+        film = Image.open(io.BytesIO(columns.to_film(row, kind)))
         assert film.n_frames == 3
     path = tmp_path / "film.mp4"
-    path.write_bytes(axis_film.to_film(row, "mp4"))
+    path.write_bytes(columns.to_film(row, "mp4"))
     frames, seconds = imageio_ffmpeg.count_frames_and_secs(str(path))
     assert frames >= 3 and seconds >= 2.4
-    assert len(axis_film.frames(table)) == 2  # the third column lacks a picture
+    assert len(columns.frames(table)) == 2  # the third column lacks a picture
     lonely = FinishedGrid(row.sweep, (row.results[0], None, None))
     with pytest.raises(Refusal, match="at least two values"):
-        axis_film.frames(lonely)
+        columns.frames(lonely)
 
 
 def test_the_zip_holds_everything_and_its_pictures_restore_it(table: FinishedGrid, engine: LocalEngine) -> None:

@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Page, expect
 from playground.engine import LocalEngine
 from playground.export.finished import FinishedGrid
 from playground.export.viewer import FRAME_BYTES, frames_each, to_html
-from playground.inside.grid_film import Films
 from playground.inside.grid_steps import kept_steps
+from playground.inside.recordings import Recordings
 from tests.export.conftest import HOSTILE
 
 
@@ -51,10 +51,10 @@ def opened(browser: Browser, file: Path, size: tuple[int, int]) -> Iterator[Page
 def stepped(engine: LocalEngine, table: FinishedGrid) -> FinishedGrid:
     """The same grid with the steps of its first two runs; the second has twice as many."""
     recipes = [table.recipes[0], table.recipes[1].replace(num_inference_steps=6)]
-    films = Films(engine)
-    for _ in films.record(recipes):
+    recordings = Recordings(engine)
+    for _ in recordings.record(recipes):
         pass
-    steps = kept_steps(engine, films, [*recipes, *table.recipes[2:]])
+    steps = kept_steps(engine, recordings, [*recipes, *table.recipes[2:]])
     return replace(table, steps=steps)
 
 

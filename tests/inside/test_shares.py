@@ -10,7 +10,8 @@ from PIL import Image
 from playground import noise, pictures
 from playground.engine import Encode, LocalEngine
 from playground.inside import latent_noise, prediction
-from playground.inside.grid_film import Films, strips
+from playground.inside.recordings import Recordings
+from playground.inside.strips import strips
 from playground.lessons.runs.film import Film
 from playground.lessons.runs.guess import Guess
 from playground.recipe import Recipe
@@ -28,7 +29,7 @@ VIEWS: dict[str, View] = {
     "predicted": lambda engine, x0, picture, _: prediction.as_pictures(
         engine, prediction.predict(engine, x0, ["an apple"], 500, 0, WHO)[0], WHO
     ),
-    "recorded": lambda engine, x0, picture, _: list(Films(engine).record([SHORT], visitor=WHO)),
+    "recorded": lambda engine, x0, picture, _: list(Recordings(engine).record([SHORT], visitor=WHO)),
     "strips": lambda engine, x0, picture, _: list(strips(engine, [x0.half()], WHO)),
     "a lesson's film": lambda engine, x0, picture, folder: list(
         Film(SHORT.to_dict(), (1, 2), "x0", False, engine.facts.name).perform(engine, Store(folder), WHO)

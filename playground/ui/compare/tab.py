@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from playground.engine import Done, Engine, Keep, Waiting
-from playground.inside.grid_film import Films
+from playground.inside.recordings import Recordings
 from playground.link import LONGEST, from_token, to_token
 from playground.recipe import PROMPT_LIMIT, SEED_RANGE
 from playground.refusal import Refusal
@@ -23,13 +23,13 @@ from playground.sweep import Sweep
 from playground.ui.compare import effects, takeaway
 from playground.ui.compare.begins import given_pictures
 from playground.ui.compare.caption import say
-from playground.ui.compare.film import GRID, Asked, GridFilm
 from playground.ui.compare.form import Form, Given
 from playground.ui.compare.grid import empty, folded, payload, stopped
 from playground.ui.compare.known import marks, surprise
 from playground.ui.compare.models import cut_elsewhere, for_form, is_elsewhere, way_to
 from playground.ui.compare.opening import kept_grid, says
 from playground.ui.compare.reading import Reading
+from playground.ui.compare.scrubber import GRID, Asked, Scrubber
 from playground.ui.compare.telling import cost, progress, stop_text, summary
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.events import said
@@ -55,7 +55,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     """Lay out the tab and wire it, inside a `gr.Tab` of the page. Gives a value that changes after every run."""
     examples = examples_for(engine.facts, engine.check)
     start, usual = examples[0].sweep, engine.facts.usual
-    first, films = kept_grid(engine, store, start), Films(engine)
+    first, recordings = kept_grid(engine, store, start), Recordings(engine)
     with gr.Row(elem_classes="dp-columns"):
         with gr.Column(elem_classes="dp-rail"):
             form = Form(start, engine.facts)
@@ -71,12 +71,12 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             cells = gr.HTML(payload(first), html_template=FRAME, js_on_load=SCRIPT, words=WORDS, elem_id="compare-grid")
             total = gr.HTML(_first(says(engine.facts, first)), elem_classes="dp-total", elem_id="total")
             form.predict.place()
-            film = GridFilm(offered=not engine.facts.whole)
+            scrubber = Scrubber(offered=not engine.facts.whole)
             shown_sweep = gr.State(start.flat.to_dict())  # of the grid above; several seeds per cell are an axis here
             effects.build(engine, store, shown_sweep, start.flat)
-            named = takeaway.build(engine, store, shown_sweep, start.flat, form.fill, form.filled, films)
+            named = takeaway.build(engine, store, shown_sweep, start.flat, form.fill, form.filled, recordings)
     latest, unseen = Latest(), set[str]()  # of the pages with a run those that are hidden
-    film.wire(engine, store, films, shown_sweep, latest)
+    scrubber.wire(engine, store, recordings, shown_sweep, latest)
     form.predict.wire(engine, takeaway.finder(engine, store, start.flat))
 
     def read(given: Given) -> Reading:
@@ -131,10 +131,10 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         begun, grid = time.perf_counter(), asked.grid
         sweep = grid.sweep
         recipes, drawn, last = sweep.recipes(), 0.0, -1
-        recorder = films.recorder(recipes)
+        recorder = recordings.recorder(recipes)
         yield (
             told
-            | film.clear(ready=False)
+            | scrubber.clear(ready=False)
             | {
                 header: say(sweep, engine.facts),
                 cells: payload(grid),
@@ -161,12 +161,12 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
                     last = -1 if waiting else event.cell
         except Refusal as refusal:
             grid = stopped(grid)
-            yield {cells: payload(grid), total: _paragraph(str(refusal))} | film.clear(ready=grid.finished > 0)
+            yield {cells: payload(grid), total: _paragraph(str(refusal))} | scrubber.clear(ready=grid.finished > 0)
             return
         finally:
             unseen.discard(visitor)
         told = _paragraph(summary(grid, time.perf_counter() - begun, bool(engine.facts.whole)))
-        yield {cells: payload(grid), total: told} | film.clear(ready=grid.finished > 0)
+        yield {cells: payload(grid), total: told} | scrubber.clear(ready=grid.finished > 0)
 
     def seen(event: gr.EventData, request: gr.Request) -> None:
         """By the browser, when its tab is hidden or shown."""
@@ -180,13 +180,13 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         if (asked := latest.stop(request.session_hash)) is None:
             return {total: gr.skip()}
         if asked.grid is None:  # only its steps were being collected
-            return film.clear(ready=True)
+            return scrubber.clear(ready=True)
         grid = asked.grid
         for i, cell in enumerate(grid.cells):  # also those that finished in this moment
             if cell.open and (result := kept_result(engine, store, cell.recipe)):
                 grid = folded(grid, Done(i, result))
         grid = stopped(grid)
-        return {cells: payload(grid), total: _paragraph(stop_text(grid))} | film.clear(ready=grid.finished > 0)
+        return {cells: payload(grid), total: _paragraph(stop_text(grid))} | scrubber.clear(ready=grid.finished > 0)
 
     def opened(sweep: Sweep, request: gr.Request) -> Update:
         """The form asks for this sweep, and the grid shows what is kept of it; what ran for this page has ended."""
@@ -203,7 +203,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         return (
             filled
             | form.predict.clear()
-            | film.clear(ready)
+            | scrubber.clear(ready)
             | {
                 header: say(sweep, engine.facts),
                 cells: payload(now),
@@ -241,7 +241,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
 
     told = [*form.fields.errors.values(), *form.axes.says.values(), form.everything_else]
     told += [part.section for part in (form.begins, form.control) if part.image]
-    shown = [*form.filled, header, cells, total, shown_sweep, *form.predict.begun, *film.outputs]
+    shown = [*form.filled, header, cells, total, shown_sweep, *form.predict.begun, *scrubber.outputs]
     given = {*form.inputs, *form.predict.given, *form.sure.inputs}
     # One event for all checks, after a run as well, when more cells are kept: only so is the last one asked the last
     # one answered. Two events may answer in the other order, and an old answer would stand over a new value.
@@ -288,7 +288,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     running = (
         run,
         given,
-        [*told, *form.sure.outputs, header, cells, total, shown_sweep, *form.predict.begun, *film.outputs],
+        [*told, *form.sure.outputs, header, cells, total, shown_sweep, *form.predict.begun, *scrubber.outputs],
     )
     ended = form.predict.after(shown_sweep)
     gr.on([form.run.click, *(c.submit for c in form.one_line)], *running, **pressed).then(**ended).then(**recheck)
@@ -299,7 +299,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         filled.then(*running, **pressed).then(**ended).then(**recheck)
     undo.click(undone, before, [*shown, undo], **QUIET).then(**recheck)
     # In the queue, whose updates reach the page in order: one of the ended run that is under way then comes before.
-    form.stop.click(stop, None, [cells, total, *film.outputs], concurrency_limit=None, **QUIET).then(**recheck)
+    form.stop.click(stop, None, [cells, total, *scrubber.outputs], concurrency_limit=None, **QUIET).then(**recheck)
     return ran
 
 

@@ -11,7 +11,7 @@ import gradio as gr
 
 from playground import pictures
 from playground.engine import Engine, Result
-from playground.export import axis_film
+from playground.export import columns
 from playground.export.bundle import file_name, png_of, table, to_zip
 from playground.export.comfy import NOT_THE_SAME, WEIGHS, to_workflow
 from playground.export.document import read_json, to_json
@@ -22,8 +22,8 @@ from playground.export.receipt import verify
 from playground.export.script import SHOWN, START, to_script
 from playground.export.sheet import pages
 from playground.export.viewer import to_html
-from playground.inside.grid_film import Films
 from playground.inside.grid_steps import kept_steps
+from playground.inside.recordings import Recordings
 from playground.models import Facts
 from playground.pictures import MAX_BYTES, TOO_LARGE
 from playground.recipe import SEED_RANGE, Recipe
@@ -49,9 +49,9 @@ GRID_KINDS: dict[str, Callable[[FinishedGrid], dict[str, bytes]]] = {
     "Picture with labels (PNG)": lambda grid: _numbered([sheet_png(page, grid.sweep) for page in pages(grid)]),
     HTML: lambda grid: {"grid.html": to_html(grid).encode()},
     ZIP: lambda grid: {"grid.zip": to_zip(grid)},
-    "Film along the columns (MP4)": lambda grid: {"grid.mp4": axis_film.to_film(grid, "mp4")},
-    "Film (WebP)": lambda grid: {"grid.webp": axis_film.to_film(grid, "webp")},
-    "Film (GIF)": lambda grid: {"grid.gif": axis_film.to_film(grid, "gif")},
+    "Film along the columns (MP4)": lambda grid: {"grid.mp4": columns.to_film(grid, "mp4")},
+    "Film (WebP)": lambda grid: {"grid.webp": columns.to_film(grid, "webp")},
+    "Film (GIF)": lambda grid: {"grid.gif": columns.to_film(grid, "gif")},
     "Table (CSV)": lambda grid: {"cells.csv": table(grid).to_csv(index=False).encode()},
     "Recipe (JSON)": lambda grid: {"recipe.json": to_json(grid.sweep).encode()},
 }
@@ -74,12 +74,12 @@ def build(
     start: Sweep,
     fill: Callable[[Sweep], Any],
     inputs: Sequence[gr.components.Component],
-    films: Films,
+    recordings: Recordings,
 ) -> dict[str, Any]:
-    """`films` of the runs that are still in memory. `shown_sweep` holds the grid that stands above, as a dict, or None
-    for `start`. `fill` gives the values of the form's `inputs` for a sweep, and raises Refusal for one that the form
-    cannot show. Gives the event that names the pictures of the grid, for where a state's change goes unnoticed: when
-    the page is opened."""
+    """`recordings` of the runs that are still in memory. `shown_sweep` holds the grid that stands above, as a dict, or
+    None for `start`. `fill` gives the values of the form's `inputs` for a sweep, and raises Refusal for one that the
+    form cannot show. Gives the event that names the pictures of the grid, for where a state's change goes unnoticed:
+    when the page is opened."""
     find = finder(engine, store, start)
     labels = FinishedGrid(start, ()).labels
     with gr.Accordion("Take away, or bring back", open=False, elem_id="take-away"):
@@ -122,7 +122,7 @@ def build(
                 raise Refusal("Choose what the grid should be made into.")
             grid = finished(shown(data), find, facts_of)
             if kind in (HTML, ZIP):
-                grid = replace(grid, steps=kept_steps(engine, films, grid.recipes))
+                grid = replace(grid, steps=kept_steps(engine, recordings, grid.recipes))
             if kind == ZIP:
                 return {"grid.zip": to_zip(grid, kept_starts(store, grid.recipes))}
             found = GRID_KINDS[kind](grid)

@@ -11,8 +11,8 @@ from typing import Any
 
 from PIL import Image
 
+from playground.export.animation import sheet, to_gif, to_mp4, to_webp
 from playground.export.bundle import stem
-from playground.export.film import sheet, to_gif, to_mp4, to_webp
 from playground.inside.film import DIFFERENCE_GAIN, Ending, Shot, drawn_every
 from playground.inside.guidance import numbers, taken_apart
 from playground.labels import FIELD_NAMES, common_of, inside

@@ -18,7 +18,7 @@ from playground.engine.contract import Result
 from playground.export.png import PARAMETERS, cell_png, texts_of
 from playground.export.receipt import own_recipe
 from playground.hosted.engine import Hosted
-from playground.inside.grid_film import Films
+from playground.inside.recordings import Recordings
 from playground.refusal import Refusal
 from playground.render import kept_result, missing, render
 from playground.store import Store
@@ -65,7 +65,7 @@ def test_nothing_is_sent_where_nobody_said_run(several: Several, provider: Provi
         assert failed.reason.startswith("by-openai is asked for pictures by Compare's Run")
         assert failed.reason.endswith("only, so nothing was sent.")
         assert several.outlook([recipe()]).unknown == ("by-openai",)
-        list(Films(several).record([recipe()]))  # of which no steps can be had
+        list(Recordings(several).record([recipe()]))  # of which no steps can be had
         assert provider.asked == []
 
 

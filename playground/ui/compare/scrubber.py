@@ -14,7 +14,8 @@ from PIL import Image
 
 from playground.engine import Engine
 from playground.export.viewer import FRAMES
-from playground.inside.grid_film import CellFilm, Films, apart, strips
+from playground.inside.recordings import Recording, Recordings, apart
+from playground.inside.strips import drawn_strips
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.render import is_kept, pictures_of
@@ -29,26 +30,26 @@ from playground.ui.shared.quiet import QUIET
 HERE = Path(__file__).parent
 EMPTY = pd.DataFrame({"share": [], "distance": []})
 CURVE_NEEDS = 2  # cells of one size
-GRID, FILM = "grid", "film"
+GRID, STEPS = "grid", "steps"
 
 
 @dataclass(frozen=True)
 class Asked:
     """What the latest run of the Compare tab is about."""
 
-    what: str  # GRID or FILM
+    what: str  # GRID or STEPS
     sweep: str  # its digest
     grid: Grid | None = field(default=None, compare=False)  # as far as it has grown
 
 
-class GridFilm:
+class Scrubber:
     """The components under the grid; `clear` gives their values when another grid takes its place."""
 
     def __init__(self, offered: bool = True) -> None:
         """`offered`: the model's runs can be looked into."""
         self._offered = offered
         self.ask = gr.Button("Step through this grid", size="sm", visible=False, elem_id="film-ask")
-        script = FRAMES + (HERE / "film.js").read_text(encoding="utf-8")
+        script = FRAMES + (HERE / "scrubber.js").read_text(encoding="utf-8")
         self.bar = gr.HTML("", js_on_load=script, elem_id="grid-film")
         self.curve = gr.LinePlot(
             EMPTY,
@@ -71,7 +72,7 @@ class GridFilm:
             self.curve: gr.update(value=EMPTY, visible=False),
         }
 
-    def wire(self, engine: Engine, store: Store, films: Films, shown_sweep: gr.State, latest: Latest) -> None:
+    def wire(self, engine: Engine, store: Store, recordings: Recordings, shown_sweep: gr.State, latest: Latest) -> None:
         """`latest` is that of the grid above, so that Stop ends this too and another grid is not written over."""
         nothing: Update = {self.bar: gr.skip()}
 
@@ -81,18 +82,18 @@ class GridFilm:
                 return
             sweep = Sweep.from_dict(shown)
             updates = collect(sweep.recipes(), request.session_hash or "")
-            yield from latest.show(request.session_hash, updates, Asked(FILM, sweep.digest()), nothing)
+            yield from latest.show(request.session_hash, updates, Asked(STEPS, sweep.digest()), nothing)
 
         def collect(recipes: list[Recipe], visitor: str) -> Iterator[Update]:
             yield {self.ask: gr.update(visible=False), self.bar: _paragraph("Collecting the steps …")}
             try:
                 kept = [recipe for recipe in recipes if is_kept(engine, store, recipe)]
-                starts = pictures_of(store, [recipe for recipe in kept if films.get(recipe) is None])
-                for done, total in films.record(kept, starts, visitor):
+                starts = pictures_of(store, [recipe for recipe in kept if recordings.get(recipe) is None])
+                for done, total in recordings.record(kept, starts, visitor):
                     if done % 8 == 0:
                         text = f"Running kept cells once more for their steps: {done} of {total}"
                         yield {self.bar: _paragraph(text)}
-                found = [films.get(recipe) for recipe in recipes]
+                found = [recordings.get(recipe) for recipe in recipes]
                 if not any(found):
                     raise Refusal("There are no steps to show; run the grid again.")
                 drawn: dict[int, Image.Image] = {}
@@ -108,17 +109,6 @@ class GridFilm:
         self.ask.click(show, shown_sweep, self.outputs, trigger_mode="multiple", **ENGINE, **QUIET)
 
 
-def drawn_strips(
-    engine: Engine, recipes: list[Recipe], films: list[CellFilm | None], visitor: str = ""
-) -> Iterator[tuple[int, Image.Image]]:
-    """As `strips`, of x̂₀ and x_t of each film that is there, each drawn by the model that the recipe names."""
-    there = [(recipe.model, film) for recipe, film in zip(recipes, films, strict=True) if film]
-    for model in dict.fromkeys(name for name, _ in there):
-        places = [2 * i + k for i, (name, _) in enumerate(there) if name == model for k in (0, 1)]
-        latents = [x for name, film in there if name == model for x in (film.x0, film.seen)]
-        yield from ((places[i], strip) for i, strip in strips(engine.of(model), latents, visitor))
-
-
 def drawn_by(engine: Engine, recipes: list[Recipe]) -> str:
     """What drew the strips; a model that draws whole pictures has none."""
     facts = [engine.of(recipe.model).facts for recipe in recipes]
@@ -127,19 +117,19 @@ def drawn_by(engine: Engine, recipes: list[Recipe]) -> str:
     return whose or ("the quick decoder" if quick == {True} else "the VAE")
 
 
-def bar(recipes: list[Recipe], films: list[CellFilm | None], pictures: list[Image.Image], by: str) -> str:
+def bar(recipes: list[Recipe], recordings: list[Recording | None], pictures: list[Image.Image], by: str) -> str:
     """The scrubber's HTML; what the script needs is in its data, as numbers and addresses of picture strips.
 
-    `pictures` are two strips, x̂₀ and x_t, for each film that is there; `by` is what drew them.
+    `pictures` are two strips, x̂₀ and x_t, for each recording that is there; `by` is what drew them.
     """
-    found, strip = [film for film in films if film], iter(pictures)
-    cells = [None if film is None else _cell(film, next(strip), next(strip)) for film in films]
-    most = max(len(film.calls) for film in found)
+    found, strip = [recording for recording in recordings if recording], iter(pictures)
+    cells = [None if recording is None else _cell(recording, next(strip), next(strip)) for recording in recordings]
+    most = max(len(recording.calls) for recording in found)
     calls = {recipe.steps_run for recipe in recipes}
     note = "The cells have runs of different length, so each stands at the same share of its own run."
-    if len(calls) == 1 and len({film.of for film in found}) == 1:
+    if len(calls) == 1 and len({recording.of for recording in found}) == 1:
         note = "All cells stand at the same step."
-        if len({tuple(film.calls) for film in found}) > 1:  # fewer are kept of a model whose VAE must draw them
+        if len({tuple(recording.calls) for recording in found}) > 1:  # fewer are kept where a VAE must draw them
             note = "Each cell stands at the kept step that is nearest to the same share of its run."
     return (
         f'<div class="dp-scrub" data-cells="{escape(json.dumps(cells), quote=True)}" data-frames="{most}">'
@@ -155,21 +145,21 @@ def bar(recipes: list[Recipe], films: list[CellFilm | None], pictures: list[Imag
     )
 
 
-def curve(films: list[CellFilm | None]) -> Any:
+def curve(recordings: list[Recording | None]) -> Any:
     """The distance plot, where at least two cells have latents of one size."""
-    found = [film for film in films if film]
-    if len(found) < CURVE_NEEDS or len({film.x0.shape[1:] for film in found}) > 1:
+    found = [recording for recording in recordings if recording]
+    if len(found) < CURVE_NEEDS or len({recording.x0.shape[1:] for recording in found}) > 1:
         return gr.update(visible=False)
     return gr.update(value=apart(found), visible=True)
 
 
-def _cell(film: CellFilm, x0: Image.Image, x_t: Image.Image) -> dict[str, Any]:
+def _cell(recording: Recording, x0: Image.Image, x_t: Image.Image) -> dict[str, Any]:
     return {
         "x0": _url(x0),
         "xt": _url(x_t),
-        "calls": film.calls,
-        "of": film.of,
-        "t": [round(t, 1) for t in film.timesteps],
+        "calls": recording.calls,
+        "of": recording.of,
+        "t": [round(t, 1) for t in recording.timesteps],
     }
 
 

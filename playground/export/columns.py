@@ -2,13 +2,13 @@
 
 from PIL import Image
 
-from playground.export import film
+from playground.export import animation
 from playground.export.finished import FinishedGrid
 from playground.labels import fixed_of
 from playground.refusal import Refusal
 
 SECONDS = 0.8  # that a value is looked at
-KINDS = {"gif": film.to_gif, "webp": film.to_webp, "mp4": film.to_mp4}
+KINDS = {"gif": animation.to_gif, "webp": animation.to_webp, "mp4": animation.to_mp4}
 
 
 def frames(grid: FinishedGrid) -> list[Image.Image]:
@@ -23,7 +23,7 @@ def frames(grid: FinishedGrid) -> list[Image.Image]:
         if all(r is not None and r.image.width * height == r.image.height * width for r in column):
             rows = [f"{row} · {axis.name} {label}" if row else f"{axis.name} {label}" for row in grid.rows]
             row = list(zip(rows, (r.image for r in column if r), strict=True))
-            found.append(film.sheet([row], foot))
+            found.append(animation.sheet([row], foot))
     if len(found) < 2:
         raise Refusal("A film needs at least two values whose pictures are all there and have one shape.")
     return found

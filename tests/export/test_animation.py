@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from playground.export.film import sheet, to_gif, to_mp4, to_webp
+from playground.export.animation import sheet, to_gif, to_mp4, to_webp
 
 COLOURS = [(200, 30, 40), (30, 160, 60), (40, 50, 210)]
 

@@ -1,4 +1,4 @@
-"""All cells of a grid at one point of their runs: what each network call saw, and the x̂₀ that followed."""
+"""What the cells of a grid went through, kept in memory: what each network call saw, and the x̂₀ that followed."""
 
 import math
 import threading
@@ -8,19 +8,16 @@ from dataclasses import dataclass
 
 import pandas as pd
 import torch
-from PIL import Image
 from torch import Tensor
 
-from playground.engine import Decode, Engine, Event, Keep, Step
+from playground.engine import Engine, Event, Keep, Step
 from playground.engine.contract import How, Pictures
 from playground.recipe import Recipe
 
 MOST_FRAMES = 40  # of one cell; longer runs keep every n-th call, and always the last
 MOST_BY_VAE = 10  # of one cell of a model whose VAE must draw them, for want of a quick decoder
-MOST_BYTES = 128 * 2**20  # of all films kept in memory; the least recently used go first
+MOST_BYTES = 128 * 2**20  # of all recordings kept in memory; the least recently used go first
 SHARES = 41  # points of the distance curve
-LONGEST_SIDE = 128  # pixels of a frame
-FRAMES_PER_DECODE = 16  # of the quick decoder; a VAE draws one at a time
 
 
 def kept_calls(of: int, most: int = MOST_FRAMES) -> list[int]:
@@ -30,7 +27,7 @@ def kept_calls(of: int, most: int = MOST_FRAMES) -> list[int]:
 
 
 @dataclass(frozen=True, eq=False)
-class CellFilm:
+class Recording:
     """One cell's run, thinned to `kept_calls`."""
 
     calls: list[int]
@@ -43,31 +40,31 @@ class CellFilm:
     def bytes(self) -> int:
         return 2 * self.x0.numel() * self.x0.element_size()
 
-    def thinned(self, most: int) -> "CellFilm":
+    def thinned(self, most: int) -> "Recording":
         """At most so many of its frames, evenly spread, the last one always."""
         rows = [i - 1 for i in kept_calls(len(self.calls), most)]
         calls, timesteps = [self.calls[i] for i in rows], [self.timesteps[i] for i in rows]
-        return CellFilm(calls, self.of, timesteps, self.seen[rows], self.x0[rows])
+        return Recording(calls, self.of, timesteps, self.seen[rows], self.x0[rows])
 
     def at(self, share: float) -> int:
         """0 … 1 of the run -> the frame nearest to it"""
         return min(range(len(self.calls)), key=lambda i: abs(self.calls[i] / self.of - share))
 
 
-class Films:
-    """Finished films in memory by recipe; a film that is gone is recorded again when somebody asks for it."""
+class Recordings:
+    """Finished recordings in memory by recipe; a recording that is gone is recorded again when somebody asks for it."""
 
     def __init__(self, engine: Engine, most_bytes: int = MOST_BYTES, most_frames: int = MOST_FRAMES) -> None:
         """`most_frames` of each run, where fewer will be looked at than could be."""
         self._engine, self._most, self._lock = engine, most_bytes, threading.Lock()
         self._most_frames = most_frames
-        self._films: OrderedDict[str, CellFilm] = OrderedDict()
+        self._recordings: OrderedDict[str, Recording] = OrderedDict()
 
-    def get(self, recipe: Recipe) -> CellFilm | None:
+    def get(self, recipe: Recipe) -> Recording | None:
         with self._lock:
-            if film := self._films.get(recipe.digest()):
-                self._films.move_to_end(recipe.digest())
-            return film
+            if recording := self._recordings.get(recipe.digest()):
+                self._recordings.move_to_end(recipe.digest())
+            return recording
 
     def most_frames(self, recipe: Recipe) -> int:
         """That are kept of its run, because they must be drawn when somebody looks."""
@@ -78,16 +75,16 @@ class Films:
         """Takes the events of a run over these recipes that keeps latents."""
         return Recorder(self, recipes)
 
-    def keep(self, recipe: Recipe, film: CellFilm) -> None:
+    def keep(self, recipe: Recipe, recording: Recording) -> None:
         with self._lock:
-            self._films[recipe.digest()] = film
-            while sum(f.bytes for f in self._films.values()) > self._most and len(self._films) > 1:
-                self._films.popitem(last=False)
+            self._recordings[recipe.digest()] = recording
+            while sum(f.bytes for f in self._recordings.values()) > self._most and len(self._recordings) > 1:
+                self._recordings.popitem(last=False)
 
     def record(
         self, recipes: Sequence[Recipe], pictures: Pictures | None = None, visitor: str = ""
     ) -> Iterator[tuple[int, int]]:
-        """Run those that have no film, `pictures` as in `Engine.run`; yields (network calls done, of all)."""
+        """Run those that have no recording, `pictures` as in `Engine.run`; yields (network calls done, of all)."""
         missing = [r for r in recipes if self.get(r) is None and not self._engine.of(r.model).facts.whole]
         recorder, done = self.recorder(missing), 0
         total = sum(recipe.calls for recipe in missing)
@@ -100,58 +97,35 @@ class Films:
 
 
 class Recorder:
-    """Collects one run's latents, and keeps a cell's film when its last step has come."""
+    """Collects one run's latents, and keeps a cell's recording when its last step has come."""
 
-    def __init__(self, films: Films, recipes: Sequence[Recipe]) -> None:
-        self._films, self._recipes = films, recipes
+    def __init__(self, recordings: Recordings, recipes: Sequence[Recipe]) -> None:
+        self._recordings, self._recipes = recordings, recipes
         self._steps: dict[int, list[tuple[Step, Tensor, Tensor]]] = {}  # by cell: what came, x_t and x̂₀ in fp16
 
     def take(self, event: Event) -> None:
         if not isinstance(event, Step) or event.kept is None:
             return
-        steps, most = self._steps.setdefault(event.cell, []), self._films.most_frames(self._recipes[event.cell])
+        steps, most = self._steps.setdefault(event.cell, []), self._recordings.most_frames(self._recipes[event.cell])
         calls = kept_calls(event.of, most)
         if event.k in calls:
             steps.append((event, event.kept.x_t.half(), event.kept.x0.half()))
         if event.k == event.of:
             if len(steps) == len(calls):  # not where this visitor joined somebody else's run half-way
                 said, seen, x0 = zip(*steps, strict=True)
-                film = CellFilm(calls, event.of, [step.t for step in said], torch.cat(seen), torch.cat(x0))
-                self._films.keep(self._recipes[event.cell], film)
+                recording = Recording(calls, event.of, [step.t for step in said], torch.cat(seen), torch.cat(x0))
+                self._recordings.keep(self._recipes[event.cell], recording)
             del self._steps[event.cell]
 
 
-def strips(engine: Engine, several: Sequence[Tensor], visitor: str = "") -> Iterator[tuple[int, Image.Image]]:
-    """Each (F, C, h, w) -> its place among them, and F quick pictures side by side, at most 128 pixels high; as they
-    come."""
-    size = FRAMES_PER_DECODE if engine.facts.quick_previews else 1
-    parts = [(i, part.float()) for i, latents in enumerate(several) for part in latents.split(size)]
-    drawn: list[dict[int, list[Image.Image]]] = [{} for _ in several]  # by part
-    for answer in engine.ask([Decode(part, quick=True) for _, part in parts], visitor):
-        i = parts[answer.cell][0]
-        drawn[i][answer.cell] = answer.value
-        frames = [frame for part in sorted(drawn[i]) for frame in drawn[i][part]]
-        if len(frames) == len(several[i]):
-            yield i, _side_by_side(frames)
-
-
-def _side_by_side(frames: list[Image.Image]) -> Image.Image:
-    scale = min(1.0, LONGEST_SIDE / max(frames[0].size))
-    size = tuple(max(1, round(side * scale)) for side in frames[0].size)
-    whole = Image.new("RGB", (size[0] * len(frames), size[1]))
-    for i, frame in enumerate(frames):
-        whole.paste(frame.resize(size) if frame.size != size else frame, (i * size[0], 0))
-    return whole
-
-
-def apart(films: Sequence[CellFilm]) -> pd.DataFrame:
+def apart(recordings: Sequence[Recording]) -> pd.DataFrame:
     """How far the cells are apart along their runs: columns `share` (0 … 100 % of each cell's own run) and `distance`,
     the root mean square difference of two cells' x̂₀ per latent value, over all pairs."""
     rows = []
     for i in range(SHARES):
         share = (i + 1) / SHARES
-        x0 = torch.stack([film.x0[film.at(share)].float().flatten() for film in films])
+        x0 = torch.stack([recording.x0[recording.at(share)].float().flatten() for recording in recordings])
         # the mean over pairs of |a − b|² is 2n/(n−1) times the mean squared distance to the mean
-        spread = (x0 - x0.mean(0)).square().mean() * 2 * len(films) / (len(films) - 1)
+        spread = (x0 - x0.mean(0)).square().mean() * 2 * len(recordings) / (len(recordings) - 1)
         rows.append({"share": 100 * share, "distance": spread.sqrt().item()})
     return pd.DataFrame(rows)
