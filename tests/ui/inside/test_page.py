@@ -1,4 +1,4 @@
-"""The "Inside" tab in a real browser on the real page, and /inspect_prompt through gradio_client."""
+"""The "Inside" tab in a real browser on the real page."""
 
 import re
 from collections.abc import Iterator
@@ -6,17 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gradio_client import Client
-from gradio_client.exceptions import AppError
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from playground import Recipe
 from playground.engine import LocalEngine
 from playground.inside import attention
-from playground.store import from_png
 from playground.ui.inside import attention as inside_attention
-from playground.ui.inside import format as inside_format
 from tests.conftest import schemes
 
 HOSTILE = '<img src=x onerror="window.PWN=1"> ${Object.assign(window,{PWN:1})} {{constructor}}'
@@ -49,54 +45,6 @@ def set_field(page: Page, name: str, value: str) -> None:
 def few_steps(page: Page) -> None:
     page.get_by_role("button", name="Everything else").last.click()
     set_field(page, "num-inference-steps", "3")
-
-
-# the endpoint
-
-
-def test_the_endpoint_tells_everything_about_one_prompt(address: str, engine: LocalEngine) -> None:
-    recipe = Recipe(prompt="red Zeppelin", num_inference_steps=3, seed=5)
-    report, files = Client(address, verbose=False).predict(recipe.to_dict(), api_name="/inspect_prompt")
-    tokens = engine.model.pipeline.tokenizer(recipe.prompt, padding="max_length", max_length=32)["input_ids"]
-    assert [token["id"] for token in report["words"]["tokens"]] == tokens
-    assert report["words"]["limit"] == 32 and report["words"]["truncated"] == []
-    assert [(word["text"], word["pieces"]) for word in report["words"]["words"]] == [("red", 1), ("Zeppelin", 5)]
-    stages = {stage["key"]: stage for stage in report["stages"]}
-    assert list(stages) == ["tokens", "text_encoder", "noise", "unet", "latents", "decoder", "picture"]
-    assert stages["unet"]["parameters"] == sum(p.numel() for p in engine.model.unet.parameters())
-    assert stages["unet"]["gives"] == [1, 4, 16, 16]
-    keys = {"tokens", "text_encoder", "noise", "unet", "unet_call", "decoder"}
-    assert set(report["milliseconds"]) == keys and all(value > 0 for value in report["milliseconds"].values())
-    named = {Path(file).name: Path(file) for file in files}
-    sizes = {name: Image.open(path).size for name, path in named.items()}
-    assert sizes == {
-        "embeddings.png": (192, 32),
-        "noise.png": (64, 16),
-        "latents.png": (64, 16),
-        "picture.png": (128, 128),
-    }
-    kept = from_png(named["picture.png"].read_bytes())
-    assert kept.recipe == recipe
-    difference = np.asarray(kept.image).astype(int) - np.asarray(engine.render(recipe).image).astype(int)
-    assert np.abs(difference).max() <= 2
-
-
-@pytest.mark.parametrize(
-    ("recipe", "sentence"),
-    [
-        ({"seed": -1}, "seed must be from 0 to 4,294,967,295, not -1."),
-        ({"model": "../../etc"}, "model must be pocket"),
-        ({"colour": 1}, "'colour' is not a field of a recipe."),
-        ([1], "A recipe must be a JSON object with fields such as prompt and seed."),
-    ],
-)
-def test_the_endpoint_refuses_in_one_sentence(address: str, recipe: object, sentence: str) -> None:
-    with pytest.raises(AppError, match=re.escape(sentence)) as caught:
-        Client(address, verbose=False).predict(recipe, api_name="/inspect_prompt")
-    assert "Traceback" not in str(caught.value)
-
-
-# the page
 
 
 def test_the_skeleton_has_no_place_for_text() -> None:
@@ -286,16 +234,3 @@ def test_a_phone_does_not_scroll_sideways(browser: Browser, address: str) -> Non
         for scheme in schemes(phone):
             assert phone.evaluate("document.documentElement.scrollWidth") <= 390, (name, scheme)
     phone.close()
-
-
-# the words
-
-
-def test_numbers_are_written_as_people_read_them() -> None:
-    counts = [inside_format.count(n) for n in (950, 13_612_345, 474_161_152, 43_856_158_720)]
-    assert counts == ["950", "13.6 M", "474 M", "43.9 G"]
-    assert inside_format.size(27_224_690) == "27.2 MB" and inside_format.size(256) == "256 B"
-    assert [inside_format.milliseconds(v) for v in (None, 0.123, 3.14, 45.67, 321.0, 2345.0)] == [
-        "–", "0.12 ms", "3.1 ms", "45.7 ms", "321 ms", "2.35 s",
-    ]  # fmt: skip
-    assert inside_format.signed(-0.001) == "0.00" and inside_format.signed(-1.5) == "−1.50"
