@@ -28,7 +28,7 @@ from huggingface_hub.errors import (
 
 from playground.refusal import Refusal
 from playground.sources import pins
-from playground.sources.parts import INDEX, PIPELINES, needed, read_index
+from playground.sources.parts import INDEX, PIPELINES, index_of, needed
 from playground.sources.progress import said, telling
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -100,7 +100,7 @@ def _fetched(given: str, repo: str, found: Found, tell: Tell) -> Path:
     if INDEX not in found.files:
         raise Refusal(f"{repo} is no model in diffusers layout: it has no {INDEX}.")
     try:
-        index = read_index(Path(hf_hub_download(repo, INDEX, revision=found.commit)), repo)
+        index = index_of(Path(hf_hub_download(repo, INDEX, revision=found.commit)).parent, repo)
         if index["_class_name"] not in PIPELINES:
             from playground.sources.others import pipeline_of  # which brings diffusers with it
 

@@ -32,32 +32,26 @@ SETTINGS = re.compile(r"[\w.-]+\.(?:json|txt|model|jinja)")  # of networks, sche
 OF_OTHER_WEIGHTS = re.compile(r"\.bin\.|\.fp16\.|\.bf16\.|\.non_ema\.|\.ema\.|openvino|flax|onnx", re.I)
 
 
-def index_of(folder: Path) -> dict[str, Any]:
-    """What a folder on this machine lists as its parts. Raises Refusal, with one sentence, where it is no model."""
-    shown = folder.name or str(folder)
+def index_of(folder: Path, shown: str = "") -> dict[str, Any]:
+    """What a folder lists as its parts; `shown` is what it is called where that is not its name.
+
+    Raises Refusal, with one sentence, where it is no model, and for a pipeline that is not one of diffusers' own.
+    """
+    shown = shown or f"The folder {folder.name or folder}"
+    no = f"{shown} is no model in diffusers layout: "
     try:
         index = json.loads((folder / INDEX).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise Refusal(f"The folder {shown} is no model in diffusers layout: it has no {INDEX}.") from None
+        raise Refusal(f"{no}it has no {INDEX}.") from None
     except OSError as error:
-        raise Refusal(f"The folder {shown} cannot be read: {error.strerror or error}.") from None
+        raise Refusal(f"{shown} cannot be read: {error.strerror or error}.") from None
     except (ValueError, RecursionError):
-        raise Refusal(f"The folder {shown} is no model in diffusers layout: its {INDEX} is not valid JSON.") from None
-    if not isinstance(index, dict) or not isinstance(index.get("_class_name"), str):
-        raise Refusal(f"The folder {shown} is no model in diffusers layout: its {INDEX} names no pipeline.")
-    return index
-
-
-def read_index(path: Path, repo: str) -> dict[str, Any]:
-    """The parts that a repository's index lists. Raises Refusal for a kind that is no pipeline of diffusers' own."""
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        index = None
-    if not isinstance(index, dict):
-        raise Refusal(f"{repo} is no model in diffusers layout: its {INDEX} is not valid JSON.")
-    if not isinstance(index.get("_class_name"), str):
-        raise Refusal(f"{repo} needs code of its own, which is not run here.")
+        raise Refusal(f"{no}its {INDEX} is not valid JSON.") from None
+    named = index.get("_class_name") if isinstance(index, dict) else None
+    if isinstance(named, list):  # a file of the repository, and a class in it
+        raise Refusal(f"{shown} needs code of its own, which is not run here.")
+    if not isinstance(named, str):
+        raise Refusal(f"{no}its {INDEX} names no pipeline.")
     return index
 
 
