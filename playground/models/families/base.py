@@ -12,12 +12,12 @@ from typing import Any, ClassVar
 import torch
 from PIL import Image
 from torch import Tensor, nn
-from transformers import CLIPTextModel, CLIPTextModelWithProjection
 
 from playground import pictures
 from playground.models.contract import Condition, Look, Weights
 from playground.models.facts import CALL, Pairs, Text
 from playground.models.families import flow
+from playground.models.families.clip import CLIP
 from playground.models.families.facts_of import facts_of
 from playground.models.families.shapes import Shapes
 from playground.models.loading import Loaded
@@ -36,8 +36,6 @@ from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from playground.schedule import FLOW, is_flow
-
-CLIP = CLIPTextModel | CLIPTextModelWithProjection  # text encoders that LoRA files change
 
 
 class Family:
@@ -70,6 +68,7 @@ class Family:
         use_the_cores_present()
         pipeline, plan = loaded.pipeline, loaded.plan
         self.pipeline, self.device, self.dtype = pipeline, device, dtype
+        self.prepare(loaded)
         self.network: nn.Module = getattr(pipeline, self.denoiser)
         self.vae: nn.Module = pipeline.vae.to(torch.float32).eval()
         modules = {key: part for key, part in pipeline.components.items() if isinstance(part, nn.Module)}
@@ -92,6 +91,7 @@ class Family:
         self.facts = facts_of(self, name, folder, plan)
         shapes = Shapes(self)
         self.anatomy, self.cost = shapes.anatomy, shapes.cost
+        self.complete()
 
     @classmethod
     def precision(cls, device: torch.device) -> torch.dtype:
@@ -102,6 +102,12 @@ class Family:
     def precision_of_texts(cls, dtype: torch.dtype) -> torch.dtype:
         """Of text encoders, beside a denoiser in `dtype`: they may be larger than it is."""
         return dtype
+
+    def prepare(self, loaded: Loaded) -> None:
+        """Before its networks are placed."""
+
+    def complete(self) -> None:
+        """When all that families share is there."""
 
     # --- what a family says -------------------------------------------------------------------------------------------
 
@@ -286,11 +292,6 @@ class Family:
     def without_numbers(self) -> Condition:
         """An empty text on the meta device, as `inputs` takes it there; encoded for it."""
         return {name: x.to("meta") for name, x in self.condition(self.facts.text("", self.facts.usual)).items()}
-
-
-def most_skipped(*encoders: nn.Module) -> int:
-    """Layers that can be left out of CLIPs whose last one is left out anyhow."""
-    return min(encoder.config.num_hidden_layers for encoder in encoders) - 1
 
 
 def stacked(conditions: Sequence[Condition], name: str) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from playground.models.contract import TEXT, Condition
 from playground.models.families import sd_usual
-from playground.models.families.base import most_skipped
+from playground.models.families.clip import most_skipped
 from playground.models.families.unet import UNetFamily
 from playground.models.running.device import default_dtype
 from playground.models.weighted import WeighingCutter, rows_of, weighted

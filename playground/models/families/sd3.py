@@ -9,7 +9,8 @@ from torch import Tensor
 
 from playground.models.contract import TEXT, Condition
 from playground.models.facts import usual_recipe
-from playground.models.families.base import Family, most_skipped, stacked
+from playground.models.families.base import Family, stacked
+from playground.models.families.clip import most_skipped
 from playground.recipe import Recipe
 
 POOLED = "pooled_projections"

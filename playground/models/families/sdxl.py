@@ -9,7 +9,8 @@ from torch import Tensor
 
 from playground.models.contract import TEXT, Condition
 from playground.models.facts import CALL, usual_recipe
-from playground.models.families.base import most_skipped, stacked
+from playground.models.families.base import stacked
+from playground.models.families.clip import most_skipped
 from playground.models.families.unet import UNetFamily
 from playground.models.weighted import WeighingCutter, rows_of, weighted
 from playground.recipe import Recipe

@@ -35,26 +35,18 @@ class UNetFamily(Family):
     # of the schedule's timesteps: from there upwards a CPU network in bf16 leaves its rows to one in fp32; None: no row
     exact_from: ClassVar[float | None] = None
 
-    def __init__(
-        self,
-        name: str,
-        loaded: Loaded,
-        device: torch.device,
-        dtype: torch.dtype,
-        folder: Path,
-        loras: Sequence[Path] = (),
-    ) -> None:
-        early = None
-        if self.exact_from is not None and dtype is torch.bfloat16 and device.type == "cpu":
+    def prepare(self, loaded: Loaded) -> None:
+        self._early, self._converts = None, loaded.plan.converts
+        if self.exact_from is not None and self.dtype is torch.bfloat16 and self.device.type == "cpu":
             again = loaded.read.get("unet")  # a single file is read as it is
             early = again(dtype=torch.float32) if again else copy.deepcopy(loaded.pipeline.unet)
-            early = early.to(torch.float32, memory_format=torch.channels_last).eval()
+            self._early = early.to(torch.float32, memory_format=torch.channels_last).eval()
         for part in (loaded.pipeline.unet, loaded.pipeline.vae):
             part.to(memory_format=torch.channels_last)
-        self._has_early, self._converts = early is not None, loaded.plan.converts
-        super().__init__(name, loaded, device, dtype, folder, loras)
-        self._unet = UNet(self.unet, device, dtype, self.lora_files, early, self._exact_timestep)
-        self._decoder = Decoder(self.vae, device)
+
+    def complete(self) -> None:
+        self._unet = UNet(self.unet, self.device, self.dtype, self.lora_files, self._early, self._exact_timestep)
+        self._decoder = Decoder(self.vae, self.device)
 
     # --- what it says of them all -------------------------------------------------------------------------------------
 
@@ -70,7 +62,7 @@ class UNetFamily(Family):
     @property
     def says_precision(self) -> str:
         said = PRECISIONS[self.dtype]
-        return f"{said}, fp32 for t ≥ {self._exact_timestep:g}" if self._has_early else said
+        return f"{said}, fp32 for t ≥ {self._exact_timestep:g}" if self._early is not None else said
 
     @property
     def changes(self) -> list[float]:
