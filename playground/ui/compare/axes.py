@@ -8,6 +8,7 @@ import gradio as gr
 
 from playground.labels import inside
 from playground.models import Facts
+from playground.recipe import check_known_loras
 from playground.refusal import Refusal
 from playground.sweep import SIZE, Sweep
 from playground.ui.compare.models import MODEL, sizes_said
@@ -51,12 +52,12 @@ class Axes:
         with gr.Row(elem_classes="dp-small"):
             self.add = gr.Button("Add an axis", size="sm", elem_id="add-axis")
             self.swap = gr.Button("Swap axes", size="sm", visible=_seen(slots["rows"] is not None), elem_id="swap-axes")
-        self._lora = None
-        if loras := tuple(facts.loras):
+        self._lora, self._loras = None, tuple(facts.loras)
+        if self._loras:
             varied = lora_varied(start)
             self._lora = gr.Dropdown(
-                list(loras),
-                value=varied or loras[0],
+                list(self._loras),
+                value=varied or self._loras[0],
                 label="LoRA",
                 visible=_seen(varied is not None),
                 elem_id="vary-lora",
@@ -185,15 +186,16 @@ class Axes:
     def filled(self, sweep: Sweep, values: Updates) -> Updates:
         """Updates of `shown` and of the fields that ask for this sweep; `values` are those of other components.
 
-        Raises Refusal for an axis that the form does not have.
+        Raises Refusal for an axis, or the weight of a LoRA as one, that the form does not have.
         """
         slots, values = slots_of(sweep), dict(values)
+        if (lora := lora_varied(sweep)) is not None:
+            check_known_loras([lora], self._loras)
+            values[self._lora] = lora
         for key, found in zip(filter(None, slots.values()), sweep.axes.values(), strict=True):
             if key not in self.editors:
                 raise Refusal(f"{key} is not an axis that this page has.")
             values[self.editors[key]] = typed_values(key, found)
-        if self._lora and (lora := lora_varied(sweep)) is not None:
-            values[self._lora] = lora
         return self.arranged(slots, values)
 
 

@@ -18,7 +18,7 @@ from playground.ui.compare.control import Control
 from playground.ui.compare.known import from_card, known
 from playground.ui.compare.models import MODEL
 from playground.ui.compare.predict import Predict
-from playground.ui.compare.reading import LORAS, SEEDS, Reading, lora_varied, read_form, values_slot
+from playground.ui.compare.reading import LORAS, SEEDS, Reading, read_form, values_slot
 from playground.ui.shared.fields import HELP, Fields
 from playground.ui.shared.sure import Sure
 from playground.ui.shared.words import AXES, LORA_WEIGHT, lora_help
@@ -145,8 +145,8 @@ class Form:
 
         Raises Refusal for a sweep with a LoRA, or an axis, that the form does not have.
         """
-        weights, lora = dict(sweep.base.loras), lora_varied(sweep)
-        check_known_loras([*weights, *([lora] if lora is not None else [])], self._loras)
+        weights = dict(sweep.base.loras)
+        check_known_loras(weights, self._loras)
         values = {component: getattr(sweep.base, name) for name, component in self.fields.components.items()}
         values |= {component: weights.get(name, 0.0) for name, component in self._weights.items()}
         values |= {self.seeds: sweep.seeds}
