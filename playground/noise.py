@@ -99,10 +99,8 @@ def coefficients(schedule: str, t: int) -> Coefficients:
 def parts(schedule: str) -> tuple[torch.Tensor, torch.Tensor]:
     """name -> amplitudes of picture and noise at every t, each (1000,) float32. Refusal for an unknown name."""
     if check_schedule(schedule) == FLOW:
-        s = torch.arange(1, TIMESTEPS + 1) / TIMESTEPS
-        return 1 - s, s
-    alpha_bar = alphas_cumprod(schedule)
-    return alpha_bar.sqrt(), (1 - alpha_bar).sqrt()
+        return trained.straight_line(TIMESTEPS, first=1)  # so that the last of T levels is pure noise
+    return trained.amplitudes(_config(schedule))
 
 
 def half_signal_power(schedule: str) -> int:

@@ -1,4 +1,4 @@
-"""Where a run stands between two calls of its network: t, signal, noise, and what the network's answer means there.
+"""Where a run stands between two calls of its network: t, signal and noise.
 
 Samplers keep their state on two scales: variance-preserving, x_t = √ᾱ x₀ + √(1−ᾱ) ε, or Karras's x = x₀ + σ ε. What
 the network sees is always signal · x₀ + noise · ε; on the second scale signal = 1/√(1+σ²) and noise = σ/√(1+σ²)
@@ -20,6 +20,7 @@ import torch
 from diffusers import DDIMScheduler, DDPMScheduler, PNDMScheduler
 from torch import Tensor
 
+from playground.answer import FLOW
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
@@ -29,7 +30,6 @@ from playground.samplers import SAMPLERS
 # how many there are decides the shift), "_tokens" (how many it takes there to be, whatever the size), "_mu"
 # ("empirical": Flux.2's own shift).
 Config = Mapping[str, Any]
-FLOW = "flow_prediction"  # as diffusers' solvers name it: the network answers with the velocity ε − x₀
 STEPS_BACK = 100  # of a run that starts from a picture, so that nobody waits long for one
 
 
@@ -246,10 +246,16 @@ def amplitudes(config: Config) -> tuple[Tensor, Tensor]:
     Flow matching has no steps of its own: told t, the network takes σ to be t/T.
     """
     if is_flow(config):
-        sigma = torch.arange(total_timesteps(config)) / total_timesteps(config)
-        return 1 - sigma, sigma
+        return straight_line(total_timesteps(config))
     alphas = alphas_cumprod(config)
     return alphas.sqrt(), (1 - alphas).sqrt()
+
+
+def straight_line(total: int, first: int = 0) -> tuple[Tensor, Tensor]:
+    """(signal, noise) of flow matching at T levels σ = first/T, (first+1)/T …, each (T,) float32; from 1 on the last of
+    them is pure noise."""
+    sigma = torch.arange(first, first + total) / total
+    return 1 - sigma, sigma
 
 
 def level_at(config: Config, t: int) -> Level:
@@ -274,32 +280,3 @@ def _hashable(config: Config) -> tuple[tuple[str, Any], ...]:
 def prediction_type(config: Config) -> str:
     """What the network was taught to answer: epsilon, v_prediction, sample or flow_prediction."""
     return config.get("prediction_type", "epsilon")
-
-
-def x0_of(x_t: Tensor, answer: Tensor, signal: Any, noise: Any, kind: str) -> Tensor:
-    """What the network saw and what it answered -> the x̂₀ that it means. Raises Refusal for an unknown kind.
-
-    signal and noise are those of a Level, as numbers or shaped to broadcast.
-    """
-    if kind == "epsilon":  # Ho et al. 2020, equation 15, https://arxiv.org/abs/2006.11239
-        return x_t / signal - noise / signal * answer
-    if kind == "v_prediction":  # Salimans & Ho 2022, https://arxiv.org/abs/2202.00512
-        return signal * x_t - noise * answer
-    if kind == FLOW:  # v = ε − x₀ and x_t = (1−σ) x₀ + σ ε, so x₀ = x_t − σ v
-        return x_t - noise * answer
-    if kind == "sample":
-        return answer
-    raise Refusal(f"The model predicts {kind!r}, which is not known here.")
-
-
-def noise_of(x_t: Tensor, answer: Tensor, signal: Any, noise: Any, kind: str) -> Tensor:
-    """The same -> the ε_θ that it means."""
-    if kind == "epsilon":
-        return answer
-    if kind == "v_prediction":
-        return signal * answer + noise * x_t
-    if kind == FLOW:
-        return x_t + signal * answer
-    if kind == "sample":
-        return (x_t - signal * answer) / noise
-    raise Refusal(f"The model predicts {kind!r}, which is not known here.")

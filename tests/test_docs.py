@@ -51,6 +51,7 @@ FLOORS = {
     "sources": 0,
     "edges": 0,
     "emphasis": 0,
+    "answer": 1,
     "schedule": 1,
     "models": 2,
 }

@@ -1,4 +1,4 @@
-"""Where runs stand between two calls is what diffusers' own schedulers say, for all samplers and kinds of answers."""
+"""Where runs stand between two calls is what diffusers' own schedulers say, for all samplers."""
 
 import math
 
@@ -15,13 +15,11 @@ from playground.schedule import (
     alphas_cumprod,
     check_timestep,
     levels,
-    noise_of,
     plan,
     prediction_type,
     scheduler_for,
     total_timesteps,
     visited,
-    x0_of,
 )
 
 CONFIG = {
@@ -149,7 +147,7 @@ def test_a_bad_timestep_is_refused(t: object) -> None:
         check_timestep({**CONFIG, "num_train_timesteps": 50}, 50)
 
 
-# ᾱ and what answers mean
+# ᾱ, signal and noise
 
 
 @pytest.mark.parametrize("config", [CONFIG, ZERO, *(CONFIG | named for named in noise.SCHEDULES.values())])
@@ -165,39 +163,6 @@ def test_what_a_config_leaves_out_is_what_diffusers_takes() -> None:
     assert prediction_type(ZERO) == "v_prediction"
     betas = {"num_train_timesteps": 3, "trained_betas": [0.1, 0.2, 0.3]}
     assert alphas_cumprod(betas).tolist() == pytest.approx([0.9, 0.72, 0.504])
-
-
-@pytest.mark.parametrize("alpha_bar", [0.9985, 0.3, 0.0047])
-@pytest.mark.parametrize("kind", ["epsilon", "v_prediction", "sample"])
-def test_every_kind_of_answer_leads_back_to_the_picture_and_the_noise(kind: str, alpha_bar: float) -> None:
-    """ε, v and x₀, computed from their definitions, and diffusers' own x̂₀ of the same answer."""
-    generator = torch.Generator().manual_seed(0)
-    x0, epsilon = torch.randn(2, 1, 4, 8, 8, generator=generator)
-    signal, share = alpha_bar**0.5, (1 - alpha_bar) ** 0.5
-    x_t = signal * x0 + share * epsilon
-    answer = {"epsilon": epsilon, "v_prediction": signal * epsilon - share * x0, "sample": x0}[kind]
-    assert torch.allclose(x0_of(x_t, answer, signal, share, kind), x0, atol=1e-4)
-    assert torch.allclose(noise_of(x_t, answer, signal, share, kind), epsilon, atol=1e-4)
-    scheduler = DDIMScheduler.from_config(CONFIG, prediction_type=kind)
-    scheduler.set_timesteps(1000)
-    t = 500
-    level = scheduler.alphas_cumprod[t]
-    noised = scheduler.add_noise(x0, epsilon, torch.tensor([t]))
-    theirs = scheduler.step(answer, t, noised).pred_original_sample
-    assert torch.allclose(x0_of(noised, answer, level.sqrt(), (1 - level).sqrt(), kind), theirs, atol=1e-4)
-
-
-def test_pure_noise_has_an_answer_where_the_network_predicts_v_or_the_picture() -> None:
-    x_t, answer = torch.randn(1, 4, 8, 8), torch.randn(1, 4, 8, 8)
-    assert torch.equal(x0_of(x_t, answer, 0.0, 1.0, "v_prediction"), -answer)
-    assert torch.equal(noise_of(x_t, answer, 0.0, 1.0, "v_prediction"), x_t)
-    assert torch.equal(noise_of(x_t, answer, 0.0, 1.0, "sample"), x_t)
-
-
-def test_an_unknown_kind_of_answer_is_refused() -> None:
-    for call in (x0_of, noise_of):
-        with pytest.raises(Refusal, match=r"^The model predicts 'flow', which is not known here\.$"):
-            call(torch.zeros(1), torch.zeros(1), 0.5, 0.5, "flow")
 
 
 def test_signal_and_noise_are_what_a_sigma_sampler_shows_its_network() -> None:

@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
+from playground.answer import noise_of, x0_of
 from playground.engine.contract import Kept
 from playground.engine.trajectory import Trajectory
-from playground.schedule import Level, noise_of, x0_of
+from playground.schedule import Level
 
 
 @torch.inference_mode()

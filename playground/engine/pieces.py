@@ -6,13 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from playground.answer import noise_of
 from playground.engine.contract import NOTHING, Ask, Begin, Begun, Decode, Encode, Question
 from playground.engine.pace import synchronize
 from playground.engine.trajectory import Trajectory
 from playground.models import Condition, Look, Model, Text
 from playground.models.weighted import chunks_of
 from playground.refusal import Refusal
-from playground.schedule import check_timestep, level_at, noise_of, prediction_type
+from playground.schedule import check_timestep, level_at, prediction_type
 
 
 class Single:

@@ -13,13 +13,14 @@ from PIL import Image
 from torch import Tensor
 
 from playground import pictures
+from playground.answer import FLOW, x0_of
 from playground.engine.contract import NO_PICTURE, NOTHING, Keep, Start
 from playground.models import CONTROL, CONTROL_SCALE, Condition, Look, Model, Text
 from playground.models.weighted import chunks_of
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
-from playground.schedule import FLOW, Level, begin_of, levels_of, plan, prediction_type, scheduler_for, x0_of
+from playground.schedule import Level, begin_of, levels_of, plan, prediction_type, scheduler_for
 
 MOST_LOOKS = 50  # calls of one run whose attention is kept, evenly spaced
 MOST_VALUES = 4_000_000  # of attention, so that large models keep fewer calls instead of filling the memory

@@ -15,10 +15,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from playground.answer import x0_of
 from playground.engine import Engine, Question
 from playground.inside.latent_noise import decoded, noised
 from playground.refusal import Refusal
-from playground.schedule import amplitudes, check_timestep, level_at, x0_of
+from playground.schedule import amplitudes, check_timestep, level_at
 
 
 @dataclass(frozen=True, eq=False)

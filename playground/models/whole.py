@@ -14,6 +14,7 @@ from diffusers import DiffusionPipeline
 from PIL import Image
 from torch import Tensor, nn
 
+from playground.answer import FLOW
 from playground.models.facts import CALL, Facts, usual_recipe
 from playground.models.folder import described, fingerprint, licence, load_pipeline
 from playground.models.loading import DTYPE
@@ -24,7 +25,6 @@ from playground.models.words import Cutter, Words
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
-from playground.schedule import FLOW
 from playground.sources.others import cannot, pipeline_of
 from playground.sources.parts import DENOISERS, UNUSED, index_of
 

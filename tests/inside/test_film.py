@@ -12,6 +12,7 @@ import torch
 from diffusers import DDIMScheduler
 
 from playground import Recipe
+from playground.answer import x0_of
 from playground.engine import Keep, LocalEngine, Step, zero_gpu
 from playground.inside import film as film_module
 from playground.inside.film import Ending, Shot, check, check_time, film, films, noise_picture
@@ -19,7 +20,7 @@ from playground.inside.guidance import numbers, taken_apart
 from playground.models import REGISTERED
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
-from playground.schedule import Level, levels, steps_taken, x0_of
+from playground.schedule import Level, levels, steps_taken
 from tests.engine.support import counted
 
 SCHEDULE = DDIMScheduler.from_pretrained(REGISTERED["pocket"], subfolder="scheduler").config

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from playground import pictures
+from playground.answer import FLOW
 from playground.models.contract import Condition, Look, Weights
 from playground.models.facts import CALL, Pairs, Text
 from playground.models.families import flow
@@ -35,7 +36,7 @@ from playground.models.words import Cutter
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
-from playground.schedule import FLOW, is_flow
+from playground.schedule import is_flow
 
 
 class Family:
