@@ -1,9 +1,7 @@
 """The Compare tab: ask on the left, look on the right."""
 
 import random
-import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -11,12 +9,12 @@ from typing import Any
 
 import gradio as gr
 
-from playground.engine import Done, Engine, Keep, Waiting
+from playground.engine import Engine
 from playground.inside.recordings import Recordings
 from playground.link import LONGEST, from_token, to_token
 from playground.recipe import PROMPT_LIMIT, SEED_RANGE
 from playground.refusal import Refusal
-from playground.render import kept_result, missing, pictures_of, render, undrawable
+from playground.render import missing, pictures_of, undrawable
 from playground.samplers import SAMPLERS
 from playground.store import Store
 from playground.sweep import Sweep
@@ -24,17 +22,18 @@ from playground.ui.compare import effects, takeaway
 from playground.ui.compare.begins import given_pictures
 from playground.ui.compare.caption import say
 from playground.ui.compare.form import Form, Given
-from playground.ui.compare.grid import empty, folded, payload, stopped
+from playground.ui.compare.grid import empty, payload
 from playground.ui.compare.known import marks, surprise
 from playground.ui.compare.models import cut_elsewhere, for_form, is_elsewhere, way_to
 from playground.ui.compare.opening import kept_grid, says
 from playground.ui.compare.reading import Reading
+from playground.ui.compare.running import Running, Stage
 from playground.ui.compare.scrubber import GRID, Asked, Scrubber
-from playground.ui.compare.telling import cost, progress, stop_text, summary
+from playground.ui.compare.telling import cost
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.events import said
 from playground.ui.shared.fields import LABELS
-from playground.ui.shared.html import escaped
+from playground.ui.shared.html import escaped, paragraph
 from playground.ui.shared.latest import Latest, Update
 from playground.ui.shared.offered import examples_for
 from playground.ui.shared.quiet import QUIET
@@ -47,8 +46,6 @@ FRAME: str = (HERE / "board.html").read_text("utf-8")  # a template without plac
 PARTS = ("board.js", "keys.js", "dialog.js", "blind.js", "seen.js", "address.js")
 SCRIPT: str = "".join((HERE / name).read_text("utf-8") for name in PARTS)
 WORDS = {"fields": LABELS, "samplers": {key: row.label for key, row in SAMPLERS.items()}, "longest": LONGEST}
-REDRAW = 0.2  # seconds between two updates of a growing grid, at least
-UNSEEN = 2.0  # the same where nobody looks; they tell whether the page is still there
 
 
 def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
@@ -73,9 +70,11 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             form.predict.place()
             scrubber = Scrubber(offered=not engine.facts.whole)
             shown_sweep = gr.State(start.flat.to_dict())  # of the grid above; several seeds per cell are an axis here
+            stage = Stage(header, cells, total, shown_sweep, scrubber)
             effects.build(engine, store, shown_sweep, start.flat)
             named = takeaway.build(engine, store, shown_sweep, start.flat, form.fill, form.filled, recordings)
-    latest, unseen = Latest(), set[str]()  # of the pages with a run those that are hidden
+    latest = Latest()
+    running = Running(engine, store, recordings, stage, latest)
     scrubber.wire(engine, store, recordings, shown_sweep, latest)
     form.predict.wire(engine, takeaway.finder(engine, store, start.flat))
 
@@ -125,68 +124,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         grid = empty(sweep, token=to_token(sweep, usual), own=True, begins=given_pictures(store, sweep))
         asked = Asked(GRID, sweep.digest(), grid)
         told = form.told(reading) | form.predict.begins(given, sweep)
-        yield from latest.show(visitor, grow(asked, told, visitor), asked, {total: gr.skip()})
-
-    def grow(asked: Asked, told: Update, visitor: str) -> Iterator[Update]:
-        begun, grid = time.perf_counter(), asked.grid
-        sweep = grid.sweep
-        recipes, drawn, last = sweep.recipes(), 0.0, -1
-        recorder = recordings.recorder(recipes)
-        yield (
-            told
-            | scrubber.clear(ready=False)
-            | {
-                header: say(sweep, engine.facts),
-                cells: payload(grid),
-                total: _paragraph("Starting …"),
-                shown_sweep: sweep.flat.to_dict(),
-            }
-        )
-        try:
-            with closing(
-                render(engine, store, recipes, keep=Keep(latents=True), visitor=visitor, elsewhere=True)
-            ) as events:
-                for event in events:
-                    # Redrawn between two ticks, once for all cells, and not after every tick of a fast model: redrawing
-                    # takes the time of server and browser, which on a small machine is also the model's.
-                    waiting, looks = isinstance(event, Waiting), visitor not in unseen
-                    since = time.perf_counter() - drawn
-                    if waiting or (event.cell <= last and since >= (REDRAW if looks else UNSEEN)):
-                        line = _paragraph(progress(grid, begun, engine))
-                        yield {total: line} | ({cells: payload(grid)} if looks else {})
-                        drawn = time.perf_counter()
-                    grid = folded(grid, event)
-                    recorder.take(event)
-                    asked = latest.note(visitor, asked, replace(asked, grid=grid))
-                    last = -1 if waiting else event.cell
-        except Refusal as refusal:
-            grid = stopped(grid)
-            yield {cells: payload(grid), total: _paragraph(str(refusal))} | scrubber.clear(ready=grid.finished > 0)
-            return
-        finally:
-            unseen.discard(visitor)
-        told = _paragraph(summary(grid, time.perf_counter() - begun, bool(engine.facts.whole)))
-        yield {cells: payload(grid), total: told} | scrubber.clear(ready=grid.finished > 0)
-
-    def seen(event: gr.EventData, request: gr.Request) -> None:
-        """By the browser, when its tab is hidden or shown."""
-        page = request.session_hash or ""
-        if said(event, "now") is False and latest.under_way(page):
-            unseen.add(page)
-        else:
-            unseen.discard(page)
-
-    def stop(request: gr.Request) -> Update:
-        if (asked := latest.stop(request.session_hash)) is None:
-            return {total: gr.skip()}
-        if asked.grid is None:  # only its steps were being collected
-            return scrubber.clear(ready=True)
-        grid = asked.grid
-        for i, cell in enumerate(grid.cells):  # also those that finished in this moment
-            if cell.open and (result := kept_result(engine, store, cell.recipe)):
-                grid = folded(grid, Done(i, result))
-        grid = stopped(grid)
-        return {cells: payload(grid), total: _paragraph(stop_text(grid))} | scrubber.clear(ready=grid.finished > 0)
+        yield from latest.show(visitor, running.grow(asked, told, visitor), asked, {total: gr.skip()})
 
     def opened(sweep: Sweep, request: gr.Request) -> Update:
         """The form asks for this sweep, and the grid shows what is kept of it; what ran for this page has ended."""
@@ -200,23 +138,13 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         latest.stop(request.session_hash)
         now = kept_grid(engine, store, sweep)
         ready = not missing(engine, store, sweep.recipes())
-        return (
-            filled
-            | form.predict.clear()
-            | scrubber.clear(ready)
-            | {
-                header: say(sweep, engine.facts),
-                cells: payload(now),
-                total: _first(says(engine.facts, now)),
-                shown_sweep: sweep.flat.to_dict(),
-            }
-        )
+        return filled | form.predict.clear() | stage.shows(now, engine.facts, _first(says(engine.facts, now)), ready)
 
     def opened_link(token: str, request: gr.Request) -> Update:
         try:
             return opened(from_token(token, usual) if token else start, request)
         except Refusal as refusal:
-            return {total: _paragraph(spoken(str(refusal)))}
+            return {total: paragraph(spoken(str(refusal)))}
 
     def arrived(request: gr.Request) -> Update:
         """The page is opened: with the grid of its address, or else with the first one, as far as it is kept now."""
@@ -241,7 +169,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
 
     told = [*form.fields.errors.values(), *form.axes.says.values(), form.everything_else]
     told += [part.section for part in (form.begins, form.control) if part.image]
-    shown = [*form.filled, header, cells, total, shown_sweep, *form.predict.begun, *scrubber.outputs]
+    shown = [*form.filled, *stage.outputs, *form.predict.begun]
     given = {*form.inputs, *form.predict.given, *form.sure.inputs}
     # One event for all checks, after a run as well, when more cells are kept: only so is the last one asked the last
     # one answered. Two events may answer in the other order, and an old answer would stand over a new value.
@@ -267,7 +195,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     )
     page.load(arrived, None, shown, queue=False, **QUIET).then(**named).then(**recheck)
     cells.address(asked_for, None, shown, **QUIET).then(**recheck)
-    cells.seen(seen, queue=False, **QUIET)
+    cells.seen(running.seen, queue=False, **QUIET)
 
     axes = form.axes
     chosen = [component.change for component in axes.slots.values()]
@@ -285,26 +213,18 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     form.new_seed.click(lambda: random.randint(*SEED_RANGE), None, seed, queue=False, **QUIET)
 
     pressed: dict[str, Any] = {**ENGINE, **QUIET, "trigger_mode": "multiple"}  # `latest` decides between two presses
-    running = (
-        run,
-        given,
-        [*told, *form.sure.outputs, header, cells, total, shown_sweep, *form.predict.begun, *scrubber.outputs],
-    )
+    to_run = (run, given, [*told, *form.sure.outputs, *stage.outputs, *form.predict.begun])
     ended = form.predict.after(shown_sweep)
-    gr.on([form.run.click, *(c.submit for c in form.one_line)], *running, **pressed).then(**ended).then(**recheck)
+    gr.on([form.run.click, *(c.submit for c in form.one_line)], *to_run, **pressed).then(**ended).then(**recheck)
     for chip, example in zip(chips, examples, strict=True):
         filled = chip.click(
             partial(try_example, example.sweep), given, [*form.filled, before, undo], queue=False, **QUIET
         )
-        filled.then(*running, **pressed).then(**ended).then(**recheck)
+        filled.then(*to_run, **pressed).then(**ended).then(**recheck)
     undo.click(undone, before, [*shown, undo], **QUIET).then(**recheck)
     # In the queue, whose updates reach the page in order: one of the ended run that is under way then comes before.
-    form.stop.click(stop, None, [cells, total, *scrubber.outputs], concurrency_limit=None, **QUIET).then(**recheck)
+    form.stop.click(running.stop, None, stage.ends, concurrency_limit=None, **QUIET).then(**recheck)
     return ran
-
-
-def _paragraph(text: str) -> str:
-    return f"<p>{escaped(text)}</p>"
 
 
 def _first(text: str) -> str:

@@ -34,7 +34,7 @@ from playground.sweep import Sweep
 from playground.ui.compare.models import for_form, is_elsewhere, way_to
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.files import FILES
-from playground.ui.shared.html import error, escaped
+from playground.ui.shared.html import error, escaped, paragraph
 from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.refused import says_refusals
 from playground.ui.shared.shipped import SHIPPED, first_view_files
@@ -133,7 +133,7 @@ def build(
         if kind in (HTML, ZIP):
             yield {said: "<p>Making the file …</p>"}
         done = answer(made, "")
-        yield done | ({said: f"<p>{escaped(notes)}</p>"} if notes else {})
+        yield done | ({said: paragraph(notes)} if notes else {})
 
     def one(data: dict[str, Any] | None, place: Any, kind: str) -> dict[Any, Any]:
         def made() -> dict[str, bytes]:
@@ -169,7 +169,7 @@ def build(
     def answer(made: Callable[[], dict[str, bytes]], notes: str) -> dict[Any, Any]:
         paths = [FILES.path(content, name) for name, content in made().items()]
         return {
-            said: f"<p>{escaped(notes.strip())}</p>" if notes.strip() else "",
+            said: paragraph(notes.strip()) if notes.strip() else "",
             files: gr.update(value=paths, visible=True),
         }
 
@@ -177,7 +177,7 @@ def build(
         try:
             result = picked(data, place)
             receipt = verify(engine, cell_png(result, facts_of(result.recipe.model)), store)
-            return f"<p>{escaped(receipt.sentence())}</p>"
+            return paragraph(receipt.sentence())
         except Refusal as refusal:
             return error(str(refusal))
 

@@ -13,9 +13,9 @@ from playground.inside.attention import Attention, entries, levels, shares, watc
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.ui.inside.form import Form
-from playground.ui.inside.format import milliseconds, say
+from playground.ui.inside.format import milliseconds
 from playground.ui.shared.endpoint import ENGINE
-from playground.ui.shared.html import data_url, error
+from playground.ui.shared.html import data_url, error, paragraph
 from playground.ui.shared.latest import Latest, Update
 from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.stale import Stale
@@ -41,7 +41,7 @@ def build(engine: Engine, form: Form) -> list[tuple[Latest, gr.HTML]]:
     def look(given: dict[gr.components.Component, Any], request: gr.Request) -> Iterator[Update]:
         recipe, errors = form.read(given)
         if errors:
-            wrong = say("A field on the left needs another value.")
+            wrong = paragraph("A field on the left needs another value.")
             yield form.says(errors) | {other_error: "", status: wrong}
             return
         second = given[other] or ""
@@ -57,7 +57,7 @@ def build(engine: Engine, form: Form) -> list[tuple[Latest, gr.HTML]]:
         yield from latest.show(page, compare(recipes, page), recipes, {status: gr.skip()})
 
     def compare(recipes: list[Recipe], page: str) -> Iterator[Update]:
-        yield form.says({}) | sure.gone() | {other_error: "", status: say("Starting …")}
+        yield form.says({}) | sure.gone() | {other_error: "", status: paragraph("Starting …")}
         found: list[Attention] = []
         try:
             for recipe in recipes:
@@ -67,11 +67,11 @@ def build(engine: Engine, form: Form) -> list[tuple[Latest, gr.HTML]]:
                         continue
                     k, of = event
                     doing = f"U-Net call {k} of {of}, with attention kept"
-                    yield {status: say(f"Prompt {len(found) + 1} of {len(recipes)}: {doing}.")}
+                    yield {status: paragraph(f"Prompt {len(found) + 1} of {len(recipes)}: {doing}.")}
         except Refusal as refusal:
             yield {other_error: error(str(refusal)), status: ""}
             return
-        yield {stage: payload(found), status: say(said(found))} | stale.asked(recipes)
+        yield {stage: payload(found), status: paragraph(said(found))} | stale.asked(recipes)
 
     def asked(given: dict[gr.components.Component, Any]) -> list[Recipe] | None:
         """What a look would be asked for; None where a field is wrong."""

@@ -43,7 +43,3 @@ def signed(value: float, digits: int = 2) -> str:
 def image(picture: Image.Image, alt: str, extra: str = "") -> str:
     """An <img>; `extra` is a class name."""
     return f'<img class="{extra}" src="{data_url(picture)}" alt="{escaped(alt)}">'
-
-
-def say(sentence: str) -> str:
-    return f"<p>{escaped(sentence)}</p>"

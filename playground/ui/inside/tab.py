@@ -17,9 +17,9 @@ from playground.store import from_png
 from playground.ui.inside import api, attention, autoencoder
 from playground.ui.inside.boxes import EARLIER, diagram, remarks_on
 from playground.ui.inside.form import Form
-from playground.ui.inside.format import milliseconds, say
+from playground.ui.inside.format import milliseconds
 from playground.ui.shared.endpoint import ENGINE
-from playground.ui.shared.html import error
+from playground.ui.shared.html import error, paragraph
 from playground.ui.shared.latest import Latest, Update
 from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.shipped import examples, first_view_files, start_recipe
@@ -45,9 +45,9 @@ def build(engine: Engine) -> None:
         """Diagram, status, picture."""
         now, earlier = begin(engine, start), shipped(start)
         if earlier is None or earlier.x0 is None:
-            return drawn(now), say("Walk makes the picture."), None
+            return drawn(now), paragraph("Walk makes the picture."), None
         now = replace(now, latents=earlier.x0[0], picture=earlier.image)
-        return drawn(now, earlier=True), say(EARLIER), earlier.image
+        return drawn(now, earlier=True), paragraph(EARLIER), earlier.image
 
     latest = Latest()
 
@@ -63,7 +63,7 @@ def build(engine: Engine) -> None:
         yield from latest.show(page, go(recipe, page), recipe, {stage: gr.skip()})
 
     def go(recipe: Recipe, page: str) -> Iterator[Update]:
-        yield form.says({}) | form.sure.gone() | {status: say("Starting …")}
+        yield form.says({}) | form.sure.gone() | {status: paragraph("Starting …")}
         answered = stale.asked(recipe)  # with the first thing that is shown of it
         glimpses = 0
         try:
@@ -127,7 +127,7 @@ def build(engine: Engine) -> None:
 
     def stop(request: gr.Request) -> Update:
         ended = [html for runs, html in stoppable if runs.stop(request.session_hash) is not None]
-        return dict.fromkeys(ended, say("Stopped.")) or {status: gr.skip()}
+        return dict.fromkeys(ended, paragraph("Stopped.")) or {status: gr.skip()}
 
     # In the queue, whose updates reach the page in order: those of the ended runs then come before.
     form.stop.click(stop, None, [html for _, html in stoppable], concurrency_limit=None, **QUIET)
@@ -148,10 +148,10 @@ def line(now: Walk, network: str) -> str:
     """Where a walk stands, or what it took, as HTML."""
     took = now.milliseconds
     if now.picture is None:
-        return say(f"{network} call {now.k} of {now.of}." if now.k else "Words are encoded, noise is drawn.")
+        return paragraph(f"{network} call {now.k} of {now.of}." if now.k else "Words are encoded, noise is drawn.")
     parts = (("tokenizer", "tokens"), ("text encoder", "text_encoder"), (network, "unet"), ("VAE decoder", "decoder"))
     times = ", ".join(f"{name} {milliseconds(took[key])}" for name, key in parts)
-    return say(
+    return paragraph(
         f"Measured in this run: {times}. Where other visitors' pictures were in the same calls, this picture's share "
         "is counted."
     )
@@ -159,4 +159,4 @@ def line(now: Walk, network: str) -> str:
 
 def _said_of(words: Words) -> str:
     """Under the prompt field, while it is typed: how it is read"""
-    return "".join(say(sentence) for sentence in remarks_on(words))
+    return "".join(paragraph(sentence) for sentence in remarks_on(words))

@@ -32,6 +32,10 @@ def escaped(text: str) -> str:
     return html.escape(text, quote=True)
 
 
+def paragraph(text: str) -> str:
+    return f"<p>{escaped(text)}</p>"
+
+
 def error(sentence: str = "") -> str:
     """What stands under a field, in the words of the form; nothing where it has no fault."""
     return f'<p role="alert">{escaped(spoken(sentence))}</p>' if sentence else ""
