@@ -73,6 +73,13 @@ def _config(schedule: str) -> dict[str, object]:
     return SCHEDULES[schedule] | _CUT
 
 
+def followed_by(model: trained.Config, schedule: str) -> trained.Config:
+    """A model's scheduler config with this schedule in the place of its own; how samplers place their steps stays."""
+    if check_schedule(schedule) == FLOW:
+        return model
+    return {**model, "trained_betas": None, "rescale_betas_zero_snr": False, **_config(schedule)}
+
+
 def betas(schedule: str) -> torch.Tensor:
     """name -> β_t, (1000,) float32: the variance of the noise that step t of the walk adds."""
     return trained.betas(_config(schedule))

@@ -48,10 +48,10 @@ def open_picture(path: str | Path, side: int = SIDE) -> Image.Image:
     return _opened(path, side, _square)
 
 
-def open_whole(path: str | Path, longest: int = WHOLE_SIDE) -> Image.Image:
-    """The same -> all of the picture, in RGB, reduced to at most `longest` pixels on its longer side; a picture that is
-    as small already keeps its pixels."""
-    return _opened(path, longest, _reduced)
+def open_whole(path: str | Path) -> Image.Image:
+    """The same -> all of the picture, in RGB, reduced to at most WHOLE_SIDE pixels on its longer side; one that is as
+    small already keeps its pixels."""
+    return _opened(path, WHOLE_SIDE, _reduced)
 
 
 def whole_of(answer: bytes | Image.Image) -> Image.Image:

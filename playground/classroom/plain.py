@@ -15,7 +15,6 @@ class Class:
     code: str
     name: str
     ends: float  # seconds since 1970, when it is deleted
-    has_password: bool
     closed: bool = False  # nobody can join or answer any more
 
 

@@ -168,12 +168,10 @@ class Register:
         self.purge()
         code = read_code(code)
         with self._file.reading() as sql:
-            row = sql.execute(
-                "SELECT id, code, name, ends, password IS NOT NULL, closed FROM classes WHERE code = ?", (code,)
-            ).fetchone()
+            row = sql.execute("SELECT id, code, name, ends, closed FROM classes WHERE code = ?", (code,)).fetchone()
         if row is None or row[3] <= self._clock():
             raise Refusal(NO_CLASS)
-        return Class(*row[:4], bool(row[4]), bool(row[5]))
+        return Class(*row[:4], bool(row[4]))
 
     def now(self, class_: Class) -> Now:
         with self._file.reading() as sql:

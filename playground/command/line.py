@@ -31,7 +31,7 @@ from playground.command.light import (
 from playground.refusal import Refusal
 from playground.sources.given import Source, source
 
-DONE, DIFFERENT, ASKED_WRONGLY = 0, 1, 2  # exit codes
+ASKED_WRONGLY = 2  # the exit code; 0 is done, 1 is another picture, or none
 FILMS = ("gif", "webp", "mp4")
 RUNTIMES = ("openvino", "torch")
 STEPS = (

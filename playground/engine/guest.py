@@ -102,7 +102,7 @@ class Guest:
         if (engine := self._house.is_there(self)) is not None:
             return engine.outlook(recipes, visitor, keep)
         alone = self.estimate(recipes, keep)
-        return Outlook(self._house.others(self), None if alone is None else alone + self.seconds_to_read)
+        return Outlook(self._house.others(), None if alone is None else alone + self.seconds_to_read)
 
     def render(self, recipe: Recipe, pictures: Pictures | None = None) -> Result:
         with self._house.model(self) as engine:
@@ -114,7 +114,7 @@ class Guest:
         turn = self._house.turn(self)
         try:
             while (engine := self._house.enter(turn, TOLD_EVERY)) is None:
-                yield Waiting(self._house.others(self) - 1, None, self._house.said(self))
+                yield Waiting(self._house.others() - 1, None, self._house.said(self))
             yield from engine.run(cells, unread, **how)
         finally:
             self._house.leave(turn)

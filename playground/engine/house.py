@@ -119,8 +119,8 @@ class House:
         with self._door:
             return self._engine if self._there is guest and self._coming is None else None
 
-    def others(self, guest: Tenant) -> int:
-        """Requests of anybody, under way or waiting, before a new one of this guest."""
+    def others(self) -> int:
+        """Requests of anybody, under way or waiting, before a new one."""
         with self._door:
             return self._inside + len(self._line)
 

@@ -19,7 +19,7 @@ def kept_of(trajectory: Trajectory, latents: bool, pictures: dict[str, object] |
         tensors |= dict(zip(("eps_uncond", "eps_cond"), _noises(trajectory, trajectory.answers), strict=True))
         tensors["eps"] = _noises(trajectory, [trajectory.output])[0]
     look, trajectory.look = trajectory.look, None
-    return Kept(**{name: _plain(x) for name, x in tensors.items()}, look=look, pictures=pictures or {})
+    return Kept(**{name: _crossing(x) for name, x in tensors.items()}, look=look, pictures=pictures or {})
 
 
 @torch.inference_mode()
@@ -42,5 +42,5 @@ def _level(trajectory: Trajectory) -> Level:
     return trajectory.levels[trajectory.k - 1]
 
 
-def _plain(x: Tensor) -> Tensor:
+def _crossing(x: Tensor) -> Tensor:
     return x.float().cpu().clone()

@@ -17,7 +17,7 @@ SHOWN = "control.png"  # and the one that a ControlNet is shown
 TEMPLATE = '''"""One picture of the diffusion playground, made by diffusers alone.
 
 pip install {packages}
-python {file} [MODEL FOLDER]{second}
+python picture.py [MODEL FOLDER]{second}
 {needs}
 The same seed gives the same picture: the noise is drawn on the CPU. Another device or precision changes it slightly.
 """
@@ -39,7 +39,7 @@ image.save("picture.png")
 '''
 
 
-def to_script(recipe: Recipe, facts: Facts, file: str = "picture.py") -> str:
+def to_script(recipe: Recipe, facts: Facts) -> str:
     """A recipe, and its model's facts -> the source of a Python program that draws it.
 
     The folder of a model that comes with the playground is named as it is here; others are named by their model, and
@@ -61,7 +61,6 @@ def to_script(recipe: Recipe, facts: Facts, file: str = "picture.py") -> str:
     told |= {name: repr(value) for name in LATE_ONES if (value := getattr(recipe, name))}
     return TEMPLATE.format(
         packages=" ".join(packages),
-        file=file,
         folder=f"playground/models/{recipe.model}" if embedded.is_file() else recipe.model,
         imported=", ".join([begins["pipeline"], *schedulers]),
         schedules="".join(f"pipe.scheduler = {name}.from_config({changed})\n" for name in schedulers),

@@ -44,8 +44,8 @@ def noised_film(
     return x0, epsilon, decoded(engine, noised(x0, epsilon, amplitudes, timesteps), visitor=visitor)
 
 
-def channel_tiles(latents: Tensor, limit: float = LIMIT) -> Image.Image:
-    """(1, C, h, w) or (C, h, w) -> one grey picture of all channels side by side, black at −limit, white at limit.
+def channel_tiles(latents: Tensor) -> Image.Image:
+    """(1, C, h, w) or (C, h, w) -> one grey picture of all channels side by side, black at −LIMIT, white at LIMIT.
 
     About as many columns as rows (2 × 2 for four channels); every value is one square. Values beyond are clipped.
     """
@@ -54,7 +54,7 @@ def channel_tiles(latents: Tensor, limit: float = LIMIT) -> Image.Image:
     rows = math.ceil(len(values) / columns)
     step = TILE + GAP
     sheet = Image.new("LA", (columns * step - GAP, rows * step - GAP), (0, 0))
-    levels = ((values / limit + 1) * 127.5).clamp(0, 255).round().byte().cpu().numpy()
+    levels = ((values / LIMIT + 1) * 127.5).clamp(0, 255).round().byte().cpu().numpy()
     for i, channel in enumerate(levels):
         tile = Image.fromarray(np.ascontiguousarray(channel)).resize((TILE, TILE), Image.Resampling.NEAREST)
         sheet.paste(tile.convert("LA"), (i % columns * step, i // columns * step))

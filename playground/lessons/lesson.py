@@ -38,7 +38,6 @@ class Step:
     run: Run | None
     after: str  # Markdown with {placeholders}, shown with the pictures
     line: int
-    before_line: int
     after_line: int
 
 

@@ -156,7 +156,7 @@ def _step(file: _File, lines: list[str], begin: int, end: int, title: str, block
     run = _run(file, blocks["run"], model) if "run" in blocks else None
     ask = _ask(file, blocks["ask"], run) if "ask" in blocks else None
     before, after = "\n".join(lines[begin + 1 : opens]), "\n".join(lines[closes:end])
-    step = Step(title, before.strip("\n"), ask, run, after.strip("\n"), begin + 1, begin + 2, closes + 1)
+    step = Step(title, before.strip("\n"), ask, run, after.strip("\n"), begin + 1, closes + 1)
     measures = run.measures if run else ()
     for text, line, measured in ((title, begin, ()), (before, begin + 1, ()), (after, closes, measures)):
         for offset, sentence in numbers.faults(text, measured, bool(run)):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+SEED = "Seed"  # the column of a table of `measured`
 FEWEST = 3  # seeds
 ENOUGH = 6  # seeds that all agree do so by chance in 2 · ½⁶ = 3 %; with three it is 25 %
 RESAMPLES = 10_000
@@ -49,13 +50,13 @@ class Effect:
         return f"{found}: more than the seeds differ.{few}"
 
 
-def effect(table: pd.DataFrame, axis: str, measure: str, seed: str = "Seed") -> Effect | None:
+def effect(table: pd.DataFrame, axis: str, measure: str) -> Effect | None:
     """Columns of a table of `measured` -> the effect of its axis; None with fewer than FEWEST seeds that have both
     ends, or where the axis is the seed itself."""
-    if axis == seed or seed not in table or measure not in table:
+    if axis == SEED or SEED not in table or measure not in table:
         return None
     values = list(dict.fromkeys(table[axis]))
-    means = table.pivot_table(index=seed, columns=axis, values=measure, aggfunc="mean", sort=False)
+    means = table.pivot_table(index=SEED, columns=axis, values=measure, aggfunc="mean", sort=False)
     if len(values) < 2 or not {values[0], values[-1]} <= set(means.columns):
         return None
     apart = (means[values[-1]] - means[values[0]]).dropna().to_numpy()

@@ -72,7 +72,7 @@ class ControlNet:
 def _check(name: str, config: dict[str, Any], unet: Any, scale: int) -> None:
     """Raises Refusal with the first reason why it is not for this U-Net."""
     for key, reason in ALIKE.items():
-        theirs, ours = _plain(config.get(key)), _plain(unet.get(key))
+        theirs, ours = _comparable(config.get(key)), _comparable(unet.get(key))
         if theirs != ours:
             why = reason.format(theirs=theirs, ours=ours)
             raise Refusal(f"The ControlNet {name} is not for this model: {why}.")
@@ -83,5 +83,5 @@ def _check(name: str, config: dict[str, Any], unet: Any, scale: int) -> None:
         raise Refusal(f"The ControlNet {name} is not for this model: it takes pictures of another size or kind.")
 
 
-def _plain(value: Any) -> Any:
+def _comparable(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value

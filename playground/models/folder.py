@@ -79,7 +79,7 @@ def described(folder: Path) -> str:
         return _shortened(header.read(folder).notes.get("modelspec.description", ""))
     text = re.sub(r"```.*?(```|$)", "", FRONT_MATTER.sub("", _card(folder)), flags=re.S)
     paragraphs = (" ".join(part.split()) for part in re.split(r"\n\s*\n", text))
-    return next((_shortened(_plain(part)) for part in paragraphs if PROSE.match(part)), "")
+    return next((_shortened(_without_marks(part)) for part in paragraphs if PROSE.match(part)), "")
 
 
 def _card(folder: Path) -> str:
@@ -90,7 +90,7 @@ def _card(folder: Path) -> str:
         return ""
 
 
-def _plain(markdown: str) -> str:
+def _without_marks(markdown: str) -> str:
     """Links as their text, without marks of emphasis and code."""
     return re.sub(r"\*+|__|`", "", re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", markdown))
 

@@ -33,7 +33,7 @@ def test_looking_for_what_is_over_makes_no_file(register: Register, path: Path) 
 def test_a_class_is_opened_joined_asked_and_answered(register: Register) -> None:
     code, token = register.open("Friday", days=3)
     class_ = register.taught(code, token)
-    assert class_.name == "Friday" and set(code) <= set(LETTERS) and not class_.has_password
+    assert class_.name == "Friday" and set(code) <= set(LETTERS)
     ada, bob = register.join(f" {code[:2]}-{code[2:].lower()}", "Ada"), register.join(code)
     assert register.now(class_).round is None
     round_ = register.push(class_, STEP)

@@ -11,7 +11,7 @@ from playground.models.running import device
 CPU = torch.device("cpu")
 
 
-def test_a_cpu_computes_in_fp32_and_a_card_in_fp16() -> None:
+def test_a_cpu_computes_in_fp32_and_a_gpu_in_fp16() -> None:
     """In fp32 a picture on a CPU does not depend on its batch-mates."""
     kinds = {"cpu": torch.float32, "mps": torch.float32, "cuda": torch.float16}
     assert {kind: device.default_dtype(torch.device(kind)) for kind in kinds} == kinds
@@ -56,7 +56,7 @@ def test_a_batch_that_runs_out_of_memory_while_measuring_ends_the_search(monkeyp
 
 
 @pytest.mark.parametrize("fits", [0, 1])
-def test_a_size_of_which_two_rows_do_not_fit_on_a_card_is_asked_for_row_by_row(
+def test_a_size_of_which_two_rows_do_not_fit_on_a_gpu_is_asked_for_row_by_row(
     monkeypatch: pytest.MonkeyPatch, fits: int
 ) -> None:
     capacity = Capacity(SimpleNamespace(device=torch.device("cuda")))

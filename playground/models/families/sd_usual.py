@@ -8,16 +8,14 @@ import diffusers
 from playground.models.facts import usual_recipe
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
+from playground.schedule import prediction_type
 
 
 def is_turbo(config: Any, scheduler: str) -> bool:
     """A model that was distilled to draw in one to four steps without guidance ships an Euler scheduler whose steps
     trail, as Stability's Turbo models do; nothing else in the folder tells."""
-    return scheduler.startswith("Euler") and config.get("timestep_spacing") == "trailing" and not _is_v(config)
-
-
-def _is_v(config: Any) -> bool:
-    return config.get("prediction_type") == "v_prediction"
+    trails = scheduler.startswith("Euler") and config.get("timestep_spacing") == "trailing"
+    return trails and prediction_type(config) != "v_prediction"
 
 
 def usual(name: str, side: int, config: Any, scheduler: str) -> Recipe:

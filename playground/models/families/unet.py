@@ -22,6 +22,7 @@ from playground.models.running.decoder import Decoder
 from playground.models.running.device import PRECISIONS
 from playground.models.running.unet import UNet
 from playground.recipe import Recipe
+from playground.schedule import total_timesteps
 
 
 class UNetFamily(Family):
@@ -56,7 +57,7 @@ class UNetFamily(Family):
 
     @property
     def _exact_timestep(self) -> float:
-        steps = self.pipeline.scheduler.config["num_train_timesteps"]
+        steps = total_timesteps(self.pipeline.scheduler.config)
         return math.inf if self.exact_from is None else self.exact_from * steps
 
     @property

@@ -8,12 +8,12 @@ import torch
 CGROUP = Path("/sys/fs/cgroup")
 
 
-def free_of_host(limits: Path = CGROUP) -> int:
+def free_of_host() -> int:
     """Bytes that this process may still take; a container sees all of its host's, but is ended beyond its own limit."""
     free = psutil.virtual_memory().available
     try:
-        most, now = (int((limits / name).read_text()) for name in ("memory.max", "memory.current"))
-        files = dict(line.split() for line in (limits / "memory.stat").read_text().splitlines())
+        most, now = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        files = dict(line.split() for line in (CGROUP / "memory.stat").read_text().splitlines())
         return max(0, min(free, most - now + int(files["inactive_file"])))  # pages of files are given up when asked for
     except (OSError, ValueError, KeyError):  # no such file, or "max": no limit
         return free

@@ -146,17 +146,13 @@ def marked(facts: Facts, sampler: str, steps: int, schedule: str) -> str:
     """sampler key, N, schedule -> HTML: the timesteps the sampler visits, for the eye and as data for marks.js. Raises
     Refusal for a bad sampler, number of steps or schedule."""
     recipe = facts.usual.replace(sampler=sampler).replace(num_inference_steps=plain("num_inference_steps", steps))
-    own, flow = facts.schedule, noise.check_schedule(schedule) == noise.FLOW
-    if flow != is_flow(own):
-        kind = "flow matching" if is_flow(own) else "a table of noise levels"
+    flow = is_flow(facts.schedule)
+    if flow != (noise.check_schedule(schedule) == noise.FLOW):
+        kind = "flow matching" if flow else "a table of noise levels"
         return (
             f'<p class="dpn-visits" data-visits="">This model was taught {kind}; no run of it visits these levels.</p>'
         )
-    if not flow:
-        named = {"num_train_timesteps": noise.TIMESTEPS, **noise.SCHEDULES[schedule]}
-        # of the model's own schedule there is left how samplers place their timesteps in it
-        own = {**own, "trained_betas": None, "rescale_betas_zero_snr": False, **named}
-    shown = [f"{t:.0f}" for t in visited(recipe, own)]
+    shown = [f"{t:.0f}" for t in visited(recipe, noise.followed_by(facts.schedule, schedule))]
     listed = ", ".join(shown if len(shown) <= 24 else [*shown[:8], "…", *shown[-4:]])
     return (
         f'<p class="dpn-visits" data-visits="{",".join(shown)}">Marked on the timeline: {len(shown)} of '

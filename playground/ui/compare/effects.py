@@ -38,7 +38,7 @@ def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> 
         ask = gr.Button("Measure this grid", size="sm", elem_id="measure")
         verdict = gr.HTML("", elem_id="verdict")
         with gr.Column(visible=False) as found:
-            with gr.Row(elem_classes="dp-curves"):
+            with gr.Row():
                 for key, name in NAMES.items():
                     with gr.Column(min_width=300, visible=False, elem_id=f"curve-{key}") as columns[key]:
                         shape: dict[str, Any] = {"x": "x", "y": "y", "title": name, "height": 200, "visible": False}

@@ -34,9 +34,9 @@ def milliseconds(value: float | None) -> str:
     return f"{value:.{digits}f} ms"
 
 
-def signed(value: float, digits: int = 2) -> str:
-    """With a true minus sign, and no minus zero."""
-    text = f"{value:.{digits}f}"
+def signed(value: float) -> str:
+    """Two decimals with a true minus sign, and no minus zero."""
+    text = f"{value:.2f}"
     return text.removeprefix("-") if float(text) == 0 else text.replace("-", "−")
 
 

@@ -25,7 +25,6 @@ PLOT: dict[str, Any] = {
     "height": 230,
     "buttons": [],
     "tooltip": "axis",
-    "elem_classes": "dpp-plot",
 }
 
 

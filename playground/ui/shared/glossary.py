@@ -22,7 +22,7 @@ def entries(true_cfg: bool = False) -> list[dict[str, Any]]:
 def build(facts: Facts) -> None:
     """The button that opens it, and the script that finds its words in the page's texts."""
     gr.HTML(
-        '<button type="button" class="dp-button dp-glossary-button">Glossary</button>',
+        '<button type="button" class="dp-button">Glossary</button>',
         js_on_load=(HERE / "glossary.js").read_text(encoding="utf-8"),
         elem_classes="dp-flush dp-glossary-place",
         apply_default_css=False,

@@ -44,7 +44,7 @@ class Sure:
 
     def __init__(self, prefix: str = "") -> None:
         """`prefix` begins the elem_ids of one tab, as in `Fields`."""
-        self.box = gr.Checkbox(False, label="", visible=False, elem_id=f"{prefix}sure", elem_classes="dp-sure")
+        self.box = gr.Checkbox(False, label="", visible=False, elem_id=f"{prefix}sure")
         self._fault = slot(f"{prefix}error-sure")
         self._of = gr.State(None)  # what is asked about
 

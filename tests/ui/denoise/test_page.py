@@ -8,6 +8,7 @@ from pathlib import Path
 import imageio_ffmpeg
 import numpy as np
 import pytest
+from gradio_client import Client
 from PIL import Image
 from playwright.sync_api import Browser, Locator, Page, expect
 
@@ -15,10 +16,19 @@ from playground.engine import LocalEngine
 from playground.schedule import levels
 from playground.ui.denoise import tab as denoise
 from playground.ui.shared.shipped import start_recipe
-from tests.conftest import opened_tab, schemes
-from tests.ui.denoise.conftest import STEPS
+from tests.conftest import one_tab, opened_tab, schemes
 
+STEPS = 6  # a short film, so that the tests are quick
 DONE = '.dpd[data-runs="1"][data-state="done"]'
+
+
+@pytest.fixture(scope="module")
+def address(engine: LocalEngine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with pytest.MonkeyPatch.context() as patch:
+        start = start_recipe(engine.facts).replace(num_inference_steps=STEPS)
+        patch.setattr(denoise, "start_recipe", lambda facts: start)
+        with one_tab("Denoise", lambda: denoise.build(engine), tmp_path_factory.mktemp("gradio")) as url:
+            yield url
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +66,11 @@ def value(text: str) -> float:
 
 def test_the_skeleton_has_no_place_for_text() -> None:
     assert not re.search(r"\$\{|\{\{|`|\\", denoise.SKELETON)
+
+
+def test_only_the_endpoint_is_public(address: str) -> None:
+    client = Client(address, verbose=False)
+    assert list(client.view_api(return_format="dict", print_info=False)["named_endpoints"]) == ["/denoise"]
 
 
 def test_the_tab_opens_with_a_film_and_scrubbing_asks_the_server_nothing(opened: Page, engine: LocalEngine) -> None:

@@ -1,9 +1,9 @@
-"""A card that is not there: tensors that say they lie on it, computed by the CPU, and a count of every wait for it.
+"""A GPU that is not there: tensors that say they lie on it, computed by the CPU, and a count of every wait for it.
 
-What a real card refuses is refused: a tensor of the host among its own, its numbers read without a copy, float64 on
+What a real GPU refuses is refused: a tensor of the host among its own, its numbers read without a copy, float64 on
 Apple's. What makes the host wait for a real one is counted: reading a number, copying to the host, copying pageable
-memory to the card (https://docs.nvidia.com/cuda/cuda-driver-api/api-sync-behavior.html), waiting on purpose.
-Speed and rounding are the CPU's: what a card makes of them is not seen here.
+memory to the GPU (https://docs.nvidia.com/cuda/cuda-driver-api/api-sync-behavior.html), waiting on purpose.
+Speed and rounding are the CPU's: what a GPU makes of them is not seen here.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map
 
 READS = {"item", "tolist", "__float__", "__int__", "__bool__", "__index__", "nonzero", "equal", "allclose"}
-MADE_ON_THE_CARD = {"zeros", "ones", "full", "empty", "arange", "linspace"}
+MADE_ON_THE_GPU = {"zeros", "ones", "full", "empty", "arange", "linspace"}
 MAY_MIX = {"copy_", "__setitem__", "type_as", "to"}
 
 
-class OnCard(Tensor):
-    """A tensor of the card; only a `Card` makes them."""
+class OnGPU(Tensor):
+    """A tensor of the GPU; only a `GPU` makes them."""
 
-    card: Card
+    gpu: GPU
 
     def __new__(cls, data: Tensor, requires_grad: bool = False) -> Tensor:
         """What accelerate makes in the place of a parameter, with the class that the old one had."""
@@ -33,12 +33,12 @@ class OnCard(Tensor):
     @classmethod
     def __torch_function__(cls, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         with torch._C.DisableTorchFunctionSubclass():
-            card = next(x.card for x in tree_flatten([args, kwargs or {}])[0] if isinstance(x, OnCard))
-            return card.compute(func, args, kwargs or {})
+            gpu = next(x.gpu for x in tree_flatten([args, kwargs or {}])[0] if isinstance(x, OnGPU))
+            return gpu.compute(func, args, kwargs or {})
 
 
-class Card(TorchFunctionMode):
-    """`with Card(torch.device("cuda", 0)) as card`: whatever this thread sends there lies there."""
+class GPU(TorchFunctionMode):
+    """`with GPU(torch.device("cuda", 0)) as gpu`: whatever this thread sends there lies there."""
 
     def __init__(self, device: torch.device) -> None:
         super().__init__()
@@ -49,19 +49,19 @@ class Card(TorchFunctionMode):
 
     def __torch_function__(self, func: Callable, types: Any, args: tuple = (), kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
-        if any(issubclass(t, OnCard) for t in types):
+        if any(issubclass(t, OnGPU) for t in types):
             with torch._C.DisableTorchFunctionSubclass():
                 return self.compute(func, args, kwargs)
         name = getattr(func, "__name__", "")
         bare, settings, target = self._without_device(name, args, kwargs)
         if target is None or target.type != self.device.type:
             return func(*args, **kwargs)
-        if name not in MADE_ON_THE_CARD:
-            self.waits.append(f"{name} onto the card")
+        if name not in MADE_ON_THE_GPU:
+            self.waits.append(f"{name} onto the GPU")
         return self.wrapped(func(*bare, **settings))
 
     def compute(self, func: Callable, args: tuple, kwargs: dict) -> Any:
-        """One function with tensors of the card among its arguments."""
+        """One function with tensors of the GPU among its arguments."""
         name = getattr(func, "__name__", "")
         if name == "__get__":
             return self._attribute(getattr(func.__self__, "__name__", ""), func, args)
@@ -72,7 +72,7 @@ class Card(TorchFunctionMode):
         args, kwargs, target = self._without_device(name, args, kwargs)
         if name not in MAY_MIX:
             strangers = [x for x in tree_flatten([args, kwargs])[0] if isinstance(x, Tensor) and x.dim()]
-            if not all(isinstance(x, OnCard) or x.device.type == "meta" for x in strangers):
+            if not all(isinstance(x, OnGPU) or x.device.type == "meta" for x in strangers):
                 raise RuntimeError(
                     f"Expected all tensors to be on the same device, but {name} got {self.device} and cpu"
                 )
@@ -84,13 +84,13 @@ class Card(TorchFunctionMode):
             return found.to("meta")
         if leaves:
             return found.clone() if any(found is _plain(x) for x in args) else found
-        if name == "copy_" and not isinstance(args[0], OnCard):
+        if name == "copy_" and not isinstance(args[0], OnGPU):
             self.waits.append(name)
             return args[0]
         return self.wrapped(found)
 
     def wrapped(self, found: Any) -> Any:
-        """The tensors of a result, laid onto the card."""
+        """The tensors of a result, laid onto the GPU."""
         return tree_map(lambda x: self._lay(x) if isinstance(x, Tensor) else x, found)
 
     def _lay(self, x: Tensor) -> Tensor:
@@ -104,8 +104,8 @@ class Card(TorchFunctionMode):
         if size > self.memory:
             raise torch.OutOfMemoryError("CUDA out of memory.")
         self.largest = max(self.largest, size)
-        laid = x.as_subclass(OnCard)
-        laid.card = self
+        laid = x.as_subclass(OnGPU)
+        laid.gpu = self
         return laid
 
     def _attribute(self, attribute: str, func: Callable, args: tuple) -> Any:
@@ -132,11 +132,11 @@ class Card(TorchFunctionMode):
 
 
 def _plain(x: Any) -> Any:
-    return x.as_subclass(Tensor) if isinstance(x, OnCard) else x
+    return x.as_subclass(Tensor) if isinstance(x, OnGPU) else x
 
 
 def _masked(name: str, args: tuple) -> bool:
-    """x[mask], whose size only the card knows"""
+    """x[mask], whose size only the GPU knows"""
     return name == "__getitem__" and any(
         isinstance(x, Tensor) and x.dtype is torch.bool for x in tree_flatten(args[1:])[0]
     )
