@@ -110,7 +110,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             form.cost: cost(engine, reading.sweep, reading.left, visitor),
             **form.sure.tells(given, *asking(reading, visitor)),
             **form.begins.tells(store, given, reading.sweep),
-            **form.control.tells(store, given),
+            **form.control.tells(store, given, reading.sweep),
             **form.predict.tells(given, reading.sweep, engine.facts),
         }
 
