@@ -20,6 +20,7 @@ def test_runs_refusals_lessons_and_pictures_are_brought_into_view(browser: Brows
     page = context.new_page()
     page.goto(address)
     page.locator("#run").wait_for(timeout=PATIENCE)
+    expect(page.locator("footer .show-api")).to_be_visible()  # which Gradio hides on a phone
     page.get_by_role("button", name="Everything else").tap()
     steps, fault = page.locator("#field-num-inference-steps input"), page.locator("#error-num-inference-steps")
     steps.fill("0")

@@ -10,11 +10,13 @@ import pytest
 from playground import Recipe, Sweep
 from playground.engine import Keep, LocalEngine, Step, Waiting
 from playground.labels import common_of
+from playground.samplers import SAMPLERS
 from playground.ui.compare.caption import alt_of, caption, fixed, say
 from playground.ui.compare.telling import oddities
 from playground.ui.shared import sure
 from playground.ui.shared.sure import CROWD
 from playground.ui.shared.waits import roughly, waits_for
+from playground.ui.shared.words import AXES
 
 
 @pytest.mark.parametrize(
@@ -101,6 +103,11 @@ def test_pictures_that_will_be_the_same_are_told_before_the_run(engine: LocalEng
     assert told(Sweep(plain, {"negative_prompt": ["", "a"]}), guidance="none", cfg="").startswith(
         "All pictures will be the same: with this model there is no guidance"
     )
+
+
+def test_the_samplers_that_are_said_to_add_noise_are_those_that_do() -> None:
+    said = re.search(r"add noise at every step \(([^)]+)\)", AXES["sampler"].look_for).group(1)
+    assert said.split(", ") == [row.label for row in SAMPLERS.values() if row.adds_noise]
 
 
 def test_a_caption_names_prompt_axes_and_what_is_fixed() -> None:

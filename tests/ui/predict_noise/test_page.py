@@ -140,6 +140,8 @@ def test_a_wrong_caption_costs_more(page: Page) -> None:
 
 
 def test_the_curve_says_how_many_draws_it_holds(page: Page) -> None:
+    expect(page.get_by_text("is nearly all noise there, and naming it is easy")).to_be_visible()
+    expect(page.locator(".dpp-blank")).to_have_count(0)  # no grey boxes before anybody asked for a guess
     expect(page.locator(".dpp-found")).to_contain_text("Every point is one draw of ε")
     page.get_by_role("button", name="Average over 8 draws").click()
     expect(page.locator(".dpp-found")).to_contain_text("the mean of 8 draws", timeout=30_000)
