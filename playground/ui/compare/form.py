@@ -140,7 +140,8 @@ class Form:
         updates, axes = {}, self.axes.chosen(given).values()
         for name, html in self.marks.items():
             text = given[self.fields.components[name]]
-            text = text[:PROMPT_LIMIT] if isinstance(text, str) and name not in axes else ""
+            if not isinstance(text, str) or name in axes or len(text) > PROMPT_LIMIT:
+                text = ""  # not used, or refused, which is said already
             cut = engine.words(text, self.chunks(given))
             updates[html] = marks(text, cut, self.known, engine.facts.reads_weights)
             updates[html] += cut_elsewhere(engine, text, reading.sweep)

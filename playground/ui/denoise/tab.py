@@ -116,8 +116,12 @@ def build(engine: Engine) -> None:
     def marked(given: dict[gr.components.Component, Any]) -> Update:
         """Under each text: what of it the model was never shown, and what it does not read."""
         found = known(engine.facts.name)
-        texts = {name: str(given[form.fields.components[name]] or "")[:PROMPT_LIMIT] for name in form.marks}
-        return {form.marks[name]: marks_of_lines([text], [engine.words(text)], found) for name, text in texts.items()}
+        told = {}
+        for name, html in form.marks.items():
+            text = str(given[form.fields.components[name]] or "")
+            refused = len(text) > PROMPT_LIMIT  # which is said when it is run
+            told[html] = "" if refused else marks_of_lines([text], [engine.words(text)], found)
+        return told
 
     texts = [form.fields.components[name] for name in form.marks]
     typed = [text.change for text in texts]

@@ -17,6 +17,7 @@ from playground.ui.shared.html import escaped
 from playground.ui.shared.shipped import SHIPPED
 
 SWITCH = f"“{FIELD_NAMES['prompt_weights']}” under “Everything else”"
+PAUSES = frozenset(",.;:")
 MOST_NAMED = 8  # words in one sentence
 WEIGHT = re.compile(r":\s*\d+(\.\d+)?\s*(?=\))")  # of emphasis; its digits are nothing to be drawn
 EMPHASIS = re.compile(r"\([^()]+:\s*\d+(\.\d+)?\s*\)|\(\(+[^()]+\)\)+|\[[^\[\]]+\]")
@@ -66,9 +67,9 @@ def marks(text: str, cut: Words, found: Known | None, can_weigh: bool = False) -
     plain = "".join(part.text for part in parse(text)) if cut.chunks else WEIGHT.sub(" ", text)
     told = _strange(plain, found)
     if cut.truncated:
-        lost = _named([word.text for word in cut.truncated])
+        lost = _named(_lost(cut))
         way = f" With {SWITCH} all of it is read, in chunks." if can_weigh else ""
-        told.append(f"Cut off, because the model reads {cut.limit} tokens and this takes {cut.needed}: {lost}.{way}")
+        told.append(f"Cut off, because the model reads {cut.limit} tokens and this takes {cut.needed:,}: {lost}.{way}")
     told += _weighed(text, cut) if cut.chunks else _letters(text, can_weigh)
     return "".join(f'<p class="dp-marks">{sentence}</p>' for sentence in told)
 
@@ -82,8 +83,7 @@ def marks_of_lines(lines: Sequence[str], cuts: Sequence[Words], found: Known | N
     for line, cut in zip(lines, cuts, strict=True):
         if cut.truncated:
             which = f"“{escaped(line[:30])}…” is" if len(lines) > 1 else "It is"
-            lost = _named([word.text for word in cut.truncated])
-            told.append(f"{which} cut off, because the model reads {cut.limit} tokens: {lost}.")
+            told.append(f"{which} cut off, because the model reads {cut.limit} tokens: {_named(_lost(cut))}.")
     return "".join(f'<p class="dp-quiet dp-marks">{sentence}</p>' for sentence in told)
 
 
@@ -97,6 +97,12 @@ def _strange(plain: str, found: Known | None) -> list[str]:
     strange = unknown_words(plain, found.words) if found else []
     of = "it" if len(strange) == 1 else "them"
     return [f"Never shown to this model: {_named(strange)}. What comes of {of} is chance."] if strange else []
+
+
+def _lost(cut: Words) -> list[str]:
+    """The words that do not fit, without the marks between them, unless nothing else is lost."""
+    words = [word.text for word in cut.truncated]
+    return [word for word in words if word not in PAUSES] or words
 
 
 def _letters(text: str, can_weigh: bool) -> list[str]:

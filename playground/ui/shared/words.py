@@ -24,7 +24,7 @@ AXES: dict[str, AxisWords] = {
     "guidance_scale": AxisWords(
         LABELS["guidance_scale"],
         "Same noise, same words. Only the guidance scale changes.",
-        "What to look for: at 1 the prompt is used and nothing is pushed, so that the words are often missed; higher "
+        "What to look for: at 1 the prompt is used and nothing is pushed, so that the words can be missed; higher "
         "values obey them, and past some point colours saturate and shapes break.",
         "Numbers from 0 to 50. Ranges work: 1, 3, .., 15 or 1–15 × 5.",
     ),
