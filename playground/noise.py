@@ -63,7 +63,7 @@ def check_schedule(schedule: object) -> str:
 def check_seed(seed: object) -> int:
     """seed -> seed as an int; Refusal unless it is a whole number in 0..2**32-1 (bools and floats are refused)."""
     if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed <= MAX_SEED:
-        raise Refusal(f"seed must be a whole number from 0 to {MAX_SEED}.")
+        raise Refusal(f"seed must be a whole number from 0 to {MAX_SEED:,}.")
     return int(seed)
 
 

@@ -8,6 +8,7 @@ import pytest
 from gradio_client import Client
 
 from playground.samplers import SAMPLERS
+from playground.store import from_png
 
 ROOT = Path(__file__).parent.parent
 
@@ -18,6 +19,15 @@ def test_the_readmes_python_runs(tmp_path: Path, monkeypatch) -> None:  # noqa: 
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "README.md", "exec"), {})
     assert sorted(p.name for p in tmp_path.glob("*.png")) == [f"{i}.png" for i in range(5)]
+
+
+def test_the_readmes_call_from_another_program_runs(address: str) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    code = next(block for block in re.findall(r"```python\n(.*?)```", readme, re.S) if "gradio_client" in block)
+    answered: dict[str, list] = {}
+    exec(compile(code.replace("http://127.0.0.1:7860", address), "README.md", "exec"), answered)
+    assert [cell["recipe"]["seed"] for cell in answered["cells"]] == [1, 2, 3]
+    assert all(from_png(Path(file).read_bytes()).recipe.seed == seed for seed, file in enumerate(answered["files"], 1))
 
 
 def test_the_readmes_endpoints_are_those_of_the_page(address: str) -> None:

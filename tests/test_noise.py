@@ -140,7 +140,7 @@ def test_an_unknown_schedule_is_refused(schedule: object) -> None:
 
 @pytest.mark.parametrize("seed", [-1, 2**32, 1.5, 0.0, True, math.nan, None, "0"])
 def test_a_bad_seed_is_refused(seed: object) -> None:
-    with pytest.raises(Refusal, match=r"^seed must be a whole number from 0 to 4294967295\.$"):
+    with pytest.raises(Refusal, match=r"^seed must be a whole number from 0 to 4,294,967,295\.$"):
         noise.noise_like((1,), seed)
 
 

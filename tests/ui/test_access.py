@@ -47,12 +47,23 @@ def test_axe_finds_nothing_serious(schemed: Page, tab: str) -> None:
     assert serious(schemed) == []
 
 
-def test_the_arrow_keys_go_from_tab_to_tab(page: Page) -> None:
+def test_the_arrow_keys_go_from_tab_to_tab_and_a_radio_shows_that_it_has_the_keyboard(page: Page) -> None:
     page.get_by_role("tab", name="Compare", exact=True).focus()
     page.keyboard.press("ArrowRight")
     expect(page.get_by_role("tab", name="Add noise", exact=True)).to_be_focused(timeout=PATIENCE)
+    radio = page.get_by_role("radio", name="Pixels", exact=True)
+    radio.focus()
+    assert radio.evaluate("radio => getComputedStyle(radio.closest('label')).outlineStyle") == "solid"
+    page.get_by_role("tab", name="Add noise", exact=True).focus()
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("tab", name="Compare", exact=True)).to_be_focused(timeout=PATIENCE)
+
+
+def test_nothing_moves_for_those_who_ask_for_that(page: Page) -> None:
+    lasts = "getComputedStyle(document.querySelector('#run')).transitionDuration"
+    assert page.evaluate(lasts) != "0s"
+    page.emulate_media(reduced_motion="reduce")
+    assert page.evaluate(lasts) == "0s"
 
 
 def test_a_film_on_its_way_is_told_to_screen_readers(page: Page) -> None:

@@ -20,6 +20,7 @@ def test_runs_refusals_lessons_and_pictures_are_brought_into_view(browser: Brows
     page = context.new_page()
     page.goto(address)
     page.locator("#run").wait_for(timeout=PATIENCE)
+    expect(page.locator("footer .show-api")).to_be_visible()  # which Gradio hides on a phone
     page.get_by_role("button", name="Everything else").tap()
     steps, fault = page.locator("#field-num-inference-steps input"), page.locator("#error-num-inference-steps")
     steps.fill("0")
@@ -46,7 +47,10 @@ def test_runs_refusals_lessons_and_pictures_are_brought_into_view(browser: Brows
     page.locator(".dpn-range").wait_for(timeout=PATIENCE)
     assert top(page.locator(".dpn-range")) < top(page.locator("#an-seed"))  # to move t, before the settings
     expect(page.locator(LITERAL)).to_have_count(0)
-    assert page.locator(".dp-whole").first.evaluate(LINES) == 1  # no ε alone in the second line of a formula
+    page.set_viewport_size({"width": 820, "height": HEIGHT})
+    assert page.locator(".dpn-strip").evaluate("strip => strip.scrollWidth <= strip.clientWidth")
+    page.set_viewport_size({"width": 390, "height": HEIGHT})
+    assert page.locator(".dp-whole:visible").first.evaluate(LINES) == 1  # no ε alone in the second line of a formula
 
     page.locator(".overflow-menu > button").tap()
     page.locator(".overflow-dropdown button", has_text="Inside").tap()

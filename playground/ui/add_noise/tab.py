@@ -14,7 +14,7 @@ from playground.schedule import is_flow, visited
 from playground.ui.add_noise import api, schedules, walk
 from playground.ui.add_noise.payload import latents, pixels
 from playground.ui.shared.events import picked
-from playground.ui.shared.fields import LABELS, choices, plain, slot
+from playground.ui.shared.fields import LABELS, Fields, choices, plain, slot
 from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest
 from playground.ui.shared.picture import own_picture
@@ -65,13 +65,14 @@ def build(engine: Engine) -> None:
                 label="Noise schedule",
                 info="How fast the picture fades: the share of noise at every t.",
             )
-            seed = gr.Number(
-                0,
+            fields = Fields(facts.usual.replace(seed=0), facts, "an-")
+            seed = fields.add(
+                "seed",
+                "Which noise is drawn. The same seed gives the same noise.",
                 label="Seed of ε",
-                info="Which noise is drawn. The same seed gives the same noise.",
                 elem_id="an-seed",
             )
-            seed_error = slot()
+            seed_error = fields.errors["seed"]
             sampler = gr.Dropdown(
                 choices(facts.samplers),
                 value=first_sampler,
@@ -95,7 +96,10 @@ def build(engine: Engine) -> None:
     @says_refusals(seed_error)
     def settled(given: Values, visitor: str) -> Updates:
         """The stage's new value and the sentence under the seed; on bad input the stage stays as it is."""
-        settings = given[picture], given[schedule], given[seed]
+        recipe, errors = fields.read({seed: given[seed]})
+        if errors:
+            return fields.says(errors)
+        settings = given[picture], given[schedule], recipe.seed
         now = latents(engine, *settings, visitor) if given[space] == "latents" else pixels(*settings)
         return {stage: now, seed_error: error()}
 

@@ -173,7 +173,8 @@ class Axes:
         updates: Updates = {}
         for key, html in self.says.items():
             sentence = reading.errors.get(values_slot(key))
-            updates[html] = error(sentence) if sentence else _parsed(key, reading.parsed.get(key, []))
+            says = _parsed(key, reading.parsed.get(key, [])) + reading.beyond.get(key, "")
+            updates[html] = error(sentence) if sentence else says
         return updates
 
     def slot_of(self, named: str, given: Given) -> str | None:

@@ -9,7 +9,7 @@ from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
 from playground.sweep import SIZE, Sweep, lora_of
 from playground.ui.shared.shipped import SHIPPED, measured_guidance
-from playground.ui.shared.words import FOUR_STEPS, key_of, words_of
+from playground.ui.shared.words import FOUR_STEPS, key_of, left_by_one_step, words_of
 
 TEXTS = ("prompt", "negative_prompt")
 
@@ -33,6 +33,8 @@ def say(sweep: Sweep, facts: Facts) -> str:
         look_for += f" {FOUR_STEPS}"
     if names == ["guidance_scale"] and sweep.base.model == SHIPPED:
         look_for += f" {measured_guidance()}"
+    if names == ["num_inference_steps"] and sweep.base.model == SHIPPED:
+        look_for += f" {left_by_one_step()}"
     return f"<h2>{escape(head)}</h2><p>{escape(look_for)}</p>"
 
 

@@ -7,21 +7,22 @@ from typing import Any
 
 import gradio as gr
 
+from playground.engine import Engine
 from playground.labels import CONTROLS
 from playground.models import Facts
-from playground.recipe import check_known_loras
+from playground.recipe import PROMPT_LIMIT, check_known_loras
 from playground.samplers import SAMPLERS
-from playground.sweep import Sweep
+from playground.sweep import WORDS_PREFIX, Sweep, varied
 from playground.ui.compare.axes import Axes
 from playground.ui.compare.begins import Begins
 from playground.ui.compare.control import Control
-from playground.ui.compare.known import from_card, known
-from playground.ui.compare.models import MODEL
+from playground.ui.compare.models import MODEL, cut_elsewhere
 from playground.ui.compare.predict import Predict
-from playground.ui.compare.reading import LORAS, SEEDS, Reading, read_form, values_slot
+from playground.ui.compare.reading import LINES, LORAS, SEEDS, Reading, read_form, values_slot
 from playground.ui.shared.fields import HELP, Fields
+from playground.ui.shared.known import known, marks, marks_of_lines, place
 from playground.ui.shared.sure import Sure
-from playground.ui.shared.words import AXES, LORA_WEIGHT, lora_help
+from playground.ui.shared.words import AXES, LORA_WEIGHT, WORDS, lora_help
 
 Given = Mapping[gr.components.Component, Any]
 Updates = dict[gr.components.Component, Any]
@@ -48,7 +49,7 @@ class Form:
         keys = [key for key in AXES if not left_out.get(key)]
         self.fields = Fields(start.base, facts)
         self.fields.add("prompt", help=f"{HELP['prompt']} Enter runs the grid.")
-        self.marks = gr.HTML("", elem_classes="dp-flush", elem_id="marks")  # what the model does not know of it
+        self.marks = {"prompt": place("marks")}
         self.known, self.surprise = known(facts.name), None
         if self.known:
             lists = {name: getattr(self.known, name) for name in ("common", "rare", "colours", "styles")}
@@ -57,6 +58,7 @@ class Form:
         elif facts.card:
             gr.HTML(from_card(facts.card), elem_classes="dp-flush", elem_id="known")
         self.fields.add("negative_prompt")
+        self.marks["negative_prompt"] = place("marks-negative")
         self.begins, self.control = Begins(self.fields, facts), Control(self.fields, facts)
         self.axes = Axes(start, facts, keys, self.fields)
         self.seeds = gr.Number(
@@ -120,6 +122,31 @@ class Form:
         switch = self.fields.components.get("prompt_weights")
         return int(switch is not None and given[switch] is True)
 
+    def beyond(self, engine: Engine, given: Given, reading: Reading) -> dict[str, str]:
+        """Axis whose values are lines of text -> HTML under its editor: what they ask beyond the model."""
+        found, chunks = {}, self.chunks(given)
+        for key in [key for key in reading.parsed if key in LINES]:
+            values = reading.parsed[key]
+            lines = values[1:] if key == WORDS else [line for line in values if line]
+            texts, sweep = lines, reading.sweep
+            if key == WORDS and sweep:  # the prompt as a whole is what must fit
+                texts = [varied(sweep.base, {f"{WORDS_PREFIX}{values[0]}": line}).prompt for line in lines]
+            cuts = [engine.words(text[:PROMPT_LIMIT], chunks) for text in texts]
+            found[key] = marks_of_lines(lines, cuts, self.known)
+        return found
+
+    def marked(self, engine: Engine, given: Given, reading: Reading) -> Updates:
+        """Under both prompts: what the model does not know of them, and what of them it does not read."""
+        updates, axes = {}, self.axes.chosen(given).values()
+        for name, html in self.marks.items():
+            text = given[self.fields.components[name]]
+            if not isinstance(text, str) or name in axes or len(text) > PROMPT_LIMIT:
+                text = ""  # not used, or refused, which is said already
+            cut = engine.words(text, self.chunks(given))
+            updates[html] = marks(text, cut, self.known, engine.facts.reads_weights)
+            updates[html] += cut_elsewhere(engine, text, reading.sweep)
+        return updates
+
     def slot_of(self, refused: str, given: Given) -> str:
         """Where it belongs what the model refuses: at the field that the sentence begins with, or at the editor of the
         axis over it; at the columns' where it is neither."""
@@ -151,6 +178,12 @@ class Form:
         values |= {component: weights.get(name, 0.0) for name, component in self._weights.items()}
         values |= {self.seeds: sweep.seeds}
         return self.axes.filled(sweep, values) | self.begins.filled(sweep.base) | self.control.filled(sweep.base)
+
+
+def from_card(card: str) -> str:
+    """HTML: what the card of a model says that is not known here otherwise; nothing where it says nothing."""
+    told = f"From its card: {escape(card, quote=True)}"
+    return f'<details class="dp-known"><summary>What can it draw?</summary><p>{told}</p></details>' if card else ""
 
 
 def special(facts: Facts) -> dict[str, bool]:

@@ -44,6 +44,7 @@ class Reading:
     errors: dict[str, str] = field(default_factory=dict)  # field, slot, LORAS, SEEDS or `values_slot` -> one sentence
     parsed: dict[str, list[Any]] = field(default_factory=dict)  # axis as it is chosen -> its values, where right
     left: Sequence[Recipe] = ()  # of the sweep what is not kept and can be drawn
+    beyond: Mapping[str, str] = field(default_factory=dict)  # axis -> HTML: what its lines ask beyond the model
 
 
 def values_slot(key: str) -> str:

@@ -12,7 +12,7 @@ import gradio as gr
 from playground.engine import Engine
 from playground.inside.recordings import Recordings
 from playground.link import LONGEST, from_token, to_token
-from playground.recipe import PROMPT_LIMIT, SEED_RANGE
+from playground.recipe import SEED_RANGE
 from playground.refusal import Refusal
 from playground.render import missing, pictures_of, undrawable
 from playground.samplers import SAMPLERS
@@ -23,8 +23,7 @@ from playground.ui.compare.begins import given_pictures
 from playground.ui.compare.caption import say
 from playground.ui.compare.form import Form, Given
 from playground.ui.compare.grid import empty, payload
-from playground.ui.compare.known import marks, surprise
-from playground.ui.compare.models import cut_elsewhere, for_form, is_elsewhere, way_to
+from playground.ui.compare.models import for_form, is_elsewhere, way_to
 from playground.ui.compare.opening import kept_grid, says
 from playground.ui.compare.reading import Reading
 from playground.ui.compare.running import Running, Stage
@@ -34,6 +33,7 @@ from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.events import said
 from playground.ui.shared.fields import LABELS
 from playground.ui.shared.html import escaped, paragraph
+from playground.ui.shared.known import surprise
 from playground.ui.shared.latest import Latest, Update
 from playground.ui.shared.offered import examples_for
 from playground.ui.shared.quiet import QUIET
@@ -80,6 +80,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
 
     def read(given: Given) -> Reading:
         reading = form.read(given)
+        reading = replace(reading, beyond=form.beyond(engine, given, reading))
         try:
             if reading.sweep:
                 sweep = for_form(engine, reading.sweep)
@@ -87,12 +88,12 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
                 reading = replace(reading, sweep=sweep, parsed=parsed)
                 undrawable(engine, sweep.recipes())
         except Refusal as refusal:
-            return Reading(None, {form.slot_of(str(refusal), given): spoken(str(refusal))}, reading.parsed)
+            return replace(reading, sweep=None, errors={form.slot_of(str(refusal), given): spoken(str(refusal))})
         left = missing(engine, store, reading.sweep.recipes()) if reading.sweep else []
         try:  # after what the model says, so that nobody is sent for a picture that it could not use
             pictures_of(store, left)
         except Refusal as refusal:
-            return Reading(None, {"image": str(refusal)}, reading.parsed)
+            return replace(reading, sweep=None, errors={"image": str(refusal)})
         return replace(reading, left=left)
 
     def asking(reading: Reading, visitor: str) -> tuple[str, str]:
@@ -102,11 +103,9 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
 
     def check(request: gr.Request, given: Given) -> Update:
         reading, visitor = read(given), request.session_hash or ""
-        text = given[form.fields.components["prompt"]]
-        text = text[:PROMPT_LIMIT] if isinstance(text, str) else ""
-        return form.told(reading) | {
-            form.marks: marks(text, engine.words(text, form.chunks(given)), form.known, engine.facts.reads_weights)
-            + cut_elsewhere(engine, text, reading.sweep),
+        return {
+            **form.told(reading),
+            **form.marked(engine, given, reading),
             form.cost: cost(engine, reading.sweep, reading.left, visitor),
             **form.sure.tells(given, *asking(reading, visitor)),
             **form.begins.tells(store, given, reading.sweep),
@@ -184,15 +183,9 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         **QUIET,
     }
     checked = [page.load, ran.change, *(c.change for c in form.inputs), form.predict.what.input]
-    gr.on(
-        checked,
-        check,
-        given,
-        [*told, form.marks, form.cost, *form.sure.outputs, *form.begins.told, *form.control.told, *form.predict.told],
-        queue=False,
-        trigger_mode="always_last",
-        **QUIET,
-    )
+    answers = [*told, *form.marks.values(), form.cost, *form.sure.outputs]
+    answers += [*form.begins.told, *form.control.told, *form.predict.told]
+    gr.on(checked, check, given, answers, queue=False, trigger_mode="always_last", **QUIET)
     page.load(arrived, None, shown, queue=False, **QUIET).then(**named).then(**recheck)
     cells.address(asked_for, None, shown, **QUIET).then(**recheck)
     cells.seen(running.seen, queue=False, **QUIET)

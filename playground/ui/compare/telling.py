@@ -27,16 +27,16 @@ def cost(engine: Engine, sweep: Sweep | None, open_cells: Sequence[Recipe], page
     refused = undrawable(engine, recipes)
     kept = len(recipes) - len(refused) - len(open_cells)
     pictures = f"<strong>{len(recipes) - len(refused)} pictures</strong>" + (f" ({kept} kept)" if kept else "")
-    parts = [_evaluations(engine, [recipe for cell, recipe in enumerate(recipes) if cell not in refused])]
+    parts = [escaped(_evaluations(engine, [recipe for cell, recipe in enumerate(recipes) if cell not in refused]))]
     outlook = engine.outlook(open_cells, page)
     if not open_cells:
         parts.append("nothing left to compute")
     elif outlook.seconds is not None:
-        parts.append(roughly(outlook.seconds))
+        parts.append(f'<span class="dp-whole">{escaped(roughly(outlook.seconds))}</span>')
         if outlook.others:
             parts.append(sharing(outlook.others))
     elif outlook.unknown:
-        parts.append(f"time unknown until {listed(outlook.unknown)} {_has(outlook.unknown)} drawn something")
+        parts.append(escaped(f"time unknown until {listed(outlook.unknown)} {_has(outlook.unknown)} drawn something"))
     here = [recipe for recipe in open_cells if not engine.of(recipe.model).facts.elsewhere]
     if (models := len({recipe.model for recipe in here})) > 1:
         parts.append(f"{models} models, read in turn")
@@ -47,7 +47,7 @@ def cost(engine: Engine, sweep: Sweep | None, open_cells: Sequence[Recipe], page
         *_guided_all_the_same(engine, recipes, refused),
     ]
     odd = "".join(f'<p class="dp-warning">{escaped(sentence)}</p>' for sentence in told)
-    return f'<p data-asked="{sweep.digest()}">{pictures} · {escaped(" · ".join(parts))}</p>{odd}'
+    return f'<p data-asked="{sweep.digest()}">{pictures} · {" · ".join(parts)}</p>{odd}'
 
 
 def _evaluations(engine: Engine, recipes: list[Recipe]) -> str:

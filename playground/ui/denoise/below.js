@@ -29,6 +29,12 @@ function setPicture(img, url, alt) {
   img.alt = url ? alt : "";
 }
 
+const ANSWERS = { // of the network, as a person who does not see the pictures is told them
+  uncond: "answer without the prompt",
+  cond: "answer with the prompt",
+  difference: "difference of the two answers",
+  eps: "guided answer",
+};
 const anatomy = { root: element.querySelector(".dpd-anatomy"), as: "noise" };
 
 /** What does not change along a run. */
@@ -60,7 +66,9 @@ function drawGuidance(run, frame, over) {
   for (const img of anatomy.root.querySelectorAll("[data-part]")) {
     const part = img.dataset.part;
     img.classList.toggle("dpd-latent", noise || part === "difference");
-    setPicture(img, none ? "" : frame[names[part]], `${part}, as ${noise ? "noise" : "predicted picture"}`);
+    const as = noise || part === "difference" ? "noise" : "predicted picture";
+    const answer = part === "uncond" && run.negative ? "answer to the negative prompt" : ANSWERS[part];
+    setPicture(img, none ? "" : frame[names[part]], `${answer}, as ${as}`);
   }
   for (const name of ["norm_uncond", "norm_cond", "norm_difference", "norm_eps"]) {
     showIn(anatomy.root, name, none ? "–" : figures(frame[name]));

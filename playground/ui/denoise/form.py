@@ -9,7 +9,8 @@ import gradio as gr
 from playground.models import Facts
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
-from playground.ui.shared.fields import LABELS, Fields, checked, choices, with_true_cfg
+from playground.ui.shared.fields import LABELS, TEXTS, Fields, checked, choices, with_true_cfg
+from playground.ui.shared.known import place
 from playground.ui.shared.sure import Sure
 
 FIELDS = ("prompt", "negative_prompt", "sampler", "num_inference_steps", "guidance_scale", "seed")
@@ -31,8 +32,11 @@ class Form:
 
     def __init__(self, start: Recipe, facts: Facts) -> None:
         self.fields = Fields(start, facts, "denoise-")
+        self.marks: dict[str, gr.HTML] = {}  # under each text, what of it the model does not know or read
         for name in with_true_cfg(FIELDS, facts):
             self.fields.add(name)
+            if name in TEXTS:
+                self.marks[name] = place(f"denoise-marks-{name.replace('_', '-')}")
         second = with_true_cfg(SECOND, facts)
         self.beside = gr.Radio(
             [("Nothing", NOTHING), *((LABELS[name], name) for name in second)],

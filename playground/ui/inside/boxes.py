@@ -10,6 +10,7 @@ from playground.inside.walk import GLIMPSES, Part, Walk, parts
 from playground.models import Facts
 from playground.models.anatomy import Anatomy, Block
 from playground.models.words import Token, Words
+from playground.samplers import SAMPLERS
 from playground.ui.inside.format import count, image, milliseconds, shape, signed, size
 from playground.ui.shared.html import escaped
 
@@ -267,7 +268,7 @@ def _picture(picture: Image.Image | None, walk: Walk) -> str:
     recipe = walk.recipe
     true_cfg = f", true CFG scale {recipe.true_cfg_scale:g}" if recipe.true_cfg_scale > 1 else ""
     said = (
-        f"“{recipe.prompt}”, {recipe.sampler}, {recipe.num_inference_steps} steps, guidance scale "
+        f"“{recipe.prompt}”, {SAMPLERS[recipe.sampler].label}, {recipe.num_inference_steps} steps, guidance scale "
         f"{recipe.guidance_scale:g}{true_cfg}, seed {recipe.seed}."
     )
     return f'{image(picture, "The finished picture", "dpi-large")}<p class="dpi-quiet">{escaped(said)}</p>'

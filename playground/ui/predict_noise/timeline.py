@@ -44,18 +44,19 @@ class Timeline:
         return (
             '<div class="dpp-scroll" tabindex="0" role="group" aria-label="Forward and reverse on one timeline">'
             f'<table class="dpp-timeline"><thead><tr><th></th>{head}</tr></thead><tbody>'
-            + self._row("Forward →<span>noise added, by the formula</span>", self.forward)
-            + self._row("← Reverse<span>noise removed, by the model</span>", [self.back.get(i, "") for i in places])
-            + self._row("x̂<sub>0</sub><span>predicted on the way</span>", [self.predicted.get(i, "") for i in places])
+            + self._row("Forward →", "noise added, by the formula", self.forward)
+            + self._row("← Reverse", "noise removed, by the model", [self.back.get(i, "") for i in places])
+            + self._row("x̂<sub>0</sub>", "predicted on the way", [self.predicted.get(i, "") for i in places])
             + f'</tbody></table></div><p class="dp-hidden dp-aloud">{said}</p>{found}'
         )
 
-    def _row(self, label: str, sources: Sequence[str]) -> str:
+    def _row(self, label: str, says: str, sources: Sequence[str]) -> str:
+        alt = says.capitalize()
         cells = "".join(
-            f'<td><img src="{s}" alt="t = {t:.0f}"></td>' if s else '<td><span class="dpp-blank"></span></td>'
+            f'<td><img src="{s}" alt="{alt}, t = {t:.0f}"></td>' if s else '<td><span class="dpp-blank"></span></td>'
             for t, s in zip(reversed(self.times), reversed(sources), strict=True)
         )
-        return f"<tr><th scope='row'>{label}</th>{cells}</tr>"
+        return f"<tr><th scope='row'>{label}<span>{says}</span></th>{cells}</tr>"
 
 
 def arrived(subject: Subject, result: Result, plan: Plan, seconds: float, facts: Facts) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from playground.labels import inside
 from playground.models import Facts
+from playground.samplers import SAMPLERS
 from playground.sweep import SIZE, lora_of, words_exchanged
 from playground.ui.shared.fields import LABELS
 
@@ -24,7 +25,7 @@ AXES: dict[str, AxisWords] = {
     "guidance_scale": AxisWords(
         LABELS["guidance_scale"],
         "Same noise, same words. Only the guidance scale changes.",
-        "What to look for: at 1 the prompt is used and nothing is pushed, so that the words are often missed; higher "
+        "What to look for: at 1 the prompt is used and nothing is pushed, so that the words can be missed; higher "
         "values obey them, and past some point colours saturate and shapes break.",
         "Numbers from 0 to 50. Ranges work: 1, 3, .., 15 or 1–15 × 5.",
     ),
@@ -164,6 +165,13 @@ NOT_TOLD = replace(
     look_for="What to look for: nothing. This network is told no scale, so the pictures are equal.",
 )
 
+# of the embedded model, by sampler; other models place and scale their first step in other ways
+ONE_STEP = {
+    "patches": ("ddpm", "ddim"),
+    "an even grey": ("euler", "euler_a", "heun", "dpmpp_sde"),
+    "a blurred picture": ("dpmpp_2m", "dpmpp_2m_karras", "unipc", "lcm"),
+}
+
 LORAS = "Small files that change the network, blended by weight: 0 is without, 1 is as trained."
 LCM = "lcm is made for the sampler LCM with guidance 1 to 2 and 2 to 8 steps."
 FOUR_STEPS = (
@@ -187,6 +195,12 @@ def words_of(axis: str, facts: Facts) -> AxisWords:
         words, scale = AXES[axis], inside(LABELS[facts.cfg or "guidance_scale"])
         return replace(words, look_for=words.look_for.format(cfg=scale, above=f"{facts.guided_above:g}"))
     return AXES[key_of(axis)]
+
+
+def left_by_one_step() -> str:
+    """What each sampler leaves of a run of one step with the embedded model, as one sentence."""
+    left = [f"{', '.join(SAMPLERS[key].label for key in keys)} leave {what}" for what, keys in ONE_STEP.items()]
+    return f"After one step {'; '.join(left)}."
 
 
 def lora_help(names: Sequence[str]) -> str:

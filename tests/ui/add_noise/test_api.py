@@ -35,7 +35,7 @@ def test_only_the_endpoint_is_public(client: Client) -> None:
         (2.5, "linear", 0, "t must be a whole number from 0 to 999."),
         (True, "linear", 0, "t must be a whole number from 0 to 999."),
         (5, "sigmoid", 0, "schedule must be one of scaled_linear, linear, cosine, zero_snr, flow."),
-        (5, "linear", -1, "seed must be a whole number from 0 to 4294967295."),
+        (5, "linear", -1, "seed must be a whole number from 0 to 4,294,967,295."),
     ],
 )
 def test_the_endpoint_refuses_in_one_sentence(

@@ -127,7 +127,7 @@ def test_a_bad_seed_is_refused_under_its_field_and_the_picture_stays(page: Page)
     before = canvas(page)
     page.get_by_label("Seed of ε").fill("-4")
     expect(page.locator(".dp-error").get_by_role("alert")).to_have_text(
-        "Seed must be a whole number from 0 to 4294967295."
+        "Seed of ε must be from 0 to 4,294,967,295, not -4."
     )
     assert np.array_equal(canvas(page), before)
     page.get_by_label("Seed of ε").fill("12")

@@ -8,9 +8,9 @@ from playwright.sync_api import Page, expect
 from examples.train_pocket.scenes.colours import BACKGROUNDS
 from examples.train_pocket.scenes.things import COMMON, table
 from playground.engine import Engine
-from playground.ui.compare.known import known, marks, surprise, unknown_words
+from playground.ui.shared.known import known, marks, marks_of_lines, surprise, unknown_words
 from playground.ui.shared.shipped import examples
-from tests.ui.compare.support import field
+from tests.ui.compare.support import field, vary
 
 KNOWN = known("pocket")
 
@@ -78,6 +78,16 @@ def test_how_marks_are_read_as_weights_is_told(engine: Engine) -> None:
     assert "<mark>[cat:dog:0.5]</mark>: words that change during a run are not known" in told("[cat:dog:0.5]")
 
 
+def test_of_several_lines_all_unknown_words_and_each_cut_are_told(engine: Engine) -> None:
+    def told(*lines: str) -> str:
+        return marks_of_lines(lines, [engine.words(line) for line in lines], KNOWN)
+
+    assert told("red apple", "", "a (cat:1.3)") == ""
+    both = told("red basalt", "собака", "basalt <b>")
+    assert both.count("<p") == 1 and "<mark>basalt</mark>, <mark>собака</mark>" in both and "<b>" not in both
+    assert "“cat cat cat cat cat cat cat ca…” is cut off, because the model reads 32 tokens" in told("cat", "cat " * 40)
+
+
 def test_unknown_words_are_marked_as_one_types(page: Page) -> None:
     field(page, "field-prompt").fill("a castle of basalt")
     expect(page.locator("#marks mark")).to_have_text(["basalt"])
@@ -95,6 +105,12 @@ def test_unknown_words_are_marked_as_one_types(page: Page) -> None:
     )
     switch.uncheck()
     expect(page.locator("#error-prompt-weights")).to_have_text("")
+    field(page, "field-negative-prompt").fill("basalt")
+    expect(page.locator("#marks-negative mark")).to_have_text(["basalt"])
+    vary(page, "Prompt")
+    expect(page.locator("#marks mark")).to_have_count(0)  # the field is not used
+    field(page, "values-prompt").fill("a castle\na castle of basalt")
+    expect(page.locator("#error-values-prompt mark")).to_have_text(["basalt"])
 
 
 def test_things_are_offered_and_chosen(page: Page) -> None:

@@ -150,3 +150,6 @@ def test_cells_stand_in_even_rows(page: Page, address: str) -> None:
                 arg=str(wanted[0]),
             )
             assert rows(page) == wanted
+    page.set_viewport_size({"width": 820, "height": 1180})  # a tablet: the form gives way, and no cell is a stamp
+    page.wait_for_function("matchMedia('(max-width: 820px)').matches")
+    assert min(cell.bounding_box()["width"] for cell in cells(page).all()) >= 120

@@ -5,16 +5,19 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from playground import Recipe, Sweep
 from playground.engine import Keep, LocalEngine, Step, Waiting
 from playground.labels import common_of
+from playground.samplers import SAMPLERS
 from playground.ui.compare.caption import alt_of, caption, fixed, say
 from playground.ui.compare.telling import oddities
 from playground.ui.shared import sure
 from playground.ui.shared.sure import CROWD
 from playground.ui.shared.waits import roughly, waits_for
+from playground.ui.shared.words import AXES, ONE_STEP
 
 
 @pytest.mark.parametrize(
@@ -101,6 +104,25 @@ def test_pictures_that_will_be_the_same_are_told_before_the_run(engine: LocalEng
     assert told(Sweep(plain, {"negative_prompt": ["", "a"]}), guidance="none", cfg="").startswith(
         "All pictures will be the same: with this model there is no guidance"
     )
+
+
+def test_the_samplers_that_are_said_to_add_noise_are_those_that_do() -> None:
+    said = re.search(r"add noise at every step \(([^)]+)\)", AXES["sampler"].look_for).group(1)
+    assert said.split(", ") == [row.label for row in SAMPLERS.values() if row.adds_noise]
+
+
+def test_what_each_sampler_is_said_to_leave_of_one_step_is_what_it_leaves(engine: LocalEngine) -> None:
+    said = say(Sweep(Recipe(), {"num_inference_steps": [1, 2]}), engine.facts)
+    assert "After one step DDPM, DDIM leave patches; Euler, Euler a, Heun, DPM++ SDE leave an even grey;" in said
+    one_step = {key for key, row in SAMPLERS.items() if row.fewest_steps == 1}
+    assert {key for keys in ONE_STEP.values() for key in keys} == one_step
+    base = Recipe(prompt="strawberry, white background", num_inference_steps=1, seed=3)
+    for what, keys in ONE_STEP.items():
+        for key in keys:
+            picture = np.asarray(engine.render(base.replace(sampler=key)).image).astype(float)
+            contrast, fine = picture.std((0, 1)).max(), np.abs(np.diff(picture, axis=0)).mean()
+            found = "an even grey" if contrast < 5 else "patches" if fine > 5 else "a blurred picture"
+            assert found == what, (key, contrast, fine)
 
 
 def test_a_caption_names_prompt_axes_and_what_is_fixed() -> None:

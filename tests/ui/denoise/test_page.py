@@ -111,6 +111,7 @@ def test_the_last_picture_is_the_engines(opened: Page, engine: LocalEngine) -> N
 
 
 def test_two_runs_are_locked_by_their_share_and_each_shows_its_own_t(page: Page, engine: LocalEngine) -> None:
+    assert scrubber(page).input_value() == "2"  # it opens in mid-run, where there is something to see in all pictures
     page.get_by_role("radio", name="Steps").check()
     page.get_by_label("Steps of run B").fill("3")
     page.get_by_role("button", name="Denoise", exact=True).click()
@@ -135,6 +136,8 @@ def test_guidance_is_taken_apart_with_this_steps_numbers(opened: Page) -> None:
     ).groups()
     difference = float(cond) - float(again) if sign == "-" else float(cond) + float(again)
     assert float(eps) == pytest.approx(float(uncond) + float(w) * difference, abs=6e-3) and float(w) == 5
+    expect(part).to_contain_text("What xₜ holds already shows in both answers, also in that without words.")
+    expect(part.locator('[data-part="uncond"]')).to_have_attribute("alt", "answer without the prompt, as noise")
     noise = part.locator('[data-part="cond"]').get_attribute("src")
     opened.get_by_role("button", name="As predicted pictures").click()
     assert part.locator('[data-part="cond"]').get_attribute("src") != noise
@@ -219,6 +222,8 @@ def test_bad_values_are_refused_beside_their_field_and_the_film_stays(page: Page
     expect(page.locator("#denoise-error-seed").get_by_role("alert")).to_have_text(
         "Seed must be from 0 to 4,294,967,295, not -4."
     )
+    page.locator("#denoise-field-prompt textarea").fill("apple of basalt")
+    expect(page.locator("#denoise-marks-prompt mark")).to_have_text(["basalt"])
     page.locator("#denoise-field-seed input").fill("0")
     page.get_by_role("radio", name="Sampler").check()
     page.locator("#denoise-second-sampler input").click()

@@ -63,6 +63,12 @@ def test_the_tab_opens_with_tokens_shapes_and_the_first_views_picture(tab: Page)
     expect(box(tab, "unet")).to_contain_text("4×16×16")
     expect(tab.locator("#inside-status")).to_contain_text("rendered earlier")
     expect(tab.locator("#inside-vae")).to_contain_text("48 : 1")
+    expect(tab.locator("#dpi-picture")).to_contain_text("DPM++ 2M, 20 steps")
+    units = {"k": 1e3, "M": 1e6, "G": 1e9}
+    said = [text.split() for text in tab.locator(".dpi-bars dd").all_inner_texts()]
+    counts = [float(number) * units[unit] for number, unit in said]
+    widths = tab.locator(".dpi-bars i").evaluate_all("all => all.map(bar => bar.getBoundingClientRect().width)")
+    assert len(widths) == 4 and widths == pytest.approx([max(widths) * count / max(counts) for count in counts], abs=3)
 
 
 def test_every_box_opens_its_view_also_from_the_keyboard(tab: Page) -> None:

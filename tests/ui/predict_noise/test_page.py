@@ -19,7 +19,7 @@ from playground.inside.guess import guess
 from playground.inside.latent_noise import channel_tiles
 from playground.inside.prediction import predict
 from playground.ui.predict_noise import tab as predict_noise
-from playground.ui.predict_noise.rail import WRONG
+from playground.ui.predict_noise.rail import SAMPLES, WRONG
 from playground.ui.shared.shipped import EXAMPLES
 from tests.conftest import one_tab, opened_tab, schemes
 
@@ -119,6 +119,14 @@ def test_only_the_endpoint_is_public(client: Client) -> None:
 # the page
 
 
+def test_the_samples_that_pocket_is_said_to_have_drawn_are_what_it_draws(engine: LocalEngine) -> None:
+    drawn = [sample for sample in SAMPLES if sample[1].endswith("drawn by Pocket")]
+    for (name, _, caption), seed in zip(drawn, (0, 1, 7, 8), strict=True):
+        picture = engine.render(Recipe(prompt=caption, num_inference_steps=20, guidance_scale=5.0, seed=seed)).image
+        shown = np.asarray(Image.open(EXAMPLES / name).convert("RGB")).astype(int)
+        assert np.abs(np.asarray(picture).astype(int) - shown).max() <= 2, name
+
+
 def test_the_stage_shows_what_was_asked(page: Page, engine: LocalEngine, x0: torch.Tensor) -> None:
     right, wrong, none = predict(engine, x0, [CAPTION, WRONG, ""], 500, 0)
     assert loss(page) == pytest.approx(right.loss, abs=1e-3)
@@ -140,6 +148,8 @@ def test_a_wrong_caption_costs_more(page: Page) -> None:
 
 
 def test_the_curve_says_how_many_draws_it_holds(page: Page) -> None:
+    expect(page.get_by_text("is nearly all noise there, and naming it is easy")).to_be_visible()
+    expect(page.locator(".dpp-blank")).to_have_count(0)  # no grey boxes before anybody asked for a guess
     expect(page.locator(".dpp-found")).to_contain_text("Every point is one draw of ε")
     page.get_by_role("button", name="Average over 8 draws").click()
     expect(page.locator(".dpp-found")).to_contain_text("the mean of 8 draws", timeout=30_000)

@@ -3,8 +3,11 @@
 import json
 import random
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+
+import gradio as gr
 
 from playground.emphasis import parse
 from playground.labels import FIELD_NAMES
@@ -14,6 +17,7 @@ from playground.ui.shared.html import escaped
 from playground.ui.shared.shipped import SHIPPED
 
 SWITCH = f"“{FIELD_NAMES['prompt_weights']}” under “Everything else”"
+PAUSES = frozenset(",.;:")
 MOST_NAMED = 8  # words in one sentence
 WEIGHT = re.compile(r":\s*\d+(\.\d+)?\s*(?=\))")  # of emphasis; its digits are nothing to be drawn
 EMPHASIS = re.compile(r"\([^()]+:\s*\d+(\.\d+)?\s*\)|\(\(+[^()]+\)\)+|\[[^\[\]]+\]")
@@ -60,16 +64,45 @@ def marks(text: str, cut: Words, found: Known | None, can_weigh: bool = False) -
 
     `cut` is the text as the model's tokenizer cuts it; `can_weigh`: the model could read marks as weights.
     """
-    told = []
     plain = "".join(part.text for part in parse(text)) if cut.chunks else WEIGHT.sub(" ", text)
-    if found and (strange := unknown_words(plain, found.words)):
-        told.append(f"Never shown to this model: {_named(strange)}. What it makes of them is chance.")
+    told = _strange(plain, found)
     if cut.truncated:
-        lost = _named([word.text for word in cut.truncated])
+        lost = _named(_lost(cut))
         way = f" With {SWITCH} all of it is read, in chunks." if can_weigh else ""
-        told.append(f"Cut off, because the model reads {cut.limit} tokens and this takes {cut.needed}: {lost}.{way}")
+        told.append(f"Cut off, because the model reads {cut.limit} tokens and this takes {cut.needed:,}: {lost}.{way}")
     told += _weighed(text, cut) if cut.chunks else _letters(text, can_weigh)
     return "".join(f'<p class="dp-marks">{sentence}</p>' for sentence in told)
+
+
+def marks_of_lines(lines: Sequence[str], cuts: Sequence[Words], found: Known | None) -> str:
+    """HTML under an editor whose lines are prompts, or words of them, each with its cut: what is beyond the model in
+    any of them. How marks are read is said at the prompt."""
+    weights = any(cut.chunks for cut in cuts)
+    plain = (" ".join(part.text for part in parse(line)) if weights else WEIGHT.sub(" ", line) for line in lines)
+    told = _strange("\n".join(plain), found)
+    for line, cut in zip(lines, cuts, strict=True):
+        if cut.truncated:
+            which = f"“{escaped(line[:30])}…” is" if len(lines) > 1 else "It is"
+            told.append(f"{which} cut off, because the model reads {cut.limit} tokens: {_named(_lost(cut))}.")
+    return "".join(f'<p class="dp-quiet dp-marks">{sentence}</p>' for sentence in told)
+
+
+def place(elem_id: str) -> gr.HTML:
+    """Where that stands; without anything to say it takes no room."""
+    return gr.HTML("", elem_classes="dp-beyond dp-flush", elem_id=elem_id)
+
+
+def _strange(plain: str, found: Known | None) -> list[str]:
+    """What the model was never shown of a text without its marks."""
+    strange = unknown_words(plain, found.words) if found else []
+    of = "it" if len(strange) == 1 else "them"
+    return [f"Never shown to this model: {_named(strange)}. What comes of {of} is chance."] if strange else []
+
+
+def _lost(cut: Words) -> list[str]:
+    """The words that do not fit, without the marks between them, unless nothing else is lost."""
+    words = [word.text for word in cut.truncated]
+    return [word for word in words if word not in PAUSES] or words
 
 
 def _letters(text: str, can_weigh: bool) -> list[str]:
@@ -95,12 +128,6 @@ def _weighed(text: str, cut: Words) -> list[str]:
     if cut.chunks > 1:
         found.append(f"Read in {cut.chunks} chunks of up to {cut.limit // cut.chunks - 2} tokens.")
     return found
-
-
-def from_card(card: str) -> str:
-    """HTML: what the card of a model says that is not known here otherwise; nothing where it says nothing."""
-    told = f"From its card: {escaped(card)}"
-    return f'<details class="dp-known"><summary>What can it draw?</summary><p>{told}</p></details>' if card else ""
 
 
 def surprise(found: Known, rng: random.Random) -> str:
