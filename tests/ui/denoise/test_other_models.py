@@ -91,14 +91,17 @@ def test_a_scale_that_the_model_has_no_use_for_is_no_field_and_no_axis(
     with gr.Blocks():
         form, folded = Form(recipe, facts), inside.Form(recipe, facts, "")
         alone, beside = (compare.Form(Sweep(recipe, {"seed": [1, 2]}), own) for own in (facts, others))
-    fields = form.fields.components, form.seconds, folded.components, alone.fields.components, alone.axes.editors
-    for each in fields:
+    for each in (form.fields.components, form.seconds, folded.components, alone.axes.editors):
         assert "guidance_scale" not in each and "seed" in each
     given = {component: component.value for component in alone.inputs}
     sampler = alone.axes.added(given | {alone.axes.slots["rows"]: "num_inference_steps"})
     assert sampler[alone.axes.slots["tabs"]]["value"] == "sampler"
-    assert "guidance_scale" in beside.fields.components and "guidance_scale" in beside.axes.editors
-    assert "others in a grid over models" in beside.fields.components["guidance_scale"].info
+    hidden, shown = (own.fields.components["guidance_scale"] for own in (alone, beside))
+    assert hidden.visible == "hidden" and shown.visible is True and "guidance_scale" in beside.axes.editors
+    assert "others in a grid over models" in shown.info
+    wanted = Sweep(recipe.replace(guidance_scale=0.5), {"seed": [1, 2]})  # as somebody else's recipe may say
+    filled = alone.fill(wanted)
+    assert alone.read({part: filled[part].get("value", part.value) for part in alone.inputs}).sweep == wanted
 
 
 def test_a_run_that_begins_without_any_signal_says_so(
