@@ -26,7 +26,7 @@ test: $(VENV)/test-ready
 	$(BIN)/python tests/ensure_chromium.py
 	$(BIN)/ruff check --no-cache .
 	$(BIN)/ruff format --no-cache --check .
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest
 
 benchmark: $(VENV)/app-ready
 	$(BIN)/python -m tests.benchmarks

@@ -13,8 +13,6 @@ from hypothesis import settings
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-if "PYTEST_XDIST_WORKER" in os.environ:  # several processes share the cores: teams of threads would wait for each other
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from playground import open_engine  # noqa: E402
 from playground.engine import LocalEngine  # noqa: E402
