@@ -5,8 +5,8 @@ from playground.recipe import Recipe
 from playground.refusal import Refusal
 
 NOT_LOADED = (
-    "diffusers' pipeline of this model reads no LoRAs, so no program with them is written; a picture without LoRAs can "
-    "be taken away as one."
+    "This model's pipeline in diffusers reads no LoRAs, so no program with them is written; a picture without LoRAs "
+    "can be taken away as one."
 )
 STANDARD = "from pathlib import Path\n"
 IMPORTS = """from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict

@@ -46,5 +46,5 @@ def test_the_script_draws_the_cells_picture(
 def test_where_diffusers_reads_no_loras_none_is_promised(engine_of: Callable[[str], LocalEngine]) -> None:
     facts = replace(engine_of("pixart-sigma-tiny").facts, loras={"style": ""})
     assert to_script(facts.usual.replace(loras={"style": 0.0}), facts)  # which adds nothing
-    with pytest.raises(Refusal, match="^diffusers' pipeline of this model reads no LoRAs, so no program with them is"):
+    with pytest.raises(Refusal, match="^This model's pipeline in diffusers reads no LoRAs, so no program"):
         to_script(facts.usual.replace(loras={"style": 1.0}), facts)
