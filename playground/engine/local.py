@@ -49,10 +49,6 @@ LONGEST_TICK = 60.0  # seconds that the end of the process waits for one
 # pages ask before any run is answered at once, by torch, because a page is built of it.
 PATIENCE = 30.0
 RESTARTED = "The engine stopped unexpectedly and was started again. Finished pictures are kept; Run draws the rest."
-NOT_FOR_WHOLE = {  # options that a model of `models/whole.py` has no use for, and why
-    "--memory": "its memory is not planned, and all of it stays on the device",
-    "--preview": "its steps are not looked into",
-}
 log = logging.getLogger(__name__)
 
 
@@ -274,17 +270,16 @@ def open_engine(
     `controlnet`: the folder of one that fits the model. `loras`: folders of LoRA files, besides the model's own; what
     does not fit the model is left out of them. `memory`: bytes of the device that model and pictures may take at most.
     `preview`: the folder of an AutoencoderTiny that fits the model, which then draws previews. Where the model has no
-    use for `memory` or `preview`, the log says so.
+    use for a `preview`, the log says so.
     """
     if runtime not in RUNTIMES:
         raise Refusal(f"runtime must be one of {', '.join(RUNTIMES)}, not {runtime!r}.")
     loaded = load_model(model, device, dtype, loras, memory, preview)
     if loaded.facts.memory:
         _say(f"{loaded.facts.name} has no room for all of it at once: {loaded.facts.memory}.")
-    for option, value in (("--memory", memory), ("--preview", preview)):
-        if loaded.facts.whole and value is not None:
-            why = NOT_FOR_WHOLE[option]
-            _say(f"{option} is not used for {loaded.facts.name}, which is run by its own pipeline: {why}.")
+    if loaded.facts.whole and preview is not None:
+        why = "its steps are not looked into"
+        _say(f"--preview is not used for {loaded.facts.name}, which is run by its own pipeline: {why}.")
     for name, why in loaded.facts.left_out.items():
         _say(f"The LoRA {name} is left out for {loaded.facts.name}: {why}.")
     if controlnet is not None:

@@ -218,8 +218,10 @@ class _Taken:
             self.say(f"The sampler {_short(called or sampler)} has no place here; {usual} stands in the form.")
         if steps is not None:
             self.change("num_inference_steps", steps, "Steps")
-        if scale is not None:
+        if scale is not None and self._facts.has_guidance_scale:
             self.change("guidance_scale", scale, "CFG scale")
+        elif scale is not None and scale != self._recipe.guidance_scale:
+            self.say(f"The CFG scale {scale:g} has no place here: this model uses no guidance scale.")
         if seed is not None and seed > SEED_RANGE[1]:
             self.say(f"The seed {seed} is larger than a seed can be here; its last 32 bits were taken.")
             seed &= SEED_RANGE[1]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from playground.export import weights
+from playground.export import loras, weights
 from playground.labels import CONTROLS
 from playground.models import Facts
 from playground.recipe import Recipe
@@ -23,7 +23,7 @@ The same seed gives the same picture: the noise is drawn on the CPU. Another dev
 """
 
 import sys
-
+{standard}
 import torch
 from diffusers import {imported}
 {imports}
@@ -43,12 +43,14 @@ def to_script(recipe: Recipe, facts: Facts) -> str:
     """A recipe, and its model's facts -> the source of a Python program that draws it.
 
     The folder of a model that comes with the playground is named as it is here; others are named by their model, and
-    the program's first argument says where they are.
+    the program's first argument says where they are. Raises Refusal where diffusers alone cannot draw it.
     """
     scheduler, config = scheduler_class(recipe, facts.schedule)
     changed = ", ".join(["pipe.scheduler.config", *(f"{name}={value!r}" for name, value in config.items())])
     schedulers = [] if facts.whole else [scheduler]  # such a model draws with its pipeline's own
     begins = _begins(recipe)
+    standard, others = loras.imports(recipe, facts)
+    begins["imports"] += others
     packages = ["diffusers", "transformers", "accelerate", "torch"]
     if SAMPLERS[recipe.sampler].brownian_noise:
         packages.append("torchsde")
@@ -62,9 +64,10 @@ def to_script(recipe: Recipe, facts: Facts) -> str:
     return TEMPLATE.format(
         packages=" ".join(packages),
         folder=f"playground/models/{recipe.model}" if embedded.is_file() else recipe.model,
+        standard=standard,
         imported=", ".join([begins["pipeline"], *schedulers]),
         schedules="".join(f"pipe.scheduler = {name}.from_config({changed})\n" for name in schedulers),
-        loras=_loras(recipe),
+        loras=loras.lines(recipe, facts),
         texts=weights.lines(recipe, facts.guided(recipe)) if recipe.prompt_weights else "",
         words=weights.GIVEN if recipe.prompt_weights else f"    prompt={recipe.prompt!r},",
         num_inference_steps=recipe.num_inference_steps,
@@ -103,15 +106,3 @@ def _begins(recipe: Recipe) -> dict[str, str]:
 
 def _opened(name: str) -> str:
     return f'Image.open("{name}").convert("RGB")'
-
-
-def _loras(recipe: Recipe) -> str:
-    """Adapters by number, because their names may be anything; peft wants plain ones."""
-    lines = [
-        f'pipe.load_lora_weights(folder + "/loras", weight_name={f"{name}.safetensors"!r}, adapter_name="lora{i}")\n'
-        for i, (name, _) in enumerate(recipe.active_loras)
-    ]
-    if not lines:
-        return ""
-    names = [f"lora{i}" for i in range(len(lines))]
-    return "".join(lines) + f"pipe.set_adapters({names!r}, {[weight for _, weight in recipe.active_loras]!r})\n"

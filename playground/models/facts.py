@@ -54,6 +54,9 @@ class Facts:
     usual: Recipe  # the settings that this model is made for, with an empty prompt
     samplers: tuple[str, ...] = tuple(SAMPLERS)  # those that draw with it
     loras: Mapping[str, str] = field(default_factory=dict)  # name -> digest of its file
+    # of them those that peft saved: name -> the part of the pipeline that they change, their file below `loras/`
+    adapters: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    loads_loras: bool = True  # its pipeline in diffusers reads LoRA files
     left_out: Mapping[str, str] = field(default_factory=dict)  # LoRAs that do not fit it: name -> why
     # or "none": taught to draw without it, in few steps; or "embedded": the network is told guidance_scale as an input
     guidance: str = "classifier-free"
@@ -113,6 +116,12 @@ class Facts:
         return self.cfg == "true_cfg_scale"
 
     @property
+    def has_guidance_scale(self) -> bool:
+        """Its pictures depend on guidance_scale: it guides by it, or its network is told it. Those of models that were
+        distilled to do without do not, whatever it is."""
+        return self.cfg == "guidance_scale" or self.guidance == "embedded"
+
+    @property
     def usual_guided(self) -> Recipe:
         """The usual settings, with classifier-free guidance also where a model that is told a scale goes without."""
         without = self.has_true_cfg and self.guidance == "embedded"
@@ -158,10 +167,13 @@ class Facts:
         return 1, self.channels, height // self.scale, width // self.scale
 
     def recipe(self, data: Any) -> Recipe:
-        """JSON of a recipe in which model and size may be left out. Raises Refusal for anything that is none."""
+        """JSON of a recipe in which model and size may be left out, and a scale that this model has no use for. Raises
+        Refusal for anything that is none."""
         if not isinstance(data, dict):
             return Recipe.from_dict(data)
         usual = {"model": self.name, "width": self.usual.width, "height": self.usual.height}
+        if not (self.has_guidance_scale or self.beside):
+            usual["guidance_scale"] = self.usual.guidance_scale
         return Recipe.from_dict(usual | data)
 
     def check(self, recipe: Recipe) -> None:

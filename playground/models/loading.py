@@ -66,6 +66,26 @@ def planned(
     return plans.plan(name, sizes, device.type, free_of_device(device), free_of_host(), memory)
 
 
+def planned_whole(
+    name: str,
+    path: Path,
+    kind: type[DiffusionPipeline],
+    device: torch.device,
+    dtype: torch.dtype,
+    memory: int | None = None,
+) -> Plan:
+    """The same for a folder that is run by its own pipeline, of class `kind`, with all parts in `dtype`. On a CPU
+    nothing is shared, and only what was asked for at most is kept to."""
+    parts = weights_of(path)
+    if not parts or (device.type != "cuda" and memory is None):
+        return EVERYTHING
+    side, width = _of_vae(path)
+    decoding = 4 * plans.DECODER_HOLDS * side**2 * width  # some VAEs are run in fp32 whatever was asked
+    by_parts = kind.model_cpu_offload_seq is not None
+    free = free_of_device(device)
+    return plans.plan_whole(name, parts, dtype.itemsize, decoding, by_parts, device.type, free, free_of_host(), memory)
+
+
 def load(
     kind: type[DiffusionPipeline],
     folder: Path,

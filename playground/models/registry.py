@@ -59,9 +59,8 @@ def load_model(
 
     `loras`: folders of LoRA files for any model; those that do not fit this one are left out. `memory`: bytes of the
     device that may be used at most; without it what is free. `preview`: the folder of an AutoencoderTiny. A model that
-    draws whole pictures is not planned for and has no previews, and all LoRAs are left out of it. Raises Refusal with
-    one sentence when there is no such model, none that can be run, or no room for it. Only an id of the hub that is not
-    here yet is downloaded.
+    draws whole pictures has no previews, and all LoRAs are left out of it. Raises Refusal with one sentence when there
+    is no such model, none that can be run, or no room for it. Only an id of the hub that is not here yet is downloaded.
     """
     found = source(given)
     path, device = found.path, device or default_device()
@@ -69,7 +68,7 @@ def load_model(
     if kind not in KNOWN:
         if path.is_file():
             raise Refusal(f"The folder beside {path.name} says {kind}, which cannot be run from one file here.")
-        return whole.load(found.name, path, device, dtype, loras)
+        return whole.load(found.name, path, device, dtype, loras, memory)
     family = FAMILIES[kind]
     dtype = dtype or family.precision(device)
     texts = family.precision_of_texts(dtype)

@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from playground.answer import FLOW
 from playground.models.facts import CALL, Facts, usual_recipe
 from playground.models.folder import described, fingerprint, licence, load_pipeline
-from playground.models.loading import DTYPE
+from playground.models.loading import DTYPE, planned_whole
 from playground.models.lora.folder import named, own_folder
 from playground.models.running.device import PRECISIONS
+from playground.models.running.offload import place_whole
+from playground.models.running.plan import EVERYTHING, Plan
 from playground.models.running.threads import use_the_cores_present
 from playground.models.words import Cutter, Words
 from playground.recipe import Recipe
@@ -44,15 +46,23 @@ class WholePipeline:
     """A model that draws whole pictures."""
 
     def __init__(
-        self, name: str, pipeline: DiffusionPipeline, device: torch.device, folder: Path, loras: Sequence[Path] = ()
+        self,
+        name: str,
+        pipeline: DiffusionPipeline,
+        device: torch.device,
+        folder: Path,
+        loras: Sequence[Path] = (),
+        plan: Plan = EVERYTHING,
     ) -> None:
         """`folder`: where the pipeline was read; `loras`: folders of LoRA files for any model, all left out here."""
         use_the_cores_present()
-        self.device, self._pipeline = device, pipeline.to(device)
+        self.device, self._pipeline = device, pipeline
         pipeline.set_progress_bar_config(disable=True)
         parts = [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
         for part in parts:
             part.eval()
+        parameters = sum(p.numel() for part in parts for p in part.parameters())  # of which layers that come share none
+        place_whole(pipeline, device, plan)
         self._denoiser: nn.Module = next(getattr(pipeline, key) for key in DENOISERS if key in pipeline.components)
         self._takes = inspect.signature(pipeline.__call__).parameters
         limit = self._takes["max_sequence_length"].default if "max_sequence_length" in self._takes else None
@@ -71,8 +81,9 @@ class WholePipeline:
             name=name,
             family=type(pipeline).__name__.removesuffix("Pipeline"),
             fingerprint=fingerprint(folder, str(self._denoiser.dtype)),
-            parameters=sum(p.numel() for part in parts for p in part.parameters()),
+            parameters=parameters,
             device=device.type,
+            memory=plan.says,
             precision=PRECISIONS[self._denoiser.dtype],
             schedule=schedule,
             channels=getattr(self._denoiser.config, "in_channels", 4),
@@ -163,17 +174,24 @@ def sampler_of(scheduler: Any) -> str:
 
 
 def load(
-    name: str, folder: Path, device: torch.device, dtype: torch.dtype | None, loras: Sequence[Path] = ()
+    name: str,
+    folder: Path,
+    device: torch.device,
+    dtype: torch.dtype | None,
+    loras: Sequence[Path] = (),
+    memory: int | None = None,
 ) -> WholePipeline:
-    """Raises Refusal, with one sentence, for what cannot be run so."""
+    """`memory`: bytes of the device that may be used at most. Raises Refusal, with one sentence, for what cannot be run
+    so, or has no room."""
     listed = index_of(folder)
     pipeline_class = pipeline_of(listed, name)
     left_out = {part: None for part in UNUSED if part in listed}
     if dtype is None:
         reduced = torch.float16 if "unet" in listed else torch.bfloat16
         dtype = torch.float32 if device.type == "cpu" else reduced
+    plan = planned_whole(name, folder, pipeline_class, device, dtype, memory)
     pipeline = load_pipeline(pipeline_class, folder, **{DTYPE: dtype}, **left_out)
     try:
-        return WholePipeline(name, pipeline, device, folder, loras)
+        return WholePipeline(name, pipeline, device, folder, loras, plan)
     except Refusal as refusal:
         raise Refusal(f"{cannot(listed, name)}: {str(refusal)[0].lower()}{str(refusal)[1:]}") from None

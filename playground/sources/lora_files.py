@@ -14,3 +14,8 @@ def files_in(folder: Path) -> list[Path]:
 def name_of(path: Path, folder: Path) -> str:
     """One of its files -> the NAME that a recipe says."""
     return path.stem if path.parent == folder else path.parent.name
+
+
+def path_below(path: Path, name: str) -> str:
+    """The file of this NAME, as it is found below its folder."""
+    return f"{name}/{ADAPTER}" if path.name == ADAPTER and path.parent.name == name else path.name

@@ -1,6 +1,7 @@
 """The engine and the views on an accelerator, as far as a machine without one can tell: see `tests/device/gpu.py`."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -17,6 +18,7 @@ from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from tests.device.gpu import GPU
 from tests.device.works import CAPTION, WORK, same
+from tests.models.test_whole import aura_flow
 
 BASE = Recipe(prompt=CAPTION, num_inference_steps=4, seed=3)
 GIGABYTE = 2**30
@@ -240,6 +242,22 @@ def test_weights_come_to_a_small_gpu_as_they_are_needed(
     expected, found = pictures(engine.run(cells)), pictures(here(small, cells))
     assert [int(np.abs(found[i] - expected[i]).max()) <= 1 for i in range(2)] == [True, True]
     assert seen and all(devices.count(gpu.device) == stay for devices in seen)
+
+
+@pytest.mark.parametrize(("total", "says"), [(1_800_000, "one part at a time"), (1_450_000, "layers come")])  # bytes
+def test_a_pipeline_of_its_own_comes_to_a_small_gpu(
+    gpu: GPU, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, total: int, says: str
+) -> None:
+    folder = aura_flow(tmp_path / "aura-tiny")
+    plain = open_engine(folder, torch.device("cpu"), torch.float32)
+    recipe = plain.facts.usual.replace(prompt="red apple", num_inference_steps=2, width=64, height=64)
+    expected = np.asarray(plain.render(recipe).image).astype(int)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda *_: SimpleNamespace(total_memory=total))
+    small = open_engine(folder, torch.device("cuda"), torch.float32)
+    assert small.facts.memory.startswith(says)
+    for _ in range(2):  # whose end moves all of it back
+        assert np.array_equal(pictures(here(small, [recipe]))[0], expected)
+        assert next(small.model._pipeline.transformer.parameters()).device.type != "cuda"
 
 
 def test_in_half_precision_the_pictures_stay(engine: LocalEngine, gpu: GPU) -> None:

@@ -103,6 +103,10 @@ def test_both_scales_of_a_network_that_is_told_one_are_written_and_read_back(eng
     assert found.recipe.guidance_scale == 2.5 and found.recipe.true_cfg_scale == 1
     assert found.sentences == ["Had no place here: Distilled CFG Scale 3.5."]
     assert "Distilled" not in to_parameters(recipe.replace(true_cfg_scale=1), engine.facts)
+    distilled = replace(engine.facts, guidance="none", cfg="", usual=engine.facts.usual.replace(guidance_scale=1))
+    found = read_picture(_png(parameters=to_parameters(Recipe(guidance_scale=7, seed=9))), distilled)
+    assert (found.recipe.guidance_scale, found.recipe.seed) == (1, 9)
+    assert found.sentences == ["The CFG scale 7 has no place here: this model uses no guidance scale."]
 
 
 def test_the_steps_of_older_versions_and_unknown_samplers(engine: LocalEngine) -> None:

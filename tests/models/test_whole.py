@@ -214,11 +214,9 @@ def test_options_that_it_has_no_use_for_are_said_and_loras_left_out(
     folder = Path(opened["aura-tiny"].facts.folder)
     _say.cache_clear()
     with caplog.at_level(logging.WARNING, logger="playground"):
-        engine = open_engine(folder, *CPU, loras=[tmp_path], memory=8 * 10**9, preview=tmp_path)
+        engine = open_engine(folder, *CPU, loras=[tmp_path], preview=tmp_path)
     engine.close()
     assert [record.message for record in caplog.records if record.name.startswith("playground")] == [
-        "--memory is not used for aura-tiny, which is run by its own pipeline: its memory is not planned, and all of "
-        "it stays on the device.",
         "--preview is not used for aura-tiny, which is run by its own pipeline: its steps are not looked into.",
         "The LoRA ink is left out for aura-tiny: it is run by its own pipeline, to whose networks no LoRA is added "
         "here.",
@@ -230,6 +228,16 @@ def test_options_that_it_has_no_use_for_are_said_and_loras_left_out(
     assert len(said) == 1 and "LoRAs left out, because they do not fit this model: ink." in said[0]
     with pytest.raises(Refusal, match="^loras must be empty for this model"):
         engine.check(engine.facts.usual.replace(loras={"ink": 1.0}))
+
+
+def test_memory_is_kept_to_or_a_sentence_says_what_would_do(opened: dict[str, LocalEngine]) -> None:
+    """On a CPU, where diffusers moves nothing."""
+    folder = Path(opened["aura-tiny"].facts.folder)
+    engine = open_engine(folder, *CPU, memory=10**9)
+    assert engine.facts.memory == ""
+    engine.close()
+    with pytest.raises(Refusal, match=r"^aura-tiny does not fit: it needs at least .* --memory [\d.]+MB would do\.$"):
+        open_engine(folder, *CPU, memory=10**6)
 
 
 def test_fields_are_on_the_form_where_its_pipeline_takes_them(opened: dict[str, LocalEngine]) -> None:

@@ -33,6 +33,8 @@ def facts_of(family: "Family", name: str, folder: Path, plan: Plan) -> Facts:
         usual=family.usual(name, schedule),
         samplers=family.samplers(schedule),
         loras=family.lora_files.digests,
+        adapters=family.lora_files.adapters,
+        loads_loras=hasattr(pipeline, "load_lora_weights"),
         left_out=family.lora_files.left_out,
         guidance=family.guidance(schedule),
         network="U-Net" if family.denoiser == "unet" else "transformer",

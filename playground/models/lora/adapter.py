@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from playground.models.folder import file_digest
 
+Shape = tuple[int, ...]
 PREFIX = "base_model.model."
 CONFIG = "adapter_config.json"
 LARGEST = 1e6  # of ranks and alphas
@@ -24,16 +26,34 @@ VARIANTS += ("monteclora_config", "layer_replication")
 KEEPS_W = (None, True, False, "gaussian", "eva", "orthogonal")  # init_lora_weights; others take their part out of W
 
 
-def unwrapped(tensors: Mapping[str, Tensor], network: nn.Module) -> dict[str, Tensor] | None:
-    """peft's names -> those of the network; None for files of any other kind.
+def part_of(shapes: Mapping[str, Shape], parts: Mapping[str, nn.Module]) -> str | None:
+    """peft's names with their tensors' shapes -> the part of the model that was trained, of which the file says nothing
+    but its layers; None for files of any other kind.
 
-    Some trainers put peft's prefix before names that are not diffusers' own, so one layer must be the network's.
+    Some trainers put peft's prefix before names that are not diffusers' own, so one layer must be the part's. Where
+    several encoders have layers of these names, it is the one whose layers have these sizes. Raises ValueError with the
+    reason, as the end of a sentence, where that is not one.
     """
-    if not tensors or not all(key.startswith(PREFIX) for key in tensors):
+    if not shapes or not all(key.startswith(PREFIX) for key in shapes):
         return None
-    found = {key.removeprefix(PREFIX): tensor for key, tensor in tensors.items()}
-    modules = {name for name, _ in network.named_modules()}
-    return found if any(key.rsplit(".lora_", 1)[0] in modules for key in found) else None
+    named = [part for part in parts if any(_layer(key, parts[part]) is not None for key in shapes)]
+    if len(named) < 2:
+        return named[0] if named else None
+    fitting = [part for part in named if all(_fits(key, shape, parts[part]) for key, shape in shapes.items())]
+    if len(fitting) > 1:
+        raise ValueError(f"its layers fit {' and '.join(fitting)} alike, and nothing in it says which was trained")
+    return (fitting or named)[0]
+
+
+def unwrapped(tensors: Mapping[str, Tensor], part: nn.Module) -> dict[str, Tensor]:
+    """peft's names -> those of the part that was trained."""
+    return {own_name(key, part): tensor for key, tensor in tensors.items()}
+
+
+def own_name(key: str, part: nn.Module) -> str:
+    """Recent transformers put a CLIP encoder's layers at the top; older files still say `text_model` before them."""
+    key = key.removeprefix(PREFIX)
+    return key if hasattr(part, "text_model") else key.removeprefix("text_model.")
 
 
 def scaling(path: Path, tensors: Mapping[str, Tensor]) -> dict[str, Any]:
@@ -67,6 +87,31 @@ def digest(path: Path) -> str:
     """64 hexadecimal digits over a LoRA file, and over the config beside it where there is one."""
     own, config = file_digest(path), path.with_name(CONFIG)
     return hashlib.sha256((own + file_digest(config)).encode()).hexdigest() if config.is_file() else own
+
+
+def part_in(path: Path, parts: Mapping[str, nn.Module]) -> str | None:
+    """A LoRA file -> the part that it changes, where peft saved it and it can be told; only its header is read."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            return part_of({key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}, parts)
+    except (SafetensorError, OSError, ValueError):  # said to whoever asks for it
+        return None
+
+
+def _layer(key: str, part: nn.Module) -> nn.Module | None:
+    """What the matrix of this name changes."""
+    try:
+        return part.get_submodule(own_name(key, part).rsplit(".lora_", 1)[0])
+    except AttributeError:
+        return None
+
+
+def _fits(key: str, shape: Shape, part: nn.Module) -> bool:
+    """Whether a matrix is one of this part, by its outer side."""
+    layer = _layer(key, part)
+    if not isinstance(layer, nn.Linear):
+        return False
+    return shape[-1:] == (layer.in_features,) if ".lora_A." in key else shape[:1] == (layer.out_features,)
 
 
 def _config(path: Path) -> dict[str, Any] | None:

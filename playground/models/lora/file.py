@@ -1,7 +1,7 @@
 """One LoRA file -> the changes it makes to a model's modules (Hu et al. 2021, https://arxiv.org/abs/2106.09685).
 
-Read are the files that diffusers and kohya's trainer write, for the denoiser and for text encoders, and those that peft
-itself saves, for the denoiser. What a file calls its layers is translated by diffusers itself.
+Read are the files that diffusers and kohya's trainer write, and those that peft itself saves, for the denoiser and for
+text encoders. What a file calls its layers is translated by diffusers itself.
 """
 
 import json
@@ -65,13 +65,13 @@ def read(path: Path, parts: Parts, pipeline: type) -> Changes:
         for mark, kind in OTHERS.items():
             if mark in key:
                 raise ValueError(f"it is of the kind {kind}, and only plain LoRAs are added here")
-    denoiser = "unet" if "unet" in parts else "transformer"
-    raw = adapter.unwrapped(tensors, parts[denoiser])
-    if raw is None:
+    trained = adapter.part_of({key: tuple(tensor.shape) for key, tensor in tensors.items()}, parts)
+    if trained is None:
         tensors = _translated(tensors, parts, pipeline)
     else:
-        metadata = {f"{denoiser}.{name}": value for name, value in adapter.scaling(path, raw).items()}
-        tensors = {f"{denoiser}.{key}": tensor for key, tensor in raw.items()}
+        raw = adapter.unwrapped(tensors, parts[trained])
+        metadata = {f"{trained}.{name}": value for name, value in adapter.scaling(path, raw).items()}
+        tensors = {f"{trained}.{key}": tensor for key, tensor in raw.items()}
     found: dict[tuple[str, str], dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         match = KEY.fullmatch(key)
@@ -127,11 +127,8 @@ def _scaled(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _flat(key: str, parts: Parts) -> str:
-    """Recent transformers put a CLIP encoder's layers at the top; most files still say `text_model` before them."""
-    part = key.split(".", 1)[0]
-    if part in parts and not hasattr(parts[part], "text_model"):
-        return key.replace(f"{part}.text_model.", f"{part}.", 1)
-    return key
+    part, _, path = key.partition(".")
+    return f"{part}.{adapter.own_name(path, parts[part])}" if part in parts else key
 
 
 def _change(name: str, module: nn.Module | None, found: dict[str, Tensor], config: dict[str, Any]) -> Change:

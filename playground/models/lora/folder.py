@@ -6,11 +6,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from playground.models.contract import Weights
-from playground.models.lora.adapter import digest
+from playground.models.lora.adapter import digest, part_in
 from playground.models.lora.file import Change, Changes, Parts, read
 from playground.recipe import LORA_NAME_LIMIT, check_known_loras
 from playground.refusal import Refusal
-from playground.sources.lora_files import files_in, name_of
+from playground.sources.lora_files import files_in, name_of, path_below
 
 KEPT = 32  # files kept in memory; one of Pocket's is about a megabyte
 
@@ -43,6 +43,9 @@ class LoraFiles:
                 self._add(name, path)
         self._paths = dict(sorted(self._paths.items()))
         self.digests: dict[str, str] = {name: digest(path) for name, path in self._paths.items()}
+        trained = {name: part_in(path, parts) for name, path in self._paths.items()}
+        # those that peft saved: name -> the part that they change, and their file
+        self.adapters = {n: (part, path_below(self._paths[n], n)) for n, part in trained.items() if part}
         self._read = lru_cache(KEPT)(self._read_now)
 
     def _add(self, name: str, path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from accelerate.hooks import ModelHook, add_hook_to_module
+from diffusers import DiffusionPipeline
 from diffusers.hooks import apply_group_offloading
 from torch import nn
 
@@ -97,6 +98,16 @@ def place(
                 part.to("meta")  # until it is called
     if plan.tiled:
         tile(vae)
+
+
+def place_whole(pipeline: DiffusionPipeline, device: torch.device, plan: Plan) -> None:
+    """All parts of a pipeline that is called as it is, by diffusers' own ways."""
+    if plan.placing == plans.ONE_PART:
+        pipeline.enable_model_cpu_offload(device=device)
+    elif plan.placing == plans.LAYERS:
+        pipeline.enable_sequential_cpu_offload(device=device)
+    else:
+        pipeline.to(device)
 
 
 def tile(vae: nn.Module) -> None:

@@ -11,6 +11,7 @@ from playground.refusal import Refusal
 from playground.sources.weights import PartWeights
 
 ALL, TEXTS_LEAVE, ONE_PART, BLOCKS = "all", "texts leave", "one part at a time", "block by block"
+LAYERS = "layer by layer"  # of models that are run by their own pipeline
 AS_RUN, AS_IN_FILE, FP8 = "as run", "as in the file", "fp8"
 SHARE = 0.9  # of what is free; the rest is for what allocators cannot give out
 TILE = 512  # pixels per side of what the VAE decodes at once, where it decodes in tiles
@@ -18,6 +19,13 @@ TILE = 512  # pixels per side of what the VAE decodes at once, where it decodes 
 # allocations on a CPU, three sizes of decoder, 128 to 512 pixels. One row of a denoiser needs less.
 DECODER_HOLDS = 8
 IN_FILE = {"F16": "fp16", "BF16": "bf16"}  # precisions of files that are smaller than fp32
+WAIT = "wait in the host's memory"
+_PLACED = {
+    TEXTS_LEAVE: "text encoders and {network} take turns and {away} meanwhile",
+    ONE_PART: "one part at a time is in memory, and the others {away}",
+    BLOCKS: "the {network} comes to the GPU block by block",
+    LAYERS: "layers come to the GPU one by one, and {away} meanwhile",
+}
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,36 @@ def plan(name: str, sizes: Sizes, kind: str, free: int, host: int, limit: int | 
     raise Refusal(_refused(name, least or 0, available, limit is not None and limit <= free))
 
 
+def plan_whole(
+    name: str,
+    parts: Mapping[str, PartWeights],
+    each: int,
+    decoding: int,
+    by_parts: bool,
+    kind: str,
+    free: int,
+    host: int,
+    limit: int | None = None,
+) -> Plan:
+    """The same for a model that is run by its own pipeline, which only diffusers itself can share memory for, and on a
+    GPU only: by parts, where the pipeline says in which order they come (`by_parts`), or else by layers. Neither
+    changes a picture. `each`: bytes a number; `decoding`: bytes that are needed besides weights.
+    """
+    available, sizes = int(SHARE * min(free, limit or free)), [part.bytes_in(each) for part in parts.values()]
+    weights = {ALL: sum(sizes)}
+    if kind == "cuda" and by_parts:
+        weights[ONE_PART] = max(sizes)
+    if kind == "cuda":
+        weights[LAYERS] = max(part.largest_tensor for part in parts.values()) * each
+    for placing, of_placing in weights.items():
+        needs = of_placing + decoding
+        if needs <= available and (kind != "cuda" or sum(sizes) <= SHARE * host):
+            says = _PLACED[placing].format(network="", away=WAIT) if placing != ALL else ""
+            return Plan(placing, converts=False, needs=needs, available=available, says=says)
+    least = min(weights.values()) + decoding
+    raise Refusal(_refused(name, least, available, limit is not None and limit <= free))
+
+
 def _ways(sizes: Sizes, kind: str) -> Iterator[tuple[str, str, bool]]:
     """In the order they are tried: placing, storage of the denoiser's layers, tiles."""
     exact = [AS_RUN]
@@ -127,16 +165,12 @@ def _of_host(sizes: Sizes, storage: str) -> int:
 
 def _says(sizes: Sizes, kind: str, placing: str, storage: str, tiled: bool) -> str:
     network = "U-Net" if sizes.denoiser == "unet" else "transformer"
-    away = "wait in the host's memory" if kind == "cuda" else "are freed and read again"
-    said = {
-        TEXTS_LEAVE: f"text encoders and {network} take turns and {away} meanwhile",
-        ONE_PART: f"one part at a time is in memory, and the others {away}",
-        BLOCKS: f"the {network} comes to the GPU block by block",
-    }
+    away = WAIT if kind == "cuda" else "are freed and read again"
+    said = _PLACED[placing].format(network=network, away=away) if placing != ALL else ""
     stored = IN_FILE.get(sizes.parts[sizes.denoiser].precision, "")
     kept = {AS_IN_FILE: f"{network} kept in {stored} as in its file", FP8: f"{network} kept in fp8"}
     tiles = f"VAE in tiles of {TILE} pixels" if tiled else ""
-    return "; ".join(filter(None, (said.get(placing, ""), kept.get(storage, ""), tiles)))
+    return "; ".join(filter(None, (said, kept.get(storage, ""), tiles)))
 
 
 def _refused(name: str, least: int, available: int, asked: bool) -> str:

@@ -125,7 +125,7 @@ class Axes:
         slots = self.chosen(given)
         if (free := next((slot for slot in ("rows", "tabs") if slots[slot] is None), None)) is not None:
             wanted = ("num_inference_steps", "guidance_scale", "sampler", "seed")
-            slots[free] = next(key for key in wanted if key not in slots.values())
+            slots[free] = next(key for key in wanted if key in self.editors and key not in slots.values())
         return self.arranged(slots)
 
     def removed(self, slot: str, given: Given) -> Updates:

@@ -45,6 +45,9 @@ class Form:
         self._left_out = tuple(facts.left_out)
         left_out = {LORA_WEIGHT: not self._loras, "strength": bool(facts.no_start), MODEL: not facts.beside}
         left_out |= dict.fromkeys(CONTROLS, not facts.controlnet)
+        # of a model that has no use for it too, where a grid can have others beside it
+        self._has_scale = facts.has_guidance_scale or bool(facts.beside)
+        left_out["guidance_scale"] = not self._has_scale
         left_out |= {name: not there for name, there in special(facts).items()}
         keys = [key for key in AXES if not left_out.get(key)]
         self.fields = Fields(start.base, facts)
@@ -90,7 +93,11 @@ class Form:
         self.one_line = [*texts, *self.axes.one_line, self.seeds, *numbers, *self._weights.values()]
 
     def _add_everything_else(self, start: Sweep) -> None:
-        for name in ("sampler", "num_inference_steps", "guidance_scale", *self._special):
+        for name in ("sampler", "num_inference_steps"):
+            self.fields.add(name)
+        # not left out, because recipes of elsewhere may say it
+        self.fields.add("guidance_scale", visible=True if self._has_scale else "hidden")
+        for name in self._special:
             self.fields.add(name)
         with gr.Row():
             for name in ("width", "height"):

@@ -236,8 +236,7 @@ def told_of(kind: str, recipe: Recipe) -> str:
     given = [name for name, picture in ((START, recipe.image), (SHOWN, recipe.control_image)) if picture]
     notes += [place[kind].format(" and ".join(given))] if given and kind in place else []
     if recipe.active_loras and kind == SCRIPT:
-        where = "Its LoRAs are read from the folder loras in that of the model"
-        notes.append(f"{where}, by diffusers, which does not read adapters as peft saves them.")
+        notes.append("Its LoRAs are read from the folder loras in that of the model.")
     if recipe.control_image and kind in place:
         where = (
             "its second argument is the ControlNet's folder" if kind == SCRIPT else "choose the ControlNet in its node"

@@ -9,7 +9,7 @@ import gradio as gr
 from playground.models import Facts
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
-from playground.ui.shared.fields import LABELS, TEXTS, Fields, checked, choices, with_true_cfg
+from playground.ui.shared.fields import LABELS, TEXTS, Fields, checked, choices, with_its_scales
 from playground.ui.shared.known import place
 from playground.ui.shared.sure import Sure
 
@@ -33,11 +33,11 @@ class Form:
     def __init__(self, start: Recipe, facts: Facts) -> None:
         self.fields = Fields(start, facts, "denoise-")
         self.marks: dict[str, gr.HTML] = {}  # under each text, what of it the model does not know or read
-        for name in with_true_cfg(FIELDS, facts):
+        for name in with_its_scales(FIELDS, facts):
             self.fields.add(name)
             if name in TEXTS:
                 self.marks[name] = place(f"denoise-marks-{name.replace('_', '-')}")
-        second = with_true_cfg(SECOND, facts)
+        second = with_its_scales(SECOND, facts)
         self.beside = gr.Radio(
             [("Nothing", NOTHING), *((LABELS[name], name) for name in second)],
             value=NOTHING,
@@ -94,8 +94,8 @@ def _contrast(name: str, start: Recipe, facts: Facts) -> Any:
     """What run B has at first: something that makes another picture than `start`; None where there is nothing else."""
     if name == facts.cfg:
         return 1.0 if facts.guided(start) else 2.0
-    if name == "guidance_scale":
-        return 2.0 if facts.guidance == "embedded" else None
+    if name == "guidance_scale":  # that the network is told
+        return 2.0
     samplers = [key for key in ("euler_a", *facts.samplers) if key in facts.samplers]
     likely = {"sampler": samplers, "num_inference_steps": (10, 20), "seed": (1, 2)}[name]
     return next((value for value in likely if value != getattr(start, name)), None)

@@ -92,7 +92,7 @@ def build(engine: Engine) -> None:
                     updated = time.perf_counter()
                     yield {stage: lines.text}
         except Refusal as refusal:
-            slot = "second" if asked.varied else "guidance_scale"
+            slot = "second" if asked.varied else "num_inference_steps"
             yield form.fields.says({slot: str(refusal)}) | {stage: lines.text}
             return
         saved = [FILES.path(data, name) for name, data in lines.files().items()]

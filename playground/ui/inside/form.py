@@ -7,7 +7,7 @@ import gradio as gr
 
 from playground.models import Facts
 from playground.recipe import Recipe
-from playground.ui.shared.fields import Fields, with_true_cfg
+from playground.ui.shared.fields import Fields, with_its_scales
 from playground.ui.shared.sure import Sure
 
 FOLDED = ("negative_prompt", "sampler", "num_inference_steps", "guidance_scale", "prompt_weights")
@@ -23,7 +23,7 @@ class Form(Fields):
         self.cut = gr.HTML(cut, elem_classes="dp-cost dpi-cut", elem_id="inside-cut")
         self.add("seed")
         with gr.Accordion("Everything else", open=False) as self._folded:
-            *others, weights = with_true_cfg(FOLDED, facts)
+            *others, weights = with_its_scales(FOLDED, facts)
             for name in others:  # the steps are checked for the sampler
                 self.add(name)
             self.weights = self.add(weights, visible=facts.reads_weights)

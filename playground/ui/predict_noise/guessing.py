@@ -16,7 +16,7 @@ from playground.samplers import SAMPLERS
 from playground.schedule import plan
 from playground.ui.predict_noise.rail import NEWEST, Asked, Rail, Updates, Values
 from playground.ui.predict_noise.timeline import Timeline, arrived, columns
-from playground.ui.shared.fields import Fields, checked, explain
+from playground.ui.shared.fields import Fields, checked, explain, with_its_scales
 from playground.ui.shared.files import FILES
 from playground.ui.shared.html import heading, png
 from playground.ui.shared.latest import Latest
@@ -37,7 +37,6 @@ def build(engine: Engine, rail: Rail, t: gr.Slider) -> None:
         "caption, step by step. This is image-to-image.",
     )
     fields = _fields(engine, rail)
-    steps, guidance = (fields.components[name] for name in ("num_inference_steps", "guidance_scale"))
     sure = Sure("pn-")
     with gr.Row():
         go = gr.Button("Let it guess from here", variant="primary", elem_classes="dp-walk")
@@ -109,7 +108,7 @@ def build(engine: Engine, rail: Rail, t: gr.Slider) -> None:
 
     guessing = {*rail.inputs, t, *fields.components.values()}
     outputs = [guessed, *fields.errors.values(), ended, *stale.outputs, *sure.outputs]
-    gr.on([go.click, steps.submit, guidance.submit], run, {*guessing, *sure.inputs}, outputs, **NEWEST)
+    gr.on([go.click, *(field.submit for field in fields.one_line)], run, {*guessing, *sure.inputs}, outputs, **NEWEST)
     stale.watch(guessing, would_ask)
     sure.watch(guessing, asks, would_ask)
     # In the queue, whose updates reach the page in order: one of the ended guess that is under way then comes before.
@@ -147,7 +146,7 @@ def _fields(engine: Engine, rail: Rail) -> Fields:
     fields = Fields(rail.fields.start, engine.facts, "pn-")
     help = {"num_inference_steps": "For the whole way from T; only those below t are taken."}
     with gr.Row(elem_classes="dpp-ask"):
-        for name in FIELDS:
+        for name in with_its_scales(FIELDS, engine.facts):
             with gr.Column(min_width=160):
                 fields.add(name, help.get(name), explained=False, elem_classes="dpp-field")
     explain(fields.components["sampler"], fields.start.sampler)

@@ -44,12 +44,14 @@ def recipe_in_words(facts: Facts) -> str:
     """What a recipe for this model may have, as sentences on one line, with an example."""
     unless = Recipe()  # what is taken for a field that is left out
     used = f"used only where {facts.cfg} is above {facts.guided_above:g}" if facts.cfg else "not used by this model"
+    scale = f"number, {_range(GUIDANCE_RANGE)}; {unless.guidance_scale:g} unless given"
+    scale = scale if facts.has_guidance_scale else "not used by this model, so leave it out"
     fields = [
         f"prompt (text, at most {PROMPT_LIMIT:,} characters)",
         f"negative_prompt (the same; what to steer away from, {used})",
         f"sampler ({', '.join(facts.samplers)}; {unless.sampler} unless given)",
         f"num_inference_steps (whole number, {_range(STEPS_RANGE)}; {unless.num_inference_steps} unless given)",
-        f"guidance_scale (number, {_range(GUIDANCE_RANGE)}; {unless.guidance_scale:g} unless given)",
+        f"guidance_scale ({scale})",
         f"seed (whole number, {_range(SEED_RANGE)}; {unless.seed} unless given)",
         f"width and height (pixels, {_range(SIDE_RANGE)}, multiples of {facts.multiple}; {facts.side} unless given)",
     ]

@@ -40,7 +40,7 @@ HELP = {
     "height": "Pixels, a multiple of 8.",
 }
 TOLD = "How guided its answers should be, as a number that the network is told. It takes no second question."
-NOT_TOLD = "Not used: this network is told no scale."
+NOT_USED = "Not used by this model, but by others in a grid over models."
 TEXTS = ("prompt", "negative_prompt")
 SHARE = {"minimum": 0, "maximum": 1, "step": 0.01}
 SLIDERS = {"strength": SHARE, "control_guidance_start": SHARE, "control_guidance_end": SHARE}
@@ -63,19 +63,21 @@ def choices(samplers: Iterable[str]) -> list[tuple[str, str]]:
 
 def help_of(name: str, facts: Facts) -> str:
     """What the field does with this model."""
+    if name == "guidance_scale" and not facts.has_guidance_scale:
+        return NOT_USED
     if not facts.has_true_cfg:
         return HELP[name]
     if name == "guidance_scale":
-        return TOLD if facts.guidance == "embedded" else NOT_TOLD
+        return TOLD
     return f"{HELP[name]} Used where the true CFG scale is above 1." if name == "negative_prompt" else HELP[name]
 
 
-def with_true_cfg(names: tuple[str, ...], facts: Facts) -> tuple[str, ...]:
-    """These fields, with the true CFG scale behind the guidance scale where the model has it."""
-    if not facts.has_true_cfg:
-        return names
-    behind = names.index("guidance_scale") + 1
-    return (*names[:behind], "true_cfg_scale", *names[behind:])
+def with_its_scales(names: tuple[str, ...], facts: Facts) -> tuple[str, ...]:
+    """These fields, with the scales that the model has in the place of the guidance scale: none, this one, the true CFG
+    scale, or both."""
+    there = {"guidance_scale": facts.has_guidance_scale, "true_cfg_scale": facts.has_true_cfg}
+    at = names.index("guidance_scale")
+    return (*names[:at], *(name for name, has in there.items() if has), *names[at + 1 :])
 
 
 def plain(name: str, value: Any) -> Any:

@@ -154,15 +154,15 @@ AXES: dict[str, AxisWords] = {
     ),
 }
 
-# of the guidance scale where the network is told it, and where nothing but the true CFG scale guides
+# of the guidance scale where the network is told it, and where the model has no use for it
 TOLD = replace(
     AXES["guidance_scale"],
     look_for="What to look for: this network was taught to draw as if guided and is told the scale as a number, so "
     "that no value costs more than another. Far from the scales that it was taught with, pictures may break.",
 )
-NOT_TOLD = replace(
+NOT_USED = replace(
     AXES["guidance_scale"],
-    look_for="What to look for: nothing. This network is told no scale, so the pictures are equal.",
+    look_for="What to look for: nothing. This model uses no guidance scale, so the pictures are equal.",
 )
 
 # of the embedded model, by sampler; other models place and scale their first step in other ways
@@ -189,8 +189,10 @@ def key_of(axis: str) -> str:
 
 def words_of(axis: str, facts: Facts) -> AxisWords:
     """The words of a sweep's axis with this model; it may be a LoRA's weight or words exchanged in the prompt."""
-    if axis == "guidance_scale" and facts.has_true_cfg:
-        return TOLD if facts.guidance == "embedded" else NOT_TOLD
+    if axis == "guidance_scale" and not facts.has_guidance_scale:
+        return NOT_USED
+    if axis == "guidance_scale" and facts.guidance == "embedded":
+        return TOLD
     if axis == "negative_prompt":
         words, scale = AXES[axis], inside(LABELS[facts.cfg or "guidance_scale"])
         return replace(words, look_for=words.look_for.format(cfg=scale, above=f"{facts.guided_above:g}"))

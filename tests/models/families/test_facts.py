@@ -100,6 +100,9 @@ def test_what_each_family_is_made_for(engine_of: Callable[[str], LocalEngine]) -
     assert z.guided(z.usual.replace(guidance_scale=0.5)) and not z.guided(z.usual.replace(guidance_scale=0))
     klein, klein_base = engine_of("flux2-klein-tiny").facts, engine_of("flux2-klein-base-tiny").facts
     assert (klein.guidance, klein_base.guidance) == ("none", "classifier-free")
+    unused = {kind for kind in FAMILIES if not engine_of(kind).facts.has_guidance_scale}
+    assert unused == {"flux-schnell-tiny", "flux2-klein-tiny"}
+    klein.check(klein.recipe({"prompt": "cat"}))  # in which nobody names a scale
     with pytest.raises(Refusal, match="^guidance_scale must be at most 1 for this model"):
         klein.check(klein.usual.replace(guidance_scale=2))
     with pytest.raises(Refusal, match="^true_cfg_scale must be 1 for this model: it was taught to draw without"):

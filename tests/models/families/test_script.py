@@ -3,6 +3,7 @@
 import runpy
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from playground.engine import LocalEngine
 from playground.export.script import to_script
+from playground.refusal import Refusal
 from tests.models.tiny_families import FAMILIES
 from tests.reference import TOLERANCE, largest_difference
 
@@ -39,3 +41,10 @@ def test_the_script_draws_the_cells_picture(
     runpy.run_path("picture.py", run_name="__main__")
     drawn = np.asarray(Image.open("picture.png")).astype(int)
     assert largest_difference(engine.render(recipe), drawn) <= TOLERANCE
+
+
+def test_where_diffusers_reads_no_loras_none_is_promised(engine_of: Callable[[str], LocalEngine]) -> None:
+    facts = replace(engine_of("pixart-sigma-tiny").facts, loras={"style": ""})
+    assert to_script(facts.usual.replace(loras={"style": 0.0}), facts)  # which adds nothing
+    with pytest.raises(Refusal, match="^This model's pipeline in diffusers reads no LoRAs, so no program"):
+        to_script(facts.usual.replace(loras={"style": 1.0}), facts)

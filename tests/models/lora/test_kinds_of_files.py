@@ -1,24 +1,19 @@
 """LoRA files as trainers write them, for every family: the picture is that of diffusers with peft."""
 
 import copy
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline
-from peft import LoraConfig, get_peft_model, inject_adapter_in_model
+from peft import LoraConfig, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
 from torch import nn
 
 from playground import open_engine
-from playground.command.checks import check_loras
 from playground.engine import Done
-from playground.models.lora.adapter import CONFIG
-from playground.refusal import Refusal
-from playground.sources.lora_files import ADAPTER
 from tests.models.families.test_equal import plain
 from tests.models.tiny import build
 from tests.models.tiny_families import build_family
@@ -160,48 +155,6 @@ def test_a_file_draws_what_diffusers_draws_with_it(kind: str, names: str, clips:
         assert largest_difference(engine.render(recipe), expected) <= TOLERANCE, weight
         if weight == 1:
             assert largest_difference(among[i], without) > 3 * TOLERANCE
-    engine.close()
-
-
-@pytest.mark.parametrize("kind", ["sd15-tiny", "flux-dev-tiny"])
-def test_an_adapter_saved_by_peft_itself_draws_what_the_network_draws_that_peft_wrapped(
-    kind: str, tmp_path: Path
-) -> None:
-    """With the scaling that the file beside it says; alone in a folder without one, its alpha is its rank."""
-    folder = folder_of(kind, tmp_path)
-    pipeline = DiffusionPipeline.from_pretrained(folder)
-    pipeline.set_progress_bar_config(disable=True)
-    network = getattr(pipeline, DENOISER.get(type(pipeline).__name__, "transformer"))
-    config = LoraConfig(
-        r=4, lora_alpha=7, target_modules=ATTENTION, rank_pattern={"to_v": 2}, alpha_pattern={"to_k": 3}
-    )
-    torch.manual_seed(1)
-    wrapped = get_peft_model(network, config)  # which puts its layers into the network itself
-    for key, value in wrapped.named_parameters():
-        if "lora_B" in key:
-            nn.init.normal_(value, std=0.5)
-    loras = folder / "loras"
-    wrapped.save_pretrained(loras / "style")
-    assert {path.name for path in (loras / "style").iterdir()} >= {ADAPTER, CONFIG}
-    shutil.copy(loras / "style" / ADAPTER, loras / "alone.safetensors")
-    assert check_loras([loras]) == [loras]
-
-    engine = open_engine(folder, CPU, torch.float32, "torch")
-    assert tuple(engine.facts.loras) == ("alone", "style")
-    base = engine.facts.usual.replace(prompt="red apple", num_inference_steps=3, seed=3, width=64, height=64)
-    cells = [base, *(base.replace(loras=loras) for loras in ({"style": 1}, {"alone": 1}, {"style": 0.6, "alone": -1}))]
-    among = {e.cell: e.result for e in engine.run(cells) if isinstance(e, Done)}
-    layers = [module for module in network.modules() if isinstance(module, LoraLayer)]
-    own = [layer.scaling["default"] for layer in layers]
-    assert len(layers) > 4 and len(set(own)) > 1 and 1.0 not in own
-    for i, (style, alone) in enumerate([(0, 0), (1, 0), (0, 1), (0.6, -1)]):  # of one pair of matrices the sum is one
-        for layer, scaling in zip(layers, own, strict=True):
-            layer.scaling["default"] = style * scaling + alone
-        assert largest_difference(among[i], plain(pipeline, engine.facts.schedule, base)) <= TOLERANCE, cells[i].loras
-    apart = [np.abs(np.asarray(among[i].image).astype(int) - among[1].image).max() for i in (0, 2, 3)]
-    assert min(apart) > 3 * TOLERANCE
-    with pytest.raises(Refusal, match="There is no LoRA named '../loras/style'"):
-        engine.render(base.replace(loras={"../loras/style": 1}))
     engine.close()
 
 

@@ -13,11 +13,13 @@ from playground.models.running.plan import (
     AS_RUN,
     BLOCKS,
     FP8,
+    LAYERS,
     ONE_PART,
     SHARE,
     TEXTS_LEAVE,
     Sizes,
     plan,
+    plan_whole,
 )
 from playground.models.running.text_cache import TextCache
 from playground.refusal import Refusal
@@ -98,6 +100,25 @@ def test_what_does_not_fit_says_what_would() -> None:
     assert plan("sdxl", SDXL_ON_A_CPU, "cpu", 64 * GB, 64 * GB, enough).needs <= SHARE * enough
     with pytest.raises(Refusal, match=r"a machine with \d\.\d GB free would do\.$"):
         plan("sdxl", SDXL_ON_A_CPU, "cpu", 2 * GB, 2 * GB)
+
+
+@pytest.mark.parametrize(
+    ("kind", "free", "by_parts", "expected"),
+    [
+        ("cuda", 48 * GB, True, ALL),
+        ("cuda", 36 * GB, True, ONE_PART),
+        ("cuda", 36 * GB, False, LAYERS),
+        ("cuda", 12 * GB, True, LAYERS),
+        ("cpu", 48 * GB, True, ALL),
+    ],
+)
+def test_a_pipeline_of_its_own_is_shared_as_diffusers_can(kind: str, free: int, by_parts: bool, expected: str) -> None:
+    found = plan_whole("it", FLUX.parts, 2, 4 * GB, by_parts, kind, free, 64 * GB)
+    assert found.placing == expected and found.needs <= found.available <= free
+    assert bool(found.says) == (expected != ALL) and "{" not in found.says and not found.changes
+    for little, of_host in ((5 * GB, 64 * GB), (36 * GB, 8 * GB)):
+        with pytest.raises(Refusal, match="^it does not fit: it needs at least "):
+            plan_whole("it", FLUX.parts, 2, 4 * GB, by_parts, "cuda", little - 10**9, of_host)
 
 
 def test_a_size_is_read_or_refused() -> None:

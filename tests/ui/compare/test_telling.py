@@ -167,7 +167,7 @@ def test_a_scale_beside_the_one_that_the_network_is_told_is_named_where_there_is
     ]
     scales = Sweep(Recipe(true_cfg_scale=2), {"guidance_scale": [1, 5]})
     assert "is told the scale" in say(scales, flux) and "told" not in say(scales, own)
-    assert "told no scale" in say(scales, replace(flux, guidance="none"))
+    assert "This model uses no guidance scale" in say(scales, replace(flux, guidance="none"))
     assert "true CFG 2" in caption(scales)[-1] and "true CFG" not in caption(without)[-1]
     assert common_of(scales.recipes()).count("True CFG scale: 2") == 1 and "True" not in common_of(without.recipes())
     assert caption(Sweep(Recipe(), {"true_cfg_scale": [1, 2]}))[1] == "True CFG scale 1, 2"

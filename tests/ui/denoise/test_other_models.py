@@ -11,6 +11,8 @@ from playwright.sync_api import Browser, expect
 
 from playground.engine import LocalEngine
 from playground.inside.film import Ending, check, film
+from playground.sweep import Sweep
+from playground.ui.compare import form as compare
 from playground.ui.denoise import tab as denoise
 from playground.ui.denoise.form import SECOND, Form
 from playground.ui.denoise.lines import Lines
@@ -77,6 +79,29 @@ def test_a_true_cfg_scale_can_be_asked_for_where_the_model_has_one(engines: dict
             ]
             wrong = form.read(given | {form.fields.components["true_cfg_scale"]: 0.5})
             assert wrong.errors == {"true_cfg_scale": "true_cfg_scale must be from 1 to 20, not 0.5."}
+
+
+@pytest.mark.parametrize("cfg", ["", "true_cfg_scale"])
+def test_a_scale_that_the_model_has_no_use_for_is_no_field_and_no_axis(
+    engines: dict[str, LocalEngine], cfg: str
+) -> None:
+    """On the pages of distilled models, such as Flux.2 klein and Flux.1 schnell; a grid with others may need it."""
+    facts = replace(engines["turbo-tiny"].facts, cfg=cfg)
+    recipe, others = start_recipe(facts), replace(facts, others={"another": "/m/another/"})
+    with gr.Blocks():
+        form, folded = Form(recipe, facts), inside.Form(recipe, facts, "")
+        alone, beside = (compare.Form(Sweep(recipe, {"seed": [1, 2]}), own) for own in (facts, others))
+    for each in (form.fields.components, form.seconds, folded.components, alone.axes.editors):
+        assert "guidance_scale" not in each and "seed" in each
+    given = {component: component.value for component in alone.inputs}
+    sampler = alone.axes.added(given | {alone.axes.slots["rows"]: "num_inference_steps"})
+    assert sampler[alone.axes.slots["tabs"]]["value"] == "sampler"
+    hidden, shown = (own.fields.components["guidance_scale"] for own in (alone, beside))
+    assert hidden.visible == "hidden" and shown.visible is True and "guidance_scale" in beside.axes.editors
+    assert "others in a grid over models" in shown.info
+    wanted = Sweep(recipe.replace(guidance_scale=0.5), {"seed": [1, 2]})  # as somebody else's recipe may say
+    filled = alone.fill(wanted)
+    assert alone.read({part: filled[part].get("value", part.value) for part in alone.inputs}).sweep == wanted
 
 
 def test_a_run_that_begins_without_any_signal_says_so(
