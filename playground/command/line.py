@@ -40,7 +40,7 @@ STEPS = (
 )
 EXAMPLES = """\
 examples:
-  python -m playground serve                              the page, on the first free port from 7860
+  python -m playground                                    the page, on the first free port from 7860
   python -m playground serve --host 0.0.0.0 --port 8000   for a workshop's network
   python -m playground serve --model v1-5-pruned.safetensors
   python -m playground serve --model pocket --model models/sdxl-turbo
@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     shape = {"formatter_class": argparse.RawDescriptionHelpFormatter, "epilog": EXAMPLES + "\n" + ENVIRONMENT}
 
-    serve = commands.add_parser("serve", help="open the page in a browser's reach", **shape)
+    serve = commands.add_parser("serve", help="open the page in a browser's reach; also without COMMAND", **shape)
     _served(serve, os.environ.get("PLAYGROUND_HOST"), "127.0.0.1 unless given; 0.0.0.0 for a workshop's network")
     teach = commands.add_parser("class", help="serve the network of a room, for a class and its teacher", **shape)
     _served(teach, os.environ.get("PLAYGROUND_HOST") or "0.0.0.0", "0.0.0.0, the whole network, unless given")
@@ -120,7 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command -> its exit code. argparse itself ends with code 2 for options that do not exist."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # else its first request is one about who uses it
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # it hints at packages that nothing here uses
-    asked = parser().parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or (given[0].startswith("-") and given[0] not in ("-h", "--help")):  # no command: the page
+        given.insert(0, "serve")
+    asked = parser().parse_args(given)
     try:
         if asked.command == "lessons":
             from playground.lessons.command import check as check_lessons

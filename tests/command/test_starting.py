@@ -136,8 +136,13 @@ def test_help_has_examples_and_the_environment() -> None:
         assert "exit codes: 0" in done.stdout and "PORT" in done.stdout
 
 
-def test_no_or_an_unknown_command_is_asked_wrongly() -> None:
-    for arguments in ([], ["draw"], ["grid"], ["verify"]):
+def test_without_a_command_it_is_the_page() -> None:
+    assert "no model named 'nowhere'" in refused(started("-m", "playground", "--model", "nowhere"))
+    assert "no model named 'nowhere'" in refused(started("-m", "playground", env={"PLAYGROUND_MODEL": "nowhere"}))
+
+
+def test_an_unknown_command_is_asked_wrongly() -> None:
+    for arguments in (["draw"], ["grid"], ["verify"]):
         done = started("-m", "playground", *arguments)
         assert done.returncode == 2 and "usage:" in done.stderr and "Traceback" not in done.stderr
 

@@ -25,7 +25,7 @@ from playground.models.loading import Loaded
 from playground.models.lora.folder import LoraFiles, own_folder
 from playground.models.lora.rows import Loras
 from playground.models.lora.texts import TextLoras
-from playground.models.running.device import PRECISIONS
+from playground.models.running.device import PRECISIONS, cast
 from playground.models.running.offload import place
 from playground.models.running.plan import AS_RUN
 from playground.models.running.posterior import Posteriors
@@ -71,7 +71,7 @@ class Family:
         self.pipeline, self.device, self.dtype = pipeline, device, dtype
         self.prepare(loaded)
         self.network: nn.Module = getattr(pipeline, self.denoiser)
-        self.vae: nn.Module = pipeline.vae.to(torch.float32).eval()
+        self.vae: nn.Module = cast(pipeline.vae, torch.float32).eval()
         modules = {key: part for key, part in pipeline.components.items() if isinstance(part, nn.Module)}
         self.text_encoders = [part for key, part in modules.items() if key.startswith("text_encoder")]
         texts = self.precision_of_texts(dtype)
@@ -79,7 +79,7 @@ class Family:
             part.to(texts).eval()
         self.network.eval()
         if plan.storage == AS_RUN:
-            self.network.to(dtype)
+            cast(self.network, dtype)
         place(self.text_encoders, self.network, self.vae, device, plan, loaded.read_again)
         clips = {key: part for key, part in modules.items() if part in self.text_encoders and isinstance(part, CLIP)}
         files = LoraFiles([own_folder(folder)], {self.denoiser: self.network} | clips, type(pipeline), loras)

@@ -1,6 +1,11 @@
 """Which device and which precision."""
 
+from typing import TypeVar
+
 import torch
+from torch import nn
+
+Network = TypeVar("Network", bound=nn.Module)
 
 PRECISIONS = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}  # as people say them
 
@@ -16,3 +21,9 @@ def default_dtype(device: torch.device) -> torch.dtype:
     """fp16 on CUDA, else fp32: on a CPU bf16 is faster where the processor has it, but torch then rounds a picture
     differently beside other pictures, and at strong guidance it can become another one."""
     return torch.float16 if device.type == "cuda" else torch.float32
+
+
+def cast(network: Network, dtype: torch.dtype) -> Network:
+    """The network, now in this precision. diffusers' own `to` does the same, and warns of layers that should stay in
+    fp32 even where a network has none."""
+    return nn.Module.to(network, dtype)

@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from playground.models.anatomy import Anatomy, Block, Cost, Module
 from playground.models.contract import Condition
+from playground.models.running.device import cast
 
 Example = tuple[torch.Tensor, torch.Tensor, list[Condition]]  # latents, timesteps and texts of one row, on meta
 
@@ -73,7 +74,7 @@ class Skeletons:
 def skeleton(module: Any) -> Any:
     """A diffusers network of the same config and precision on the meta device."""
     with torch.device("meta"):
-        return type(module).from_config(module.config).to(module.dtype).eval().requires_grad_(False)
+        return cast(type(module).from_config(module.config), module.dtype).eval().requires_grad_(False)
 
 
 def _names(network: nn.Module) -> list[str]:
