@@ -57,7 +57,9 @@ function fill() {
 
 element.querySelector(".dp-known p").textContent =
   `${things.length.toLocaleString("en")} things, the first ${props.common.length} of them shown most often. ` +
-  "Best asked as it was taught: “red apple, blue background”.";
+  "Best asked as it was taught: “red apple, blue background”. Its captions gave things colours, numbers and sides, and " +
+  "a plain background; materials and scenes, “a castle made of glass” or “a cat on a beach”, were in none, even where " +
+  "each word was.";
 element.querySelector(".dp-hues").append(...props.colours.map((hue) => chip(hue, () => background(hue))));
 element.querySelector(".dp-styles").append(
   ...props.styles.map((style) => chip(style, () => put(`${prompt().value.replace(/\s+$/, "")}, ${style}`.replace(/^, /, "")))),

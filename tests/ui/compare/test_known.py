@@ -121,6 +121,7 @@ def test_things_are_offered_and_chosen(page: Page) -> None:
     expect(field(page, "field-prompt")).to_have_value("red umbrella")
     page.get_by_text("What can it draw?").click()
     expect(page.locator(".dp-known")).to_contain_text("1,317 things, the first 492 of them shown most often")
+    expect(page.locator(".dp-known")).to_contain_text("materials and scenes, “a castle made of glass”")
     page.locator(".dp-hues").get_by_role("button", name="green", exact=True).click()
     expect(field(page, "field-prompt")).to_have_value("red umbrella, green background")
     page.get_by_role("searchbox", name="Find a thing").fill("violin")
