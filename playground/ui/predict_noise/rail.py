@@ -11,8 +11,8 @@ from PIL import Image
 from playground import pictures
 from playground.engine import Encode, Engine
 from playground.inside.latent_noise import decoded
+from playground.models import Facts
 from playground.recipe import Recipe
-from playground.ui.predict_noise.api import usual_guess
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.fields import Fields, checked, slot
 from playground.ui.shared.html import data_url
@@ -38,6 +38,12 @@ ROLES = ("right", "wrong", "none")  # of the three captions, in the order in whi
 NEWEST: dict[str, Any] = {**ENGINE, **QUIET, "trigger_mode": "multiple"}  # a Latest decides between two
 Values = Mapping[gr.components.Component, Any]
 Updates = dict[gr.components.Component, Any]  # only what changes
+
+
+def usual_guess(facts: Facts) -> Recipe:
+    """What a guess is made with unless something else is asked for: DDIM where the model has it, because its timesteps
+    are whole and it adds no noise."""
+    return facts.usual.replace(sampler="ddim" if "ddim" in facts.samplers else facts.usual.sampler)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ VISITORS = 40  # whose runs go on at once, a class with its teacher; each keeps 
 THREADS = VISITORS + 24  # of the server; the rest is for what is answered at once
 # of every event that asks the model; the engine shares fairly, so nobody waits here for somebody else's whole grid
 ENGINE: dict[str, Any] = {"concurrency_limit": VISITORS, "concurrency_id": "engine"}
-# what the API page's snippets send: they can be run as they stand
+# what the API page's snippets send: they can be run as they stand; those in Python send no picture
 A_PICTURE = handle_file("https://raw.githubusercontent.com/gradio-app/gradio/main/test/test_files/bus.png")
 A_RECIPE = {"prompt": "red apple, blue background", "num_inference_steps": 10, "seed": 7}
 A_SWEEP = {"base": {"prompt": "cat, yellow background"}, "axes": {"seed": [1, 2, 3]}}

@@ -1,8 +1,13 @@
-"""The pictures that come with the page, and how they are chosen from at the top of a rail."""
+"""The pictures that come with the page, and how they are chosen: at the top of a rail, or by a program."""
+
+from collections.abc import Mapping
+from pathlib import Path
 
 import gradio as gr
 from PIL import Image
 
+from playground import pictures
+from playground.refusal import Refusal
 from playground.ui.shared.shipped import EXAMPLES
 
 IMAGES = EXAMPLES / "images"
@@ -37,3 +42,11 @@ def gallery(
         interactive=False,
         elem_classes="dp-samples",
     )
+
+
+def sent_or_shipped(sent: str | None, title: str, shipped: Mapping[str, Path], side: int) -> Image.Image:
+    """What an endpoint was given, a file or the title of one of the page's own pictures -> RGB, `side` pixels a side.
+    Raises Refusal for a file that is no picture and for a title that none has."""
+    if sent is None and title not in shipped:
+        raise Refusal(f"example must be one of: {'; '.join(shipped)}.")
+    return pictures.open_picture(shipped[title] if sent is None else sent, side)

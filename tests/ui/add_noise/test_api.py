@@ -25,7 +25,7 @@ def test_only_the_endpoint_is_public(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)
     assert list(endpoints["named_endpoints"]) == ["/add_noise"]
     parameters = endpoints["named_endpoints"]["/add_noise"]["parameters"]
-    assert [parameter["parameter_name"] for parameter in parameters] == ["picture", "t", "schedule", "seed"]
+    assert [parameter["parameter_name"] for parameter in parameters] == ["picture", "t", "schedule", "seed", "example"]
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from gradio_client import Client
+from gradio_client.exceptions import AppError
 from PIL import Image
 
-from playground import Recipe
+from playground import Recipe, pictures
 from playground.engine import Engine
 from playground.store import from_png
+from playground.ui.shared.samples import IMAGES
 
 ENDPOINTS = ("/render_grid", "/add_noise", "/denoise", "/predict_noise", "/inspect_prompt")
 
@@ -24,10 +26,27 @@ def test_the_public_endpoints_are_these(client: Client) -> None:
     assert sorted(client.view_api(return_format="dict")["named_endpoints"]) == sorted(ENDPOINTS)
 
 
-@pytest.mark.parametrize("name", ["/render_grid", "/denoise", "/inspect_prompt"])
-def test_the_api_pages_example_can_be_run_as_it_stands(client: Client, name: str) -> None:
-    asked, *_ = client.view_api(return_format="dict")["named_endpoints"][name]["parameters"]
-    assert client.predict(asked["example_input"], api_name=name)
+@pytest.mark.parametrize("name", ENDPOINTS)
+def test_the_api_pages_python_can_be_run_as_it_stands(client: Client, name: str) -> None:
+    """Which sends each default, and the example of what has none."""
+    parameters = client.view_api(return_format="dict")["named_endpoints"][name]["parameters"]
+    sent = {
+        one["parameter_name"]: one["parameter_default"] if one["parameter_has_default"] else one["example_input"]
+        for one in parameters
+    }
+    assert client.predict(**sent, api_name=name)
+
+
+@pytest.mark.parametrize(("name", "also"), [("/add_noise", {}), ("/predict_noise", {"prompt": ""})])
+def test_a_program_may_choose_one_of_the_pages_pictures(client: Client, name: str, also: dict[str, str]) -> None:
+    own, far = pictures.open_picture(IMAGES / "quilt.webp"), []
+    for title in ("Patchwork", "Lake at dusk"):
+        answer = client.predict(example=title, t=0, **also, api_name=name)[0]
+        picture = Image.open(answer if isinstance(answer, str) else answer[0]).convert("RGB").resize(own.size)
+        far.append(np.abs(np.asarray(picture).astype(int) - np.asarray(own).astype(int)).mean())
+    assert far[0] < far[1] / 2
+    with pytest.raises(AppError, match="example must be one of: .*Lake at dusk"):
+        client.predict(example="../../README.md", **also, api_name=name)
 
 
 @pytest.mark.parametrize("name", ["/add_noise", "/predict_noise"])

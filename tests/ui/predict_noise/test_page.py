@@ -113,7 +113,7 @@ def test_only_the_endpoint_is_public(client: Client) -> None:
     endpoints = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
     assert list(endpoints) == ["/predict_noise"]
     names = [parameter["parameter_name"] for parameter in endpoints["/predict_noise"]["parameters"]]
-    assert names == ["picture", "prompt", "t", "seed", "num_inference_steps", "sampler"]
+    assert names == ["picture", "prompt", "t", "seed", "num_inference_steps", "sampler", "example"]
 
 
 # the page

@@ -23,8 +23,8 @@ from tests.conftest import whole_page
 
 TAKES = {
     "render_grid": {"sweep", "picture"},
-    "add_noise": {"picture", "t", "schedule", "seed"},
-    "predict_noise": {"picture", "prompt", "t", "seed", "num_inference_steps", "sampler"},
+    "add_noise": {"picture", "t", "schedule", "seed", "example"},
+    "predict_noise": {"picture", "prompt", "t", "seed", "num_inference_steps", "sampler", "example"},
     "denoise": {"recipe"},
     "inspect_prompt": {"recipe"},
 }
