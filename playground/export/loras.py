@@ -8,7 +8,6 @@ NOT_LOADED = (
     "This model's pipeline in diffusers reads no LoRAs, so no program with them is written; a picture without LoRAs "
     "can be taken away as one."
 )
-STANDARD = "from pathlib import Path\n"
 IMPORTS = """from peft import LoraConfig, inject_adapter_in_model, set_peft_model_state_dict
 from safetensors.torch import load_file
 """
@@ -33,7 +32,9 @@ def add_adapter(part, file, name):
 
 def imports(recipe: Recipe, facts: Facts) -> tuple[str, str]:
     """What these lines need of Python's own library, and of others besides diffusers."""
-    return (STANDARD, IMPORTS) if _adapters(recipe, facts) else ("", "")
+    adapters = bool(_adapters(recipe, facts))
+    beside = bool(recipe.active_loras and facts.one_file)
+    return "from pathlib import Path\n" if adapters or beside else "", IMPORTS if adapters else ""
 
 
 def lines(recipe: Recipe, facts: Facts) -> str:
@@ -51,10 +52,10 @@ def lines(recipe: Recipe, facts: Facts) -> str:
     for own, (name, _) in zip(names, recipe.active_loras, strict=True):
         if name in facts.adapters:
             part, file = facts.adapters[name]
-            found += f"add_adapter(pipe.{part}, folder + {f'/loras/{file}'!r}, {own!r})\n"
+            found += f"add_adapter(pipe.{part}, loras + {f'/{file}'!r}, {own!r})\n"
         else:
             file = f"{name}.safetensors"
-            found += f'pipe.load_lora_weights(folder + "/loras", weight_name={file!r}, adapter_name={own!r})\n'
+            found += f"pipe.load_lora_weights(loras, weight_name={file!r}, adapter_name={own!r})\n"
     return found + f"pipe.set_adapters({names!r}, {[weight for _, weight in recipe.active_loras]!r})\n"
 
 

@@ -13,11 +13,12 @@ EMBEDDED = Path(__file__).parents[1] / "models"  # where the models stand that c
 
 LATE_ONES = ("guidance_rescale", "eta", "clip_skip")  # arguments that the program has only where a recipe has them
 START = "start.png"  # what the program calls the picture that it starts from, which must lie beside it
+TOLD = ("prediction_type", "timestep_spacing", "rescale_betas_zero_snr")  # of its schedule, by a single file
 SHOWN = "control.png"  # and the one that a ControlNet is shown
 TEMPLATE = '''"""One picture of the diffusion playground, made by diffusers alone.
 
 pip install {packages}
-python picture.py [MODEL FOLDER]{second}
+python picture.py {usage}
 {needs}
 The same seed gives the same picture: the noise is drawn on the CPU. Another device or precision changes it slightly.
 """
@@ -27,8 +28,7 @@ import sys
 import torch
 from diffusers import {imported}
 {imports}
-folder = sys.argv[1] if len(sys.argv) > 1 else {folder!r}
-{control}pipe = {pipeline}.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True{given})
+{arguments}{control}pipe = {loads}
 {schedules}{loras}{texts}image = pipe(
 {words}
     num_inference_steps={num_inference_steps},{told}
@@ -42,30 +42,38 @@ image.save("picture.png")
 def to_script(recipe: Recipe, facts: Facts) -> str:
     """A recipe, and its model's facts -> the source of a Python program that draws it.
 
-    The folder of a model that comes with the playground is named as it is here; others are named by their model, and
-    the program's first argument says where they are. Raises Refusal where diffusers alone cannot draw it.
+    The folder of a model that comes with the playground is named as it is here; others are named by their model. The
+    program's arguments say where they, a ControlNet and LoRAs are. Raises Refusal where diffusers alone cannot draw it.
     """
     scheduler, config = scheduler_class(recipe, facts.schedule)
+    if facts.one_file:  # which diffusers alone might take for another kind
+        config = {name: facts.schedule[name] for name in TOLD if name in facts.schedule} | config
     changed = ", ".join(["pipe.scheduler.config", *(f"{name}={value!r}" for name, value in config.items())])
     schedulers = [] if facts.whole else [scheduler]  # such a model draws with its pipeline's own
-    begins = _begins(recipe)
+    begins = _begins(recipe, facts.one_file or "DiffusionPipeline")
     standard, others = loras.imports(recipe, facts)
     begins["imports"] += others
+    arguments = _arguments(recipe, facts)
+    pipelines = {name: None for name in (facts.one_file, begins["pipeline"]) if name}
     packages = ["diffusers", "transformers", "accelerate", "torch"]
     if SAMPLERS[recipe.sampler].brownian_noise:
         packages.append("torchsde")
     if recipe.active_loras:
         packages.append("peft")
-    embedded = EMBEDDED / recipe.model / "model_index.json"
     told = {name: source.format(recipe) for name, source in facts.call.items()}
     if recipe.prompt_weights:  # both texts are given encoded
         told.pop("negative_prompt", None)
     told |= {name: repr(value) for name in LATE_ONES if (value := getattr(recipe, name))}
     return TEMPLATE.format(
         packages=" ".join(packages),
-        folder=f"playground/models/{recipe.model}" if embedded.is_file() else recipe.model,
+        usage=" ".join(f"[{title}]" for _, title, _ in arguments),
+        arguments="".join(
+            f"{name} = sys.argv[{i}] if len(sys.argv) > {i} else {unless}\n"
+            for i, (name, _, unless) in enumerate(arguments, 1)
+        ),
+        loads=_loads(begins["pipeline"], begins["given"], facts),
         standard=standard,
-        imported=", ".join([begins["pipeline"], *schedulers]),
+        imported=", ".join([*pipelines, *schedulers]),
         schedules="".join(f"pipe.scheduler = {name}.from_config({changed})\n" for name in schedulers),
         loras=loras.lines(recipe, facts),
         texts=weights.lines(recipe, facts.guided(recipe)) if recipe.prompt_weights else "",
@@ -77,11 +85,34 @@ def to_script(recipe: Recipe, facts: Facts) -> str:
     )
 
 
-def _begins(recipe: Recipe) -> dict[str, str]:
+def _arguments(recipe: Recipe, facts: Facts) -> list[tuple[str, str, str]]:
+    """The program's arguments, all optional: (its name for it, the reader's, what it takes without)."""
+    embedded = EMBEDDED / recipe.model / "model_index.json"
+    folder = f"playground/models/{recipe.model}" if embedded.is_file() else recipe.model
+    if not facts.one_file:
+        found = [("folder", "MODEL FOLDER", repr(folder))]
+    else:  # whose settings and tokenizers diffusers otherwise fetches from the hub
+        found = [("file", "MODEL FILE", repr(f"{folder}.safetensors")), ("settings", "SETTINGS FOLDER", "None")]
+    if recipe.control_image:
+        found.append(("controlnet", "CONTROLNET FOLDER", '"controlnet"'))
+    if recipe.active_loras:
+        below = 'str(Path(file).with_name("loras"))' if facts.one_file else 'folder + "/loras"'
+        found.append(("loras", "LORA FOLDER", below))
+    return found
+
+
+def _loads(pipeline: str, given: str, facts: Facts) -> str:
+    if not facts.one_file:
+        return f"{pipeline}.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True{given})"
+    loads = f"{facts.one_file}.from_single_file(file, torch_dtype=torch.float32, config=settings)"
+    return loads if pipeline == facts.one_file else f"{loads}\npipe = {pipeline}.from_pipe(pipe{given})"
+
+
+def _begins(recipe: Recipe, alone: str) -> dict[str, str]:
     """What differs between a program from words and noise alone and one that is given pictures."""
     size = f"    width={recipe.width},\n    height={recipe.height},"
     names = [name for name, given in ((START, recipe.image), (SHOWN, recipe.control_image)) if given]
-    told = {"pipeline": "DiffusionPipeline", "imports": "", "needs": "", "control": "", "given": "", "second": ""}
+    told = {"pipeline": alone, "imports": "", "needs": "", "control": "", "given": ""}
     if not names:
         return told | {"begins": size}
     told["needs"] = f"\nBeside it must lie: {', '.join(names)}.\n"
@@ -93,11 +124,8 @@ def _begins(recipe: Recipe) -> dict[str, str]:
         lines += [f"image={_opened(START)},", f"strength={recipe.strength!r},  # {runs}"]
     if recipe.control_image:
         told["imports"] += "from diffusers import ControlNetModel\n"
-        told["control"] = (
-            'controlnet = sys.argv[2] if len(sys.argv) > 2 else "controlnet"\n'
-            "controlnet = ControlNetModel.from_pretrained(controlnet, torch_dtype=torch.float32)\n"
-        )
-        told["given"], told["second"] = ", controlnet=controlnet", " [CONTROLNET FOLDER]"
+        told["control"] = "controlnet = ControlNetModel.from_pretrained(controlnet, torch_dtype=torch.float32)\n"
+        told["given"] = ", controlnet=controlnet"
         lines += [f"{'control_image' if recipe.image else 'image'}={_opened(SHOWN)},"]
         lines += [f"{name}={getattr(recipe, name)!r}," for name in CONTROLS]
     begins = "\n".join(f"    {line}" for line in lines)

@@ -81,6 +81,7 @@ class Facts:
     takes: tuple[str, ...] = ()  # the fields of a recipe that such a model's pipeline takes besides those that all take
     licence: str = ""  # as its card names it; empty where it names none
     card: str = ""  # what its card says of it first, as plain text; empty where it says nothing
+    one_file: str = ""  # its pipeline's class in diffusers, where it was read from a single file
     folder: str = ""  # where it was read, or its single file; what else lies there may be looked at, by no visitor
     others: Mapping[str, str] = field(default_factory=dict)  # models beside it, which have pages of their own: address
     hosted: tuple[str, ...] = ()  # and those that draw elsewhere, which have none

@@ -52,5 +52,6 @@ def facts_of(family: "Family", name: str, folder: Path, plan: Plan) -> Facts:
         reads_weights=family.reads_weights,
         licence=licence(folder),
         card=described(folder),
+        one_file=type(pipeline).__name__ if folder.is_file() else "",
         folder=str(folder),
     )

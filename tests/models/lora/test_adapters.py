@@ -109,11 +109,15 @@ def test_adapters_of_a_text_encoder_and_a_program_with_them(tmp_path: Path, monk
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["picture.py", str(folder)])
     mixed = {"words": 0.7, "style": 0.6, "alone": -0.3, "file": 0.5}
-    for recipe in (base.replace(loras=mixed), base.replace(loras={"words": 1.0})):
+    for elsewhere, recipe in ((False, base.replace(loras=mixed)), (True, base.replace(loras=mixed, seed=4))):
+        drawn_here = engine.render(recipe)
+        if elsewhere:  # as with --loras
+            shutil.move(loras, tmp_path / "elsewhere")
+            monkeypatch.setattr(sys, "argv", ["picture.py", str(folder), str(tmp_path / "elsewhere")])
         Path("picture.py").write_text(to_script(recipe, engine.facts), encoding="utf-8")
         runpy.run_path("picture.py", run_name="__main__")
         drawn = np.asarray(Image.open("picture.png")).astype(int)
-        assert largest_difference(engine.render(recipe), drawn) <= TOLERANCE, recipe.loras
+        assert largest_difference(drawn_here, drawn) <= TOLERANCE, elsewhere
     engine.close()
 
 

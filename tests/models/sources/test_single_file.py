@@ -1,22 +1,28 @@
 """A file in the published layout draws what its weights draw in diffusers' own layout."""
 
+import runpy
 import shutil
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, DiffusionPipeline, UNet2DConditionModel
 from diffusers.loaders import single_file_utils as diffusers_names
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
-from playground import open_engine
+from playground import open_engine, pictures
+from playground.export.script import START, to_script
 from playground.models import REGISTERED
 from playground.models.single_file import predicts_noise, tokenizer
 from playground.refusal import Refusal
 from playground.sources.single_file import LAYOUTS, PUBLISHED
+from playground.ui.shared.samples import IMAGES
 from tests.models.sources import original_layout
 from tests.models.tiny import build
 from tests.models.tiny_families import clip, sdxl
@@ -40,7 +46,9 @@ def folder_of(kind: str, to: Path) -> Path:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_it_draws_what_the_pipeline_of_the_same_weights_draws(kind: str, tmp_path: Path) -> None:
+def test_it_draws_what_the_pipeline_of_the_same_weights_draws(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = folder_of(kind, tmp_path / "folders")
     path = original_layout.write(folder, tmp_path, KINDS[kind], **{"modelspec.license": "OpenRAIL-M"})
     (tmp_path / "loras").mkdir()
@@ -57,6 +65,15 @@ def test_it_draws_what_the_pipeline_of_the_same_weights_draws(kind: str, tmp_pat
         expected = plain(pipeline, facts.schedule, recipe)
         assert expected.std() > 3
         assert largest_difference(engine.render(recipe), expected) <= TOLERANCE
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["picture.py", str(path), str(path.with_suffix(""))])
+        begin = pictures.fitted(pictures.open_picture(IMAGES / "dusk.webp"), 64, 64)
+        begin.save(START)
+        for each in (recipe, recipe.replace(image=pictures.digest(begin), strength=0.5)):
+            Path("picture.py").write_text(to_script(each, facts), encoding="utf-8")
+            runpy.run_path("picture.py", run_name="__main__")
+            drawn = engine.render(each, {each.image: begin})
+            assert largest_difference(drawn, np.asarray(Image.open("picture.png")).astype(int)) <= TOLERANCE
     finally:
         engine.close()
 
