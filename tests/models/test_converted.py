@@ -1,5 +1,6 @@
 """The network by OpenVINO: torch's answers, kept for the next start, and torch wherever it cannot answer."""
 
+import os
 import shutil
 import sys
 import threading
@@ -180,13 +181,21 @@ def test_two_processes_may_convert_the_same_at_once(
     assert begun(engines).runtime == "OpenVINO" and len(list(kept.iterdir())) == 1
 
 
-def test_only_the_latest_networks_are_kept(engines: dict[str, LocalEngine], ready: Path) -> None:
-    for i in range(conversion.KEPT):
+def test_only_the_latest_networks_are_kept(
+    engines: dict[str, LocalEngine], ready: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many as have room beside the one that is used, which stays where it alone has none."""
+    for i in range(3):
         (ready / f"old-{i}").mkdir(parents=True)
-        (ready / f"old-{i}" / conversion.FILE).touch()
+        (ready / f"old-{i}" / conversion.FILE).write_bytes(bytes(1000))
+        os.utime(ready / f"old-{i}", (i, i))
     begun(engines)
-    names = {place.name.split("-")[0] for place in ready.iterdir()}
-    assert names == {"old", "weights"} and len(list(ready.iterdir())) == conversion.KEPT
+    (newest,) = (place for place in ready.iterdir() if place.name.startswith("weights"))
+    own = sum(file.stat().st_size for file in newest.iterdir())
+    for room, left in ((own + 2500, {"old-1", "old-2"}), (own + 999, set()), (0, set())):
+        monkeypatch.setattr(conversion, "KEPT", room)
+        begun(engines)
+        assert {place.name for place in ready.iterdir()} == {newest.name, *left}
 
 
 def test_a_folder_that_cannot_be_written_costs_only_the_next_start(engines: dict[str, LocalEngine], kept: Path) -> None:

@@ -12,6 +12,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from torch import nn
 from playground.models.running.traceable import Traceable, TraceableDecoder
 
 FORM = 1  # of what is traced: another number whenever the graph's inputs or their meaning change
-KEPT = 16  # networks on disk, two or three of a model; the least recently used go first
+KEPT = 24 * 10**9  # bytes on disk, two SDXLs or hundreds of Pockets; the least recently used networks go first
 FILE = "network.xml"
 _tracing = threading.Lock()  # torch's tracer is for one thread at a time: of two, one would fail
 log = logging.getLogger(__name__)
@@ -78,7 +79,8 @@ def _kept(name: str, convert: Callable[[Any], Any]) -> Any:
 
 def _read(ov: Any, place: Path) -> Any:
     os.utime(place)
-    _drop_the_oldest()
+    with suppress(OSError):  # another process may be doing the same
+        _drop_the_oldest(place)
     return ov.Core().read_model(place / FILE)
 
 
@@ -115,7 +117,15 @@ def _keep(ov: Any, made: Any, place: Path) -> None:
                 raise
 
 
-def _drop_the_oldest() -> None:
-    kept = sorted((p for p in folder().iterdir() if (p / FILE).is_file()), key=lambda p: p.stat().st_mtime)
-    for place in kept[:-KEPT]:
-        shutil.rmtree(place, ignore_errors=True)
+def _drop_the_oldest(newest: Path) -> None:
+    """Until the rest has room; the newest, which is about to be used, stays whatever its size."""
+    others = (place for place in folder().iterdir() if place != newest and (place / FILE).is_file())
+    left = KEPT - _bytes(newest)
+    for place in sorted(others, key=lambda place: place.stat().st_mtime, reverse=True):
+        left -= _bytes(place)
+        if left < 0:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _bytes(place: Path) -> int:
+    return sum(file.stat().st_size for file in place.iterdir())
