@@ -182,7 +182,9 @@ def remarks_on(words: Words) -> list[str]:
         found.append(f"The pipeline puts {words.around} tokens of its own around them, which are not shown here.")
     if words.truncated:
         gone = " ".join(word.text for word in words.truncated)
-        found.append(f"Cut off, so the model does not see it: {gone}")
+        found.append(f"Cut off, so {words.reader} does not see it: {gone}")
+    if words.besides:
+        found.append(f"These are the tokens of {words.reader}. {words.besides}")
     if words.in_pieces:
         listed = ", ".join(f"“{word.text}” ({word.pieces})" for word in words.in_pieces)
         found.append(
