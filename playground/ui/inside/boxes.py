@@ -115,7 +115,7 @@ def _panel(part: Part, facts: Facts, anatomy: Anatomy, walk: Walk, earlier: bool
         ),
         "latents": lambda: _channels(walk.latents, "latents", len(walk.noise)),
         "decoder": lambda: _blocks(anatomy.decoder_blocks) + _jump("autoencoder"),
-        "picture": lambda: _picture(walk.picture, walk),
+        "picture": lambda: _picture(walk.picture, walk, facts),
     }[part.key]()
     return (
         f'<div class="dpi-panel" id="dpi-{part.key}" data-panel="{part.key}" role="region" aria-label="{title}">'
@@ -264,13 +264,14 @@ def _jump(section: str) -> str:
     return f'<button type="button" class="dpi-link" data-goes="inside-{section}">{label}</button>'
 
 
-def _picture(picture: Image.Image | None, walk: Walk) -> str:
+def _picture(picture: Image.Image | None, walk: Walk, facts: Facts) -> str:
     if picture is None:
         return '<span class="dpi-empty dpi-large"></span><p class="dpi-quiet">Not computed yet.</p>'
     recipe = walk.recipe
-    true_cfg = f", true CFG scale {recipe.true_cfg_scale:g}" if recipe.true_cfg_scale > 1 else ""
+    scale = f", guidance scale {recipe.guidance_scale:g}" if facts.has_guidance_scale else ""
+    scale += f", true CFG scale {recipe.true_cfg_scale:g}" if recipe.true_cfg_scale > 1 else ""
     said = (
-        f"“{recipe.prompt}”, {SAMPLERS[recipe.sampler].label}, {recipe.num_inference_steps} steps, guidance scale "
-        f"{recipe.guidance_scale:g}{true_cfg}, seed {recipe.seed}."
+        f"“{recipe.prompt}”, {SAMPLERS[recipe.sampler].label}, {recipe.num_inference_steps} steps{scale}, seed "
+        f"{recipe.seed}."
     )
     return f'{image(picture, "The finished picture", "dpi-large")}<p class="dpi-quiet">{escaped(said)}</p>'
