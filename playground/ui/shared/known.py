@@ -13,6 +13,7 @@ from playground.emphasis import parse
 from playground.labels import FIELD_NAMES
 from playground.models import REGISTERED
 from playground.models.words import Words
+from playground.recipe import PROMPT_LIMIT
 from playground.ui.shared.html import escaped
 from playground.ui.shared.shipped import SHIPPED
 
@@ -93,6 +94,11 @@ def marks_of_lines(lines: Sequence[str], cuts: Sequence[Words], found: Known | N
 def place(elem_id: str) -> gr.HTML:
     """Where that stands; without anything to say it takes no room."""
     return gr.HTML("", elem_classes="dp-beyond dp-flush", elem_id=elem_id)
+
+
+def within(text: object) -> str:
+    """A text as it was typed; empty where it is none, or is longer than a recipe's may be, which is said elsewhere."""
+    return text if isinstance(text, str) and len(text) <= PROMPT_LIMIT else ""
 
 
 def _strange(plain: str, found: Known | None) -> list[str]:
