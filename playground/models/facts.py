@@ -74,6 +74,7 @@ class Facts:
     quick_previews: bool = False  # a small decoder of its own draws x̂₀; else the VAE does
     no_attention: str = ""  # why its attention cannot be looked into, as a sentence; empty where it can
     tokens: int = 77  # that the text encoder reads, marks included
+    pooled: bool = False  # its network is told one vector of the whole prompt as well
     clip_skips: int = 0  # the most layers of CLIP that can be left out; 0 where the words are not read by CLIP
     reads_weights: bool = False  # (word:1.2) can be read as a weight, and long prompts in chunks
     # why no view looks into its steps, as a sentence, of a model that draws whole pictures; empty for all others

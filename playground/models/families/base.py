@@ -56,6 +56,7 @@ class Family:
     token_mark: ClassVar[str] = "tokenizer"  # the part of the pipeline whose tokens the pages show
     reader: ClassVar[str] = Words.reader  # whose they are, as `Words` says it
     besides: ClassVar[str] = ""  # and what the other text encoders read
+    pooled: ClassVar[bool] = False  # the denoiser is told one vector of the whole prompt as well
     left_out: ClassVar[dict[str, None]] = {}  # parts of its folder that are not read
 
     def __init__(

@@ -20,6 +20,7 @@ class Flux(Family):
     title = "Flux.1"
     patch = 2
     cfg = "true_cfg_scale"
+    pooled = True
     call = CALL | {"true_cfg_scale": "{0.true_cfg_scale!r}"}
     token_mark, reader = "tokenizer_2", "T5"  # CLIP gives only one vector for the whole prompt
 

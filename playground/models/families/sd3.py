@@ -21,6 +21,7 @@ class StableDiffusion3(Family):
     title = "Stable Diffusion 3"
     patch = 2
     reader = "CLIP"
+    pooled = True
 
     @property
     def besides(self) -> str:

@@ -24,7 +24,7 @@ TITLES = {
 }
 SAYS = {
     "tokens": "The tokenizer looks the words up in its vocabulary. All that goes on from here is their numbers.",
-    "text_encoder": "One row of numbers per position. These rows are all that the {network} learns about the prompt.",
+    "text_encoder": "One row of numbers per position. {rows} all that the {network} learns about the prompt.",
     "noise": "Where the picture starts: numbers drawn with the seed, one small picture per channel.",
     "unet": "Asked again and again what in the latents is noise. Below, the picture that its answers amount to so far.",
     "latents": "What the {network} leaves: still not a picture, but its channels already show where things are.",
@@ -70,7 +70,8 @@ def _title(part: Part, facts: Facts) -> str:
 
 
 def _says(part: Part, facts: Facts) -> str:
-    return SAYS[part.key].replace("{network}", facts.network)
+    rows = "These rows, and one vector of the whole, are" if facts.pooled else "These rows are"
+    return SAYS[part.key].format(network=facts.network, rows=rows)
 
 
 def _time(part: Part, walk: Walk) -> str:

@@ -8,8 +8,9 @@ from diffusers import DiffusionPipeline
 
 from playground import Sweep
 from playground.engine import LocalEngine, Several
+from playground.inside import walk
 from playground.ui.compare.models import cut_elsewhere
-from playground.ui.inside.boxes import remarks_on
+from playground.ui.inside.boxes import diagram, remarks_on
 from playground.ui.shared.known import marks, marks_of_lines
 from tests.models.families.test_equal import plain
 from tests.models.tiny_families import FAMILIES
@@ -38,6 +39,17 @@ def test_a_prompt_is_cut_where_it_is_said(engine_of: Callable[[str], LocalEngine
     assert TEXT in differ(engine, full, full[: -len(one)])
     besides = {"T5"} if engine.words("").reader == "CLIP" else set()
     assert differ(engine, full, full + 3 * one) == besides
+
+
+@pytest.mark.parametrize("kind", FAMILIES)
+def test_what_the_network_is_told_of_a_prompt_is_said(engine_of: Callable[[str], LocalEngine], kind: str) -> None:
+    engine = engine_of(kind)
+    recipe = engine.facts.usual.replace(prompt="cat", width=64, height=64)
+    of_the_whole = [x for x in engine.model.encode("cat").values() if x.ndim == 2 and x.is_floating_point()]
+    shown = diagram(engine.facts, engine.anatomy(64, 64), walk.begin(engine, recipe))
+    learns = f"all that the {engine.facts.network} learns about the prompt."
+    rows = "These rows, and one vector of the whole, are" if of_the_whole else "These rows are"
+    assert f"{rows} {learns}" in shown
 
 
 @pytest.mark.parametrize("kind", ["sd3-tiny", "flux-dev-tiny"])
