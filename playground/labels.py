@@ -1,7 +1,7 @@
 """What axes and their values are called wherever a person reads them: above a cell, in a file, in a table."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from playground.recipe import LATE, Recipe
 from playground.samplers import SAMPLERS
 from playground.sweep import SIZE, Sweep, lora_of, words_exchanged
 
+Honours = Callable[[str, Recipe], bool]  # whether a recipe's picture depends on this field of it
 SHORT = 12  # digits of a picture's digest that are shown
 PICTURES = {"image": "from noise", "control_image": "none"}  # fields that name a picture, and what none is called
 CONTROLS = ("controlnet_conditioning_scale", "control_guidance_start", "control_guidance_end")
@@ -109,16 +110,19 @@ def axes_of(sweep: Sweep) -> list[Axis]:
     return axes
 
 
-def fixed_of(sweep: Sweep) -> str:
-    """What all cells have in common, as one line: 'Prompt: red apple · Seed: 7 · …'."""
-    return common_of(sweep.recipes())
+def everything(name: str, recipe: Recipe) -> bool:
+    """Of a model of which nothing is known."""
+    return True
 
 
-def common_of(recipes: Sequence[Recipe]) -> str:
-    """The settings that are the same in all recipes, as one line."""
+def common_of(recipes: Sequence[Recipe], honours: Honours = everything) -> str:
+    """The settings that are the same in all recipes, as one line: 'Prompt: red apple · Seed: 7 · …'. Those on which no
+    picture depends are not named."""
     parts = []
     for name, label in FIELD_NAMES.items():
         if name in NEEDS and not any(getattr(recipe, NEEDS[name]) for recipe in recipes):
+            continue
+        if not any(honours(name, recipe) for recipe in recipes):
             continue
         found, value = {str(getattr(recipe, name)) for recipe in recipes}, getattr(recipes[0], name)
         unused = name not in NEEDS and value == LATE.get(name)

@@ -4,7 +4,6 @@ from PIL import Image
 
 from playground.export import animation
 from playground.export.finished import FinishedGrid
-from playground.labels import fixed_of
 from playground.refusal import Refusal
 
 SECONDS = 0.8  # that a value is looked at
@@ -17,7 +16,7 @@ def frames(grid: FinishedGrid) -> list[Image.Image]:
     Raises Refusal where fewer than two are left.
     """
     axis, (width, height) = grid.axes[-1], next(result.image.size for result in grid.results if result is not None)
-    found, foot = [], fixed_of(grid.sweep)
+    found, foot = [], grid.fixed
     for c, label in enumerate(axis.labels):
         column = grid.results[c :: len(axis.labels)]
         if all(r is not None and r.image.width * height == r.image.height * width for r in column):

@@ -8,8 +8,8 @@ from functools import cached_property
 from PIL import Image
 
 from playground.engine import Result
-from playground.labels import Axis, axes_of
-from playground.models import Facts
+from playground.labels import Axis, axes_of, common_of
+from playground.models import Facts, honours_of
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.sweep import Sweep
@@ -43,6 +43,11 @@ class FinishedGrid:
     def axes(self) -> list[Axis]:
         """The slowest first, the columns last."""
         return axes_of(self.sweep)
+
+    @property
+    def fixed(self) -> str:
+        """What all cells have in common, as one line, without what their models do not honour."""
+        return common_of(self.recipes, honours_of(self.facts_of))
 
     @property
     def origins(self) -> list[str]:

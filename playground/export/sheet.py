@@ -7,7 +7,6 @@ from PIL import Image, ImageDraw
 
 from playground.export.finished import FinishedGrid
 from playground.export.letters import INK, LINE, PAPER, QUIET, font, lines, wrapped
-from playground.labels import fixed_of
 
 SHOWN_SIDE = 256  # pixels; smaller pictures are enlarged by a whole factor, so that their pixels stay what they are
 GAP, MARGIN = 12, 24
@@ -45,7 +44,7 @@ def _page(grid: FinishedGrid, rows: range, columns: range, cell: tuple[int, int]
     sides = [wrapped(grid.rows[r], text, HEADER_WIDTH) for r in rows]
     above = MARGIN + line + GAP + line * max(map(len, heads)) + GAP // 2
     heights = [max(cell[1], line * len(side)) + GAP for side in sides]
-    foot = wrapped(" · ".join([fixed_of(grid.sweep), *grid.origins]), small, width - 2 * MARGIN)
+    foot = wrapped(" · ".join([grid.fixed, *grid.origins]), small, width - 2 * MARGIN)
     height = above + sum(heights) + small_line * len(foot) + MARGIN
     paper = Image.new("RGB", (width, height), PAPER)
     draw = ImageDraw.Draw(paper)

@@ -14,7 +14,6 @@ from PIL import Image
 from playground.engine import Result
 from playground.export.finished import FinishedGrid, Steps
 from playground.export.png import without_text
-from playground.labels import fixed_of
 from playground.store import TEXT_KEY, to_png
 
 HERE = Path(__file__).parent
@@ -28,7 +27,7 @@ QUALITY = 70  # of WebP
 def to_html(grid: FinishedGrid) -> str:
     """The file's text. Its policy forbids every connection; what people typed is JSON, set as text by the script."""
     data = {
-        "fixed": fixed_of(grid.sweep),
+        "fixed": grid.fixed,
         "axes": [{"name": axis.name, "labels": axis.labels} for axis in grid.axes],
         "cells": [_cell(grid, i, result) for i, result in enumerate(grid.results)],
         "sweep": grid.sweep.to_dict(),

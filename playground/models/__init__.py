@@ -1,7 +1,7 @@
 """Which models there are, and how each family encodes, denoises and decodes."""
 
 from playground.models.contract import CONTROL, CONTROL_SCALE, Condition, Look, Model, Weights
-from playground.models.facts import Facts, Text
+from playground.models.facts import Facts, Text, honours_of
 from playground.models.registry import REGISTERED, load_model
 
 __all__ = [
@@ -14,5 +14,6 @@ __all__ = [
     "Model",
     "Text",
     "Weights",
+    "honours_of",
     "load_model",
 ]

@@ -34,6 +34,10 @@ class Elsewhere:
         low, high = self.seeds
         return tuple(name for name in self.takes if name != "seed" or low <= recipe.seed <= high)
 
+    def honours(self, name: str, recipe: Recipe) -> bool:
+        """Whether this field of a recipe is sent, as far as it may be."""
+        return name not in NAMES or name in self.sent(recipe)
+
     def ignored(self, recipe: Recipe) -> list[str]:
         """What is not sent of this recipe, as people call it; nobody misses an empty negative prompt."""
         sent = self.sent(recipe)

@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from playground import schedule
+from playground.labels import Honours, everything
 from playground.models.elsewhere import ASKED_BY, Elsewhere
 from playground.recipe import LATE, Recipe, check_known_loras
 from playground.refusal import Refusal
@@ -73,6 +74,7 @@ class Facts:
     quick_previews: bool = False  # a small decoder of its own draws x̂₀; else the VAE does
     no_attention: str = ""  # why its attention cannot be looked into, as a sentence; empty where it can
     tokens: int = 77  # that the text encoder reads, marks included
+    pooled: bool = False  # its network is told one vector of the whole prompt as well
     clip_skips: int = 0  # the most layers of CLIP that can be left out; 0 where the words are not read by CLIP
     reads_weights: bool = False  # (word:1.2) can be read as a weight, and long prompts in chunks
     # why no view looks into its steps, as a sentence, of a model that draws whole pictures; empty for all others
@@ -141,6 +143,14 @@ class Facts:
             return recipe
         told = {} if self.guidance == "embedded" else {"guidance_scale": 0.0}
         return recipe.replace(negative_prompt="", guidance_rescale=0.0, **told)
+
+    def honours(self, name: str, recipe: Recipe) -> bool:
+        """Whether this field of a recipe can change its picture, the other settings being what they are."""
+        if self.elsewhere:
+            return self.elsewhere.honours(name, recipe)
+        if name == "guidance_scale":
+            return self.has_guidance_scale
+        return self.guided(recipe) or name not in ("negative_prompt", "guidance_rescale")
 
     def evaluations(self, recipe: Recipe) -> int:
         """Passes of the network for this picture: calls of the sampler, twice that when guided; none of a network that
@@ -243,6 +253,11 @@ class Facts:
         if not used:
             return self.fingerprint
         return hashlib.sha256(json.dumps([self.fingerprint, used]).encode()).hexdigest()[:16]
+
+
+def honours_of(facts_of: Callable[[str], Facts] | None) -> Honours:
+    """`Facts.honours` of the model that a recipe names, by `facts_of`, where that is known."""
+    return (lambda name, recipe: facts_of(recipe.model).honours(name, recipe)) if facts_of else everything
 
 
 def usual_recipe(name: str, side: int, **changes: Any) -> Recipe:

@@ -35,6 +35,7 @@ WHOLE = (
     "not offered for it."
 )
 NO_LORAS = "it is run by its own pipeline, to whose networks no LoRA is added here"
+OTHERS = "Its other text encoders may read more of it."
 TAKEN = ("negative_prompt", "guidance_scale", "guidance_rescale", "eta", "clip_skip")  # where `__call__` takes them
 LONGEST = 512  # tokens, where neither `__call__` nor the tokenizer says how many are read
 LATENTS = 128  # per side, where the network's config does not say it
@@ -66,8 +67,10 @@ class WholePipeline:
         self._denoiser: nn.Module = next(getattr(pipeline, key) for key in DENOISERS if key in pipeline.components)
         self._takes = inspect.signature(pipeline.__call__).parameters
         limit = self._takes["max_sequence_length"].default if "max_sequence_length" in self._takes else None
-        limit = limit or min(LONGEST, pipeline.tokenizer.model_max_length)
-        self.words: Callable[[str], Words] = Cutter(pipeline.tokenizer, limit)
+        several = hasattr(pipeline, "tokenizer_2")  # whose limit the call's is, is not known
+        limit = limit if limit and not several else min(limit or LONGEST, pipeline.tokenizer.model_max_length)
+        told = {"reader": "its first text encoder", "besides": OTHERS} if several else {}
+        self.words: Callable[[str], Words] = Cutter(pipeline.tokenizer, limit, **told)
         scheduler, scale = pipeline.scheduler, getattr(pipeline, "vae_scale_factor", 8)
         schedule = dict(scheduler.config)
         if type(scheduler).__name__.startswith("FlowMatch"):

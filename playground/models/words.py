@@ -46,10 +46,12 @@ class Words:
     marks: int  # of those, start and end marks
     around: int = 0  # tokens of an instruction that the pipeline puts around them; not among `tokens`
     chunks: int = 0  # windows of the text encoder that they fill, where weights are read; 0 where marks are letters
+    reader: str = "the model"  # whose tokens they are: of a model whose text encoders read in different ways, which one
+    besides: str = ""  # and what the others read, as a sentence; empty where there are none
 
     @property
     def truncated(self) -> tuple[Word, ...]:
-        """Words of which the model sees nothing or only a part."""
+        """Words of which the reader sees nothing or only a part."""
         return tuple(word for word in self.words if word.truncated)
 
     @property
@@ -70,10 +72,18 @@ class Cutter:
     """Cuts texts as one tokenizer does, by a copy of it: a fast tokenizer keeps its truncation as state, and the engine
     may set that at any moment."""
 
-    def __init__(self, tokenizer: Any, limit: int | None = None, around: int = 0) -> None:
+    def __init__(
+        self,
+        tokenizer: Any,
+        limit: int | None = None,
+        around: int = 0,
+        reader: str = Words.reader,
+        besides: str = "",
+    ) -> None:
         """`limit`: positions that the text encoder reads, where the tokenizer does not say it; `around`: tokens that
-        the pipeline puts around the text, for which there is room besides."""
+        the pipeline puts around the text, for which there is room besides; `reader` and `besides` as in `Words`."""
         self._tokenizer, self._around = copy.deepcopy(tokenizer), around
+        self._told = {"reader": reader, "besides": besides}
         self._limit: int = limit or tokenizer.model_max_length
 
     def __call__(self, text: str, chunks: int = 0) -> Words:
@@ -91,7 +101,7 @@ class Cutter:
         padding = Token(tokenizer.pad_token_id, _piece(tokenizer, tokenizer.pad_token_id), "", "padding", None)
         padded = kept + [padding] * (limit - len(kept))
         words = _words(tokenizer, text, inside, padded, whole)
-        return Words(tuple(padded), words, limit, len(tokens), len(before) + len(after), self._around)
+        return Words(tuple(padded), words, limit, len(tokens), len(before) + len(after), self._around, **self._told)
 
 
 def template_sizes(tokenizer: Any, wrapped: Callable[[str], str]) -> tuple[int, int]:

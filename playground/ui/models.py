@@ -8,7 +8,10 @@ import gradio as gr
 
 from playground.models import Facts
 from playground.ui.shared.html import escaped
+from playground.ui.shared.known import known
 
+LONGEST = 120  # characters of a card's sentence
+SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^\W\d_a-z])")  # where the next one begins with a capital, or without cases
 BESIDE = "/m"  # in front of the addresses of all but the first
 
 
@@ -47,9 +50,8 @@ class ModelList:
         for name in self.names:
             here = ' aria-current="page"' if name == own else ""
             href = up + self.address(name).lstrip("/") + ("" if self.address(name) == "/" else "/")
-            items += (
-                f'<li><a href="{escaped(href)}"{here}><b>{escaped(name)}</b> {escaped(about(facts[name]))}</a></li>'
-            )
+            told = f"<b>{escaped(name)}</b> {escaped(about(facts[name]))} <span>{escaped(good_at(facts[name]))}</span>"
+            items += f'<li><a href="{escaped(href)}"{here}>{told}</a></li>'
         return f'<nav class="dp-models" aria-label="Models"><h2>Model</h2><ul>{items}</ul></nav>'
 
 
@@ -61,3 +63,12 @@ def about(facts: Facts) -> str:
     made_for = f"made for {usual.width} × {usual.height}, {usual.num_inference_steps} steps"
     parts.append(made_for if facts.guidance != "none" else f"{made_for} without guidance")
     return " · ".join([*parts, facts.licence] if facts.licence else parts)
+
+
+def good_at(facts: Facts) -> str:
+    """What it was taught, or the first sentence of its card, cut where it is long; empty where neither is known."""
+    if found := known(facts.name):
+        things, styles, colours = len(found.common) + len(found.rare), len(found.styles), len(found.colours)
+        return f"Taught {things:,} things, in {styles} styles, on plain backgrounds of {colours} colours."
+    sentence = SENTENCE_END.split(facts.card, 1)[0]
+    return sentence if len(sentence) <= LONGEST else sentence[:LONGEST].rsplit(" ", 1)[0] + " …"

@@ -23,7 +23,6 @@ from playground.export.parameters import to_parameters
 from playground.export.png import cell_png, sheet_png
 from playground.export.receipt import Receipt, verify
 from playground.export.script import START, to_script
-from playground.labels import fixed_of
 from playground.refusal import Refusal
 from playground.render import kept_starts
 from playground.store import Store
@@ -180,7 +179,7 @@ def test_a_start_picture_is_in_every_way_to_take_a_cell_away(engine: LocalEngine
     store.put_picture(DUSK)
     assert verify(engine, png, store).same
     grid = FinishedGrid(alone(FROM_DUSK), (result,), lambda _: engine.facts)
-    assert "Start picture: " + FROM_DUSK.image[:12] in fixed_of(grid.sweep) and "Strength: 0.6" in fixed_of(grid.sweep)
+    assert "Start picture: " + FROM_DUSK.image[:12] in grid.fixed and "Strength: 0.6" in grid.fixed
     whole = files(grid, kept_starts(store, grid.recipes))
     assert pictures.digest(Image.open(io.BytesIO(whole[f"given-{FROM_DUSK.image[:12]}.png"]))) == FROM_DUSK.image
     foreign = read_workflow(json.dumps(graph), None)

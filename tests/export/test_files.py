@@ -20,7 +20,6 @@ from playground.export.bundle import to_zip
 from playground.export.finished import FinishedGrid, finished
 from playground.export.reading import read_picture
 from playground.export.sheet import pages
-from playground.labels import fixed_of
 from playground.refusal import Refusal
 from playground.store import from_png
 from tests.export.conftest import BASE
@@ -37,7 +36,7 @@ def test_the_sheet_holds_every_picture_pixel_by_pixel(row: FinishedGrid) -> None
 
 
 def test_the_seed_is_said_to_be_fixed_also_where_it_is_zero() -> None:
-    said = fixed_of(Sweep(Recipe(prompt="apple", seed=0), {"num_inference_steps": [2, 3]}))
+    said = FinishedGrid(Sweep(Recipe(prompt="apple", seed=0), {"num_inference_steps": [2, 3]}), ()).fixed
     assert "Seed: 0" in said and "rescale" not in said and "Steps" not in said
 
 

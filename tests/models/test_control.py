@@ -28,7 +28,7 @@ from playground.engine import Done, LocalEngine
 from playground.export.comfy import read_workflow, to_workflow
 from playground.export.parameters import to_parameters
 from playground.export.script import SHOWN, START, to_script
-from playground.labels import fixed_of
+from playground.labels import common_of
 from playground.link import from_token, to_token
 from playground.models import REGISTERED
 from playground.refusal import Refusal
@@ -206,8 +206,9 @@ def test_every_way_to_take_it_away_says_it(controlled: Callable[[str], LocalEngi
     assert read is not None and (read.prompt, read.negative_prompt) == ("cat", "dog")
     sweep = Sweep(recipe, {"seed": [1, 2]})
     told = "controlled by a picture at scale 0.8 until 0.6 of the run"
-    assert told in caption(sweep)[-1] and told in alt_of(recipe, "1") and "Control scale: 0.8" in fixed_of(sweep)
-    assert "Control" not in fixed_of(Sweep(Recipe(), {"seed": [1, 2]}))
+    assert told in caption(sweep)[-1] and told in alt_of(recipe, "1")
+    assert "Control scale: 0.8" in common_of(sweep.recipes())
+    assert "Control" not in common_of(Sweep(Recipe(), {"seed": [1, 2]}).recipes())
     scales = Sweep(recipe.replace(control_guidance_end=1), {"controlnet_conditioning_scale": [0, 1]})
     assert "controlled by a picture," in caption(scales)[-1]
     assert "control_image" in recipe_in_words(facts) and from_token(to_token(sweep, Recipe()), Recipe()) == sweep

@@ -20,6 +20,7 @@ from diffusers import (
     DDIMScheduler,
     DiffusionPipeline,
     FlowMatchEulerDiscreteScheduler,
+    StableDiffusion3PAGPipeline,
     StableDiffusionPAGPipeline,
     StableDiffusionPipeline,
 )
@@ -34,7 +35,7 @@ from playground.refusal import Refusal
 from playground.sources.others import pipeline_of
 from playground.sources.parts import PIPELINES
 from playground.ui.compare.form import Form, special
-from tests.models.tiny_families import WIDTH, t5, vae
+from tests.models.tiny_families import WIDTH, sd3, t5, vae
 from tests.reference import largest_difference
 
 CPU = (torch.device("cpu"), torch.float32, "torch")
@@ -68,6 +69,13 @@ def guided_by_attention(small: Path, folder: Path) -> Path:
     scheduler = DDIMScheduler.from_config(plain.scheduler.config)
     pipeline = StableDiffusionPAGPipeline(**plain.components | {"scheduler": scheduler}, requires_safety_checker=False)
     pipeline.save_pretrained(folder)
+    return folder
+
+
+def with_two_kinds_of_text_encoders(folder: Path) -> Path:
+    """The same around the networks of Stable Diffusion 3, of which CLIP reads 32 tokens here."""
+    parts = {name: part for name, part in sd3().components.items() if part is not None}
+    StableDiffusion3PAGPipeline(**parts).save_pretrained(folder)
     return folder
 
 
@@ -161,6 +169,17 @@ def test_what_looks_into_steps_is_refused_in_one_sentence(opened: dict[str, Loca
         with pytest.raises(Refusal, match="^This model is run by its own pipeline, one picture at a time"):
             asking()
     assert len(engine.words("red apple").tokens) == 256 == engine.facts.tokens
+
+
+def test_what_its_first_text_encoder_cuts_off_others_may_read(tmp_path: Path) -> None:
+    engine = open_engine(with_two_kinds_of_text_encoders(tmp_path / "pag3-tiny"), *CPU)
+    words = engine.words("cat " * 40)
+    assert (words.limit, words.reader) == (32, "its first text encoder") and words.truncated
+    assert words.besides == "Its other text encoders may read more of it."
+    recipe = engine.facts.usual.replace(prompt="cat " * 40, num_inference_steps=2, width=64, height=64)
+    longer, drawn = recipe.replace(prompt="cat " * 40 + "owl"), engine.render(recipe)
+    assert largest_difference(drawn, np.asarray(engine.render(longer).image).astype(int)) > 0  # by T5
+    engine.close()
 
 
 def test_what_cannot_be_run_so_is_one_sentence(opened: dict[str, LocalEngine], tmp_path: Path) -> None:

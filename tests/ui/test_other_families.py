@@ -111,7 +111,7 @@ def test_every_tab_and_every_endpoint_answers_for_transformers_taught_flow_match
 
         page.get_by_role("tab", name="Predict noise", exact=True).click()
         page.locator(".dpp-found b").first.wait_for(timeout=PATIENCE)
-        expect(page.get_by_text("it answers with the velocity v = ε − x")).to_be_visible(timeout=PATIENCE)
+        expect(page.get_by_text("must name the velocity v = ε − x")).to_be_visible(timeout=PATIENCE)
         page.get_by_role("button", name="Let it guess from here").click()
         expect(page.locator(".dpp-result")).to_contain_text("transformer evaluations", timeout=PATIENCE)
 

@@ -25,7 +25,7 @@ from playground.sources.given import source
 from playground.store import Store, to_png
 from playground.ui.compare.grid import empty, folded
 from playground.ui.compare.telling import progress
-from playground.ui.models import ModelList
+from playground.ui.models import LONGEST, ModelList, good_at
 from playground.ui.site import build_site
 from tests.models.tiny import build
 
@@ -69,7 +69,8 @@ def test_one_model_after_the_other_draws_and_both_grids_are_kept(browser: Browse
     models = page.get_by_role("navigation", name="Models").get_by_role("link")
     expect(models).to_have_count(2)
     expect(models.nth(1)).to_contain_text("Stable Diffusion · 0.4 M parameters · made for 64 × 64")
-    expect(models.nth(1)).to_contain_text("openrail++")
+    expect(models.nth(1)).to_contain_text("openrail++ It draws <b>${1+1}</b> noise of one kind.")
+    expect(models.nth(0).locator("span")).to_have_text("")  # it has no card
     expect(models.nth(0)).to_have_attribute("aria-current", "page")
     run(page)
 
@@ -188,3 +189,18 @@ def test_a_sheet_over_models_comes_back_where_all_of_them_are_listed(engine: Loc
 def test_addresses_are_plain_and_differ() -> None:
     models = ModelList(["pocket", "my model", "my-model", "größe"])
     assert [models.address(name) for name in models.names] == ["/", "/m/my-model", "/m/my-model-2", "/m/gr--e"]
+
+
+def test_what_a_model_is_good_at_is_one_short_sentence_of_its_own(engine: LocalEngine) -> None:
+    def told(card: str) -> str:
+        return good_at(replace(engine.facts, name="another", card=card))
+
+    assert good_at(engine.facts) == "Taught 1,317 things, in 4 styles, on plain backgrounds of 11 colours."
+    assert told("") == ""
+    assert (
+        told("Model v1.5 draws cats, e.g. red ones. It was trained on ten.") == "Model v1.5 draws cats, e.g. red ones."
+    )
+    assert told("It draws. 描く 猫を") == "It draws."
+    long = told("It draws " + "very " * 200 + "well. And so on.")
+    assert long.endswith("very …") and LONGEST - 5 < len(long) <= LONGEST + 2
+    assert len(told("x " + "y" * 300)) <= LONGEST + 2

@@ -32,7 +32,7 @@ from playground.models.running.posterior import Posteriors
 from playground.models.running.text_cache import TextCache
 from playground.models.running.threads import use_the_cores_present
 from playground.models.running.tiny_decoder import quick_decoder
-from playground.models.words import Cutter
+from playground.models.words import Cutter, Words
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
@@ -54,6 +54,9 @@ class Family:
     call: ClassVar[Mapping[str, str]] = CALL  # what a program calls its pipeline with
     patch: ClassVar[int] = 1  # latents per side that make one token
     token_mark: ClassVar[str] = "tokenizer"  # the part of the pipeline whose tokens the pages show
+    reader: ClassVar[str] = Words.reader  # whose they are, as `Words` says it
+    besides: ClassVar[str] = ""  # and what the other text encoders read
+    pooled: ClassVar[bool] = False  # the denoiser is told one vector of the whole prompt as well
     left_out: ClassVar[dict[str, None]] = {}  # parts of its folder that are not read
 
     def __init__(
@@ -288,7 +291,8 @@ class Family:
     # --- inside -------------------------------------------------------------------------------------------------------
 
     def _cutter(self) -> Cutter:
-        return Cutter(getattr(self.pipeline, self.token_mark), self.tokens, self.around)
+        tokenizer = getattr(self.pipeline, self.token_mark)
+        return Cutter(tokenizer, self.tokens, self.around, self.reader, self.besides)
 
     def without_numbers(self) -> Condition:
         """An empty text on the meta device, as `inputs` takes it there; encoded for it."""

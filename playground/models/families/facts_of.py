@@ -48,6 +48,7 @@ def facts_of(family: "Family", name: str, folder: Path, plan: Plan) -> Facts:
         rescales=family.rescales,
         rescales_starts=family.rescales_starts,
         tokens=family.tokens,
+        pooled=family.pooled,
         clip_skips=family.clip_skips,
         reads_weights=family.reads_weights,
         licence=licence(folder),

@@ -20,12 +20,18 @@ class Flux(Family):
     title = "Flux.1"
     patch = 2
     cfg = "true_cfg_scale"
+    pooled = True
     call = CALL | {"true_cfg_scale": "{0.true_cfg_scale!r}"}
-    token_mark = "tokenizer_2"  # T5's; CLIP's gives only one vector for the whole prompt
+    token_mark, reader = "tokenizer_2", "T5"  # CLIP gives only one vector for the whole prompt
 
     @property
     def tokens(self) -> int:
         return 512  # the pipeline's max_sequence_length
+
+    @property
+    def besides(self) -> str:
+        length = self.pipeline.tokenizer.model_max_length
+        return f"CLIP reads up to {length} tokens of its own, for one vector of the whole prompt."
 
     @torch.inference_mode()
     def encoded(self, words: str, negative: bool = False) -> Condition:

@@ -15,6 +15,8 @@ from playground.models.families.base import Family
 from playground.models.words import template_sizes
 from playground.recipe import Recipe
 
+MOST_TOKENS = 512  # the pipeline's max_sequence_length, which is less than its encode_prompt's
+
 
 class QwenImage(Family):
     """What a recipe says as guidance_scale is its pipeline's true_cfg_scale, the only scale that it has."""
@@ -25,15 +27,22 @@ class QwenImage(Family):
 
     @property
     def tokens(self) -> int:
-        return self.pipeline.tokenizer_max_length
+        return MOST_TOKENS - (self._template[0] - self.pipeline.prompt_template_encode_start_idx)
 
     @property
     def around(self) -> int:
-        return sum(template_sizes(self.pipeline.tokenizer, self.pipeline.prompt_template_encode.format))
+        return sum(self._template)
+
+    @property
+    def _template(self) -> tuple[int, int]:
+        """Tokens that the pipeline's template takes before and after a prompt; of the first it takes some away again,
+        with the usual tokenizer all."""
+        return template_sizes(self.pipeline.tokenizer, self.pipeline.prompt_template_encode.format)
 
     @torch.inference_mode()
     def encoded(self, words: str, negative: bool = False) -> Condition:
-        text, _ = self.pipeline.encode_prompt(words, device=self.device)  # one text alone has no padding to mask
+        # one text alone has no padding to mask
+        text, _ = self.pipeline.encode_prompt(words, device=self.device, max_sequence_length=MOST_TOKENS)
         return {TEXT: text}
 
     def inputs(self, latents: Tensor, t: Tensor, conditions: Sequence[Condition]) -> dict[str, Any]:

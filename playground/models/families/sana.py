@@ -15,6 +15,7 @@ from playground.models.words import template_sizes
 from playground.recipe import Recipe
 
 MASK = "encoder_attention_mask"
+MOST_TOKENS = 300  # the pipeline's max_sequence_length, two of which the start and the end of its instruction take
 
 
 class Sana(Family):
@@ -29,12 +30,16 @@ class Sana(Family):
 
     @property
     def tokens(self) -> int:
-        return 299  # the pipeline's max_sequence_length, one of which the end of its instruction takes
+        return MOST_TOKENS - 2 + self._marks
 
     @property
     def around(self) -> int:
         before, _ = template_sizes(self.pipeline.tokenizer, lambda words: "\n".join(self._asked) + words)
-        return before - len(self.pipeline.tokenizer("").input_ids)  # whose mark at the start is the prompt's own
+        return before - self._marks  # at the start, which is the prompt's own
+
+    @property
+    def _marks(self) -> int:
+        return len(self.pipeline.tokenizer("").input_ids)
 
     @property
     def _asked(self) -> list[str]:

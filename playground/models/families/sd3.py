@@ -14,11 +14,18 @@ from playground.models.families.clip import most_skipped
 from playground.recipe import Recipe
 
 POOLED = "pooled_projections"
+T5_TOKENS = 256  # the pipeline's max_sequence_length
 
 
 class StableDiffusion3(Family):
     title = "Stable Diffusion 3"
     patch = 2
+    reader = "CLIP"
+    pooled = True
+
+    @property
+    def besides(self) -> str:
+        return f"T5 reads up to {T5_TOKENS} tokens of its own." if self.pipeline.text_encoder_3 else ""
 
     @property
     def clip_skips(self) -> int:

@@ -21,7 +21,7 @@ POOLED = "text_embeds"
 class StableDiffusionXL(UNetFamily):
     call = CALL | {"negative_prompt": "{0.negative_prompt!r} or None"}  # of "" it would make other than of none
     title = "Stable Diffusion XL"
-    own_negative = True
+    own_negative = pooled = True
     rescales_starts = True
 
     @property

@@ -3,7 +3,7 @@
 from html import escape
 from typing import Any
 
-from playground.labels import CONTROLS, axis_name, inside, lora_label, value_label
+from playground.labels import CONTROLS, Honours, axis_name, everything, inside, lora_label, value_label
 from playground.models import Facts
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
@@ -38,20 +38,19 @@ def say(sweep: Sweep, facts: Facts) -> str:
     return f"<h2>{escape(head)}</h2><p>{escape(look_for)}</p>"
 
 
-def caption(sweep: Sweep) -> list[str]:
+def caption(sweep: Sweep, honours: Honours = everything) -> list[str]:
     """What a grid shows, so that it can be read without the form: prompt, axes with their values, what is fixed."""
     axes = [f"{axis_name(name)} {_listed(name, values)}" for name, values in reversed(sweep.axes.items())]
     prompt = [] if "prompt" in sweep.axes else [f"“{sweep.base.prompt}”" if sweep.base.prompt else "no prompt"]
-    return [*prompt, " × ".join(axes), f"fixed: {', '.join(fixed(sweep))}"]
+    return [*prompt, " × ".join(axes), f"fixed: {', '.join(fixed(sweep, honours))}"]
 
 
-def fixed(sweep: Sweep) -> list[str]:
-    """The settings that are the same in all cells, in words."""
-    base, keys = sweep.base, {key_of(axis) for axis in sweep.axes}
+def fixed(sweep: Sweep, honours: Honours = everything) -> list[str]:
+    """The settings that are the same in all cells, in words, without those on which no picture depends."""
+    base, keys, recipes = sweep.base, {key_of(axis) for axis in sweep.axes}, sweep.recipes()
     keys |= {SIZE} if sweep.own_sizes else set()
-    guided = keys & {"guidance_scale", "true_cfg_scale"} or max(base.guidance_scale, base.true_cfg_scale) > 1
     found = {
-        "negative_prompt": f"negative prompt “{base.negative_prompt}”" if base.negative_prompt and guided else "",
+        "negative_prompt": f"negative prompt “{base.negative_prompt}”" if base.negative_prompt else "",
         "seed": f"seed {base.seed}" if sweep.seeds == 1 else f"seeds {base.seed} to {base.seed + sweep.seeds - 1}",
         "sampler": SAMPLERS[base.sampler].label,
         "num_inference_steps": f"{base.num_inference_steps} step" + "s" * (base.num_inference_steps != 1),
@@ -68,7 +67,8 @@ def fixed(sweep: Sweep) -> list[str]:
         SIZE: f"{base.width} × {base.height}",
         "loras": ", ".join(lora_label(*pair) for pair in base.active_loras if f"loras.{pair[0]}" not in sweep.axes),
     }
-    return [text for name, text in found.items() if text and name not in keys]
+    said = {name: text for name, text in found.items() if text and name not in keys}
+    return [text for name, text in said.items() if any(honours(name, recipe) for recipe in recipes)]
 
 
 def place_label(place: dict[str, Any]) -> str:
@@ -79,15 +79,21 @@ def place_label(place: dict[str, Any]) -> str:
     return ", ".join(f"{axis_name(axis)} {value_label(axis, value)}" for axis, value in inside_out)
 
 
-def alt_of(recipe: Recipe, label: str) -> str:
+def alt_of(recipe: Recipe, label: str, honours: Honours = everything) -> str:
     """What a picture shows to those who do not see it: where it stands, and its recipe in short."""
     steps = f"{recipe.num_inference_steps} steps"
     if recipe.image:
         steps = f"from a picture at strength {recipe.strength:g}, {recipe.steps_run} of {steps}"
-    parts = f"{SAMPLERS[recipe.sampler].label}, {steps}, guidance {recipe.guidance_scale:g}"
-    parts += f", {true_cfg}" if (true_cfg := _true_cfg(recipe)) else ""
-    shown = f", controlled by a picture{_control(recipe, set())}" if recipe.control_image else ""
-    return f"{label}. Prompt: {recipe.prompt or 'none'}. {parts}, seed {recipe.seed}{shown}"
+    parts = {
+        "sampler": SAMPLERS[recipe.sampler].label,
+        "num_inference_steps": steps,
+        "guidance_scale": f"guidance {recipe.guidance_scale:g}",
+        "true_cfg_scale": _true_cfg(recipe),
+        "seed": f"seed {recipe.seed}",
+        "control_image": f"controlled by a picture{_control(recipe, set())}" if recipe.control_image else "",
+    }
+    said = ", ".join(text for name, text in parts.items() if text and honours(name, recipe))
+    return ". ".join(filter(None, (label, f"Prompt: {recipe.prompt or 'none'}", said)))
 
 
 def _true_cfg(recipe: Recipe) -> str:

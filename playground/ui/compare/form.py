@@ -10,7 +10,7 @@ import gradio as gr
 from playground.engine import Engine
 from playground.labels import CONTROLS
 from playground.models import Facts
-from playground.recipe import PROMPT_LIMIT, check_known_loras
+from playground.recipe import check_known_loras
 from playground.samplers import SAMPLERS
 from playground.sweep import WORDS_PREFIX, Sweep, varied
 from playground.ui.compare.axes import Axes
@@ -20,7 +20,7 @@ from playground.ui.compare.models import MODEL, cut_elsewhere
 from playground.ui.compare.predict import Predict
 from playground.ui.compare.reading import LINES, LORAS, SEEDS, Reading, read_form, values_slot
 from playground.ui.shared.fields import HELP, Fields
-from playground.ui.shared.known import known, marks, marks_of_lines, place
+from playground.ui.shared.known import known, marks, marks_of_lines, place, within
 from playground.ui.shared.sure import Sure
 from playground.ui.shared.words import AXES, LORA_WEIGHT, WORDS, lora_help
 
@@ -138,7 +138,7 @@ class Form:
             texts, sweep = lines, reading.sweep
             if key == WORDS and sweep:  # the prompt as a whole is what must fit
                 texts = [varied(sweep.base, {f"{WORDS_PREFIX}{values[0]}": line}).prompt for line in lines]
-            cuts = [engine.words(text[:PROMPT_LIMIT], chunks) for text in texts]
+            cuts = [engine.words(within(text), chunks) for text in texts]
             found[key] = marks_of_lines(lines, cuts, self.known)
         return found
 
@@ -146,9 +146,7 @@ class Form:
         """Under both prompts: what the model does not know of them, and what of them it does not read."""
         updates, axes = {}, self.axes.chosen(given).values()
         for name, html in self.marks.items():
-            text = given[self.fields.components[name]]
-            if not isinstance(text, str) or name in axes or len(text) > PROMPT_LIMIT:
-                text = ""  # not used, or refused, which is said already
+            text = "" if name in axes else within(given[self.fields.components[name]])  # varied, it is not used
             cut = engine.words(text, self.chunks(given))
             updates[html] = marks(text, cut, self.known, engine.facts.reads_weights)
             updates[html] += cut_elsewhere(engine, text, reading.sweep)

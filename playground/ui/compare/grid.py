@@ -9,7 +9,7 @@ is one value where a recipe is twenty. Pictures are files in Gradio's cache, wri
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from playground.engine import Done, Event, Failed, Result, Step, Waiting
 from playground.export.bundle import file_name
 from playground.export.png import cell_png
 from playground.labels import axis_name, value_label
+from playground.models import Facts, honours_of
 from playground.recipe import Recipe
 from playground.sweep import Sweep
 from playground.ui.compare.caption import alt_of, caption, place_label
@@ -72,22 +73,30 @@ class Grid:
         return sum(cell.state == "done" for cell in self.cells)
 
 
-def empty(sweep: Sweep, note: str = "", token: str = "", own: bool = False, begins: Sequence[str] = ()) -> Grid:
+def empty(
+    sweep: Sweep,
+    note: str = "",
+    token: str = "",
+    own: bool = False,
+    begins: Sequence[str] = (),
+    facts_of: Callable[[str], Facts] | None = None,
+) -> Grid:
     """Frames that wait for their pictures, with a note under each.
 
     `token`: the sweep as `link` writes it. `own`: the visitor asked for it, so that it goes into the address and into
-    the history of the browser. `begins`: of the pictures that its runs are given, URL and name in turn.
+    the history of the browser. `begins`: of the pictures that its runs are given, URL and name in turn. `facts_of`:
+    of a model by its name; what it does not honour is not said.
     """
-    cells = []
+    cells, honours = [], honours_of(facts_of)
     for recipe, place in zip(sweep.recipes(), sweep.places(), strict=True):
         label = place_label(place)
-        shown = {"label": label, "alt": alt_of(recipe, label), "recipe": recipe.to_dict()}
+        shown = {"label": label, "alt": alt_of(recipe, label, honours), "recipe": recipe.to_dict()}
         cells.append(Cell(recipe, shown, note=note))
     axes = [
         {"name": axis_name(name), "labels": [value_label(name, value) for value in values]}
         for name, values in sweep.axes.items()
     ]
-    head = {"asked": sweep.digest(), "token": token, "own": own, "caption": caption(sweep), "axes": axes}
+    head = {"asked": sweep.digest(), "token": token, "own": own, "caption": caption(sweep, honours), "axes": axes}
     head |= {"begins": list(begins), "seeds": sweep.seeds}
     return Grid(sweep, head, tuple(cells))
 

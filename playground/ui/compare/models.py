@@ -56,11 +56,11 @@ def cut_elsewhere(engine: Engine, text: str, sweep: Sweep | None) -> str:
     chunks = int(sweep is not None and sweep.base.prompt_weights)
     cuts = {name: engine.of(name).words(text, chunks) for name in names if name != engine.facts.name}
     told = [
-        f"{escape(name)} reads {cut.limit} tokens, and this takes {cut.needed}."
+        f"With {escape(name)} {cut.reader} reads {cut.limit} tokens, and this takes {cut.needed}. {cut.besides}"
         for name, cut in cuts.items()
         if cut.truncated
     ]
-    return "".join(f'<p class="dp-marks">{sentence}</p>' for sentence in told)
+    return "".join(f'<p class="dp-marks">{sentence.rstrip()}</p>' for sentence in told)
 
 
 def sizes_said(values: list) -> str:

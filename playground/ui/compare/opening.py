@@ -35,8 +35,13 @@ def kept_grid(engine: Engine, store: Store, sweep: Sweep) -> grid.Grid:
 
     Raises Refusal where none of them can be drawn, and ValueError where a shipped picture is not that of the recipe.
     """
-    token = to_token(sweep, engine.facts.usual)
-    shown = grid.empty(sweep, "not rendered yet", token, begins=given_pictures(store, sweep))
+    shown = grid.empty(
+        sweep,
+        "not rendered yet",
+        to_token(sweep, engine.facts.usual),
+        begins=given_pictures(store, sweep),
+        facts_of=lambda name: engine.of(name).facts,
+    )
     shipped, refused = _ships(engine.facts, sweep), undrawable(engine, sweep.recipes())
     for i, cell in enumerate(shown.cells):
         if shipped:

@@ -120,7 +120,13 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             yield form.told(reading) | held
             return
         sweep = reading.sweep
-        grid = empty(sweep, token=to_token(sweep, usual), own=True, begins=given_pictures(store, sweep))
+        grid = empty(
+            sweep,
+            token=to_token(sweep, usual),
+            own=True,
+            begins=given_pictures(store, sweep),
+            facts_of=lambda name: engine.of(name).facts,
+        )
         asked = Asked(GRID, sweep.digest(), grid)
         told = form.told(reading) | form.predict.begins(given, sweep)
         yield from latest.show(visitor, running.grow(asked, told, visitor), asked, {total: gr.skip()})

@@ -93,7 +93,8 @@ class Lines:
         sheets = []
         for k in self._shown[longest]:
             share = k / (len(self._levels[longest]) - 1)
-            sheets.append(sheet([self._row(i, share) for i in range(len(self.recipes))], common_of(self.recipes)))
+            rows = [self._row(i, share) for i in range(len(self.recipes))]
+            sheets.append(sheet(rows, common_of(self.recipes, self._facts.honours)))
         name = "-beside-".join(map(stem, self.recipes)) + "-film"
         return {f"{name}.gif": to_gif(sheets), f"{name}.webp": to_webp(sheets), f"{name}.mp4": to_mp4(sheets)}
 

@@ -9,14 +9,13 @@ import gradio as gr
 
 from playground.engine import Engine
 from playground.inside.film import KEPT, Ending, check, films
-from playground.recipe import PROMPT_LIMIT
 from playground.refusal import Refusal
 from playground.ui.denoise import api
 from playground.ui.denoise.form import Form, Reading
 from playground.ui.denoise.lines import Lines
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.files import FILES
-from playground.ui.shared.known import known, marks_of_lines
+from playground.ui.shared.known import known, marks_of_lines, within
 from playground.ui.shared.latest import Latest, Update
 from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.shipped import start_recipe
@@ -116,12 +115,8 @@ def build(engine: Engine) -> None:
     def marked(given: dict[gr.components.Component, Any]) -> Update:
         """Under each text: what of it the model was never shown, and what it does not read."""
         found = known(engine.facts.name)
-        told = {}
-        for name, html in form.marks.items():
-            text = str(given[form.fields.components[name]] or "")
-            refused = len(text) > PROMPT_LIMIT  # which is said when it is run
-            told[html] = "" if refused else marks_of_lines([text], [engine.words(text)], found)
-        return told
+        texts = {html: within(given[form.fields.components[name]]) for name, html in form.marks.items()}
+        return {html: marks_of_lines([text], [engine.words(text)], found) for html, text in texts.items()}
 
     texts = [form.fields.components[name] for name in form.marks]
     typed = [text.change for text in texts]

@@ -24,7 +24,7 @@ TITLES = {
 }
 SAYS = {
     "tokens": "The tokenizer looks the words up in its vocabulary. All that goes on from here is their numbers.",
-    "text_encoder": "One row of numbers per position. These rows are all that the {network} learns about the prompt.",
+    "text_encoder": "One row of numbers per position. {rows} all that the {network} learns about the prompt.",
     "noise": "Where the picture starts: numbers drawn with the seed, one small picture per channel.",
     "unet": "Asked again and again what in the latents is noise. Below, the picture that its answers amount to so far.",
     "latents": "What the {network} leaves: still not a picture, but its channels already show where things are.",
@@ -70,7 +70,8 @@ def _title(part: Part, facts: Facts) -> str:
 
 
 def _says(part: Part, facts: Facts) -> str:
-    return SAYS[part.key].replace("{network}", facts.network)
+    rows = "These rows, and one vector of the whole, are" if facts.pooled else "These rows are"
+    return SAYS[part.key].format(network=facts.network, rows=rows)
 
 
 def _time(part: Part, walk: Walk) -> str:
@@ -115,7 +116,7 @@ def _panel(part: Part, facts: Facts, anatomy: Anatomy, walk: Walk, earlier: bool
         ),
         "latents": lambda: _channels(walk.latents, "latents", len(walk.noise)),
         "decoder": lambda: _blocks(anatomy.decoder_blocks) + _jump("autoencoder"),
-        "picture": lambda: _picture(walk.picture, walk),
+        "picture": lambda: _picture(walk.picture, walk, facts),
     }[part.key]()
     return (
         f'<div class="dpi-panel" id="dpi-{part.key}" data-panel="{part.key}" role="region" aria-label="{title}">'
@@ -182,7 +183,9 @@ def remarks_on(words: Words) -> list[str]:
         found.append(f"The pipeline puts {words.around} tokens of its own around them, which are not shown here.")
     if words.truncated:
         gone = " ".join(word.text for word in words.truncated)
-        found.append(f"Cut off, so the model does not see it: {gone}")
+        found.append(f"Cut off, so {words.reader} does not see it: {gone}")
+    if words.besides:
+        found.append(f"These are the tokens of {words.reader}. {words.besides}")
     if words.in_pieces:
         listed = ", ".join(f"“{word.text}” ({word.pieces})" for word in words.in_pieces)
         found.append(
@@ -262,13 +265,14 @@ def _jump(section: str) -> str:
     return f'<button type="button" class="dpi-link" data-goes="inside-{section}">{label}</button>'
 
 
-def _picture(picture: Image.Image | None, walk: Walk) -> str:
+def _picture(picture: Image.Image | None, walk: Walk, facts: Facts) -> str:
     if picture is None:
         return '<span class="dpi-empty dpi-large"></span><p class="dpi-quiet">Not computed yet.</p>'
     recipe = walk.recipe
-    true_cfg = f", true CFG scale {recipe.true_cfg_scale:g}" if recipe.true_cfg_scale > 1 else ""
+    scale = f", guidance scale {recipe.guidance_scale:g}" if facts.has_guidance_scale else ""
+    scale += f", true CFG scale {recipe.true_cfg_scale:g}" if recipe.true_cfg_scale > 1 else ""
     said = (
-        f"“{recipe.prompt}”, {SAMPLERS[recipe.sampler].label}, {recipe.num_inference_steps} steps, guidance scale "
-        f"{recipe.guidance_scale:g}{true_cfg}, seed {recipe.seed}."
+        f"“{recipe.prompt}”, {SAMPLERS[recipe.sampler].label}, {recipe.num_inference_steps} steps{scale}, seed "
+        f"{recipe.seed}."
     )
     return f'{image(picture, "The finished picture", "dpi-large")}<p class="dpi-quiet">{escaped(said)}</p>'

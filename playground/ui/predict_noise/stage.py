@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
+from playground.answer import FLOW
 from playground.engine import Engine
 from playground.inside.latent_noise import channel_tiles
 from playground.inside.prediction import Prediction, as_pictures, predict
-from playground.schedule import is_flow
+from playground.schedule import prediction_type
 from playground.ui.predict_noise.rail import ROLES, Asked
 from playground.ui.shared.html import data_url
 
@@ -18,10 +19,18 @@ FIGURES = (  # name, what it says, alt
     ("ε − ε<sub>θ</sub>", "what it got wrong", "Channels of the difference"),
 )
 
-VELOCITY = (
-    " This network was taught flow matching: it answers with the velocity v = ε − x<sub>0</sub>, and ε<sub>θ</sub> = "
-    "x<sub>t</sub> + (1 − σ) · v is the noise that follows from it."
-)
+# What networks were taught to name other than the noise, and the noise that follows from their answer.
+ANSWERS = {
+    "v_prediction": (
+        "the velocity v = √ᾱ · ε − √(1−ᾱ) · x<sub>0</sub>",
+        "{signal} · v<sub>θ</sub> + <span class=dp-whole>{noise} · x<sub>t</sub></span>",
+    ),
+    FLOW: (
+        "the velocity v = ε − x<sub>0</sub>",
+        "x<sub>t</sub> + <span class=dp-whole>{signal} · v<sub>θ</sub></span>",
+    ),
+    "sample": ("the picture x<sub>0</sub>", "(x<sub>t</sub> − {signal} · x̂<sub>0</sub>) / {noise}"),
+}
 
 
 def stage(engine: Engine, asked: Asked, t: int, visitor: str = "") -> str:
@@ -33,7 +42,7 @@ def stage(engine: Engine, asked: Asked, t: int, visitor: str = "") -> str:
     tiles = [data_url(channel_tiles(x)) for x in noises]
     return _section(
         [asked.subject.source, *(data_url(p, exact=False) for p in pictures), *tiles],
-        _notes(answers, is_flow(engine.facts.schedule)),
+        _notes(answers, prediction_type(engine.facts.schedule)),
     )
 
 
@@ -56,9 +65,26 @@ def _section(sources: Sequence[str], notes: str) -> str:
     )
 
 
-def _notes(answers: Sequence[Prediction], flow: bool) -> str:
-    right, none = answers[0], answers[2]
+def lead(kind: str) -> str:
+    """Above the stage: what the network learns, by what it was taught to name."""
+    named = f"{ANSWERS[kind][0]}, from which the noise follows" if kind in ANSWERS else "the noise that was added"
+    return (
+        f'<p class="dpp-lead">In training the network sees x<sub>t</sub>, t and the caption, and must name {named}. '
+        "That is all it learns. Move t and see how well it does, and what is left of the picture once its answer is "
+        "subtracted.</p>"
+    )
+
+
+def _notes(answers: Sequence[Prediction], kind: str) -> str:
+    right, none, flow = answers[0], answers[2], kind == FLOW
     signal, noise = right.signal, right.noise
+    follows = taught = ""
+    if kind in ANSWERS:
+        formula = f"ε<sub>θ</sub> = {ANSWERS[kind][1]}"
+        numbers = formula.format(signal=f"<b>{signal:.4f}</b>", noise=f"<b>{noise:.4f}</b>")
+        symbols = formula.format(signal="(1 − σ)" if flow else "√ᾱ", noise="√(1−ᾱ)")
+        follows = f"<p>{numbers}</p>"
+        taught = f" The noise that follows from this network's answer is {symbols}, and L is of that noise."
     rows = "".join(
         f"<tr><th scope='row'>{role}</th><td>{answer.loss:.4f}</td><td>{_against(answer, none)}</td></tr>"
         for role, answer in zip(ROLES, answers, strict=True)
@@ -67,7 +93,7 @@ def _notes(answers: Sequence[Prediction], flow: bool) -> str:
         '<div class="dp-formula dpp-formulas">'
         f"<p>At t = {right.t}: x<sub>t</sub> = <b>{signal:.4f}</b> · x<sub>0</sub> + <span class=dp-whole>"
         f"<b>{noise:.4f}</b> · ε</span></p>"
-        f"<p>x̂<sub>0</sub> = (x<sub>t</sub> − <b>{noise:.4f}</b> · ε<sub>θ</sub>) / <b>{signal:.4f}</b></p>"
+        f"{follows}<p>x̂<sub>0</sub> = (x<sub>t</sub> − <b>{noise:.4f}</b> · ε<sub>θ</sub>) / <b>{signal:.4f}</b></p>"
         f"<p>L = mean (ε − ε<sub>θ</sub>)² = <b>{right.loss:.4f}</b></p></div>"
         '<dl class="dp-numbers dpp-numbers">'
         + _pair("Signal 1 − σ" if flow else "Signal √ᾱ", f"{signal:.4f}")
@@ -80,9 +106,7 @@ def _notes(answers: Sequence[Prediction], flow: bool) -> str:
         f'<th scope="col">L at t = {right.t}</th><th scope="col">against none</th></tr></thead>'
         f"<tbody>{rows}</tbody></table>"
         f'<p class="dpp-quiet">One draw of ε, {right.epsilon.numel():,} values. Pictures are decoded by the VAE. '
-        "Noise is drawn channel by channel: grey is 0, black −3 or less, white 3 or more."
-        + (VELOCITY if flow else "")
-        + "</p>"
+        f"Noise is drawn channel by channel: grey is 0, black −3 or less, white 3 or more.{taught}</p>"
     )
 
 

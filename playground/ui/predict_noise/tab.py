@@ -8,9 +8,10 @@ import gradio as gr
 from playground import pictures
 from playground.engine import Engine
 from playground.refusal import Refusal
+from playground.schedule import prediction_type
 from playground.ui.predict_noise import api, curve, guessing
 from playground.ui.predict_noise.rail import NEWEST, SAMPLES, Rail, Subject, Updates, Values
-from playground.ui.predict_noise.stage import empty
+from playground.ui.predict_noise.stage import empty, lead
 from playground.ui.predict_noise.stage import stage as answered
 from playground.ui.shared.events import picked
 from playground.ui.shared.fields import slot
@@ -21,11 +22,6 @@ from playground.ui.shared.refused import says_refusals
 
 # The curve is not paid for before somebody looks; the stage may have been there before.
 ON_LOAD = "if (!document.querySelector('.dpp-found b')) trigger(element.querySelector('img') ? 'opened' : 'bare')"
-LEAD = (
-    '<p class="dpp-lead">In training the network sees x<sub>t</sub>, t and the caption, and must name the '
-    "noise that was added. That is all it learns. Move t and see how well it does, and what is left of "
-    "the picture once its answer is subtracted.</p>"
-)
 
 
 def build(engine: Engine) -> Callable[[], None]:
@@ -37,7 +33,7 @@ def build(engine: Engine) -> Callable[[], None]:
         with gr.Column(scale=0, min_width=340, elem_classes="dp-rail"):
             rail = Rail(engine)
         with gr.Column(scale=1, min_width=320, elem_classes=["dp-stage", "dp-column"]):
-            gr.HTML(LEAD, elem_classes="dp-flush", apply_default_css=False)
+            gr.HTML(lead(prediction_type(engine.facts.schedule)), elem_classes="dp-flush", apply_default_css=False)
             t = _slider(engine.facts.total_timesteps)
             t_error = slot()
             stage = gr.HTML(

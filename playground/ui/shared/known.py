@@ -13,6 +13,7 @@ from playground.emphasis import parse
 from playground.labels import FIELD_NAMES
 from playground.models import REGISTERED
 from playground.models.words import Words
+from playground.recipe import PROMPT_LIMIT
 from playground.ui.shared.html import escaped
 from playground.ui.shared.shipped import SHIPPED
 
@@ -68,8 +69,10 @@ def marks(text: str, cut: Words, found: Known | None, can_weigh: bool = False) -
     told = _strange(plain, found)
     if cut.truncated:
         lost = _named(_lost(cut))
-        way = f" With {SWITCH} all of it is read, in chunks." if can_weigh else ""
-        told.append(f"Cut off, because the model reads {cut.limit} tokens and this takes {cut.needed:,}: {lost}.{way}")
+        way = f" With {SWITCH} all of it is read, in chunks." if can_weigh else cut.besides and f" {cut.besides}"
+        told.append(
+            f"Cut off, because {cut.reader} reads {cut.limit} tokens and this takes {cut.needed:,}: {lost}.{way}"
+        )
     told += _weighed(text, cut) if cut.chunks else _letters(text, can_weigh)
     return "".join(f'<p class="dp-marks">{sentence}</p>' for sentence in told)
 
@@ -83,13 +86,19 @@ def marks_of_lines(lines: Sequence[str], cuts: Sequence[Words], found: Known | N
     for line, cut in zip(lines, cuts, strict=True):
         if cut.truncated:
             which = f"“{escaped(line[:30])}…” is" if len(lines) > 1 else "It is"
-            told.append(f"{which} cut off, because the model reads {cut.limit} tokens: {_named(_lost(cut))}.")
+            more = cut.besides and f" {cut.besides}"
+            told.append(f"{which} cut off, because {cut.reader} reads {cut.limit} tokens: {_named(_lost(cut))}.{more}")
     return "".join(f'<p class="dp-quiet dp-marks">{sentence}</p>' for sentence in told)
 
 
 def place(elem_id: str) -> gr.HTML:
     """Where that stands; without anything to say it takes no room."""
     return gr.HTML("", elem_classes="dp-beyond dp-flush", elem_id=elem_id)
+
+
+def within(text: object) -> str:
+    """A text as it was typed; empty where it is none, or is longer than a recipe's may be, which is said elsewhere."""
+    return text if isinstance(text, str) and len(text) <= PROMPT_LIMIT else ""
 
 
 def _strange(plain: str, found: Known | None) -> list[str]:

@@ -8,7 +8,8 @@ from playwright.sync_api import Page, expect
 from examples.train_pocket.scenes.colours import BACKGROUNDS
 from examples.train_pocket.scenes.things import COMMON, table
 from playground.engine import Engine
-from playground.ui.shared.known import known, marks, marks_of_lines, surprise, unknown_words
+from playground.recipe import PROMPT_LIMIT
+from playground.ui.shared.known import known, marks, marks_of_lines, surprise, unknown_words, within
 from playground.ui.shared.shipped import examples
 from tests.ui.compare.support import field, vary
 
@@ -86,6 +87,11 @@ def test_of_several_lines_all_unknown_words_and_each_cut_are_told(engine: Engine
     both = told("red basalt", "собака", "basalt <b>")
     assert both.count("<p") == 1 and "<mark>basalt</mark>, <mark>собака</mark>" in both and "<b>" not in both
     assert "“cat cat cat cat cat cat cat ca…” is cut off, because the model reads 32 tokens" in told("cat", "cat " * 40)
+
+
+def test_a_text_that_is_refused_is_not_marked_as_well() -> None:
+    longest = "x" * PROMPT_LIMIT
+    assert within(longest) == longest and within(f"{longest}x") == within(None) == within(5) == ""
 
 
 def test_unknown_words_are_marked_as_one_types(page: Page) -> None:

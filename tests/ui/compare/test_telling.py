@@ -10,9 +10,12 @@ import pytest
 
 from playground import Recipe, Sweep
 from playground.engine import Keep, LocalEngine, Step, Waiting
+from playground.export.finished import FinishedGrid
 from playground.labels import common_of
+from playground.models.elsewhere import Elsewhere
 from playground.samplers import SAMPLERS
 from playground.ui.compare.caption import alt_of, caption, fixed, say
+from playground.ui.compare.grid import empty
 from playground.ui.compare.telling import oddities
 from playground.ui.shared import sure
 from playground.ui.shared.sure import CROWD
@@ -125,7 +128,7 @@ def test_what_each_sampler_is_said_to_leave_of_one_step_is_what_it_leaves(engine
             assert found == what, (key, contrast, fine)
 
 
-def test_a_caption_names_prompt_axes_and_what_is_fixed() -> None:
+def test_a_caption_names_prompt_axes_and_what_is_fixed(engine: LocalEngine) -> None:
     base = Recipe(prompt="red apple", seed=7, loras={"ink": 0.5, "lcm": 0})
     assert caption(Sweep(base, {"guidance_scale": [1, 3]})) == [
         "“red apple”",
@@ -138,7 +141,10 @@ def test_a_caption_names_prompt_axes_and_what_is_fixed() -> None:
         "fixed: seeds 7 to 9, 20 steps, guidance 5, 128 × 128",
     ]
     negative = base.replace(negative_prompt="blur", guidance_scale=1)
-    assert not [text for text in fixed(Sweep(negative, {"seed": [1, 2]})) if "blur" in text]  # it is not used
+    unguided = fixed(Sweep(negative, {"seed": [1, 2]}), engine.facts.honours)
+    assert "guidance 1" in unguided and not [text for text in unguided if "blur" in text]  # it is not used
+    some_guided = fixed(Sweep(negative, {"guidance_scale": [1, 3]}), engine.facts.honours)
+    assert "negative prompt “blur”" in some_guided
     assert caption(Sweep(base, {"prompt": ["a", "b"]}))[0] == "Prompt (2 of them)"
 
 
@@ -172,3 +178,22 @@ def test_a_scale_beside_the_one_that_the_network_is_told_is_named_where_there_is
     assert common_of(scales.recipes()).count("True CFG scale: 2") == 1 and "True" not in common_of(without.recipes())
     assert caption(Sweep(Recipe(), {"true_cfg_scale": [1, 2]}))[1] == "True CFG scale 1, 2"
     assert alt_of(steered.recipes()[0], "1").count("guidance 3.5, true CFG 2, seed") == 1
+
+
+def test_what_a_model_does_not_honour_is_not_named_as_fixed(engine: LocalEngine) -> None:
+    """Of the pictures of one that was distilled to draw without guidance, and of grids with others beside it."""
+    own = engine.facts
+    distilled = replace(own, name="klein", guidance="none", cfg="")
+    named = {"pocket": own, "klein": distilled}.__getitem__
+    base = Recipe(prompt="cat", negative_prompt="blur", guidance_scale=1, seed=7, model="klein")
+    sweep = Sweep(base, {"num_inference_steps": [2, 4]})
+    assert caption(sweep, distilled.honours)[-1] == "fixed: seed 7, DPM++ 2M, 128 × 128"
+    grid = FinishedGrid(sweep, (), named)
+    assert "guidance" not in grid.fixed.lower() and "blur" not in grid.fixed and "Seed: 7" in grid.fixed
+    assert alt_of(base, "1", distilled.honours) == "1. Prompt: cat. DPM++ 2M, 20 steps, seed 7"
+    (cell, _), head = (shown := empty(sweep, facts_of=named)).cells, shown.head
+    assert "guidance" not in cell.shown["alt"] and "guidance" not in head["caption"][-1]
+    hosted = replace(own, elsewhere=Elsewhere("an example", "model", takes=("seed",)))
+    assert fixed(sweep, hosted.honours) == ["seed 7", "128 × 128"]  # what is sent
+    both = FinishedGrid(Sweep(base.replace(guidance_scale=5), {"model": ["klein", "pocket"]}), (), named)
+    assert "Guidance scale: 5" in both.fixed and "Negative prompt: blur" in both.fixed  # pocket's depends on them

@@ -42,7 +42,9 @@ def test_every_kind_is_walked_watched_and_taken_through_its_vae(kind: str, tmp_p
     assert boxes["unet"].gives == facts.latent_shape(recipe.width, recipe.height) == (1, *last.latents.shape)
     assert boxes["tokens"].gives == (1, facts.tokens)
     assert sum(maps.shape[1] for maps in seen.maps.values()) == facts.tokens * len(seen.layers)
-    assert "by the VAE decoder" in diagram(facts, anatomy, last)  # there is no quick one
+    shown = diagram(facts, anatomy, last)
+    assert "by the VAE decoder" in shown and "steps, guidance scale " in shown  # there is no quick one
+    assert "guidance scale" not in diagram(replace(facts, guidance="none", cfg=""), anatomy, last)
     *_, trip = autoencoder.round_trip(engine, open_picture(EXAMPLES / "images" / "flower.webp", facts.side))
     assert (1, *trip.latents.shape) == facts.latent_shape(facts.side, facts.side) and trip.runs == 3
     engine.close()
