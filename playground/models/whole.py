@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from playground.answer import FLOW
-from playground.models.facts import CALL, Facts, usual_recipe
+from playground.models.facts import CALL, OR_NONE, Facts, usual_recipe
 from playground.models.folder import described, fingerprint, licence, load_pipeline
 from playground.models.loading import DTYPE, planned_whole
 from playground.models.lora.folder import named, own_folder
@@ -65,6 +65,8 @@ class WholePipeline:
         place_whole(pipeline, device, plan)
         self._denoiser: nn.Module = next(getattr(pipeline, key) for key in DENOISERS if key in pipeline.components)
         self._takes = inspect.signature(pipeline.__call__).parameters
+        negative = self._takes.get("negative_prompt")
+        self._or_none = negative is not None and negative.default is None
         limit = self._takes["max_sequence_length"].default if "max_sequence_length" in self._takes else None
         limit = limit or min(LONGEST, pipeline.tokenizer.model_max_length)
         self.words: Callable[[str], Words] = Cutter(pipeline.tokenizer, limit)
@@ -77,6 +79,8 @@ class WholePipeline:
         side = (min(side) if isinstance(side, list | tuple) else side) * scale
         usual = {"sampler": sampler_of(scheduler), "num_inference_steps": self._takes["num_inference_steps"].default}
         usual["guidance_scale"] = float(self._takes["guidance_scale"].default) if guided else 0.0
+        call = CALL | OR_NONE if self._or_none else CALL
+        left = set() if SAMPLERS[usual["sampler"]].has_eta else {"eta"}  # which other schedulers do not take
         self.facts = Facts(
             name=name,
             family=type(pipeline).__name__.removesuffix("Pipeline"),
@@ -104,8 +108,8 @@ class WholePipeline:
             card=described(folder),
             folder=str(folder),
             whole=WHOLE,
-            takes=tuple(name for name in TAKEN if name in self._takes),
-            call={name: CALL[name] for name in CALL if name in self._takes},
+            takes=tuple(name for name in TAKEN if name in self._takes and name not in left),
+            call={name: call[name] for name in call if name in self._takes},
         )
 
     def check(self, recipe: Recipe) -> None:
@@ -128,6 +132,8 @@ class WholePipeline:
         given = {name: getattr(recipe, name) for name in self.facts.takes}
         if "clip_skip" in given:
             given["clip_skip"] = recipe.clip_skip or None
+        if self._or_none:
+            given["negative_prompt"] = recipe.negative_prompt or None
         counting = self._denoiser.register_forward_pre_hook(count, with_kwargs=True)
         try:
             pictures = self._pipeline(
@@ -166,7 +172,7 @@ def sampler_of(scheduler: Any) -> str:
     """The key of the sampler that a pipeline's scheduler is. Raises Refusal where it is none that is known here."""
     kind, config = type(scheduler).__name__, scheduler.config
     for key, sampler in SAMPLERS.items():
-        if kind in (sampler.scheduler_class, sampler.flow_class) and all(
+        if kind in (sampler.scheduler_class, sampler.flow_class, sampler.edm_class) and all(
             config.get(name) == value for name, value in sampler.config.items()
         ):
             return key

@@ -10,13 +10,14 @@ from diffusers import DiffusionPipeline
 
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
-from playground.sources.parts import DENOISERS
+from playground.sources.parts import DENOISERS, PIPELINES
 
 NEEDED = ("prompt", "height", "width", "num_inference_steps", "generator", "callback_on_step_end")
 # arguments of pipelines that draw films, and of those that change or follow a picture, even where it may be left out
 OF_FILMS = ("num_frames", "frames", "video_length", "video", "control_video")
 OF_PICTURES = ("strength", "mask_image", "control_image", "controlnet_conditioning_scale")
-KNOWN = {name for s in SAMPLERS.values() for name in (s.scheduler_class, s.flow_class)}
+OF_FAMILIES = {name for s in SAMPLERS.values() for name in (s.scheduler_class, s.flow_class) if name}
+KNOWN = OF_FAMILIES | {s.edm_class for s in SAMPLERS.values()}
 
 
 def cannot(index: dict[str, Any], name: str) -> str:
@@ -27,8 +28,8 @@ def cannot(index: dict[str, Any], name: str) -> str:
 def pipeline_of(index: dict[str, Any], name: str) -> type[DiffusionPipeline]:
     """Its class. Raises Refusal, with one sentence, for what cannot be asked for a picture from words alone."""
     kind, no = str(index.get("_class_name")), cannot(index, name)
-    found = _of_diffusers(kind)
-    if found is None:
+    found = _of_diffusers(kind) if kind.endswith("Pipeline") else None
+    if found is None or not issubclass(found, DiffusionPipeline):
         raise Refusal(f"{no}: diffusers has no pipeline of that name.")
     takes = inspect.signature(found.__call__).parameters
     if missing := [argument for argument in NEEDED if argument not in takes]:
@@ -40,16 +41,31 @@ def pipeline_of(index: dict[str, Any], name: str) -> type[DiffusionPipeline]:
         raise Refusal(f"{no}: its pipeline needs {must or 'a picture'} besides words.")
     if not any(part in index for part in DENOISERS) or "tokenizer" not in index or "scheduler" not in index:
         raise Refusal(f"{no}: it is not made of a tokenizer, a scheduler and a U-Net or transformer.")
-    scheduler = index["scheduler"]
-    if isinstance(scheduler, list) and scheduler[-1:] and scheduler[-1] not in KNOWN:
-        raise Refusal(f"{no}: its scheduler, {str(scheduler[-1])[:60]}, is none of the samplers that are known here.")
+    scheduler = _scheduler(index)
+    if scheduler and scheduler not in KNOWN:
+        raise Refusal(f"{no}: its scheduler, {scheduler[:60]}, is none of the samplers that are known here.")
     return found
 
 
-def _of_diffusers(kind: str) -> type[DiffusionPipeline] | None:
-    """None also where a package is missing that this one pipeline needs: a placeholder stands there for it."""
+def of_a_family(index: dict[str, Any]) -> bool:
+    """Whether a family here runs its pipeline, and the samplers here can follow the schedule that it was taught: flow
+    matching's, or one of β's of any scheduler. EDM's is neither."""
+    scheduler = _scheduler(index)
+    found = _of_diffusers(scheduler)
+    has_betas = found is not None and "beta_start" in inspect.signature(found.__init__).parameters
+    return index.get("_class_name") in PIPELINES and (not scheduler or scheduler in OF_FAMILIES or has_betas)
+
+
+def _scheduler(index: dict[str, Any]) -> str:
+    """The name of its class; empty where none is named, which is said when the folder is read."""
+    named = index.get("scheduler")
+    return str(named[-1]) if isinstance(named, list) and named else ""
+
+
+def _of_diffusers(kind: str) -> type | None:
+    """None also where a package is missing that this one class needs: a placeholder stands there for it."""
     try:
-        found = getattr(diffusers, kind, None) if kind.endswith("Pipeline") else None
+        found = getattr(diffusers, kind, None)
     except (ImportError, RuntimeError):
         return None
-    return found if inspect.isclass(found) and issubclass(found, DiffusionPipeline) else None
+    return found if inspect.isclass(found) else None

@@ -55,6 +55,7 @@ class Family:
     patch: ClassVar[int] = 1  # latents per side that make one token
     token_mark: ClassVar[str] = "tokenizer"  # the part of the pipeline whose tokens the pages show
     left_out: ClassVar[dict[str, None]] = {}  # parts of its folder that are not read
+    flows: ClassVar[bool] = True  # its pipeline was made for flow matching too
 
     def __init__(
         self,

@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from playground import open_engine
-from playground.models.registry import FAMILIES, KNOWN
+from playground.models.registry import FAMILIES
 from playground.refusal import Refusal
 from playground.sources.given import Source
-from playground.sources.parts import INDEX, needed
+from playground.sources.parts import INDEX, PIPELINES, needed
 from tests.models.sources.stand_in_hub import GATED, HIDDEN, Hub, serving
 from tests.models.test_whole import aura_flow
 from tests.models.tiny import build
@@ -215,4 +215,4 @@ def test_sharded_weights_are_fetched_whole() -> None:
 
 
 def test_what_may_be_fetched_is_what_can_be_run() -> None:
-    assert set(KNOWN) == set(FAMILIES)
+    assert set(PIPELINES) == set(FAMILIES)

@@ -161,6 +161,7 @@ def changed(whole: Path, to: Path, keep: str = "", rename: tuple[str, str] = (""
         ("", ("model.diffusion_model.", "model.diffusion_model.double_blocks."), "is of Flux"),
         ("text_model", ("cond_stage_model.transformer.", ""), "is one part of a model in diffusers layout"),
         ("position_embedding", ("cond_stage", "some_thing"), "holds no model that is known here"),
+        ("", ("first_stage_model.", "edm_mean."), "was taught with EDM's schedule"),
         ("", ("", ""), "has other sizes"),
     ],
 )
