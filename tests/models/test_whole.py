@@ -225,7 +225,7 @@ def test_options_that_it_has_no_use_for_are_said_and_loras_left_out(
     with gr.Blocks() as page:  # says it as for other models
         Form(Sweep(engine.facts.usual, {"seed": [1, 2]}), engine.facts)
     said = [block.value for block in page.blocks.values() if block.elem_id == "loras-left-out"]
-    assert len(said) == 1 and "LoRAs left out, because they do not fit this model: ink." in said[0]
+    assert len(said) == 1 and "LoRAs left out for this model: ink." in said[0]
     with pytest.raises(Refusal, match="^loras must be empty for this model"):
         engine.check(engine.facts.usual.replace(loras={"ink": 1.0}))
 
