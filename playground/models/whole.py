@@ -23,7 +23,7 @@ from playground.models.running.device import PRECISIONS
 from playground.models.running.offload import place_whole
 from playground.models.running.plan import EVERYTHING, Plan
 from playground.models.running.threads import use_the_cores_present
-from playground.models.words import Cutter, Words
+from playground.models.words import Cutter, Words, unseen
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
@@ -37,6 +37,7 @@ WHOLE = (
 NO_LORAS = "it is run by its own pipeline, to whose networks no LoRA is added here"
 TAKEN = ("negative_prompt", "guidance_scale", "guidance_rescale", "eta", "clip_skip")  # where `__call__` takes them
 LONGEST = 512  # tokens, where neither `__call__` nor the tokenizer says how many are read
+AUTOENCODERS = ("vae", "vqvae", "movq")  # without one it draws pixels
 LATENTS = 128  # per side, where the network's config does not say it
 
 Tell = Callable[[int, int, float], None]  # step done, of how many, its timestep; what it raises ends the picture
@@ -67,10 +68,13 @@ class WholePipeline:
         self._takes = inspect.signature(pipeline.__call__).parameters
         negative = self._takes.get("negative_prompt")
         self._or_none = negative is not None and negative.default is None
+        tokenizer = tokenizer_of(pipeline)
         limit = self._takes["max_sequence_length"].default if "max_sequence_length" in self._takes else None
-        limit = limit or min(LONGEST, pipeline.tokenizer.model_max_length)
-        self.words: Callable[[str], Words] = Cutter(pipeline.tokenizer, limit)
-        scheduler, scale = pipeline.scheduler, getattr(pipeline, "vae_scale_factor", 8)
+        limit = limit or min(LONGEST, getattr(tokenizer, "model_max_length", LONGEST))
+        # a tokenizer in plain Python does not say where it cuts
+        self.words: Callable[..., Words] = Cutter(tokenizer, limit) if getattr(tokenizer, "is_fast", False) else unseen
+        in_pixels = not any(part in pipeline.components for part in AUTOENCODERS)
+        scheduler, scale = pipeline.scheduler, 1 if in_pixels else getattr(pipeline, "vae_scale_factor", 8)
         schedule = dict(scheduler.config)
         if type(scheduler).__name__.startswith("FlowMatch"):
             schedule |= {"prediction_type": FLOW, "_token": scale}
@@ -118,7 +122,7 @@ class WholePipeline:
     @torch.inference_mode()
     def draw(self, recipe: Recipe, tell: Tell) -> tuple[Image.Image, int]:
         """Exactly as the pipeline draws it -> the picture, and the rows that its network was asked for."""
-        rows = 0
+        rows = done = 0
 
         def count(_module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
             nonlocal rows
@@ -129,11 +133,21 @@ class WholePipeline:
             tell(step + 1, getattr(pipeline, "num_timesteps", recipe.calls), float(timestep))
             return {}
 
+        def formerly(_step: int, timestep: Any, _latents: Tensor) -> None:
+            """Called once a step, whose number some pipelines count in calls of the network."""
+            nonlocal done
+            done += 1
+            tell(done, recipe.num_inference_steps, float(timestep))
+
         given = {name: getattr(recipe, name) for name in self.facts.takes}
         if "clip_skip" in given:
             given["clip_skip"] = recipe.clip_skip or None
         if self._or_none:
             given["negative_prompt"] = recipe.negative_prompt or None
+        if "callback_on_step_end" in self._takes:
+            given["callback_on_step_end"] = after
+        elif "callback" in self._takes:
+            given |= {"callback": formerly, "callback_steps": 1}
         counting = self._denoiser.register_forward_pre_hook(count, with_kwargs=True)
         try:
             pictures = self._pipeline(
@@ -142,7 +156,6 @@ class WholePipeline:
                 width=recipe.width,
                 height=recipe.height,
                 generator=torch.Generator("cpu").manual_seed(recipe.seed),
-                callback_on_step_end=after,
                 return_dict=False,
                 **given,
             )[0]
@@ -166,6 +179,12 @@ class WholePipeline:
 
     def attach_control(self, folder: Path) -> None:
         raise Refusal(f"{self.facts.family} takes no ControlNet here; Stable Diffusion 1.x, 2.x and SDXL do.")
+
+
+def tokenizer_of(pipeline: DiffusionPipeline) -> Any:
+    """Its first one, which may be part of a processor; None where it has none."""
+    found = pipeline.components.get("tokenizer") or pipeline.components.get("processor")
+    return getattr(found, "tokenizer", found)
 
 
 def sampler_of(scheduler: Any) -> str:

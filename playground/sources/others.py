@@ -3,6 +3,7 @@ that its class takes, before any weight is read or fetched. diffusers is importe
 """
 
 import inspect
+from importlib.util import find_spec
 from typing import Any
 
 import diffusers
@@ -12,10 +13,11 @@ from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from playground.sources.parts import DENOISERS, PIPELINES
 
-NEEDED = ("prompt", "height", "width", "num_inference_steps", "generator", "callback_on_step_end")
+NEEDED = ("prompt", "height", "width", "num_inference_steps", "generator")
 # arguments of pipelines that draw films, and of those that change or follow a picture, even where it may be left out
 OF_FILMS = ("num_frames", "frames", "video_length", "video", "control_video")
 OF_PICTURES = ("strength", "mask_image", "control_image", "controlnet_conditioning_scale")
+OF_PICTURES += ("adapter_conditioning_scale", "image_guidance_scale", "noise_level")
 OF_FAMILIES = {name for s in SAMPLERS.values() for name in (s.scheduler_class, s.flow_class) if name}
 KNOWN = OF_FAMILIES | {s.edm_class for s in SAMPLERS.values()}
 
@@ -29,6 +31,8 @@ def pipeline_of(index: dict[str, Any], name: str) -> type[DiffusionPipeline]:
     """Its class. Raises Refusal, with one sentence, for what cannot be asked for a picture from words alone."""
     kind, no = str(index.get("_class_name")), cannot(index, name)
     found = _of_diffusers(kind) if kind.endswith("Pipeline") else None
+    if missing := [package for package in getattr(found, "_backends", ()) if find_spec(package) is None]:
+        raise Refusal(f"{no}: diffusers needs {' and '.join(missing)} for it, which is not installed.")
     if found is None or not issubclass(found, DiffusionPipeline):
         raise Refusal(f"{no}: diffusers has no pipeline of that name.")
     takes = inspect.signature(found.__call__).parameters
@@ -36,15 +40,20 @@ def pipeline_of(index: dict[str, Any], name: str) -> type[DiffusionPipeline]:
         raise Refusal(f"{no}: its pipeline does not take {', '.join(missing)}.")
     if any(argument in takes for argument in OF_FILMS):
         raise Refusal(f"{no}: its pipeline draws films.")
-    must = next((a for a, said in takes.items() if "image" in a and said.default is said.empty), "")
+    must = next((a for a, said in takes.items() if a not in ("self", *NEEDED) and _is_required(said)), "")
     if must or "Edit" in kind or any(argument in takes for argument in OF_PICTURES):
         raise Refusal(f"{no}: its pipeline needs {must or 'a picture'} besides words.")
-    if not any(part in index for part in DENOISERS) or "tokenizer" not in index or "scheduler" not in index:
-        raise Refusal(f"{no}: it is not made of a tokenizer, a scheduler and a U-Net or transformer.")
+    if not any(part in index for part in DENOISERS) or "scheduler" not in index:
+        raise Refusal(f"{no}: it is not made of a scheduler and a U-Net or transformer.")
     scheduler = _scheduler(index)
     if scheduler and scheduler not in KNOWN:
         raise Refusal(f"{no}: its scheduler, {scheduler[:60]}, is none of the samplers that are known here.")
     return found
+
+
+def _is_required(argument: inspect.Parameter) -> bool:
+    anything = argument.kind in (argument.VAR_POSITIONAL, argument.VAR_KEYWORD)
+    return argument.default is argument.empty and not anything
 
 
 def of_a_family(index: dict[str, Any]) -> bool:
@@ -63,7 +72,7 @@ def _scheduler(index: dict[str, Any]) -> str:
 
 
 def _of_diffusers(kind: str) -> type | None:
-    """None also where a package is missing that this one class needs: a placeholder stands there for it."""
+    """Where a package is missing that this one class needs it is a placeholder, which names it, or None."""
     try:
         found = getattr(diffusers, kind, None)
     except (ImportError, RuntimeError):
