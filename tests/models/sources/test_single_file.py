@@ -19,19 +19,20 @@ from playground.refusal import Refusal
 from playground.sources.single_file import LAYOUTS, PUBLISHED
 from tests.models.sources import original_layout
 from tests.models.tiny import build
-from tests.models.tiny_families import clip, sdxl
+from tests.models.tiny_families import clip, sdxl, sdxl_turbo
 from tests.reference import TOLERANCE, largest_difference, plain
 
 CPU = (torch.device("cpu"), torch.float32, "torch")
-KINDS = {"sd15-tiny": False, "sd21-tiny": True, "sdxl-two-widths": False}
+# whether the text encoder is written as 2.x has it; the README's table says one file of these
+KINDS = {"sd15-tiny": False, "sd21-tiny": True, "turbo-tiny": True, "sdxl-tiny": False, "sdxl-turbo-tiny": False}
 
 
 def folder_of(kind: str, to: Path) -> Path:
     """SDXL's two text encoders are told apart by their width, so here they have two."""
-    if kind != "sdxl-two-widths":
+    if not kind.startswith("sdxl"):
         return build(kind, to)
     torch.manual_seed(1)
-    whole = sdxl()
+    whole = sdxl_turbo() if kind == "sdxl-turbo-tiny" else sdxl()
     narrow = CLIPTextModel(CLIPTextConfig(**clip(pooled=False)[1].config.to_dict() | {"hidden_size": 16}))
     unet = UNet2DConditionModel.from_config({**whole.unet.config, "cross_attention_dim": 48})
     whole.register_modules(text_encoder=narrow, unet=unet)
