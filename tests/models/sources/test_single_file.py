@@ -1,5 +1,6 @@
 """A file in the published layout draws what its weights draw in diffusers' own layout."""
 
+import logging
 import shutil
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from playground import open_engine
+from playground.engine.local import _say
 from playground.models import REGISTERED
 from playground.models.single_file import predicts_noise, tokenizer
 from playground.refusal import Refusal
@@ -60,6 +62,31 @@ def test_it_draws_what_the_pipeline_of_the_same_weights_draws(kind: str, tmp_pat
         assert largest_difference(engine.render(recipe), expected) <= TOLERANCE
     finally:
         engine.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "title", "doubted"),
+    [
+        ("sd15-tiny", "sd_turbo", "", True),
+        ("sd15-tiny", "mine", "Mine, Lightning 4 steps", True),
+        ("sd15-tiny", "hyperrealistic", "Mine", False),
+        ("turbo-tiny", "sd_turbo", "", False),
+    ],
+)
+def test_a_file_named_for_few_steps_without_such_settings_is_said_to_be_read_as_a_plain_one(
+    kind: str, name: str, title: str, doubted: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = build(kind, tmp_path / "folders").rename(tmp_path / "folders" / name)
+    path = original_layout.write(folder, tmp_path, KINDS[kind], **{"modelspec.title": title})
+    _say.cache_clear()
+    with caplog.at_level(logging.WARNING, logger="playground"):
+        open_engine(path, *CPU).close()
+    said = [record.message for record in caplog.records if record.name.startswith("playground")]
+    sentence = (
+        f"{name}.safetensors is named as a model for few steps, and no setting of it says so, so it is read as a plain "
+        f"one; the scheduler in a folder {name} beside it can say it."
+    )
+    assert said == ([sentence] if doubted else [])
 
 
 def test_other_settings_beside_it_give_other_kept_pictures(tmp_path: Path) -> None:
