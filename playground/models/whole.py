@@ -178,7 +178,7 @@ class WholePipeline:
         raise Refusal(f"{self.facts.family} is not compiled here; start without --compile.")
 
     def attach_control(self, folder: Path) -> None:
-        raise Refusal(f"{self.facts.family} takes no ControlNet here; Stable Diffusion 1.x, 2.x and SDXL do.")
+        raise Refusal(f"{self.facts.name} is run by its own pipeline, which takes no ControlNet here.")
 
 
 def tokenizer_of(pipeline: DiffusionPipeline) -> Any:

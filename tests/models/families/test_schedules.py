@@ -1,5 +1,7 @@
 """Folders whose scheduler is none of the samplers here: drawn as their own pipeline draws, or refused."""
 
+import runpy
+import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,9 +20,11 @@ from diffusers import (
     TCDScheduler,
     UniPCMultistepScheduler,
 )
+from PIL import Image
 
 from playground import Recipe, open_engine
 from playground.engine import LocalEngine
+from playground.export.script import to_script
 from playground.refusal import Refusal
 from tests.models.families.test_equal import plain
 from tests.models.sources import original_layout
@@ -56,7 +60,9 @@ def asked(engine: LocalEngine) -> list[Recipe]:
 @pytest.mark.parametrize(
     ("scheduler", "sampler"), [(EDMDPMSolverMultistepScheduler, "dpmpp_2m"), (EDMEulerScheduler, "euler")]
 )
-def test_a_model_with_edms_schedule_is_run_by_its_own_pipeline(scheduler: type, sampler: str, tmp_path: Path) -> None:
+def test_a_model_with_edms_schedule_is_run_by_its_own_pipeline_also_as_a_program(
+    scheduler: type, sampler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As Playground 2.5 is laid out: no sampler here knows the scales that EDM puts around the network."""
     folder = saved(tmp_path / "edm", scheduler(), scaling_factor=0.5, **STATISTICS)
     with closing(open_engine(folder, *CPU)) as engine:
@@ -67,6 +73,13 @@ def test_a_model_with_edms_schedule_is_run_by_its_own_pipeline(scheduler: type, 
             expected = called(own(folder), recipe, **told)
             assert expected.std() > 3
             assert largest_difference(engine.render(recipe), expected) == 0
+        with pytest.raises(Refusal, match="^edm is run by its own pipeline, which takes no ControlNet here"):
+            engine.model.attach_control(tmp_path)
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setattr(sys, "argv", ["picture.py", str(folder)])
+        Path("picture.py").write_text(to_script(recipe, engine.facts), encoding="utf-8")
+        runpy.run_path("picture.py", run_name="__main__")
+        assert np.abs(np.asarray(Image.open("picture.png")).astype(int) - expected).max() == 0
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Models of the hub, by the real client against a server on this machine; each start is a process of its own."""
 
+import json
 import os
 import random
 import shutil
@@ -164,6 +165,11 @@ def test_a_model_that_is_not_run_here_is_said_before_anything_large_is_fetched(h
     )
     (other / "model_index.json").write_text('{"_class_name": ["own_pipeline", "OwnPipeline"]}')
     assert "owner/other needs code of its own, which is not run here." in refused(hub, tmp_path, "owner/other")
+    listed = {"unet": ["diffusers", "UNet2DConditionModel"], "scheduler": ["diffusers", "IPNDMScheduler"]}
+    unknown = shutil.copytree(other, tmp_path / "unknown")
+    (unknown / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"} | listed))
+    hub.add("owner/unknown", unknown)
+    assert "its scheduler, IPNDMScheduler, is none of the samplers" in refused(hub, tmp_path, "owner/unknown")
     assert not [path for path in hub.paths("GET") if path.endswith(".safetensors")]
 
 
