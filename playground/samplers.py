@@ -17,6 +17,7 @@ class Sampler:
     scheduler_class: str
     config: Mapping[str, Any] = field(default_factory=dict)  # what differs from the model's scheduler config
     flow_class: str = ""  # of models that were taught flow matching; empty where it has no form for them
+    edm_class: str = ""  # of models with EDM's preconditioning, which are run by their own pipelines only
     order: int = 1  # U-Net calls per step, before guidance
     extra_calls: int = 0  # calls beyond order · steps, negative when the last step saves one
     brownian_noise: bool = False  # draws it from a Brownian tree with the recipe's seed, not from a generator
@@ -79,6 +80,7 @@ _ROWS = (
         "Euler",
         "EulerDiscreteScheduler",
         flow_class="FlowMatchEulerDiscreteScheduler",
+        edm_class="EDMEulerScheduler",
         usual_steps=(20, 40),
         sentence="The plainest solver: follow the direction you see, one step at a time.",
         paper="https://arxiv.org/abs/2206.00364",
@@ -108,6 +110,7 @@ _ROWS = (
         "DPM++ 2M",
         "DPMSolverMultistepScheduler",
         flow_class="DPMSolverMultistepScheduler",
+        edm_class="EDMDPMSolverMultistepScheduler",
         usual_steps=(15, 30),
         sentence="Uses the previous prediction to curve its step; good pictures from about 15 steps.",
         paper="https://arxiv.org/abs/2211.01095",

@@ -37,6 +37,7 @@ from playground.engine.whole import WholeLoop
 from playground.models import Facts, Model, load_model
 from playground.models.anatomy import Anatomy, Cost
 from playground.models.running.threads import dismiss_team
+from playground.models.single_file import read_as_plain
 from playground.models.words import Words
 from playground.recipe import Recipe
 from playground.refusal import Refusal
@@ -280,6 +281,8 @@ def open_engine(
     if loaded.facts.whole and preview is not None:
         why = "its steps are not looked into"
         _say(f"--preview is not used for {loaded.facts.name}, which is run by its own pipeline: {why}.")
+    if plain := read_as_plain(loaded.facts):
+        _say(plain)
     for name, why in loaded.facts.left_out.items():
         _say(f"The LoRA {name} is left out for {loaded.facts.name}: {why}.")
     if controlnet is not None:

@@ -54,7 +54,9 @@ class WholeLoop(Loop):
             latest = now
 
         image, rows = self.model.draw(ask, tell)
-        took, decoding = time.perf_counter() - begun, time.perf_counter() - latest
+        ended = time.perf_counter()
+        told = latest > begun  # else decoding cannot be told from the steps
+        took, decoding = ended - begun, ended - latest if told else 0.0
         self.seconds_per_evaluation = smoothed(self.seconds_per_evaluation, (took - decoding) / max(1, rows))
         self.seconds_per_decode = smoothed(self.seconds_per_decode, decoding)
         return Result(image, ask, took, rows, seconds_of_decoding=decoding)

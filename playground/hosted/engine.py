@@ -34,7 +34,7 @@ from playground.hosted.configuration import KINDS, HostedModel
 from playground.models.anatomy import Anatomy, Cost
 from playground.models.elsewhere import Elsewhere
 from playground.models.facts import Facts, usual_recipe
-from playground.models.words import Words
+from playground.models.words import Words, unseen
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 
@@ -80,8 +80,8 @@ class Hosted:
         self.facts.check(recipe)
 
     def words(self, text: str, chunks: int = 0) -> Words:
-        """How the provider cuts a text is not known here, so nothing is said of it."""
-        return Words((), (), 0, 0, 0)
+        """How the provider cuts a text is not known here."""
+        return unseen(text)
 
     def anatomy(self, width: int, height: int) -> Anatomy:
         self._refuse()

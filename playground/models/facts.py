@@ -16,6 +16,7 @@ from playground.samplers import SAMPLERS
 Pairs = tuple[tuple[str, float], ...]  # one row's LoRAs, (name, weight), to look things up by
 # What the family's pipeline is called with besides what all are: argument -> its source, in which {0} is the recipe.
 CALL = {"negative_prompt": "{0.negative_prompt!r}", "guidance_scale": "{0.guidance_scale!r}"}
+OR_NONE = {"negative_prompt": "{0.negative_prompt!r} or None"}  # of pipelines that make other of "" than of none
 NO_RESCALE = "The image-to-image pipeline of this model's family does not have it."
 NO_CONTROLNET = "this playground was started without a ControlNet (--controlnet FOLDER)."
 NO_RESCALE_CONTROLLED = "The pipelines with a ControlNet do not have it."

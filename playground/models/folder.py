@@ -22,6 +22,8 @@ LONGEST_TEXT = 400  # of what its card says
 MOST_READ = 16_000  # characters of a card
 FRONT_MATTER = re.compile(r"---\n(.*?)\n---", re.S)
 PROSE = re.compile(r"(?![#>|<!=]|[*+-] |[-*_]{3}|\[!|\d+[.)] )\S+ \S+")
+# what the libraries raise for files that cannot be used
+UNUSABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError, ImportError, SafetensorError)
 CHUNK = 2**20  # bytes of a weight file in memory at a time
 
 
@@ -42,7 +44,7 @@ def refusing(what: str) -> Iterator[None]:
         yield
     except Refusal:
         raise
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError, SafetensorError) as error:
+    except UNUSABLE as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise Refusal(f"{what} cannot be loaded: {first[:200]}") from error
 

@@ -23,8 +23,9 @@ from playground.models.loading import Loaded, keep_layers, load, planned
 from playground.models.running.device import default_device
 from playground.refusal import Refusal
 from playground.sources.given import REGISTERED, Source, source
-from playground.sources.parts import PIPELINES as KNOWN
+from playground.sources.others import of_a_family
 from playground.sources.parts import index_of
+from playground.sources.single_file import layout, settings
 from playground.sources.weights import weights_of
 
 # by the class that a folder's model_index.json names
@@ -42,7 +43,7 @@ FAMILIES: dict[str, type[Family]] = {
     "Flux2KleinPipeline": Flux2Klein,
 }
 
-__all__ = ["FAMILIES", "KNOWN", "REGISTERED", "load_model"]
+__all__ = ["FAMILIES", "REGISTERED", "load_model"]
 
 
 def load_model(
@@ -64,10 +65,12 @@ def load_model(
     """
     found = source(given)
     path, device = found.path, device or default_device()
-    kind = single_file.kind(path) if path.is_file() else index_of(path).get("_class_name")
-    if kind not in KNOWN:
+    listed = index_of(settings(path, layout(path)) if path.is_file() else path)
+    kind = listed["_class_name"]
+    if not of_a_family(listed):
         if path.is_file():
-            raise Refusal(f"The folder beside {path.name} says {kind}, which cannot be run from one file here.")
+            said = listed["scheduler"][-1] if kind in FAMILIES else kind
+            raise Refusal(f"The folder beside {path.name} says {said}, which cannot be run from one file here.")
         return whole.load(found.name, path, device, dtype, loras, memory)
     family = FAMILIES[kind]
     dtype = dtype or family.precision(device)

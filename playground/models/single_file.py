@@ -5,6 +5,7 @@ diffusers renames the tensors; what it would fetch from the hub besides, setting
 """
 
 import gzip
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from diffusers import DiffusionPipeline, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
+from playground.models.facts import Facts
 from playground.models.folder import refusing
 from playground.refusal import Refusal
 from playground.sources import header, single_file
@@ -26,6 +28,7 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 PADDING = {"sd1": (END,), "sd2": ("!",), "sdxl": (END, "!")}  # of each tokenizer, in the order of the encoders
 MARK_OF_V, MARK_OF_ZERO_SNR = "v_pred", "ztsnr"  # tensors that trainers add to say so
 SIDE_OF_BASE = 512  # pixels; of 2.x, the models that predict noise are smaller than those that predict velocity
+FEW_STEPS = re.compile("turbo|lightning|hyper.?sd|lcm", re.IGNORECASE)  # what names of models distilled for them say
 SEEN_AS_NOISE = 0.5  # correlation of the answer with pure noise, above which it predicts noise; see `predicts_noise`
 
 
@@ -58,6 +61,20 @@ def load(path: Path) -> DiffusionPipeline:
     if beside is None:
         _tell(pipeline, published, head)
     return pipeline
+
+
+def read_as_plain(facts: Facts) -> str:
+    """One sentence where a file's name or title says that it draws in few steps and the settings that it was read by do
+    not; empty for all others."""
+    path = Path(facts.folder)
+    if not path.is_file() or facts.guidance == "none":
+        return ""
+    if not any(map(FEW_STEPS.search, (path.stem, header.read(path).notes.get("modelspec.title", "")))):
+        return ""
+    return (
+        f"{path.name} is named as a model for few steps, and no setting of it says so, so it is read as a plain one; "
+        f"the scheduler in a folder {path.stem} beside it can say it."
+    )
 
 
 @lru_cache(4)

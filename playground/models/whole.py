@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from playground.answer import FLOW
-from playground.models.facts import CALL, Facts, usual_recipe
+from playground.models.facts import CALL, OR_NONE, Facts, usual_recipe
 from playground.models.folder import described, fingerprint, licence, load_pipeline
 from playground.models.loading import DTYPE, planned_whole
 from playground.models.lora.folder import named, own_folder
@@ -23,7 +23,7 @@ from playground.models.running.device import PRECISIONS
 from playground.models.running.offload import place_whole
 from playground.models.running.plan import EVERYTHING, Plan
 from playground.models.running.threads import use_the_cores_present
-from playground.models.words import Cutter, Words
+from playground.models.words import Cutter, Words, unseen
 from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
@@ -38,6 +38,7 @@ NO_LORAS = "it is run by its own pipeline, to whose networks no LoRA is added he
 OTHERS = "Its other text encoders may read more of it."
 TAKEN = ("negative_prompt", "guidance_scale", "guidance_rescale", "eta", "clip_skip")  # where `__call__` takes them
 LONGEST = 512  # tokens, where neither `__call__` nor the tokenizer says how many are read
+AUTOENCODERS = ("vae", "vqvae", "movq")  # without one it draws pixels
 LATENTS = 128  # per side, where the network's config does not say it
 
 Tell = Callable[[int, int, float], None]  # step done, of how many, its timestep; what it raises ends the picture
@@ -66,12 +67,12 @@ class WholePipeline:
         place_whole(pipeline, device, plan)
         self._denoiser: nn.Module = next(getattr(pipeline, key) for key in DENOISERS if key in pipeline.components)
         self._takes = inspect.signature(pipeline.__call__).parameters
-        limit = self._takes["max_sequence_length"].default if "max_sequence_length" in self._takes else None
-        several = hasattr(pipeline, "tokenizer_2")  # whose limit the call's is, is not known
-        limit = limit if limit and not several else min(limit or LONGEST, pipeline.tokenizer.model_max_length)
-        told = {"reader": "its first text encoder", "besides": OTHERS} if several else {}
-        self.words: Callable[[str], Words] = Cutter(pipeline.tokenizer, limit, **told)
-        scheduler, scale = pipeline.scheduler, getattr(pipeline, "vae_scale_factor", 8)
+        negative = self._takes.get("negative_prompt")
+        self._or_none = negative is not None and negative.default is None
+        longest = self._takes["max_sequence_length"].default if "max_sequence_length" in self._takes else None
+        self.words = words_of(pipeline, longest)
+        in_pixels = not any(part in pipeline.components for part in AUTOENCODERS)
+        scheduler, scale = pipeline.scheduler, 1 if in_pixels else getattr(pipeline, "vae_scale_factor", 8)
         schedule = dict(scheduler.config)
         if type(scheduler).__name__.startswith("FlowMatch"):
             schedule |= {"prediction_type": FLOW, "_token": scale}
@@ -80,6 +81,8 @@ class WholePipeline:
         side = (min(side) if isinstance(side, list | tuple) else side) * scale
         usual = {"sampler": sampler_of(scheduler), "num_inference_steps": self._takes["num_inference_steps"].default}
         usual["guidance_scale"] = float(self._takes["guidance_scale"].default) if guided else 0.0
+        call = CALL | OR_NONE if self._or_none else CALL
+        left = set() if SAMPLERS[usual["sampler"]].has_eta else {"eta"}  # which other schedulers do not take
         self.facts = Facts(
             name=name,
             family=type(pipeline).__name__.removesuffix("Pipeline"),
@@ -107,8 +110,8 @@ class WholePipeline:
             card=described(folder),
             folder=str(folder),
             whole=WHOLE,
-            takes=tuple(name for name in TAKEN if name in self._takes),
-            call={name: CALL[name] for name in CALL if name in self._takes},
+            takes=tuple(name for name in TAKEN if name in self._takes and name not in left),
+            call={name: call[name] for name in call if name in self._takes},
         )
 
     def check(self, recipe: Recipe) -> None:
@@ -117,7 +120,7 @@ class WholePipeline:
     @torch.inference_mode()
     def draw(self, recipe: Recipe, tell: Tell) -> tuple[Image.Image, int]:
         """Exactly as the pipeline draws it -> the picture, and the rows that its network was asked for."""
-        rows = 0
+        rows = done = 0
 
         def count(_module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
             nonlocal rows
@@ -128,9 +131,21 @@ class WholePipeline:
             tell(step + 1, getattr(pipeline, "num_timesteps", recipe.calls), float(timestep))
             return {}
 
+        def formerly(_step: int, timestep: Any, _latents: Tensor) -> None:
+            """Called once a step, whose number some pipelines count in calls of the network."""
+            nonlocal done
+            done += 1
+            tell(done, recipe.num_inference_steps, float(timestep))
+
         given = {name: getattr(recipe, name) for name in self.facts.takes}
         if "clip_skip" in given:
             given["clip_skip"] = recipe.clip_skip or None
+        if self._or_none:
+            given["negative_prompt"] = recipe.negative_prompt or None
+        if "callback_on_step_end" in self._takes:
+            given["callback_on_step_end"] = after
+        elif "callback" in self._takes:
+            given |= {"callback": formerly, "callback_steps": 1}
         counting = self._denoiser.register_forward_pre_hook(count, with_kwargs=True)
         try:
             pictures = self._pipeline(
@@ -139,7 +154,6 @@ class WholePipeline:
                 width=recipe.width,
                 height=recipe.height,
                 generator=torch.Generator("cpu").manual_seed(recipe.seed),
-                callback_on_step_end=after,
                 return_dict=False,
                 **given,
             )[0]
@@ -162,14 +176,32 @@ class WholePipeline:
         raise Refusal(f"{self.facts.family} is not compiled here; start without --compile.")
 
     def attach_control(self, folder: Path) -> None:
-        raise Refusal(f"{self.facts.family} takes no ControlNet here; Stable Diffusion 1.x, 2.x and SDXL do.")
+        raise Refusal(f"{self.facts.name} is run by its own pipeline, which takes no ControlNet here.")
+
+
+def words_of(pipeline: DiffusionPipeline, longest: int | None) -> Callable[..., Words]:
+    """How a text is cut, where that can be seen. `longest`: tokens that its call says it reads."""
+    tokenizer = tokenizer_of(pipeline)
+    if not getattr(tokenizer, "is_fast", False):
+        return unseen  # one in plain Python does not say where it cuts
+    if not hasattr(pipeline, "tokenizer_2"):
+        return Cutter(tokenizer, longest or min(LONGEST, tokenizer.model_max_length))
+    # of which encoder the call says it is not known
+    limit = min(longest or LONGEST, tokenizer.model_max_length)
+    return Cutter(tokenizer, limit, reader="its first text encoder", besides=OTHERS)
+
+
+def tokenizer_of(pipeline: DiffusionPipeline) -> Any:
+    """Its first one, which may be part of a processor; None where it has none."""
+    found = pipeline.components.get("tokenizer") or pipeline.components.get("processor")
+    return getattr(found, "tokenizer", found)
 
 
 def sampler_of(scheduler: Any) -> str:
     """The key of the sampler that a pipeline's scheduler is. Raises Refusal where it is none that is known here."""
     kind, config = type(scheduler).__name__, scheduler.config
     for key, sampler in SAMPLERS.items():
-        if kind in (sampler.scheduler_class, sampler.flow_class) and all(
+        if kind in (sampler.scheduler_class, sampler.flow_class, sampler.edm_class) and all(
             config.get(name) == value for name, value in sampler.config.items()
         ):
             return key

@@ -28,7 +28,7 @@ from huggingface_hub.errors import (
 
 from playground.refusal import Refusal
 from playground.sources import pins
-from playground.sources.parts import INDEX, PIPELINES, index_of, needed
+from playground.sources.parts import INDEX, index_of, needed
 from playground.sources.progress import said, telling
 
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -101,9 +101,9 @@ def _fetched(given: str, repo: str, found: Found, tell: Tell) -> Path:
         raise Refusal(f"{repo} is no model in diffusers layout: it has no {INDEX}.")
     try:
         index = index_of(Path(hf_hub_download(repo, INDEX, revision=found.commit)).parent, repo)
-        if index["_class_name"] not in PIPELINES:
-            from playground.sources.others import pipeline_of  # which brings diffusers with it
+        from playground.sources.others import of_a_family, pipeline_of  # which brings diffusers with it
 
+        if not of_a_family(index):
             pipeline_of(index, repo)
         files = {name: found.files[name] for name in needed(index, found.files, repo)}
         pin = pins.Pin(found.commit, files)

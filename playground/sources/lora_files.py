@@ -2,13 +2,26 @@
 
 from pathlib import Path
 
+from playground.sources.header import PICKLED
+
 ADAPTER = "adapter_model.safetensors"  # as peft names the file in the folder of an adapter
+PICKLED_ADAPTER = "adapter_model.bin"  # and named it formerly
 
 
 def files_in(folder: Path) -> list[Path]:
-    """NAME.safetensors, and NAME/adapter_model.safetensors, which is how peft saves."""
-    found = [*folder.glob("*.safetensors"), *folder.glob(f"*/{ADAPTER}")]
-    return sorted(path for path in found if path.is_file())
+    """NAME.safetensors, and NAME/adapter_model.safetensors, which is how peft saves. Where there is only a pickled file
+    of a NAME, that one, so that whoever asks for it is told why it is not read."""
+    found = [path for path in [*folder.glob("*.safetensors"), *folder.glob(f"*/{ADAPTER}")] if path.is_file()]
+    pickled = [*filter(is_pickled, folder.glob("*.*")), *folder.glob(f"*/{PICKLED_ADAPTER}")]
+    others = {name_of(path, folder): path for path in sorted(pickled) if path.is_file()}
+    for path in found:
+        others.pop(name_of(path, folder), None)
+    return sorted([*found, *others.values()])
+
+
+def is_pickled(path: Path) -> bool:
+    """By its name; it is never opened."""
+    return path.suffix.lower() in PICKLED
 
 
 def name_of(path: Path, folder: Path) -> str:

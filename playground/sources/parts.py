@@ -1,5 +1,6 @@
 """Which files of a repository in diffusers layout a picture needs."""
 
+import importlib.util
 import json
 import re
 from collections.abc import Iterable
@@ -26,7 +27,7 @@ PIPELINES = (
 )
 DENOISERS = ("unet", "transformer")
 UNUSED = ("safety_checker", "feature_extractor", "image_encoder")  # parts that draw nothing from words
-LIBRARIES = ("diffusers", "transformers")  # whose classes may be parts; others would be code of the repository
+LIBRARIES = ("diffusers", "transformers")  # whose classes may be parts, besides those of diffusers' pipelines
 WEIGHTS = re.compile(r"(?:diffusion_pytorch_model|model)(-\d{5}-of-\d{5})?\.safetensors")
 SETTINGS = re.compile(r"[\w.-]+\.(?:json|txt|model|jinja)")  # of networks, schedules and tokenizers
 OF_OTHER_WEIGHTS = re.compile(r"\.bin\.|\.fp16\.|\.bf16\.|\.non_ema\.|\.ema\.|openvino|flax|onnx", re.I)
@@ -55,6 +56,14 @@ def index_of(folder: Path, shown: str = "") -> dict[str, Any]:
     return index
 
 
+def _of_a_pipeline(name: str) -> bool:
+    """Whether it is one of the packages that diffusers ships its pipelines in, some with parts of their own. All others
+    would be code of the repository."""
+    found = importlib.util.find_spec("diffusers")
+    shipped = Path(str(found and found.origin)).parent / "pipelines" / name / "__init__.py"
+    return name.isidentifier() and shipped.is_file()
+
+
 def files_of(folder: Path) -> list[str]:
     """Names of the files in a folder's parts, PART/FILE, as a repository lists them."""
     return [path.relative_to(folder).as_posix() for path in folder.glob("*/*")]
@@ -71,7 +80,8 @@ def needed(index: dict[str, Any], files: Iterable[str], repo: str) -> list[str]:
     for part, value in index.items():
         if part in UNUSED or not isinstance(value, list) or len(value) != 2 or None in value:
             continue
-        if value[0] not in LIBRARIES:
+        library = str(value[0])
+        if f"{part}/{library}.py" in files or (library not in LIBRARIES and not _of_a_pipeline(library)):
             raise Refusal(f"{repo} needs code of its own for its {part}, which is not run here.")
         inside = sorted(name for name in files if name.startswith(f"{part}/") and name.count("/") == 1)
         names = {name: name.partition("/")[2] for name in inside}

@@ -31,6 +31,10 @@ OTHERS = (
     (("joint_blocks.", f"{UNET}joint_blocks."), f"is of SD 3, which is not read from one file here; {FOLDER}"),
     (("double_blocks.", f"{UNET}double_blocks."), f"is of Flux, which is not read from one file here; {FOLDER}"),
     (
+        ("edm_mean", "edm_vpred."),  # Playground 2.5, CosXL
+        f"was taught with EDM's schedule, which is not read from one file here; {FOLDER}",
+    ),
+    (
         ("down_blocks.", "transformer_blocks.", "text_model."),
         "is one part of a model in diffusers layout; give its folder",
     ),
@@ -57,7 +61,7 @@ def layout_of(header: Header, path: Path) -> str:
             "holds a VAE only, not a whole model" if header.any(VAE) else "holds no model that is known here"
         )
         raise Refusal(f"{path.name} {said}.")
-    for beginnings, said in OTHERS[1:3]:
+    for beginnings, said in OTHERS[1:4]:
         if header.any(*beginnings):
             raise Refusal(f"{path.name} {said}.")
     if header.any("conditioner.embedders.0.model."):

@@ -58,6 +58,7 @@ class Family:
     besides: ClassVar[str] = ""  # and what the other text encoders read
     pooled: ClassVar[bool] = False  # the denoiser is told one vector of the whole prompt as well
     left_out: ClassVar[dict[str, None]] = {}  # parts of its folder that are not read
+    flows: ClassVar[bool] = True  # its pipeline was made for flow matching too
 
     def __init__(
         self,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 from playground.models.facts import Facts
 from playground.models.folder import described, fingerprint, licence
 from playground.models.running.plan import Plan
+from playground.refusal import Refusal
+from playground.schedule import is_flow
 
 if TYPE_CHECKING:
     from playground.models.families.base import Family
@@ -13,9 +15,12 @@ if TYPE_CHECKING:
 
 def facts_of(family: "Family", name: str, folder: Path, plan: Plan) -> Facts:
     """Of a model whose parts, LoRAs and preview decoder are there. `folder`: where it was read; `plan`: how it shares
-    memory."""
+    memory. Raises Refusal for a schedule that the family's pipeline was not made for."""
     pipeline = family.pipeline
-    schedule = family.schedule(dict(pipeline.scheduler.config), type(pipeline.scheduler).__name__)
+    kind = type(pipeline.scheduler).__name__
+    schedule = family.schedule(dict(pipeline.scheduler.config), kind)
+    if is_flow(schedule) and not family.flows:
+        raise Refusal(f"{name} cannot be run here: its {kind} is for flow matching, which {family.title} is not.")
     changes, dtype = [*family.changes, *plan.changes], str(family.dtype)
     parts = (*family.text_encoders, family.network, family.vae)
     return Facts(

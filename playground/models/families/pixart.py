@@ -21,6 +21,7 @@ class PixArt(Family):
     title = "PixArt"
     call = CALL | {"use_resolution_binning": "False", "clean_caption": "False"}  # sizes and words as asked
     patch = 2
+    flows = False
     no_attention = "This transformer's cross-attention leaves out padding by a mask and is not looked into here yet."
 
     @property

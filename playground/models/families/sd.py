@@ -67,12 +67,6 @@ class StableDiffusion(UNetFamily):
     def _cutter(self) -> WeighingCutter:
         return WeighingCutter(self.pipeline.tokenizer)
 
-    def guidance(self, schedule: dict[str, Any]) -> str:
-        return "none" if sd_usual.is_turbo(schedule, type(self.pipeline.scheduler).__name__) else "classifier-free"
-
-    def samplers(self, schedule: dict[str, Any]) -> tuple[str, ...]:
-        return sd_usual.samplers(schedule)
-
     def usual(self, name: str, schedule: dict[str, Any]) -> Recipe:
         side = self.network.config.sample_size * self.scale
         return sd_usual.usual(name, side, schedule, type(self.pipeline.scheduler).__name__)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from playground.models.contract import TEXT, Condition
-from playground.models.facts import CALL, usual_recipe
+from playground.models.facts import CALL, OR_NONE, usual_recipe
 from playground.models.families.base import stacked
 from playground.models.families.clip import most_skipped
 from playground.models.families.unet import UNetFamily
@@ -19,7 +19,7 @@ POOLED = "text_embeds"
 
 
 class StableDiffusionXL(UNetFamily):
-    call = CALL | {"negative_prompt": "{0.negative_prompt!r} or None"}  # of "" it would make other than of none
+    call = CALL | OR_NONE
     title = "Stable Diffusion XL"
     own_negative = pooled = True
     rescales_starts = True
@@ -78,14 +78,12 @@ class StableDiffusionXL(UNetFamily):
         mean, std = (torch.tensor(config[n], device=latents.device).view(1, -1, 1, 1) for n in _STATISTICS)
         return (latents - mean) * config.scaling_factor / std
 
-    def guidance(self, schedule: dict[str, Any]) -> str:
-        """Distilled models, which draw in few steps without it, ship trailing Euler steps; nothing else tells."""
-        return "none" if schedule.get("timestep_spacing") == "trailing" else "classifier-free"
-
     def usual(self, name: str, schedule: dict[str, Any]) -> Recipe:
         side = self.network.config.sample_size * self.scale
         if self.guidance(schedule) == "none":
             return usual_recipe(name, side, sampler="euler", num_inference_steps=4, guidance_scale=0.0)
+        if schedule.get("rescale_betas_zero_snr"):
+            return usual_recipe(name, side, sampler="euler", num_inference_steps=30, guidance_rescale=0.7)
         return usual_recipe(name, side, sampler="dpmpp_2m_karras", num_inference_steps=30, guidance_scale=6.0)
 
 

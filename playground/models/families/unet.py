@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from playground.models.contract import TEXT, Condition, Look, Weights
 from playground.models.control import ControlNet
+from playground.models.families import sd_usual
 from playground.models.families.base import Family, stacked
 from playground.models.loading import Loaded
 from playground.models.running.attention import cross_attention_layers
@@ -32,6 +33,7 @@ class UNetFamily(Family):
     half = torch.float16
     reads_weights = True
     rescales = True
+    flows = False
     no_start = ""
     # of the schedule's timesteps: from there upwards a CPU network in bf16 leaves its rows to one in fp32; None: no row
     exact_from: ClassVar[float | None] = None
@@ -72,6 +74,12 @@ class UNetFamily(Family):
     @property
     def no_attention(self) -> str:
         return "" if cross_attention_layers(self.unet) else "This model has no cross-attention layers."
+
+    def guidance(self, schedule: dict[str, Any]) -> str:
+        return "none" if sd_usual.is_turbo(schedule, type(self.pipeline.scheduler).__name__) else "classifier-free"
+
+    def samplers(self, schedule: dict[str, Any]) -> tuple[str, ...]:
+        return sd_usual.samplers(schedule)
 
     def told(self, latents: Tensor, conditions: Sequence[Condition]) -> Mapping[str, Tensor]:
         """What the U-Net is told besides latents, timesteps and words: its added_cond_kwargs, each (B, …)."""

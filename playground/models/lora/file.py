@@ -22,6 +22,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from playground.models.lora import adapter
+from playground.sources.lora_files import is_pickled
 
 METADATA_KEY = "lora_adapter_metadata"  # of the safetensors header, as diffusers writes it
 KEY = re.compile(r"(?P<part>\w+)\.(?P<module>.+)\.(?P<matrix>lora_A\.weight|lora_B\.weight|alpha)")
@@ -55,6 +56,8 @@ def read(path: Path, parts: Parts, pipeline: type) -> Changes:
 
     Raises ValueError with the reason, as the end of a sentence, for a file that does not fit this model.
     """
+    if is_pickled(path):
+        raise ValueError("it is pickled, which can run code when it is read, and only safetensors files are read here")
     try:
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {}).get(METADATA_KEY) or "{}")

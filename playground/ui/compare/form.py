@@ -112,7 +112,7 @@ class Form:
             self.fields.slot(LORAS)
         if self._left_out:
             names = ", ".join(self._left_out)
-            told = f"LoRAs left out, because they do not fit this model: {names}. The log says why."
+            told = f"LoRAs left out for this model: {names}. The log says why."
             gr.HTML(f'<p class="dp-quiet">{escape(told)}</p>', elem_id="loras-left-out")
         self.fields.add("seed", help=f"{HELP['seed']} One seed for all cells, unless you vary it.")
         self.new_seed = gr.Button("Draw a new seed", size="sm")

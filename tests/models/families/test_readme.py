@@ -1,4 +1,4 @@
-"""The README's table of families is what the engines of the tests say of themselves.
+"""The README's table of families: what the engines of the tests say of themselves, and a ● only for what a test draws.
 
 `python -m tests.models.families.test_readme` prints it.
 """
@@ -17,7 +17,13 @@ from playground.samplers import SAMPLERS
 from playground.sources.parts import index_of
 from playground.sources.single_file import LAYOUTS, PUBLISHED
 from playground.ui.compare.form import special
+from tests.engine.test_from_a_picture import OF_SD, OF_SDXL
+from tests.models import test_control
+from tests.models.families import test_weights
+from tests.models.lora.test_kinds_of_files import CASES
+from tests.models.sources import test_single_file
 from tests.models.test_whole import aura_flow, guided_by_attention
+from tests.models.tiny import KINDS as OF_SD_ALONE
 from tests.models.tiny import build
 from tests.models.tiny_families import FAMILIES, build_family
 
@@ -48,11 +54,21 @@ HEAD = (
     "fields |",
     "| --- | --- | --- | --- | :-: | :-: | :-: | :-: | :-: | :-: | --- |",
 )
+# column of marks -> the small models with which a test tries it: by diffusers' pictures, and word maps by their sums
+TRIED = {
+    "LoRA": {kind for kind, *_ in CASES},
+    "ControlNet": set(test_control.CLASSES),
+    "from a picture": {*OF_SD, *OF_SDXL},
+    "weights": {row for rows in test_weights.KINDS.values() for row in rows},
+    "one file": set(test_single_file.KINDS),
+    "word maps": {*OF_SD_ALONE, *FAMILIES},
+}
 LEGEND = f"“All” samplers are {', '.join(SAMPLERS)}."
 
 
-def row(title: str, engine: LocalEngine) -> str:
-    """What a model says of itself. One that draws whole pictures does it in its own way where models differ."""
+def row(title: str, engine: LocalEngine, kind: str = "") -> str:
+    """What a model says of itself. One that draws whole pictures does it in its own way where models differ. Raises
+    AssertionError where it says another thing than the tests try with its small model, `kind`."""
     facts = engine.facts
     marks = (
         hasattr(engine.model, "lora_files"),
@@ -62,6 +78,8 @@ def row(title: str, engine: LocalEngine) -> str:
         index_of(Path(facts.folder))["_class_name"] in {index_of(LAYOUTS / key)["_class_name"] for key in PUBLISHED},
         not facts.no_attention,
     )
+    for (column, tried), mark in zip(TRIED.items(), marks, strict=True):
+        assert not mark or kind in tried, f"No test tries {column} with {kind}."
     samplers = "all" if facts.samplers == tuple(SAMPLERS) else ", ".join(facts.samplers)
     fields = ", ".join(f for f, there in special(facts).items() if there and f != "prompt_weights")
     said = ["its own"] * 3 if facts.whole else [facts.network, facts.guidance, samplers]
@@ -89,11 +107,11 @@ def test_the_table_is_true(
     tmp_path: Path,
 ) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    found = [row(title, engine_of(kind) if kind in FAMILIES else engines[kind]) for kind, title in KINDS.items()]
+    made = {kind: engine_of(kind) if kind in FAMILIES else engines[kind] for kind in KINDS}
+    found = [row(title, made[kind], kind) for kind, title in KINDS.items()]
     assert set(FAMILIES) <= set(KINDS)  # each has its row, and its test against its own pipeline
-    made = aura_flow(tmp_path / "aura"), guided_by_attention(folders["sd15-tiny"], tmp_path / "pag")
     others = set()
-    for folder in made:
+    for folder in (aura_flow(tmp_path / "aura"), guided_by_attention(folders["sd15-tiny"], tmp_path / "pag")):
         with closing(opened(folder)) as engine:
             others.add(row(OTHERS, engine))
     assert len(others) == 1
@@ -104,5 +122,5 @@ if __name__ == "__main__":
     print(*HEAD, sep="\n")
     with tempfile.TemporaryDirectory() as folder:
         for kind, title in KINDS.items():
-            print(row(title, opened((build_family if kind in FAMILIES else build)(kind, Path(folder)))))
+            print(row(title, opened((build_family if kind in FAMILIES else build)(kind, Path(folder))), kind))
         print(row(OTHERS, opened(aura_flow(Path(folder) / "aura"))), LEGEND, sep="\n\n")

@@ -15,7 +15,7 @@ from torch import nn
 from playground import open_engine
 from playground.engine import Done
 from tests.models.families.test_equal import plain
-from tests.models.tiny import build
+from tests.models.tiny import KINDS, build
 from tests.models.tiny_families import build_family
 from tests.reference import TOLERANCE, largest_difference
 
@@ -23,7 +23,10 @@ CPU = torch.device("cpu")
 ATTENTION = ["to_q", "to_k", "to_v", "to_out.0"]
 CLIP = ["q_proj", "k_proj", "v_proj", "out_proj", "fc1"]
 DENOISER = {"StableDiffusionPipeline": "unet", "StableDiffusionXLPipeline": "unet"}
-TOGETHER = ["all_x_embedder.2-1", "cap_embedder.1"]  # which Z-Image runs on the tokens of all rows in one sequence
+BESIDES = {
+    "ZImagePipeline": ["all_x_embedder.2-1", "cap_embedder.1"],  # run on the tokens of all rows in one sequence
+    "Flux2KleinPipeline": ["proj_out"],  # without guidance its attention changes hardly a pixel
+}
 
 
 def trained(module: nn.Module, targets: list[str], seed: int) -> dict[str, torch.Tensor]:
@@ -59,7 +62,7 @@ def use(pipeline: DiffusionPipeline, file: Path, weight: float) -> None:
 def parts(pipeline: DiffusionPipeline, clips: bool) -> dict[str, dict[str, torch.Tensor]]:
     """A LoRA of the denoiser, and of the CLIP encoders."""
     denoiser = DENOISER.get(type(pipeline).__name__, "transformer")
-    targets = ATTENTION + TOGETHER if type(pipeline).__name__ == "ZImagePipeline" else ATTENTION
+    targets = ATTENTION + BESIDES.get(type(pipeline).__name__, [])
     found = {denoiser: trained(getattr(pipeline, denoiser), targets, 1)}
     for i, part in enumerate(("text_encoder", "text_encoder_2") if clips else ()):
         encoder = getattr(pipeline, part, None)
@@ -107,22 +110,29 @@ def as_kohya_of_flux(found: dict[str, dict[str, torch.Tensor]], alpha: float) ->
 
 
 def folder_of(kind: str, folder: Path) -> Path:
-    return build(kind, folder) if kind == "sd15-tiny" else build_family(kind, folder)
+    return build(kind, folder) if kind in KINDS else build_family(kind, folder)
 
 
-CASES = [
+CASES = [  # of which the README's table says which models take LoRAs
     ("sd15-tiny", "kohya", True),
     ("sd15-tiny", "diffusers", True),
+    ("turbo-tiny", "diffusers", False),
     ("sdxl-tiny", "kohya", True),
+    ("sdxl-turbo-tiny", "diffusers", False),
     ("sd3-tiny", "diffusers", True),
+    ("sd35-tiny", "diffusers", False),
     ("flux-dev-tiny", "diffusers", False),
     ("flux-dev-tiny", "kohya", True),
+    ("flux-schnell-tiny", "diffusers", False),
+    ("pixart-alpha-tiny", "diffusers", False),
     ("pixart-sigma-tiny", "diffusers", False),
     ("sana-tiny", "diffusers", False),
     ("qwen-image-tiny", "diffusers", False),
     ("z-image-tiny", "diffusers", False),
+    ("z-image-turbo-tiny", "diffusers", False),
     ("lumina2-tiny", "diffusers", False),
     ("flux2-klein-base-tiny", "diffusers", False),
+    ("flux2-klein-tiny", "diffusers", False),
 ]
 
 

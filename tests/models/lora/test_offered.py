@@ -10,6 +10,8 @@ from diffusers import StableDiffusionPipeline
 from safetensors.torch import save_file
 
 from playground import open_engine
+from playground.command.checks import check_loras
+from playground.engine import Done, Failed
 from playground.engine.local import _say
 from playground.models.lora.folder import own_folder
 from playground.models.registry import load_model
@@ -49,6 +51,46 @@ def test_what_fits_draws_as_diffusers_draws_and_the_rest_is_left_out_and_named(
     pipeline.set_progress_bar_config(disable=True)
     pipeline.load_lora_weights(offered, weight_name="style.safetensors")
     assert largest_difference(engine.render(recipe), plain(pipeline, engine.facts.schedule, recipe)) <= TOLERANCE
+    engine.close()
+
+
+class Runs:
+    """What a pickled file can hold: something that is done when it is read."""
+
+    def __init__(self, trace: Path) -> None:
+        self._trace = trace
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self._trace,)
+
+
+def test_pickled_files_are_refused_by_name_unread_and_stop_nothing(
+    folders: dict[str, Path], offered: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those of a folder for any model when it starts, a model's own when they are asked for; beside a good file of the
+    same name they are nothing."""
+    trace, folder, loras = tmp_path / "trace", shutil.copytree(folders["sd15-tiny"], tmp_path / "model"), tmp_path / "l"
+    for place in (loras, own_folder(folder)):
+        (place / "saved").mkdir(parents=True)
+        prefix = "own-" if place != loras else ""
+        for name in ("old.pt", "older.CKPT", "oldest.bin", "twice.pt", "twice.ckpt"):
+            torch.save(Runs(trace), place / f"{prefix}{name}")
+    torch.save(Runs(trace), loras / "saved" / "adapter_model.bin")
+    torch.save(Runs(trace), loras / "style.pt")
+    shutil.copy(offered / "style.safetensors", loras)
+    assert check_loras([loras]) == [loras]
+    _say.cache_clear()
+    with caplog.at_level(logging.WARNING, logger="playground"):
+        engine = open_engine(folder, CPU, torch.float32, "torch", loras=[loras])
+    why = "it is pickled, which can run code when it is read, and only safetensors files are read here"
+    assert [record.message for record in caplog.records if record.name.startswith("playground")] == [
+        f"The LoRA {name} is left out for model: {why}." for name in ("old", "older", "oldest", "saved", "twice")
+    ]
+    assert tuple(engine.facts.loras) == ("own-old", "own-older", "own-oldest", "own-twice", "style")
+    recipe = engine.facts.usual.replace(prompt="cat", num_inference_steps=1)
+    events = list(engine.run([recipe.replace(loras={"own-old": 1.0}), recipe.replace(loras={"style": 1.0}), recipe]))
+    assert [e.reason for e in events if isinstance(e, Failed)] == [f"The LoRA own-old cannot be used: {why}."]
+    assert {e.cell for e in events if isinstance(e, Done)} == {1, 2} and not trace.exists()
     engine.close()
 
 

@@ -1,5 +1,6 @@
 """Models of the hub, by the real client against a server on this machine; each start is a process of its own."""
 
+import json
 import os
 import random
 import shutil
@@ -12,10 +13,10 @@ import pytest
 import torch
 
 from playground import open_engine
-from playground.models.registry import FAMILIES, KNOWN
+from playground.models.registry import FAMILIES
 from playground.refusal import Refusal
 from playground.sources.given import Source
-from playground.sources.parts import INDEX, needed
+from playground.sources.parts import INDEX, PIPELINES, needed
 from tests.models.sources.stand_in_hub import GATED, HIDDEN, Hub, serving
 from tests.models.test_whole import aura_flow
 from tests.models.tiny import build
@@ -164,6 +165,11 @@ def test_a_model_that_is_not_run_here_is_said_before_anything_large_is_fetched(h
     )
     (other / "model_index.json").write_text('{"_class_name": ["own_pipeline", "OwnPipeline"]}')
     assert "owner/other needs code of its own, which is not run here." in refused(hub, tmp_path, "owner/other")
+    listed = {"unet": ["diffusers", "UNet2DConditionModel"], "scheduler": ["diffusers", "IPNDMScheduler"]}
+    unknown = shutil.copytree(other, tmp_path / "unknown")
+    (unknown / "model_index.json").write_text(json.dumps({"_class_name": "StableDiffusionPipeline"} | listed))
+    hub.add("owner/unknown", unknown)
+    assert "its scheduler, IPNDMScheduler, is none of the samplers" in refused(hub, tmp_path, "owner/unknown")
     assert not [path for path in hub.paths("GET") if path.endswith(".safetensors")]
 
 
@@ -215,4 +221,4 @@ def test_sharded_weights_are_fetched_whole() -> None:
 
 
 def test_what_may_be_fetched_is_what_can_be_run() -> None:
-    assert set(KNOWN) == set(FAMILIES)
+    assert set(PIPELINES) == set(FAMILIES)

@@ -1,5 +1,6 @@
 """A file in the published layout draws what its weights draw in diffusers' own layout."""
 
+import logging
 import runpy
 import shutil
 import sys
@@ -17,6 +18,7 @@ from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
 
 from playground import open_engine, pictures
+from playground.engine.local import _say
 from playground.export.script import START, to_script
 from playground.models import REGISTERED
 from playground.models.single_file import predicts_noise, tokenizer
@@ -25,19 +27,20 @@ from playground.sources.single_file import LAYOUTS, PUBLISHED
 from playground.ui.shared.samples import IMAGES
 from tests.models.sources import original_layout
 from tests.models.tiny import build
-from tests.models.tiny_families import clip, sdxl
+from tests.models.tiny_families import clip, sdxl, sdxl_turbo
 from tests.reference import TOLERANCE, largest_difference, plain
 
 CPU = (torch.device("cpu"), torch.float32, "torch")
-KINDS = {"sd15-tiny": False, "sd21-tiny": True, "sdxl-two-widths": False}
+# whether the text encoder is written as 2.x has it; the README's table says one file of these
+KINDS = {"sd15-tiny": False, "sd21-tiny": True, "turbo-tiny": True, "sdxl-tiny": False, "sdxl-turbo-tiny": False}
 
 
 def folder_of(kind: str, to: Path) -> Path:
     """SDXL's two text encoders are told apart by their width, so here they have two."""
-    if kind != "sdxl-two-widths":
+    if not kind.startswith("sdxl"):
         return build(kind, to)
     torch.manual_seed(1)
-    whole = sdxl()
+    whole = sdxl_turbo() if kind == "sdxl-turbo-tiny" else sdxl()
     narrow = CLIPTextModel(CLIPTextConfig(**clip(pooled=False)[1].config.to_dict() | {"hidden_size": 16}))
     unet = UNet2DConditionModel.from_config({**whole.unet.config, "cross_attention_dim": 48})
     whole.register_modules(text_encoder=narrow, unet=unet)
@@ -76,6 +79,31 @@ def test_it_draws_what_the_pipeline_of_the_same_weights_draws(
             assert largest_difference(drawn, np.asarray(Image.open("picture.png")).astype(int)) <= TOLERANCE
     finally:
         engine.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "title", "doubted"),
+    [
+        ("sd15-tiny", "sd_turbo", "", True),
+        ("sd15-tiny", "mine", "Mine, Lightning 4 steps", True),
+        ("sd15-tiny", "hyperrealistic", "Mine", False),
+        ("turbo-tiny", "sd_turbo", "", False),
+    ],
+)
+def test_a_file_named_for_few_steps_without_such_settings_is_said_to_be_read_as_a_plain_one(
+    kind: str, name: str, title: str, doubted: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = build(kind, tmp_path / "folders").rename(tmp_path / "folders" / name)
+    path = original_layout.write(folder, tmp_path, KINDS[kind], **{"modelspec.title": title})
+    _say.cache_clear()
+    with caplog.at_level(logging.WARNING, logger="playground"):
+        open_engine(path, *CPU).close()
+    said = [record.message for record in caplog.records if record.name.startswith("playground")]
+    sentence = (
+        f"{name}.safetensors is named as a model for few steps, and no setting of it says so, so it is read as a plain "
+        f"one; the scheduler in a folder {name} beside it can say it."
+    )
+    assert said == ([sentence] if doubted else [])
 
 
 def test_other_settings_beside_it_give_other_kept_pictures(tmp_path: Path) -> None:
@@ -178,6 +206,7 @@ def changed(whole: Path, to: Path, keep: str = "", rename: tuple[str, str] = (""
         ("", ("model.diffusion_model.", "model.diffusion_model.double_blocks."), "is of Flux"),
         ("text_model", ("cond_stage_model.transformer.", ""), "is one part of a model in diffusers layout"),
         ("position_embedding", ("cond_stage", "some_thing"), "holds no model that is known here"),
+        ("", ("first_stage_model.", "edm_mean."), "was taught with EDM's schedule"),
         ("", ("", ""), "has other sizes"),
     ],
 )
