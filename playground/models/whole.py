@@ -104,7 +104,7 @@ class WholePipeline:
             no_start="It is run by its own pipeline, which is asked for pictures from words only.",
             rescales="guidance_rescale" in self._takes,
             no_attention=WHOLE,
-            tokens=limit,
+            tokens=self.words("").limit or LONGEST,
             clip_skips=1 if "clip_skip" in self._takes else 0,
             licence=licence(folder),
             card=described(folder),
