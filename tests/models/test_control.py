@@ -16,6 +16,7 @@ from diffusers import (
     DiffusionPipeline,
     StableDiffusionControlNetImg2ImgPipeline,
     StableDiffusionControlNetPipeline,
+    StableDiffusionXLControlNetImg2ImgPipeline,
     StableDiffusionXLControlNetPipeline,
 )
 from PIL import Image
@@ -50,6 +51,8 @@ GIVEN = {pictures.digest(picture): picture for picture in (DUSK, LINES)}
 BEGIN, CONTROL = GIVEN
 CLASSES = {"pocket": StableDiffusionControlNetPipeline, "sd15-tiny": StableDiffusionControlNetPipeline}
 CLASSES |= {"sdxl-tiny": StableDiffusionXLControlNetPipeline}
+FROM_A_PICTURE = {"sd15-tiny": StableDiffusionControlNetImg2ImgPipeline}
+FROM_A_PICTURE |= {"sdxl-tiny": StableDiffusionXLControlNetImg2ImgPipeline}
 
 
 def build_control(model: Path, folder: Path) -> Path:
@@ -148,19 +151,22 @@ def test_rows_with_and_without_control_are_the_pipelines_alone_and_together(
     assert np.abs(shown - without).max() > 20 and np.abs(shown - less).max() > 5  # it has an effect, by its scale
 
 
+@pytest.mark.parametrize("name", FROM_A_PICTURE)
 def test_from_a_picture_and_with_one_and_as_a_script(
     controlled: Callable[[str], LocalEngine],
     models: dict[str, tuple[Path, Path]],
+    name: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    engine, (folder, control) = controlled("sd15-tiny"), models["sd15-tiny"]
-    pipeline = StableDiffusionControlNetImg2ImgPipeline.from_pretrained(
-        folder, controlnet=ControlNetModel.from_pretrained(control)
-    )
+    engine, (folder, control) = controlled(name), models[name]
+    pipeline = FROM_A_PICTURE[name].from_pretrained(folder, controlnet=ControlNetModel.from_pretrained(control))
     pipeline.set_progress_bar_config(disable=True)
     recipe = cells_of(engine)[2].replace(image=BEGIN, strength=0.6, num_inference_steps=6, control_guidance_end=0.7)
-    assert largest_difference(engine.render(recipe, GIVEN), plain(pipeline, engine, recipe)) <= TOLERANCE
+    expected = plain(pipeline, engine, recipe)
+    assert largest_difference(engine.render(recipe, GIVEN), expected) <= TOLERANCE
+    without = (recipe.replace(image=""), recipe.replace(control_image=""))
+    assert all(largest_difference(engine.render(each, GIVEN), expected) > 10 for each in without)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["picture.py", str(folder), str(control)])
     for file, name in ((START, BEGIN), (SHOWN, CONTROL)):
