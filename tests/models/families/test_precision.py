@@ -53,7 +53,7 @@ def test_in_bf16_it_draws_what_its_pipeline_draws_in_bf16(folder_of: Callable[[s
     guided = base_of(facts).replace(num_inference_steps=2)
     ours, theirs = first_answer(model.network), first_answer(getattr(pipeline, model.denoiser))
     for recipe in (guided.replace(**{facts.cfg: model.guided_above}), guided):  # the first is of one row in both
-        picture, expected = engine.render(recipe).image, plain(pipeline, facts.schedule, recipe)
+        picture, expected = engine.render(recipe).image, plain(pipeline, recipe)
         apart = np.abs(np.asarray(picture).astype(int) - expected).mean()
         assert 0 < apart <= 1.5 and expected.std() > 3, apart  # of 255; measured: 0.3 to 1.0
     (one,), (other,) = ours, theirs
