@@ -115,9 +115,7 @@ def test_what_each_family_is_made_for(engine_of: Callable[[str], LocalEngine]) -
     with pytest.raises(Refusal, match="^true_cfg_scale must be 1 for this model"):
         engine_of("sd3-tiny").check(engine_of("sd3-tiny").facts.usual.replace(true_cfg_scale=2))
     qwen = engine_of("qwen-image-tiny").facts
-    with pytest.raises(
-        Refusal, match="^num_inference_steps must be at least 2 for this model: its schedule has a last"
-    ):
+    with pytest.raises(Refusal, match="^num_inference_steps must be at least 2 for this model: its first and last"):
         qwen.check(qwen.usual.replace(num_inference_steps=1))
     with pytest.raises(Refusal, match="^width must be a multiple of 16 for this model"):
         dev.check(dev.usual.replace(width=72))
