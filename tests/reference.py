@@ -8,14 +8,13 @@ from diffusers import DiffusionPipeline, StableDiffusionPipeline
 
 from playground import Recipe
 from playground.engine import Result
-from playground.schedule import Config, scheduler_for
+from tests import schedulers
 
 TOLERANCE = 2  # of 255, the largest difference of any pixel
 
 
-def plain(pipeline: StableDiffusionPipeline, schedule: Config, recipe: Recipe) -> np.ndarray:
-    """`schedule`: the model's scheduler config."""
-    pipeline.scheduler = scheduler_for(recipe, schedule)
+def plain(pipeline: StableDiffusionPipeline, recipe: Recipe) -> np.ndarray:
+    schedulers.use(pipeline, recipe)
     more = {"negative_prompt": recipe.negative_prompt, "guidance_rescale": recipe.guidance_rescale}
     return called(pipeline, recipe, width=recipe.width, height=recipe.height, **more)
 

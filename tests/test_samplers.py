@@ -1,19 +1,41 @@
 """The table agrees with diffusers: classes, calls, noise."""
 
+from typing import Any
+
 import pytest
 import torch
+from diffusers import DDIMScheduler, FlowMatchEulerDiscreteScheduler
 
+from playground.answer import FLOW
 from playground.engine import LocalEngine
 from playground.engine.trajectory import Trajectory, advance_together
+from playground.models.families.flow import FLOW_SAMPLERS
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS, Sampler
 from playground.schedule import scheduler_for
+from tests.schedulers import OF_FLOW, WRITTEN, written
 
 FIXED = {"ddim", "ddpm", "euler", "euler_a", "heun", "dpmpp_2m", "dpmpp_2m_karras", "unipc", "pndm", "lcm"}
 
 
 def test_the_fixed_keys_are_there() -> None:
     assert FIXED <= set(SAMPLERS)
+
+
+def settings_of(scheduler: Any) -> set[tuple[str, str]]:
+    return {(name, repr(value)) for name, value in scheduler.config.items() if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("key", SAMPLERS)
+def test_each_is_the_scheduler_that_a_user_of_diffusers_writes(key: str) -> None:
+    """Of a model of its own kind, which is where it is taken from, and of one that was taught flow matching."""
+    usual, flow = DDIMScheduler(beta_schedule="scaled_linear"), FlowMatchEulerDiscreteScheduler(shift=3.0)
+    recipe = Recipe(sampler=key, seed=7)
+    for own, marked in [(usual, {}), (flow, {"prediction_type": FLOW})][: 2 if SAMPLERS[key].flow_class else 1]:
+        ours = scheduler_for(recipe, {**own.config, **marked})
+        theirs = written(recipe, type(own).__name__, own.config)
+        assert type(ours) is type(theirs) and settings_of(theirs) <= settings_of(ours)
+    assert set(WRITTEN) == set(SAMPLERS) and set(OF_FLOW) == set(FLOW_SAMPLERS)
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS.values(), ids=SAMPLERS)

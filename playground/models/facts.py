@@ -205,6 +205,8 @@ class Facts:
             return self.elsewhere.check(recipe, self.name)
         if recipe.sampler not in self.samplers:
             raise Refusal(f"sampler must be one of {', '.join(self.samplers)} for this model, not {recipe.sampler}.")
+        if recipe.num_inference_steps < 2 and self.schedule.get("shift_terminal"):
+            raise Refusal("num_inference_steps must be at least 2 for this model: its first and last step are fixed.")
         for side in ("width", "height"):
             if getattr(recipe, side) % self.multiple:
                 raise Refusal(

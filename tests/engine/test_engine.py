@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,9 +26,6 @@ def pipeline() -> StableDiffusionPipeline:
     pipeline = StableDiffusionPipeline.from_pretrained(REGISTERED["pocket"])
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
-
-
-SCHEDULE = DDIMScheduler.from_pretrained(REGISTERED["pocket"], subfolder="scheduler").config
 
 
 def results(engine: LocalEngine, cells: list[Recipe]) -> list[Result]:
@@ -81,7 +78,7 @@ def test_a_cell_is_the_picture_of_plain_diffusers_alone_and_among_others(
 ) -> None:
     assert (engine.runtime, by_torch.runtime) == ("OpenVINO", "PyTorch")
     recipe = OF_EACH_SAMPLER[key]
-    expected = plain(pipeline, SCHEDULE, recipe)
+    expected = plain(pipeline, recipe)
     assert expected.std() > 5  # a picture, not a flat field
     for one in (engine, by_torch):
         for found in (one.render(recipe), among[one.runtime][key]):
@@ -103,7 +100,7 @@ def test_a_cell_is_the_picture_of_plain_diffusers_alone_and_among_others(
 def test_any_recipe_is_the_picture_of_plain_diffusers(
     engine: LocalEngine, pipeline: StableDiffusionPipeline, recipe: Recipe
 ) -> None:
-    assert largest_difference(engine.render(recipe), plain(pipeline, SCHEDULE, recipe)) <= TOLERANCE
+    assert largest_difference(engine.render(recipe), plain(pipeline, recipe)) <= TOLERANCE
 
 
 def test_other_sizes_match_plain_diffusers_and_mix_with_the_usual_one(
@@ -112,7 +109,7 @@ def test_other_sizes_match_plain_diffusers_and_mix_with_the_usual_one(
     wide = Recipe(prompt="car", width=192, height=96, num_inference_steps=4, seed=2)
     small, large = results(engine, [wide.replace(width=128, height=128), wide])
     assert large.image.size == (192, 96) and small.image.size == (128, 128)
-    assert largest_difference(large, plain(pipeline, SCHEDULE, wide)) <= TOLERANCE
+    assert largest_difference(large, plain(pipeline, wide)) <= TOLERANCE
 
 
 @pytest.mark.parametrize("key", SAMPLERS)

@@ -18,8 +18,9 @@ from playground.models import REGISTERED
 from playground.refusal import Refusal
 from playground.render import render
 from playground.samplers import SAMPLERS
-from playground.schedule import Config, levels, scheduler_for
+from playground.schedule import levels
 from playground.store import Store
+from tests import schedulers
 from tests.models.tiny_families import build_family
 from tests.reference import TOLERANCE, called, largest_difference, plain
 
@@ -35,9 +36,9 @@ OF_SD = ("sd15-tiny", "sd21-tiny", "zero-snr-tiny", "turbo-tiny", "odd-tiny")
 OF_SDXL = ("sdxl-tiny", "sdxl-turbo-tiny")
 
 
-def from_picture(pipeline: Any, schedule: Config, recipe: Recipe, picture: Image.Image = DUSK) -> np.ndarray:
+def from_picture(pipeline: Any, recipe: Recipe, picture: Image.Image = DUSK) -> np.ndarray:
     """What a diffusers user gets who gives the picture in the recipe's size."""
-    pipeline.scheduler = scheduler_for(recipe, schedule)
+    schedulers.use(pipeline, recipe)
     own = {"guidance_rescale": recipe.guidance_rescale} if "XL" in type(pipeline).__name__ else {}
     shown = pictures.fitted(picture, recipe.width, recipe.height)
     own |= {"negative_prompt": recipe.negative_prompt, "image": shown, "strength": recipe.strength}
@@ -86,9 +87,9 @@ def test_every_sampler_is_the_pipelines_alone_and_among_others(
     words.set_progress_bar_config(disable=True)
     for i, recipe in enumerate(cells):
         if recipe.image:
-            expected = from_picture(img2img, engine.facts.schedule, recipe)
+            expected = from_picture(img2img, recipe)
         else:
-            expected = plain(words, engine.facts.schedule, recipe)
+            expected = plain(words, recipe)
         for found in (among[i], engine.render(recipe, FROM_DUSK)):
             apart = largest_difference(found, expected)
             assert apart <= TOLERANCE, (recipe.sampler, recipe.strength, recipe.guidance_scale, recipe.width, apart)
@@ -106,7 +107,7 @@ def test_other_kinds_of_stable_diffusion_do_the_same(
     cells = [usual.replace(sampler=key, strength=0.6) for key in engine.facts.samplers] + [usual.replace(strength=1)]
     among = drawn(engine, cells)
     for i, recipe in enumerate(cells):
-        expected = from_picture(pipeline, engine.facts.schedule, recipe)
+        expected = from_picture(pipeline, recipe)
         assert largest_difference(among[i], expected) <= TOLERANCE, recipe.sampler
 
 
@@ -120,7 +121,7 @@ def test_sdxl_does_the_same_and_rescales_its_guidance(xl: Callable[[str], tuple[
     among = drawn(engine, cells)
     for i, recipe in enumerate(cells):
         for found in (among[i], engine.render(recipe, FROM_DUSK)):
-            apart = largest_difference(found, from_picture(pipeline, engine.facts.schedule, recipe))
+            apart = largest_difference(found, from_picture(pipeline, recipe))
             assert apart <= TOLERANCE, (recipe.sampler, apart)
 
 

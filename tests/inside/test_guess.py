@@ -14,8 +14,9 @@ from playground.inside.guess import forward, guess
 from playground.inside.prediction import predict
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
-from playground.schedule import plan, scheduler_for
+from playground.schedule import plan
 from playground.ui.shared.shipped import EXAMPLES
+from tests import schedulers
 
 APPLE = EXAMPLES / "first_view" / "2.png"
 
@@ -50,7 +51,7 @@ def test_a_guess_is_diffusers_image_to_image(
     recipe = Recipe(prompt="red apple, blue background", sampler=sampler, num_inference_steps=7, seed=11)
     planned = plan(recipe, engine.facts.schedule, 600)
     *steps, done = guess(engine, x0, recipe, 600)
-    img2img.scheduler = scheduler_for(recipe, engine.facts.schedule)
+    schedulers.use(img2img, recipe)
     theirs = img2img(
         recipe.prompt,
         image=x0,

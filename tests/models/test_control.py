@@ -16,6 +16,7 @@ from diffusers import (
     DiffusionPipeline,
     StableDiffusionControlNetImg2ImgPipeline,
     StableDiffusionControlNetPipeline,
+    StableDiffusionXLControlNetImg2ImgPipeline,
     StableDiffusionXLControlNetPipeline,
 )
 from PIL import Image
@@ -32,10 +33,10 @@ from playground.labels import common_of
 from playground.link import from_token, to_token
 from playground.models import REGISTERED
 from playground.refusal import Refusal
-from playground.schedule import scheduler_for
 from playground.store import Store, from_png
 from playground.ui.compare.caption import alt_of, caption
 from playground.ui.shared.described import recipe_in_words
+from tests import schedulers
 from tests.conftest import whole_page
 from tests.models.tiny import build
 from tests.models.tiny_families import build_family
@@ -51,6 +52,8 @@ BEGIN, CONTROL = GIVEN
 CLASSES = {"pocket": StableDiffusionControlNetPipeline, "sd15-tiny": StableDiffusionControlNetPipeline}
 CLASSES |= {"sdxl-tiny": StableDiffusionXLControlNetPipeline, "turbo-tiny": StableDiffusionControlNetPipeline}
 CLASSES |= {"sdxl-turbo-tiny": StableDiffusionXLControlNetPipeline}  # the README's table says a ControlNet of these
+FROM_A_PICTURE = {"sd15-tiny": StableDiffusionControlNetImg2ImgPipeline}
+FROM_A_PICTURE |= {"sdxl-tiny": StableDiffusionXLControlNetImg2ImgPipeline}
 
 
 def build_control(model: Path, folder: Path) -> Path:
@@ -92,9 +95,9 @@ def controlled(models: dict[str, tuple[Path, Path]]) -> Iterator[Callable[[str],
         each.close()
 
 
-def plain(pipeline: Any, engine: LocalEngine, recipe: Recipe) -> np.ndarray:
+def plain(pipeline: Any, recipe: Recipe) -> np.ndarray:
     """What a diffusers user gets with these settings; 0 is what a ControlNet that is not shown anything adds."""
-    pipeline.scheduler = scheduler_for(recipe, engine.facts.schedule)
+    schedulers.use(pipeline, recipe)
     sized = {name: pictures.fitted(picture, recipe.width, recipe.height) for name, picture in GIVEN.items()}
     own: dict[str, Any] = {"image": sized[CONTROL], "width": recipe.width, "height": recipe.height}
     if recipe.image:
@@ -143,7 +146,7 @@ def test_rows_with_and_without_control_are_the_pipelines_alone_and_together(
     among = {event.cell: event.result for event in events if isinstance(event, Done)}
     assert len(among) == len(cells)
     for i, recipe in enumerate(cells):
-        expected = plain(pipeline, engine, recipe)
+        expected = plain(pipeline, recipe)
         for found in [among[i], engine.render(recipe, GIVEN)][: 1 if few and i else 2]:
             apart = largest_difference(found, expected)
             assert apart <= TOLERANCE, (recipe.sampler, recipe.control_image[:3], apart)
@@ -152,19 +155,22 @@ def test_rows_with_and_without_control_are_the_pipelines_alone_and_together(
     assert np.abs(shown - without).max() > 20 and np.abs(shown - less).max() > 5  # it has an effect, by its scale
 
 
+@pytest.mark.parametrize("name", FROM_A_PICTURE)
 def test_from_a_picture_and_with_one_and_as_a_script(
     controlled: Callable[[str], LocalEngine],
     models: dict[str, tuple[Path, Path]],
+    name: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    engine, (folder, control) = controlled("sd15-tiny"), models["sd15-tiny"]
-    pipeline = StableDiffusionControlNetImg2ImgPipeline.from_pretrained(
-        folder, controlnet=ControlNetModel.from_pretrained(control)
-    )
+    engine, (folder, control) = controlled(name), models[name]
+    pipeline = FROM_A_PICTURE[name].from_pretrained(folder, controlnet=ControlNetModel.from_pretrained(control))
     pipeline.set_progress_bar_config(disable=True)
     recipe = cells_of(engine)[2].replace(image=BEGIN, strength=0.6, num_inference_steps=6, control_guidance_end=0.7)
-    assert largest_difference(engine.render(recipe, GIVEN), plain(pipeline, engine, recipe)) <= TOLERANCE
+    expected = plain(pipeline, recipe)
+    assert largest_difference(engine.render(recipe, GIVEN), expected) <= TOLERANCE
+    without = (recipe.replace(image=""), recipe.replace(control_image=""))
+    assert all(largest_difference(engine.render(each, GIVEN), expected) > 10 for each in without)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["picture.py", str(folder), str(control)])
     for file, name in ((START, BEGIN), (SHOWN, CONTROL)):

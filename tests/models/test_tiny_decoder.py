@@ -6,22 +6,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import AutoencoderTiny
+from diffusers import AutoencoderTiny, FluxPipeline
 
 from playground import open_engine
 from playground.command.line import main
 from playground.engine import Decode, Done, LocalEngine, Step
 from playground.refusal import Refusal
-from tests.models.tiny_families import build_family
+from tests.models.tiny_families import build_family, flux
+from tests.reference import called, largest_difference
 
 CPU = (torch.device("cpu"), torch.float32, "torch")
 
 
-def tiny(folder: Path, channels: int = 4, levels: int = 4) -> Path:
+def tiny(folder: Path, channels: int = 4, levels: int = 4, **config: float) -> Path:
     torch.manual_seed(5)
     AutoencoderTiny(
         latent_channels=channels, encoder_block_out_channels=(8,) * levels, decoder_block_out_channels=(8,) * levels,
-        num_encoder_blocks=(1,) * levels, num_decoder_blocks=(1,) * levels,
+        num_encoder_blocks=(1,) * levels, num_decoder_blocks=(1,) * levels, **config,
     ).save_pretrained(folder)  # fmt: skip
     return folder
 
@@ -49,6 +50,19 @@ def test_previews_are_its_and_pictures_the_vaes(engines: tuple[LocalEngine, Loca
     quick = next(engine.ask([Decode(done.x0, quick=True)])).value[0]
     assert np.abs(np.asarray(quick) - expected).max() <= 1 and expected.std() > 1
     assert first is not None and first.size == (64, 64)
+
+
+def test_of_latents_that_the_network_takes_packed_they_are_what_its_pipeline_draws_with_it(tmp_path: Path) -> None:
+    flux(dev=False, channels=16).save_pretrained(tmp_path / "flux")
+    given = tiny(tmp_path / "taef1", channels=16, scaling_factor=0.8, shift_factor=0.1)
+    engine = open_engine(tmp_path / "flux", *CPU, preview=given)
+    recipe = engine.facts.usual.replace(prompt="cat", num_inference_steps=2, width=64, height=96)
+    done = engine.render(recipe)
+    preview = next(engine.ask([Decode(done.x0, quick=True)])).value[0]
+    pipeline = FluxPipeline.from_pretrained(tmp_path / "flux", vae=AutoencoderTiny.from_pretrained(given))
+    expected = called(pipeline, recipe, width=64, height=96)
+    assert np.abs(np.asarray(preview).astype(int) - expected).max() <= 1 and expected.std() > 3
+    assert largest_difference(done, expected) > 20  # the VAE's
 
 
 def test_one_beside_the_model_is_found(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -103,16 +103,16 @@ def sd3(**schedule: Any) -> DiffusionPipeline:
     )  # fmt: skip
 
 
-def flux(dev: bool) -> DiffusionPipeline:
+def flux(dev: bool, channels: int = 4) -> DiffusionPipeline:
     (tokenizer, one), (tokenizer_2, two) = clip(pooled=False), t5()
     transformer = FluxTransformer2DModel(
-        patch_size=1, in_channels=16, num_layers=1, num_single_layers=1, attention_head_dim=16,
+        patch_size=1, in_channels=4 * channels, num_layers=1, num_single_layers=1, attention_head_dim=16,
         num_attention_heads=2, joint_attention_dim=WIDTH, pooled_projection_dim=WIDTH, guidance_embeds=dev,
         axes_dims_rope=(4, 4, 8),
     )  # fmt: skip
     scheduler = FlowMatchEulerDiscreteScheduler(shift=3.0 if dev else 1.0, use_dynamic_shifting=dev)
     return FluxPipeline(
-        scheduler=scheduler, vae=vae(4, scaling_factor=0.3611, shift_factor=0.1159), text_encoder=one,
+        scheduler=scheduler, vae=vae(channels, scaling_factor=0.3611, shift_factor=0.1159), text_encoder=one,
         tokenizer=tokenizer, text_encoder_2=two, tokenizer_2=tokenizer_2, transformer=transformer,
     )  # fmt: skip
 

@@ -80,7 +80,7 @@ class Family:
         self.text_encoders = [part for key, part in modules.items() if key.startswith("text_encoder")]
         texts = self.precision_of_texts(dtype)
         for part in self.text_encoders:
-            part.to(texts).eval()
+            cast(part, texts).eval()
         self.network.eval()
         if plan.storage == AS_RUN:
             cast(self.network, dtype)

@@ -24,6 +24,7 @@ def default_dtype(device: torch.device) -> torch.dtype:
 
 
 def cast(network: Network, dtype: torch.dtype) -> Network:
-    """The network, now in this precision. diffusers' own `to` does the same, and warns of layers that should stay in
-    fp32 even where a network has none."""
-    return nn.Module.to(network, dtype)
+    """The network, now in this precision; one that is in it already stays as it is, because what it keeps besides its
+    weights, such as the frequencies of positions, is meant to be in fp32 then. diffusers' own `to` warns of layers that
+    should stay in fp32 even where a network has none."""
+    return network if all(x.dtype is dtype for x in network.parameters()) else nn.Module.to(network, dtype)

@@ -66,7 +66,7 @@ def cast_layers(network: nn.Module, storage: torch.dtype, dtype: torch.dtype) ->
     for module in network.modules():
         if not hasattr(module, "_diffusers_hook"):  # diffusers' layers that are cast have one
             for tensor in (*module.parameters(recurse=False), *module.buffers(recurse=False)):
-                if tensor.is_floating_point():
+                if tensor.is_floating_point() and tensor.dtype is not torch.float32:  # which is meant, as of positions
                     tensor.data = tensor.data.to(dtype)
     return network
 

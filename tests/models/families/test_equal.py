@@ -10,14 +10,14 @@ from diffusers import DiffusionPipeline
 
 from playground.engine import Done, LocalEngine
 from playground.recipe import Recipe
-from playground.schedule import Config, scheduler_for
+from tests import schedulers
 from tests.models.tiny_families import FAMILIES
 from tests.reference import TOLERANCE, largest_difference, other_cells
 
 
-def plain(pipeline: DiffusionPipeline, schedule: Config, recipe: Recipe) -> np.ndarray:
+def plain(pipeline: DiffusionPipeline, recipe: Recipe) -> np.ndarray:
     """What somebody gets who calls the family's pipeline with the recipe's settings."""
-    pipeline.scheduler = scheduler_for(recipe, schedule)
+    schedulers.use(pipeline, recipe)
     kind = type(pipeline).__name__
     own: dict[str, Any] = {"negative_prompt": recipe.negative_prompt}
     if kind == "StableDiffusionXLPipeline":  # which makes zeros of a negative prompt that is not given
@@ -57,7 +57,7 @@ def test_every_offered_sampler_is_the_pipelines_alone_and_among_others(
     among = {e.cell: e.result for e in engine.run(cells) if isinstance(e, Done)}
     assert len(among) == len(cells)
     for i, recipe in enumerate(cells):
-        expected = plain(pipeline_of(kind), facts.schedule, recipe)
+        expected = plain(pipeline_of(kind), recipe)
         assert expected.std() > 3
         for found in (among[i], engine.render(recipe)):
             apart = largest_difference(found, expected)

@@ -1,5 +1,6 @@
 """What each family is told to be, and its views: levels, questions to the network, runs from a picture."""
 
+import inspect
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from playground.engine import Decode, Done, Encode, Failed, Keep, LocalEngine, Question, Start, Step
-from playground.models import load_model
+from playground.models import load_model, registry
 from playground.refusal import Refusal
 from playground.schedule import amplitudes, is_flow, level_at, levels
 from tests.models.tiny_families import FAMILIES
@@ -113,6 +114,9 @@ def test_what_each_family_is_made_for(engine_of: Callable[[str], LocalEngine]) -
         engine_of("sana-tiny").facts.check(z.usual.replace(model="sana-tiny", width=96, height=72))
     with pytest.raises(Refusal, match="^true_cfg_scale must be 1 for this model"):
         engine_of("sd3-tiny").check(engine_of("sd3-tiny").facts.usual.replace(true_cfg_scale=2))
+    qwen = engine_of("qwen-image-tiny").facts
+    with pytest.raises(Refusal, match="^num_inference_steps must be at least 2 for this model: its first and last"):
+        qwen.check(qwen.usual.replace(num_inference_steps=1))
     with pytest.raises(Refusal, match="^width must be a multiple of 16 for this model"):
         dev.check(dev.usual.replace(width=72))
 
@@ -133,3 +137,11 @@ def test_a_broken_folder_is_one_sentence(folder_of: Callable[[str], Path], tmp_p
     with pytest.raises(Refusal, match="^The model in broken cannot be loaded: ") as caught:
         load_model(broken, torch.device("cpu"))
     assert "\n" not in str(caught.value)
+
+
+def test_each_family_is_one_file_of_less_than_120_lines() -> None:
+    """What several share, and the machinery under them all, is beside them."""
+    files = {family: inspect.getsourcefile(family) for family in registry.FAMILIES.values()}
+    assert len(set(files.values())) == len(files) == 10
+    longest = {Path(file).name: len(Path(file).read_text(encoding="utf-8").splitlines()) for file in files.values()}
+    assert max(longest.values()) < 120, longest

@@ -4,13 +4,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from diffusers import DDIMScheduler, DiffusionPipeline, FlowMatchEulerDiscreteScheduler
+from diffusers import DiffusionPipeline
 
 from playground.engine import Done, LocalEngine
 from playground.models import Facts
 from playground.recipe import Recipe
 from playground.refusal import Refusal
-from playground.schedule import levels, scheduler_for
+from playground.schedule import levels
+from tests import schedulers
 from tests.models.families.conftest import SD, Engines, Pipelines
 from tests.reference import TOLERANCE, called, largest_difference
 
@@ -38,9 +39,8 @@ def compared(engine: LocalEngine, cells: list[Recipe], expected: list[np.ndarray
 
 @pytest.mark.parametrize("kind", [SD, "sdxl-tiny", "pixart-sigma-tiny"])
 def test_ddim_with_some_of_ddpms_noise(either: Engines, own: Pipelines, kind: str) -> None:
-    base = base_of(either(kind).facts, sampler="ddim")
-    pipeline = own(kind)
-    pipeline.scheduler = DDIMScheduler.from_config(pipeline.scheduler.config)
+    base, pipeline = base_of(either(kind).facts, sampler="ddim"), own(kind)
+    schedulers.use(pipeline, base)
     cells = [base.replace(eta=eta) for eta in (0, 0.4, 1)] + [base.replace(eta=0.4, seed=4, guidance_scale=1)]
     compared(either(kind), cells, [drawn(pipeline, recipe, eta=recipe.eta) for recipe in cells])
 
@@ -50,7 +50,7 @@ def test_an_earlier_layer_of_clip(either: Engines, own: Pipelines, kind: str) ->
     """Of the prompt alone, as the pipelines have it, also where the negative prompt says the same."""
     facts = either(kind).facts
     base, pipeline = base_of(facts, sampler="euler"), own(kind)
-    pipeline.scheduler = scheduler_for(base, facts.schedule)
+    schedulers.use(pipeline, base)
     cells = [base.replace(clip_skip=n) for n in range(facts.clip_skips + 1)]
     cells.append(base.replace(clip_skip=1, negative_prompt=base.prompt, seed=4))
     compared(either(kind), cells, [drawn(pipeline, recipe, clip_skip=recipe.clip_skip) for recipe in cells])
@@ -60,12 +60,10 @@ def test_an_earlier_layer_of_clip(either: Engines, own: Pipelines, kind: str) ->
 def test_flow_matching_with_another_shift(either: Engines, own: Pipelines, kind: str) -> None:
     facts, pipeline = either(kind).facts, own(kind)
     cells = [base_of(facts, sampler="euler", shift=shift) for shift in (0, 1, 2, 9)]
-    expected, config = [], dict(pipeline.scheduler.config)
+    expected = []
     for recipe in cells:
-        told = {"shift": recipe.shift} if recipe.shift else {}
-        pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(config | told)
+        schedulers.use(pipeline, recipe)
         expected.append(drawn(pipeline, recipe))
-    pipeline.scheduler = FlowMatchEulerDiscreteScheduler.from_config(config)
     compared(either(kind), cells, expected)
     middles = [levels(recipe, facts.schedule)[2].noise for recipe in cells[1:]]
     assert middles == sorted(middles)  # a higher shift stands in stronger noise half-way

@@ -104,11 +104,11 @@ def test_every_offered_sampler_follows_the_betas_of_any_scheduler_and_the_vae_it
         assert ("heun" in facts.samplers) == (not scheduler.config.get("rescale_betas_zero_snr"))  # which it knows not
         for sampler in facts.samplers:
             recipe = asked(engine)[0].replace(sampler=sampler)
-            assert largest_difference(engine.render(recipe), plain(pipeline, facts.schedule, recipe)) <= TOLERANCE
+            assert largest_difference(engine.render(recipe), plain(pipeline, recipe)) <= TOLERANCE
         latents = torch.randn(1, 4, 8, 8)
         assert torch.allclose(engine.model.scaled(engine.model.unscaled(latents)), latents, atol=1e-5)
         pipeline.vae.register_to_config(latents_mean=None, latents_std=None)
-        without = plain(pipeline, facts.schedule, recipe)
+        without = plain(pipeline, recipe)
         assert np.abs(without - np.asarray(engine.render(recipe).image).astype(int)).max() > 3 * TOLERANCE
 
 

@@ -11,7 +11,7 @@ import torch
 from diffusers import PixArtSigmaPipeline
 
 from playground import open_engine
-from playground.schedule import scheduler_for
+from tests import schedulers
 from tests.reference import TOLERANCE, called, largest_difference
 
 TEXTS = ["red apple, blue background", "a cat on a boat", "green tree by the lake", "two dogs and a yellow hat"]
@@ -37,7 +37,7 @@ def test_its_words_are_cut_as_sentencepiece_does_and_it_draws(folder_of: Callabl
         recipe = engine.facts.usual.replace(prompt="two red cats", num_inference_steps=2, width=64, height=64)
         pipeline = PixArtSigmaPipeline.from_pretrained(folder)
         pipeline.set_progress_bar_config(disable=True)
-        pipeline.scheduler = scheduler_for(recipe, engine.facts.schedule)
+        schedulers.use(pipeline, recipe)
         size = {"width": 64, "height": 64, "use_resolution_binning": False, "clean_caption": False}
         assert largest_difference(engine.render(recipe), called(pipeline, recipe, **size)) <= TOLERANCE
     finally:

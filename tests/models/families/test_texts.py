@@ -69,7 +69,7 @@ def test_a_long_prompt_draws_the_pipelines_own_picture(
         engine = engine_of(kind)
         recipe = engine.facts.usual.replace(prompt="a b " * 249, num_inference_steps=2, width=64, height=64)
         assert engine.words(recipe.prompt).truncated
-        expected = plain(pipeline_of(kind), engine.facts.schedule, recipe)
+        expected = plain(pipeline_of(kind), recipe)
         assert largest_difference(engine.render(recipe), expected) <= TOLERANCE
 
 

@@ -17,7 +17,7 @@ from playground.export.script import to_script
 from playground.models import REGISTERED
 from playground.recipe import Recipe
 from playground.refusal import Refusal
-from playground.schedule import scheduler_for
+from tests import schedulers
 from tests.models.families.conftest import Engines, Pipelines
 from tests.models.families.test_late_fields import base_of, compared
 from tests.reference import TOLERANCE, called, largest_difference
@@ -104,7 +104,7 @@ def drawn(pipeline: DiffusionPipeline, recipe: Recipe) -> np.ndarray:
 def test_weights_and_long_prompts(either: Engines, own: Pipelines, kind: str) -> None:
     """Short and long ones in one grid, with marks as letters beside them."""
     base, pipeline = base_of(either(kind).facts, sampler="euler", prompt_weights=True), own(kind)
-    pipeline.scheduler = scheduler_for(base, either(kind).facts.schedule)
+    schedulers.use(pipeline, base)
     marked, *_ = STRETCHES
     prompts = [(marked, "cat"), (marked, ""), ("red apple", "((cat))"), (LONG, "((cat))"), ("red apple", LONG)]
     cells = [base.replace(prompt=prompt, negative_prompt=negative) for prompt, negative in prompts]

@@ -63,7 +63,7 @@ def test_an_adapter_saved_by_peft_itself_draws_what_the_network_draws_that_peft_
     for i, (style, alone) in enumerate([(0, 0), (1, 0), (0, 1), (0.6, -1)]):  # of one pair of matrices the sum is one
         for layer, scaling in zip(layers, own, strict=True):
             layer.scaling["default"] = style * scaling + alone
-        assert largest_difference(among[i], plain(pipeline, engine.facts.schedule, base)) <= TOLERANCE, cells[i].loras
+        assert largest_difference(among[i], plain(pipeline, base)) <= TOLERANCE, cells[i].loras
     apart = [np.abs(np.asarray(among[i].image).astype(int) - among[1].image).max() for i in (0, 2, 3)]
     assert min(apart) > 3 * TOLERANCE
     with pytest.raises(Refusal, match="There is no LoRA named '../loras/style'"):
@@ -102,7 +102,7 @@ def test_adapters_of_a_text_encoder_and_a_program_with_them(tmp_path: Path, monk
     recipe = base.replace(loras={"words": 0.7, "style": 1.0})
     for layer in words:
         layer.set_scale("default", 0.7)
-    drawn = plain(pipeline, engine.facts.schedule, recipe)
+    drawn = plain(pipeline, recipe)
     assert largest_difference(engine.render(recipe), drawn) <= TOLERANCE
     assert largest_difference(engine.render(recipe.replace(loras={"style": 1.0})), drawn) > 3 * TOLERANCE
 

@@ -155,12 +155,12 @@ def test_a_file_draws_what_diffusers_draws_with_it(kind: str, names: str, clips:
     cells = [base, base.replace(loras={"style": 1.0}), longer.replace(loras={"style": 0.4}, seed=4)]
     among = {e.cell: e.result for e in engine.run(cells) if isinstance(e, Done)}
     assert len(among) == 3
-    without = plain(pipeline, engine.facts.schedule, base)
+    without = plain(pipeline, base)
     assert largest_difference(among[0], without) <= TOLERANCE
     for i, recipe in list(enumerate(cells))[1:]:
         weight = dict(recipe.loras)["style"]
         use(pipeline, file, weight)
-        expected = plain(pipeline, engine.facts.schedule, recipe)
+        expected = plain(pipeline, recipe)
         assert largest_difference(among[i], expected) <= TOLERANCE, weight
         assert largest_difference(engine.render(recipe), expected) <= TOLERANCE, weight
         if weight == 1:
@@ -187,7 +187,7 @@ def test_several_files_are_added_as_diffusers_adds_them(tmp_path: Path) -> None:
     pictures = []
     for i, recipe in enumerate(cells):
         pipeline.set_adapters([name for name, _ in recipe.loras], [weight for _, weight in recipe.loras])
-        pictures.append(plain(pipeline, engine.facts.schedule, recipe))
+        pictures.append(plain(pipeline, recipe))
         assert largest_difference(among[i], pictures[-1]) <= TOLERANCE, recipe.loras
     assert min(np.abs(pictures[0] - other).max() for other in pictures[1:]) > 3 * TOLERANCE
     engine.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMScheduler, StableDiffusionPipeline
+from diffusers import StableDiffusionPipeline
 from safetensors.torch import load_file, save_file
 
 from playground import Recipe, Sweep
@@ -18,7 +18,7 @@ from playground.engine.loop import Loop
 from playground.engine.request import Request
 from playground.inside.film import film
 from playground.inside.walk import walk
-from playground.models import REGISTERED, load_model
+from playground.models import load_model
 from playground.models.lora import adapter
 from playground.models.lora.file import read
 from playground.models.lora.folder import LoraFiles
@@ -32,7 +32,6 @@ from tests.reference import TOLERANCE, largest_difference, plain
 
 CPU = torch.device("cpu")
 BASE = Recipe(prompt="red apple, blue background", num_inference_steps=5, seed=5)
-SCHEDULE = DDIMScheduler.from_pretrained(REGISTERED["pocket"], subfolder="scheduler").config
 BLENDS = [{"ink": 1.0}, {"ink": 0.5}, {"ink": -0.5}, {"pixel.v2": 1.0}, {"ink": 0.7, "pixel.v2": 0.4}]
 
 
@@ -49,7 +48,7 @@ def pipeline(folder: Path) -> StableDiffusionPipeline:
 def by_diffusers(pipeline: StableDiffusionPipeline, recipe: Recipe) -> np.ndarray:
     pipeline.enable_lora()
     pipeline.set_adapters([name[:3] for name, _ in recipe.loras], [weight for _, weight in recipe.loras])
-    return plain(pipeline, SCHEDULE, recipe)
+    return plain(pipeline, recipe)
 
 
 def parts_of(engine: LocalEngine) -> dict[str, torch.nn.Module]:
@@ -77,7 +76,7 @@ def test_pictures_are_those_of_diffusers_with_peft_alone_and_in_a_mixed_batch(
         assert largest_difference(lora_engine.render(recipe), expected) <= TOLERANCE, recipe.loras
         assert largest_difference(mixed[i], expected) <= TOLERANCE, recipe.loras
     pipeline.disable_lora()
-    assert largest_difference(mixed[0], plain(pipeline, SCHEDULE, BASE)) <= TOLERANCE
+    assert largest_difference(mixed[0], plain(pipeline, BASE)) <= TOLERANCE
     assert not any(module._forward_hooks for module in lora_engine.model.unet.modules())
 
 

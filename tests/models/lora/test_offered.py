@@ -50,7 +50,7 @@ def test_what_fits_draws_as_diffusers_draws_and_the_rest_is_left_out_and_named(
     pipeline = StableDiffusionPipeline.from_pretrained(folders["sd15-tiny"])
     pipeline.set_progress_bar_config(disable=True)
     pipeline.load_lora_weights(offered, weight_name="style.safetensors")
-    assert largest_difference(engine.render(recipe), plain(pipeline, engine.facts.schedule, recipe)) <= TOLERANCE
+    assert largest_difference(engine.render(recipe), plain(pipeline, recipe)) <= TOLERANCE
     engine.close()
 
 

@@ -65,7 +65,7 @@ def test_it_draws_what_the_pipeline_of_the_same_weights_draws(
         recipe = facts.usual.replace(
             prompt="red apple", negative_prompt="cat", seed=3, num_inference_steps=4, width=64, height=64
         )
-        expected = plain(pipeline, facts.schedule, recipe)
+        expected = plain(pipeline, recipe)
         assert expected.std() > 3
         assert largest_difference(engine.render(recipe), expected) <= TOLERANCE
         monkeypatch.chdir(tmp_path)

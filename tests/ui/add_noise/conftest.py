@@ -23,6 +23,13 @@ def client(address: str) -> Client:
     return Client(address, verbose=False)
 
 
+@pytest.fixture(scope="package")
+def opened(browser: Browser, address: str) -> Iterator[Page]:
+    """The tab with its first picture, for tests that do no more than move along its timeline."""
+    with opened_tab(browser, address, "Add noise", READY) as page:
+        yield page
+
+
 @pytest.fixture
 def page(browser: Browser, address: str) -> Iterator[Page]:
     with opened_tab(browser, address, "Add noise", READY) as page:

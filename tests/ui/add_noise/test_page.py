@@ -20,68 +20,70 @@ def test_the_skeleton_has_no_place_for_text() -> None:
     assert not re.search(r"\$\{|\{\{|`|\\", add_noise.SKELETON)
 
 
-def test_the_slider_moves_the_picture_without_asking_the_server(page: Page) -> None:
-    before, requests = canvas(page), []
-    page.on("request", lambda request: requests.append(request.url))
-    timeline(page).focus()
+def test_the_slider_moves_the_picture_without_asking_the_server(opened: Page) -> None:
+    set_t(opened, 250)
+    before, requests = canvas(opened), []
+    opened.on("request", lambda request: requests.append(request.url))
+    timeline(opened).focus()
     for _ in range(3):
-        page.keyboard.press("ArrowRight")
-    assert page.locator("output").inner_text() == "253"
-    assert timeline(page).get_attribute("aria-valuetext").startswith("t = 253, signal 0.82")
-    assert not np.array_equal(canvas(page), before)
-    page.keyboard.press("End")
+        opened.keyboard.press("ArrowRight")
+    assert opened.locator("output").inner_text() == "253"
+    assert timeline(opened).get_attribute("aria-valuetext").startswith("t = 253, signal 0.82")
+    assert not np.array_equal(canvas(opened), before)
+    opened.keyboard.press("End")
     last = noise.coefficients("scaled_linear", 999)
-    assert number(page, "signal") == pytest.approx(last.sqrt_alpha_bar, abs=5e-5)
-    assert number(page, "noise") == pytest.approx(last.sqrt_one_minus_alpha_bar, abs=5e-5)
-    assert number(page, "power") == pytest.approx(last.alpha_bar, abs=5e-5)
-    assert number(page, "snr") == pytest.approx(last.snr, abs=5e-5)
-    assert number(page, "logsnr") == pytest.approx(last.log_snr, abs=5e-3)
+    assert number(opened, "signal") == pytest.approx(last.sqrt_alpha_bar, abs=5e-5)
+    assert number(opened, "noise") == pytest.approx(last.sqrt_one_minus_alpha_bar, abs=5e-5)
+    assert number(opened, "power") == pytest.approx(last.alpha_bar, abs=5e-5)
+    assert number(opened, "snr") == pytest.approx(last.snr, abs=5e-5)
+    assert number(opened, "logsnr") == pytest.approx(last.log_snr, abs=5e-3)
     assert requests == []
 
 
 @pytest.mark.parametrize("t", [0, 354, 999])
-def test_the_canvas_agrees_with_the_server(page: Page, client: Client, t: int) -> None:
-    set_t(page, t)
+def test_the_canvas_agrees_with_the_server(opened: Page, client: Client, t: int) -> None:
+    set_t(opened, t)
     path, _ = client.predict(handle_file(str(DUSK)), t, "scaled_linear", 0, api_name="/add_noise")
-    difference = np.abs(canvas(page) - np.asarray(Image.open(path).convert("RGB")).astype(int))
+    difference = np.abs(canvas(opened) - np.asarray(Image.open(path).convert("RGB")).astype(int))
     assert difference.max() <= 3  # the browser's ε is rounded to 1/32: two levels, and one for rounding
 
 
-def test_the_noise_is_the_same_at_every_t(page: Page) -> None:
+def test_the_noise_is_the_same_at_every_t(opened: Page) -> None:
     """At two values of t the noise part differs by its amplitude alone."""
     parts = []
     for t in (50, 100):
-        set_t(page, t)
+        set_t(opened, t)
         parts.append(
-            (canvas(page, "part-noise") / 127.5 - 1) / noise.coefficients("scaled_linear", t).sqrt_one_minus_alpha_bar
+            (canvas(opened, "part-noise") / 127.5 - 1) / noise.coefficients("scaled_linear", t).sqrt_one_minus_alpha_bar
         )
     inside = np.abs(parts[0]) < 2.5  # not clipped in either
     assert np.abs(parts[0] - parts[1])[inside].max() < 0.05
 
 
-def test_a_frame_of_the_film_strip_jumps_there(page: Page) -> None:
-    frame = page.get_by_role("button", name="Jump to t = 800")
+def test_a_frame_of_the_film_strip_jumps_there(opened: Page) -> None:
+    frame = opened.get_by_role("button", name="Jump to t = 800")
     frame.click()
-    expect(page.locator("output")).to_have_text("800")
-    expect(timeline(page)).to_have_value("800")
+    expect(opened.locator("output")).to_have_text("800")
+    expect(timeline(opened)).to_have_value("800")
     expect(frame).to_have_attribute("aria-current", "true")
-    marker = float(page.locator(".dpn-marker").get_attribute("x1"))
+    marker = float(opened.locator(".dpn-marker").get_attribute("x1"))
     assert marker == pytest.approx(28 + 384 * 800 / 999)
 
 
-def test_half_power_can_be_visited(page: Page) -> None:
-    page.get_by_role("button", name="t = 354", exact=True).click()
-    expect(page.locator("output")).to_have_text("354")
-    assert number(page, "power") == pytest.approx(0.5, abs=2e-3)
+def test_half_power_can_be_visited(opened: Page) -> None:
+    opened.get_by_role("button", name="t = 354", exact=True).click()
+    expect(opened.locator("output")).to_have_text("354")
+    assert number(opened, "power") == pytest.approx(0.5, abs=2e-3)
 
 
-def test_the_timeline_plays_and_pauses(page: Page) -> None:
-    page.get_by_role("button", name="Play the timeline").click()
-    expect(page.locator("output")).not_to_have_text("250")
-    page.get_by_role("button", name="Pause the timeline").click()
-    stopped = page.locator("output").inner_text()
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    assert page.locator("output").inner_text() == stopped
+def test_the_timeline_plays_and_pauses(opened: Page) -> None:
+    set_t(opened, 250)
+    opened.get_by_role("button", name="Play the timeline").click()
+    expect(opened.locator("output")).not_to_have_text("250")
+    opened.get_by_role("button", name="Pause the timeline").click()
+    stopped = opened.locator("output").inner_text()
+    opened.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    assert opened.locator("output").inner_text() == stopped
 
 
 def test_another_schedule_changes_the_numbers_and_the_words(page: Page) -> None:

@@ -36,16 +36,17 @@ def test_jump_and_walk_are_held_against_the_formula(page: Page) -> None:
         assert float(variance) == pytest.approx(expected, abs=4 * expected * (2 / n) ** 0.5)
 
 
-def test_the_histogram_holds_the_values_that_are_shown(page: Page) -> None:
+def test_the_histogram_holds_the_values_that_are_shown(opened: Page) -> None:
     x0 = pictures.to_x0(pictures.open_picture(DUSK))
     epsilon = noise.noise_like(x0.shape, 0)
     for t in (0, 999):
-        set_t(page, t)
+        set_t(opened, t)
         x = noise.add_noise(x0, epsilon, t, "scaled_linear")
-        shown = {name: page.locator(f'.dpn-values [data-show="{name}"]').inner_text() for name in ("mean", "variance")}
+        values = opened.locator(".dpn-values")
+        shown = {name: values.locator(f'[data-show="{name}"]').inner_text() for name in ("mean", "variance")}
         assert float(shown["mean"].replace("−", "-")) == pytest.approx(x.mean().item(), abs=2e-3)
         assert float(shown["variance"]) == pytest.approx(x.var().item(), abs=3e-3)
-    expect(page.locator(".dpn-values")).to_contain_text("196,608 values")
+    expect(opened.locator(".dpn-values")).to_contain_text("196,608 values")
 
 
 def test_latents_are_noised_like_pixels(page: Page, engine: LocalEngine) -> None:

@@ -2,6 +2,7 @@
 
 from playwright.sync_api import Page, Route, expect
 
+from tests.ui.answered import answered
 from tests.ui.compare.support import cells, everything_else, field, fill, finished, run, vary
 
 
@@ -155,10 +156,11 @@ def test_a_late_answer_does_not_bring_back_an_earlier_choice(page: Page) -> None
         route.continue_()
 
     page.route("**/gradio_api/run/**", late)
-    for label in ("Steps", "Sampler", "Seed"):
-        vary(page, label)  # the next is chosen before the answer to the last has come
-    expect(field(page, "values-seed")).to_be_visible()
-    page.wait_for_timeout(3000)  # for answers that are still on their way
+    with answered(page) as asked:
+        for label in ("Steps", "Sampler", "Seed"):
+            vary(page, label)  # the next is chosen before the answer to the last has come
+        expect(field(page, "values-seed")).to_be_visible()
+    assert len(asked) >= 3
     expect(page.locator("#vary").get_by_role("radio", name="Seed", exact=True)).to_be_checked()
     expect(field(page, "values-seed")).to_be_visible()
     for other in ("sampler", "num-inference-steps", "guidance-scale"):

@@ -13,20 +13,24 @@ from playground import Recipe
 from playground.engine import LocalEngine
 from playground.inside import attention
 from playground.ui.inside import attention as inside_attention
-from tests.conftest import schemes
+from tests.conftest import opened_tab, schemes
 
+EARLIER = '#inside-diagram [data-state="earlier"]'
 HOSTILE = '<img src=x onerror="window.PWN=1"> ${Object.assign(window,{PWN:1})} {{constructor}}'
 
 
+@pytest.fixture(scope="module")
+def opened(browser: Browser, address: str) -> Iterator[Page]:
+    """The tab as a visitor finds it, for tests that leave its fields and its run as they are."""
+    with opened_tab(browser, address, "Inside", EARLIER) as page:
+        yield page
+
+
 @pytest.fixture
-def tab(page: Page) -> Iterator[Page]:
+def tab(browser: Browser, address: str) -> Iterator[Page]:
     """The page with the tab open and its first view there."""
-    faults: list[str] = []
-    page.on("console", lambda line: faults.append(line.text) if "js_on_load" in line.text else None)
-    page.get_by_role("tab", name="Inside").click()
-    page.locator('#inside-diagram [data-state="earlier"]').wait_for()
-    yield page
-    assert not faults
+    with opened_tab(browser, address, "Inside", EARLIER) as page:
+        yield page
 
 
 def box(page: Page, name: str):  # noqa: ANN201
@@ -51,37 +55,37 @@ def test_the_skeleton_has_no_place_for_text() -> None:
     assert not re.search(r"\$\{|\{\{|`|\\", inside_attention.SKELETON)
 
 
-def test_the_tab_opens_with_tokens_shapes_and_the_first_views_picture(tab: Page) -> None:
-    assert tab.locator(".dpi-tokens li[data-kind=text] b").all_inner_texts() == [
+def test_the_tab_opens_with_tokens_shapes_and_the_first_views_picture(opened: Page) -> None:
+    assert opened.locator(".dpi-tokens li[data-kind=text] b").all_inner_texts() == [
         "red",
         "apple",
         ",",
         "blue",
         "background",
     ]
-    expect(box(tab, "text_encoder")).to_contain_text("32×192")
-    expect(box(tab, "unet")).to_contain_text("4×16×16")
-    expect(tab.locator("#inside-status")).to_contain_text("rendered earlier")
-    expect(tab.locator("#inside-vae")).to_contain_text("48 : 1")
-    expect(tab.locator("#dpi-picture")).to_contain_text("DPM++ 2M, 20 steps")
+    expect(box(opened, "text_encoder")).to_contain_text("32×192")
+    expect(box(opened, "unet")).to_contain_text("4×16×16")
+    expect(opened.locator("#inside-status")).to_contain_text("rendered earlier")
+    expect(opened.locator("#inside-vae")).to_contain_text("48 : 1")
+    expect(opened.locator("#dpi-picture")).to_contain_text("DPM++ 2M, 20 steps")
     units = {"k": 1e3, "M": 1e6, "G": 1e9}
-    said = [text.split() for text in tab.locator(".dpi-bars dd").all_inner_texts()]
+    said = [text.split() for text in opened.locator(".dpi-bars dd").all_inner_texts()]
     counts = [float(number) * units[unit] for number, unit in said]
-    widths = tab.locator(".dpi-bars i").evaluate_all("all => all.map(bar => bar.getBoundingClientRect().width)")
+    widths = opened.locator(".dpi-bars i").evaluate_all("all => all.map(bar => bar.getBoundingClientRect().width)")
     assert len(widths) == 4 and widths == pytest.approx([max(widths) * count / max(counts) for count in counts], abs=3)
 
 
-def test_every_box_opens_its_view_also_from_the_keyboard(tab: Page) -> None:
+def test_every_box_opens_its_view_also_from_the_keyboard(opened: Page) -> None:
     for name in ("text_encoder", "noise", "unet", "latents", "decoder", "picture", "tokens"):
-        box(tab, name).focus()
-        tab.keyboard.press("Enter")
-        expect(tab.locator(f"#dpi-{name}")).to_be_visible()
-        expect(box(tab, name)).to_have_attribute("aria-expanded", "true")
-        assert tab.locator(".dpi-panel:visible").count() == 1
-    box(tab, "unet").click()
-    assert tab.locator("#dpi-unet tbody tr, #dpi-unet table > tr").count() == 9
-    tab.get_by_role("button", name="See where each word looks").click()
-    expect(tab.locator("#inside-attention")).to_be_in_viewport()
+        box(opened, name).focus()
+        opened.keyboard.press("Enter")
+        expect(opened.locator(f"#dpi-{name}")).to_be_visible()
+        expect(box(opened, name)).to_have_attribute("aria-expanded", "true")
+        assert opened.locator(".dpi-panel:visible").count() == 1
+    box(opened, "unet").click()
+    assert opened.locator("#dpi-unet tbody tr, #dpi-unet table > tr").count() == 9
+    opened.get_by_role("button", name="See where each word looks").click()
+    expect(opened.locator("#inside-attention")).to_be_in_viewport()
 
 
 def test_a_walk_measures_itself_keeps_the_open_box_and_shows_the_way(tab: Page) -> None:
@@ -207,21 +211,21 @@ def test_a_word_that_the_other_prompt_lacks_is_said_to_be_missing(tab: Page) -> 
     expect(tab.locator(".dpi-sides figcaption").last).to_have_text("This prompt does not have that word.")
 
 
-def test_a_sample_and_an_upload_go_through_the_vae(tab: Page, tmp_path: Path) -> None:
-    psnr = tab.locator("#inside-vae .dpi-facts div", has=tab.get_by_text("PSNR", exact=True)).locator("dd")
+def test_a_sample_and_an_upload_go_through_the_vae(opened: Page, tmp_path: Path) -> None:
+    psnr = opened.locator("#inside-vae .dpi-facts div", has=opened.get_by_text("PSNR", exact=True)).locator("dd")
     psnr.wait_for()
     shown = [psnr.inner_text()]
-    tab.locator("#inside-samples button.thumbnail-item").nth(5).click()
+    opened.locator("#inside-samples button.thumbnail-item").nth(5).click()
     expect(psnr).not_to_have_text(shown[-1])
     shown.append(psnr.inner_text())
     Image.new("RGB", (60, 40), (200, 40, 30)).save(tmp_path / "plain.png")
-    tab.locator("input[type=file]").last.set_input_files(tmp_path / "plain.png")
+    opened.locator("input[type=file]").last.set_input_files(tmp_path / "plain.png")
     expect(psnr).not_to_have_text(shown[-1])
     shown.append(psnr.inner_text())
     assert float(shown[2].removesuffix(" dB")) > float(shown[1].removesuffix(" dB"))  # a plain colour is easier
     (tmp_path / "notes.png").write_text("not a picture")
-    tab.locator("input[type=file]").last.set_input_files(tmp_path / "notes.png")
-    expect(tab.locator("#inside-picture-error [role=alert]")).to_contain_text("is not a PNG")
+    opened.locator("input[type=file]").last.set_input_files(tmp_path / "notes.png")
+    expect(opened.locator("#inside-picture-error [role=alert]")).to_contain_text("is not a PNG")
     expect(psnr).to_have_text(shown[2])
 
 

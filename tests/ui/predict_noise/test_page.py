@@ -22,6 +22,7 @@ from playground.ui.predict_noise import tab as predict_noise
 from playground.ui.predict_noise.rail import SAMPLES, WRONG
 from playground.ui.shared.shipped import EXAMPLES
 from tests.conftest import one_tab, opened_tab, schemes
+from tests.ui.answered import answered
 
 APPLE = EXAMPLES / "first_view" / "2.png"
 CAPTION = "red apple, blue background"
@@ -147,16 +148,11 @@ def test_a_wrong_caption_costs_more(page: Page) -> None:
     assert loss(page) > before
 
 
-def test_the_curve_says_how_many_draws_it_holds(page: Page) -> None:
+def test_the_curve_says_how_many_draws_it_holds_and_is_always_that_of_the_fields(page: Page) -> None:
+    found = page.locator(".dpp-found")
     expect(page.get_by_text("is nearly all noise there, and naming it is easy")).to_be_visible()
     expect(page.locator(".dpp-blank")).to_have_count(0)  # no grey boxes before anybody asked for a guess
-    expect(page.locator(".dpp-found")).to_contain_text("Every point is one draw of ε")
-    page.get_by_role("button", name="Average over 8 draws").click()
-    expect(page.locator(".dpp-found")).to_contain_text("the mean of 8 draws", timeout=30_000)
-
-
-def test_the_curve_is_always_that_of_the_fields(page: Page) -> None:
-    found = page.locator(".dpp-found")
+    expect(found).to_contain_text("Every point is one draw of ε")
     page.get_by_role("button", name="Average over 8 draws").click()
     expect(found).to_contain_text("the mean of", timeout=30_000)
     page.locator("#pn-caption textarea").fill("red fish, green background")
@@ -241,13 +237,14 @@ def test_a_timestep_outside_the_schedule_is_said_beside_it(page: Page) -> None:
 
 
 def test_the_last_of_two_samples_chosen_quickly_is_shown(page: Page, engine: LocalEngine) -> None:
-    with engine._ticking:  # nobody gets an answer meanwhile
-        page.get_by_role("button", name="Thumbnail 2").click()
-        page.get_by_role("button", name="Thumbnail 3").click()
-        page.wait_for_timeout(500)
+    with answered(page) as asked:
+        with engine._ticking:  # nobody gets an answer meanwhile
+            page.get_by_role("button", name="Thumbnail 2").click()
+            page.get_by_role("button", name="Thumbnail 3").click()
+            page.wait_for_timeout(500)
+        expect(page.locator("#pn-caption textarea")).to_have_value("cat, yellow background")
     expect(page.locator("#pn-caption textarea")).to_have_value("cat, yellow background")
-    page.wait_for_timeout(1000)
-    expect(page.locator("#pn-caption textarea")).to_have_value("cat, yellow background")
+    assert asked
 
 
 def test_a_caption_is_text_and_nothing_else(page: Page) -> None:
