@@ -19,6 +19,7 @@ from playground.models.facts import CALL, OR_NONE, Facts, usual_recipe
 from playground.models.folder import described, fingerprint, licence, load_pipeline
 from playground.models.loading import DTYPE, planned_whole
 from playground.models.lora.folder import named, own_folder
+from playground.models.running.as_loaded import AsLoaded
 from playground.models.running.device import PRECISIONS
 from playground.models.running.offload import place_whole
 from playground.models.running.plan import EVERYTHING, Plan
@@ -44,7 +45,7 @@ LATENTS = 128  # per side, where the network's config does not say it
 Tell = Callable[[int, int, float], None]  # step done, of how many, its timestep; what it raises ends the picture
 
 
-class WholePipeline:
+class WholePipeline(AsLoaded):
     """A model that draws whole pictures."""
 
     def __init__(
@@ -165,15 +166,6 @@ class WholePipeline:
     @property
     def runtime(self) -> str:
         return "PyTorch, one picture at a time"
-
-    def convert(self) -> None:
-        """Nothing: only the U-Nets of families are converted."""
-
-    def wait_until_converted(self, seconds: float | None = None) -> None:
-        """There is nothing to wait for."""
-
-    def compile(self, backend: str | Callable = "inductor") -> None:
-        raise Refusal(f"{self.facts.family} is not compiled here; start without --compile.")
 
     def attach_control(self, folder: Path) -> None:
         raise Refusal(f"{self.facts.name} is run by its own pipeline, which takes no ControlNet here.")

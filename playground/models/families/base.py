@@ -5,7 +5,7 @@ lines each. Latents are (B, C, h, w) here also where the network takes them pack
 value, so they may be packed for the call alone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -25,6 +25,7 @@ from playground.models.loading import Loaded
 from playground.models.lora.folder import LoraFiles, own_folder
 from playground.models.lora.rows import Loras
 from playground.models.lora.texts import TextLoras
+from playground.models.running.as_loaded import AsLoaded
 from playground.models.running.device import PRECISIONS, cast
 from playground.models.running.offload import place
 from playground.models.running.plan import AS_RUN
@@ -39,7 +40,7 @@ from playground.samplers import SAMPLERS
 from playground.schedule import is_flow
 
 
-class Family:
+class Family(AsLoaded):
     """A `Model`. The denoiser and the text encoders are in `dtype`; latents, schedules and the VAE stay in fp32."""
 
     title: ClassVar[str]  # as people say it
@@ -275,19 +276,6 @@ class Family:
     @torch.inference_mode()
     def preview(self, latents: Tensor) -> list[Image.Image]:
         return self.decode(latents) if self.preview_decoder is None else self.preview_decoder.pictures(latents)
-
-    @property
-    def runtime(self) -> str:
-        return "PyTorch"
-
-    def convert(self) -> None:
-        """Nothing: only U-Nets are converted."""
-
-    def wait_until_converted(self, seconds: float | None = None) -> None:
-        """There is nothing to wait for."""
-
-    def compile(self, backend: str | Callable = "inductor") -> None:
-        raise Refusal(f"{self.title} is not compiled here; start without --compile.")
 
     # --- inside -------------------------------------------------------------------------------------------------------
 
