@@ -13,8 +13,8 @@ EMBEDDED = Path(__file__).parents[1] / "models"  # where the models stand that c
 
 LATE_ONES = ("guidance_rescale", "eta", "clip_skip")  # arguments that the program has only where a recipe has them
 START = "start.png"  # what the program calls the picture that it starts from, which must lie beside it
-TOLD = ("prediction_type", "timestep_spacing", "rescale_betas_zero_snr")  # of its schedule, by a single file
 SHOWN = "control.png"  # and the one that a ControlNet is shown
+TOLD = ("prediction_type", "timestep_spacing", "rescale_betas_zero_snr")  # of its schedule, by a single file
 TEMPLATE = '''"""One picture of the diffusion playground, made by diffusers alone.
 
 pip install {packages}

@@ -36,7 +36,7 @@ class Elsewhere:
 
     def honours(self, name: str, recipe: Recipe) -> bool:
         """Whether this field of a recipe is sent, as far as it may be."""
-        return name not in NAMES or name in self.sent(recipe)
+        return name in self.sent(recipe) if name in NAMES else name not in LATE or name in KEEPS
 
     def ignored(self, recipe: Recipe) -> list[str]:
         """What is not sent of this recipe, as people call it; nobody misses an empty negative prompt."""

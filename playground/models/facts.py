@@ -238,6 +238,9 @@ class Facts:
             raise Refusal(f"guidance_rescale must be 0 with a ControlNet. {NO_RESCALE_CONTROLLED}")
         if recipe.image and recipe.guidance_rescale and not self.rescales_starts:
             raise Refusal(f"guidance_rescale must be 0 where a run starts from a picture. {NO_RESCALE}")
+        for name, _ in recipe.loras:
+            if name in self.left_out:
+                raise Refusal(f"The LoRA {name} cannot be used: {self.left_out[name]}.")
         check_known_loras((name for name, _ in recipe.loras), tuple(self.loras))
 
     def _check_takes(self, recipe: Recipe) -> None:

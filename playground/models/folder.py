@@ -115,7 +115,8 @@ def fingerprint(folder: Path, precision: Any) -> str:
         return digest.hexdigest()[:16]
     parts = [part for part in index_of(folder) if (folder / part).is_dir()]
     for path in [folder / INDEX, *sorted(path for part in parts for path in (folder / part).rglob("*"))]:
-        if path.suffix in (".safetensors", ".json", ".txt", ".jinja"):
+        is_read = path.suffix == ".model" and not path.with_name("tokenizer.json").is_file()  # else that one is
+        if is_read or path.suffix in (".safetensors", ".json", ".txt", ".jinja"):
             digest.update(path.relative_to(folder).as_posix().encode())
             with path.open("rb") as file:
                 while chunk := file.read(CHUNK):

@@ -20,7 +20,8 @@ from playground.models.families.sd3 import StableDiffusion3
 from playground.models.families.sdxl import StableDiffusionXL
 from playground.models.families.z_image import ZImage
 from playground.models.loading import Loaded, keep_layers, load, planned
-from playground.models.running.device import default_device
+from playground.models.running.device import cast, default_device
+from playground.models.running.plan import AS_IN_FILE
 from playground.refusal import Refusal
 from playground.sources.given import REGISTERED, Source, source
 from playground.sources.others import of_a_family
@@ -78,7 +79,8 @@ def load_model(
     plan = planned(found.name, path, device, dtype, texts, memory)
     if path.is_file():
         loaded = Loaded(single_file.load(path), plan, preview)
-        keep_layers(loaded.pipeline.unet, dtype, plan, weights_of(path)["unet"])
+        unet = loaded.pipeline.unet  # in fp32, whatever its file has
+        keep_layers(unet if plan.storage == AS_IN_FILE else cast(unet, dtype), dtype, plan, weights_of(path)["unet"])
     else:
         loaded = load(getattr(diffusers, kind), path, dtype, texts, plan, preview, **family.left_out)
     return family(found.name, loaded, device, dtype, path, loras)

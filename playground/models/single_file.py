@@ -20,6 +20,7 @@ from playground.models.facts import Facts
 from playground.models.folder import refusing
 from playground.refusal import Refusal
 from playground.sources import header, single_file
+from playground.sources.parts import index_of
 from playground.sources.single_file import LAYOUTS
 
 MERGES = LAYOUTS / "clip" / "merges.txt.gz"
@@ -32,19 +33,13 @@ FEW_STEPS = re.compile("turbo|lightning|hyper.?sd|lcm", re.IGNORECASE)  # what n
 SEEN_AS_NOISE = 0.5  # correlation of the answer with pure noise, above which it predicts noise; see `predicts_noise`
 
 
-def kind(path: Path) -> str:
-    """The name of the pipeline's class. Raises Refusal, with one sentence, for no whole model."""
-    published = single_file.layout(path)
-    return str(DiffusionPipeline.load_config(single_file.settings(path, published))["_class_name"])
-
-
 def load(path: Path) -> DiffusionPipeline:
-    """The pipeline on the CPU, in the file's precision. Raises Refusal, with one sentence, for no whole model."""
+    """The pipeline on the CPU, in fp32. Raises Refusal, with one sentence, for no whole model."""
     head = header.read(path)
     published = single_file.layout_of(head, path)
     beside = single_file.settings_beside(path)
     folder = beside or LAYOUTS / published
-    pipeline_class = getattr(diffusers, kind(path))
+    pipeline_class = getattr(diffusers, index_of(folder)["_class_name"])
     parts: dict[str, Any] = {"safety_checker": None, "feature_extractor": None, "image_encoder": None}
     if beside is None:
         names = ("tokenizer", "tokenizer_2")
@@ -64,10 +59,10 @@ def load(path: Path) -> DiffusionPipeline:
 
 
 def read_as_plain(facts: Facts) -> str:
-    """One sentence where a file's name or title says that it draws in few steps and the settings that it was read by do
-    not; empty for all others."""
+    """One sentence where a file's name or title says that it draws in few steps, and no settings lie beside it that
+    could say how; empty for all others."""
     path = Path(facts.folder)
-    if not path.is_file() or facts.guidance == "none":
+    if not path.is_file() or single_file.settings_beside(path):
         return ""
     if not any(map(FEW_STEPS.search, (path.stem, header.read(path).notes.get("modelspec.title", "")))):
         return ""

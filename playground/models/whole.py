@@ -87,7 +87,7 @@ class WholePipeline(AsLoaded):
         self.facts = Facts(
             name=name,
             family=type(pipeline).__name__.removesuffix("Pipeline"),
-            fingerprint=fingerprint(folder, str(self._denoiser.dtype)),
+            fingerprint=fingerprint(folder, ["its own pipeline", str(self._denoiser.dtype)]),
             parameters=parameters,
             device=device.type,
             memory=plan.says,

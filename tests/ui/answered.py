@@ -7,6 +7,7 @@ from playwright.sync_api import Page, Request
 
 QUIET = 300  # ms without anything asked or answered: what follows from an answer has been asked by then
 STEP = 50
+LONGEST = 120_000
 
 
 @contextmanager
@@ -31,11 +32,14 @@ def answered(page: Page, before: Iterable[Request] = ()) -> Iterator[list[Reques
     on = {"request": begins, "requestfinished": ends, "requestfailed": ends}
     for event, heard in on.items():
         page.on(event, heard)
-    yield asked
-    quiet = 0
-    while waiting or quiet < QUIET:
-        known = changes
-        page.wait_for_timeout(STEP)
-        quiet = quiet + STEP if changes == known else 0
-    for event, heard in on.items():
-        page.remove_listener(event, heard)
+    try:
+        yield asked
+        quiet, left = 0, LONGEST
+        while waiting or quiet < QUIET:
+            assert left > 0, f"Not answered: {[request.url for request in waiting]}"
+            known = changes
+            page.wait_for_timeout(STEP)
+            quiet, left = quiet + STEP if changes == known else 0, left - STEP
+    finally:
+        for event, heard in on.items():
+            page.remove_listener(event, heard)

@@ -1,4 +1,4 @@
-"""What the configs of a Stable Diffusion folder say of it: what it was distilled to do, and what draws with it."""
+"""What the configs of a folder with a U-Net say of it: what it was distilled to do, and what draws with it."""
 
 import inspect
 from typing import Any

@@ -25,6 +25,7 @@ from playground.models.lora import adapter
 from playground.sources.lora_files import is_pickled
 
 METADATA_KEY = "lora_adapter_metadata"  # of the safetensors header, as diffusers writes it
+PICKLED = "it is pickled, which can run code when it is read, and only safetensors files are read here"
 KEY = re.compile(r"(?P<part>\w+)\.(?P<module>.+)\.(?P<matrix>lora_A\.weight|lora_B\.weight|alpha)")
 REPEATS = r"[*+{]"  # of a pattern; nested ones could take hours to match
 KOHYA = re.compile(r"lora_(unet|te|te1|te2)_.+")
@@ -57,7 +58,7 @@ def read(path: Path, parts: Parts, pipeline: type) -> Changes:
     Raises ValueError with the reason, as the end of a sentence, for a file that does not fit this model.
     """
     if is_pickled(path):
-        raise ValueError("it is pickled, which can run code when it is read, and only safetensors files are read here")
+        raise ValueError(PICKLED)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {}).get(METADATA_KEY) or "{}")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from playground.models.contract import Weights
 from playground.models.lora.adapter import digest, part_in
-from playground.models.lora.file import Change, Changes, Parts, read
+from playground.models.lora.file import PICKLED, Change, Changes, Parts, read
 from playground.recipe import LORA_NAME_LIMIT, check_known_loras
 from playground.refusal import Refusal
-from playground.sources.lora_files import files_in, name_of, path_below
+from playground.sources.lora_files import files_in, is_pickled, name_of, path_below
 
 KEPT = 32  # files kept in memory; one of Pocket's is about a megabyte
 
@@ -33,7 +33,10 @@ class LoraFiles:
         self.left_out: dict[str, str] = {}  # name -> why, as the end of a sentence
         self._paths: dict[str, Path] = {}
         for name, path in named(folders):
-            self._add(name, path)
+            if is_pickled(path):
+                self.left_out[name] = PICKLED
+            else:
+                self._add(name, path)
         for name, path in named(offered):
             try:
                 read(path, parts, pipeline)
@@ -42,6 +45,7 @@ class LoraFiles:
             else:
                 self._add(name, path)
         self._paths = dict(sorted(self._paths.items()))
+        self.left_out = {name: why for name, why in self.left_out.items() if name not in self._paths}
         self.digests: dict[str, str] = {name: digest(path) for name, path in self._paths.items()}
         trained = {name: part_in(path, parts) for name, path in self._paths.items()}
         # those that peft saved: name -> the part that they change, and their file

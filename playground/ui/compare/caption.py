@@ -42,7 +42,8 @@ def caption(sweep: Sweep, honours: Honours = everything) -> list[str]:
     """What a grid shows, so that it can be read without the form: prompt, axes with their values, what is fixed."""
     axes = [f"{axis_name(name)} {_listed(name, values)}" for name, values in reversed(sweep.axes.items())]
     prompt = [] if "prompt" in sweep.axes else [f"“{sweep.base.prompt}”" if sweep.base.prompt else "no prompt"]
-    return [*prompt, " × ".join(axes), f"fixed: {', '.join(fixed(sweep, honours))}"]
+    alike = fixed(sweep, honours)
+    return [*prompt, " × ".join(axes), *([f"fixed: {', '.join(alike)}"] if alike else [])]
 
 
 def fixed(sweep: Sweep, honours: Honours = everything) -> list[str]:

@@ -88,7 +88,8 @@ def test_every_kind_of_ask_is_answered(engines: dict[str, LocalEngine], kind: st
     (question, decoded) = sorted(engine.ask([Question(x0, 500, ("a", "b")), Decode(x0)]), key=lambda a: a.cell)
     assert question.value.shape == (2, *x0.shape[1:]) and decoded.value[0].size == (side, side)
     looks = [e.kept.look for e in engine.run([recipe], keep=Keep(attention=True)) if isinstance(e, Step)]
-    assert all(look.maps for look in looks)
+    shares = [shares for look in looks for shares in look.maps.values()]
+    assert shares and all(len(x) == engine.facts.tokens and torch.allclose(x.sum(0), torch.ones(())) for x in shares)
     guessed = [e for e in engine.run([recipe], start=Start(x0, 600)) if isinstance(e, Done)]
     assert len(guessed) == 1
     anatomy = engine.anatomy(side, side)

@@ -21,6 +21,8 @@ from playground import open_engine, pictures
 from playground.engine.local import _say
 from playground.export.script import START, to_script
 from playground.models import REGISTERED
+from playground.models.running import plan as plans
+from playground.models.running.plan import FP8, Plan
 from playground.models.single_file import predicts_noise, tokenizer
 from playground.refusal import Refusal
 from playground.sources.single_file import LAYOUTS, PUBLISHED
@@ -234,3 +236,14 @@ def test_a_file_that_is_cut_or_pickled_or_something_else_says_so(whole: Path, tm
     for path, says in ((cut, "is not a whole"), (text, "is not a whole"), (ckpt, "is a pickled file")):
         with pytest.raises(Refusal, match=says):
             open_engine(path, *CPU)
+
+
+def test_its_layers_kept_in_fp8_are_computed_in_the_asked_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """diffusers reads a single file in fp32, of which the norms would else be left."""
+    monkeypatch.setattr(plans, "plan", lambda *_: Plan(storage=FP8))
+    path = original_layout.write(build("sd15-tiny", tmp_path / "folders"), tmp_path)
+    engine = open_engine(path, torch.device("cpu"), torch.bfloat16, "torch")
+    engine.close()
+    assert {x.dtype for x in engine.model.network.parameters()} == {torch.float8_e4m3fn, torch.bfloat16}
