@@ -30,6 +30,7 @@ def build(page: gr.Blocks, room: Room) -> None:
     """Lays out the page and wires it, inside `page.route`."""
     visitor = Visitor(room)
     kept = gr.BrowserState({}, **STORAGE)
+    mine = gr.State(None)  # what the page was last told to be: a look that left before may still say the old `kept`
     seen = gr.State("")
     head = gr.HTML(HEAD.format(""))
     with gr.Column(elem_classes="dpc-narrow"):
@@ -64,16 +65,17 @@ def build(page: gr.Blocks, room: Room) -> None:
         room.arrived()
         asked = str(request.query_params.get("code", ""))[:20].upper()
         told = visitor.resumed(has, asked)
-        return shown(told) | {code: asked}
+        return shown(told) | {code: asked, mine: {} if told["seen"] == DOOR else has}
 
     @says_refusals(fault)
     def join(has: Any, typed: Any, called: Any) -> Update:
         now = visitor.joined(has, typed, called)
-        return shown(visitor.looks(now)) | {kept: now}
+        return shown(visitor.looks(now)) | {kept: now, mine: now}
 
-    def look(has: Any, before: Any) -> Update:
-        """Again and again: nothing is sent where nothing has changed, so a form is not drawn again while it is used."""
-        told = visitor.looks(has, before)
+    def look(has: Any, known: Any, before: Any) -> Update:
+        """Again and again: nothing is sent where nothing has changed, so a form is not drawn again while it is used.
+        What the browser keeps counts only where nothing is known of the page, as after a restart."""
+        told = visitor.looks(has if known is None else known, before)
         return {seen: gr.skip()} if told["seen"] == before else shown(told)
 
     @says_refusals(unfit)
@@ -82,14 +84,14 @@ def build(page: gr.Blocks, room: Room) -> None:
         return shown(visitor.looks(has))
 
     def left() -> Update:
-        return shown(visitor.outside()) | {kept: {}}
+        return shown(visitor.outside()) | {kept: {}, mine: {}}
 
-    outputs = [kept, seen, head, door, code, fault, view, unfit, leave]
+    outputs = [kept, mine, seen, head, door, code, fault, view, unfit, leave]
     page.load(arrive, kept, outputs, **AT_ONCE)
     gr.on([enter.click, code.submit, name.submit], join, [kept, code, name], outputs, **AT_ONCE)
     view.class_answer(answer, kept, outputs, **AT_ONCE)
     leave.click(left, None, outputs, **AT_ONCE)
-    gr.Timer(EVERY).tick(look, [kept, seen], outputs, **AT_ONCE)
+    gr.Timer(EVERY).tick(look, [kept, mine, seen], outputs, **AT_ONCE)
 
 
 class Visitor:
@@ -125,7 +127,7 @@ class Visitor:
 
     def looks(self, has: Any, before: Any = None) -> dict[str, str]:
         """What is shown now. Where its stamp is `before` nothing has changed, and nothing else is told."""
-        if before == DOOR or not _of(has, "code"):
+        if not _of(has, "code"):
             return self.outside()
         try:
             class_, member = self._who(has)

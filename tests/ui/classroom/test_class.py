@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from playground.engine import LocalEngine
 from playground.store import Store
@@ -150,6 +150,22 @@ def test_a_lesson_and_a_vote_with_three_visitors_over_a_restart(
     expect(visitors[0].locator("#join-error")).to_contain_text("no class with this code")
     server.end()
     store.close()
+
+
+def test_a_look_that_arrives_after_the_join_puts_nobody_out(address: str, open_page: Open) -> None:
+    code = open_class(open_page(f"{address}teach"), "")
+    visitor = open_page(f"{address}join?code={code}")
+    expect(visitor.get_by_label("Code")).to_have_value(code)
+    late: list[Route] = []
+    visitor.route("**/run/predict*", lambda route: route.continue_() if late else late.append(route))
+    visitor.wait_for_timeout(2_000)  # a look has left by then, and is on its way for long
+    press(visitor, "Join")
+    expect(visitor.locator("#class-view")).to_contain_text("You are in.")
+    with visitor.expect_response(lambda response: response.request == late[0].request):
+        late[0].continue_()
+    visitor.wait_for_timeout(2_000)  # and the next look
+    expect(visitor.locator("#class-view")).to_contain_text("You are in.", timeout=1_000)
+    expect(visitor.get_by_label("Code")).to_be_hidden(timeout=1_000)
 
 
 def test_both_pages_are_fit_for_readers_and_phones(address: str, open_page: Open) -> None:
