@@ -18,9 +18,16 @@ COUNT = 10  # questions of a quiz, where there is enough to ask
 MOST_EACH = 2  # questions over one step
 MOST_CELLS = 4  # of a question
 NEAR = 0.05  # of the larger one: nearer values are not asked about
+SEEN = 1 / 3  # the same where the number alone is to be seen in a picture
 DOUBT = 2.0  # a change between SAME / DOUBT and SAME * DOUBT is neither clearly none nor clearly one
 KINDS = ("larger", "order", "picture", "trend")
 VISIBLE = ("clipped", "saturation", "sharpness", "areas", "signal", "edge")  # can be seen in a picture alone
+HELD: Mapping[str, tuple[str, slice]] = {  # what a measure is a difference from: which cells, and how they are called
+    "distance": ("The first picture", slice(1)),
+    "distance_to_last": ("The last picture", slice(-1, None)),
+    "change_left": ("The last picture", slice(-1, None)),
+    "apart": ("Another picture", slice(None)),
+}
 
 
 @dataclass(frozen=True)
@@ -82,6 +89,12 @@ def text(question: Question, labels: Sequence[str]) -> str:
     return f"From {quoted(first)} to {quoted(last)}: does the {noun} rise, fall or stay about the same?"
 
 
+def held_against(question: Question, labels: Sequence[str]) -> dict[int, str]:
+    """Cells that one must see to answer besides those that are asked about -> what stands under them."""
+    called, which = HELD.get(question.measure, ("", slice(0)))
+    return {cell: f"{called}: {labels[cell]}" for cell in range(len(labels))[which] if cell not in question.cells}
+
+
 def right(question: Question, values: Sequence[float | None]) -> Any:
     """The answer that these measured values give, in the shape that `check` takes."""
     if question.kind == "larger":
@@ -122,10 +135,15 @@ def unit(measure: str) -> float:
     return 0.01 if form == "%" else 10.0 ** -int(re.search(r"\.(\d)f", form)[1])
 
 
-def told_apart(measure: str, a: float, b: float, span: float) -> bool:
-    """`span`: the range of all cells."""
-    gap = abs(a - b)
-    return gap > unit(measure) and gap > TOO_CLOSE * span and gap > NEAR * max(abs(a), abs(b))
+def told_apart(measure: str, values: Sequence[float | None], cells: Sequence[int], near: float) -> list[int]:
+    """Up to MOST_CELLS of these, no two of them nearer than this share of the larger one."""
+    least = max(unit(measure), TOO_CLOSE * (max(values[cell] for cell in cells) - min(values[cell] for cell in cells)))
+    apart: list[int] = []
+    for cell in cells:
+        others = [(abs(values[cell] - values[other]), max(abs(values[cell]), abs(values[other]))) for other in apart]
+        if all(gap > least and gap > near * larger for gap, larger in others):
+            apart.append(cell)
+    return apart[:MOST_CELLS]
 
 
 def _possible(case: Case, rng: random.Random) -> list[Question]:
@@ -136,20 +154,15 @@ def _possible(case: Case, rng: random.Random) -> list[Question]:
         cells = _cells(measure, values)
         if len(cells) < 2:
             continue
-        span = max(values[cell] for cell in cells) - min(values[cell] for cell in cells)
         rng.shuffle(cells)
-        apart: list[int] = []
-        for cell in cells:
-            if all(told_apart(measure, values[cell], values[other], span) for other in apart):
-                apart.append(cell)
-        apart = apart[:MOST_CELLS]
+        apart, seen = (told_apart(measure, values, cells, near) for near in (NEAR, SEEN))
         if len(apart) >= 2:
             found.append(Question("larger", case.name, measure, tuple(apart[:2]), case.own))
         if len(apart) >= 3:
             found.append(Question("order", case.name, measure, tuple(apart), case.own))
-            if measure in VISIBLE:
-                asked = values[rng.choice(apart)]
-                found.append(Question("picture", case.name, measure, tuple(apart), case.own, asked))
+        if len(seen) >= 3 and measure in VISIBLE:
+            asked = values[rng.choice(seen)]
+            found.append(Question("picture", case.name, measure, tuple(seen), case.own, asked))
         ends = (min(cells), max(cells))
         if case.in_order and _clear_change(measure, values[ends[0]], values[ends[1]]):
             found.append(Question("trend", case.name, measure, ends, case.own))

@@ -48,7 +48,8 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "sharpness": Measure(
         "fine structure",
-        f"Spread of the differences between neighbouring pixels, {GREYS}. Noise counts as structure too.",
+        "Each pixel's differences from its four neighbours, added up (the Laplacian), and of that the spread over the "
+        "picture, in grey levels. Noise counts as structure too.",
         noun="amount of fine structure",
         title="Fine structure",
     ),
@@ -115,9 +116,10 @@ MEASURES: Mapping[str, Measure] = {
     ),
     "balance": Measure(
         "noise over picture",
-        "Power of the noise over power of the picture; 1 where they are equal.",
+        "Square of the noise's amplitude over that of the picture's, (1−ᾱ)/ᾱ by the formula: 1 where the two factors "
+        "are equal.",
         "{:.2f}",
-        noun="power of the noise over that of the picture",
+        noun="noise over picture, squared",
     ),
     "steps": Measure(
         "steps", "Steps that the forward process took to get there.", "{:,.0f}", noun="number of forward steps"

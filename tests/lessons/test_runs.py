@@ -14,9 +14,12 @@ from playground.engine import LocalEngine
 from playground.lessons import earlier, numbers
 from playground.lessons.command import check
 from playground.lessons.runs.contract import Outcome, Preview
+from playground.lessons.runs.forward import SIDE
 from playground.lessons.runs.kinds import KINDS
+from playground.lessons.runs.samples import sample
 from playground.lessons.shelf import shelf
 from playground.measure.named import MEASURES
+from playground.pictures import to_x0
 from playground.refusal import Refusal
 from playground.store import Store
 from tests.lessons.test_reader import GOOD
@@ -41,6 +44,16 @@ def test_a_run_gives_a_picture_and_its_numbers_for_every_cell(kind: str, engine:
     assert isinstance(outcome, Outcome) and len(outcome.pictures) == len(labels) > 1
     assert set(outcome.values) <= set(run.measures) <= set(MEASURES)
     assert all(len(values) == len(labels) for values in outcome.values.values())
+
+
+def test_where_the_factors_are_equal_the_noise_is_the_stronger_as_lesson_1_says(engine: LocalEngine) -> None:
+    step = shelf()[0].steps[0]
+    facts = numbers.facts_of(engine.facts)
+    assert f"two factors are equal near t = {facts['half']}" in numbers.filled(step.after, facts, (), {})
+    x0 = to_x0(sample(step.run.picture, SIDE))
+    at = noise.coefficients("scaled_linear", int(facts["half"]))
+    assert at.sqrt_alpha_bar == pytest.approx(at.sqrt_one_minus_alpha_bar, abs=0.01)
+    assert x0.abs().max() <= 1 and x0.square().mean() < 0.2  # the power of ε is 1
 
 
 def test_two_walks_to_one_noise_level_agree_with_the_formula(engine: LocalEngine, store: Store) -> None:

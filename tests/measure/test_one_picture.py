@@ -7,6 +7,7 @@ from playground.measure.areas import areas
 from playground.measure.clipped import clipped
 from playground.measure.distance import distance
 from playground.measure.diversity import diversity
+from playground.measure.named import MEASURES
 from playground.measure.saturation import saturation
 from playground.measure.sharpness import sharpness
 
@@ -34,6 +35,16 @@ def test_sharpness_falls_when_a_picture_is_blurred() -> None:
     rough = np.random.default_rng(0).integers(0, 256, (SIDE, SIDE, 3), dtype=np.uint8)
     soft = ((rough[:-1].astype(int) + rough[1:]) // 2).astype(np.uint8)
     assert 0 == sharpness(flat(9, 9, 9)) < sharpness(soft) < sharpness(rough)
+
+
+def test_fine_structure_is_what_its_sentence_says() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    grey = picture.mean(-1)
+    inside = [(y, x) for y in range(1, 8) for x in range(1, 8)]
+    around = ((-1, 0), (1, 0), (0, -1), (0, 1))
+    added = [sum(grey[y + dy, x + dx] - grey[y, x] for dy, dx in around) for y, x in inside]
+    assert sharpness(picture) == pytest.approx(np.std(added), rel=1e-5)
+    assert "differences from its four neighbours, added up" in MEASURES["sharpness"].meaning
 
 
 def test_distance_does_not_wrap_around() -> None:

@@ -19,6 +19,7 @@ KEPT = (
     "<p>Kept on this machine until then: the class, the names that visitors gave, and their answers. Nobody needs an "
     "account, and nothing is sent elsewhere.</p>"
 )
+LINKED = '(link, grid) => link.trim() ? "" : grid'  # a link that is pasted is the grid that is shown
 
 
 class Door:
@@ -63,13 +64,18 @@ class Control:
                 self.onward = gr.Button("Next step", elem_id="class-next")
             with gr.Accordion("Show a grid", open=False):
                 self.grid = gr.Dropdown(
-                    [*grids, ("a link of Compare", "")], label="Grid", value=grids[0][1] if grids else ""
+                    [*grids, ("the link below", "")],
+                    label="Grid",
+                    value=grids[0][1] if grids else "",
+                    elem_id="class-grid",
                 )
                 self.link = gr.Textbox(
                     label="Link of a grid in Compare",
-                    info="The address of the page while the grid is shown; used where the list says so.",
+                    info="The address of the page while the grid is shown.",
                     elem_id="class-link",
                 )
+                # in the browser, so that it is done before anything is pressed; of a paste, Gradio tells no `input`
+                self.link.change(None, [self.link, self.grid], self.grid, js=LINKED)
                 self.vote = gr.Checkbox(
                     True,
                     label="Blind vote",

@@ -23,15 +23,17 @@ EVERY = 1.5  # seconds between two looks
 AT_ONCE: dict[str, Any] = {**QUIET, "queue": False}
 STORAGE = {"storage_key": "dp-class", "secret": "not secret: it only has to be the same after a restart"}
 DOOR = "door"  # the stamp of a page on which nobody has joined
-HEAD = '<header class="dp-head"><h1>Join a class</h1><p>{}</p></header>'
+HEAD = '<header class="dp-head"><h1>{}</h1><p>{}</p></header>'
+AT_THE_DOOR = HEAD.format("Join a class", "")
 
 
 def build(page: gr.Blocks, room: Room) -> None:
     """Lays out the page and wires it, inside `page.route`."""
     visitor = Visitor(room)
     kept = gr.BrowserState({}, **STORAGE)
+    mine = gr.State(None)  # what the page was last told to be: a look that left before may still say the old `kept`
     seen = gr.State("")
-    head = gr.HTML(HEAD.format(""))
+    head = gr.HTML(AT_THE_DOOR)
     with gr.Column(elem_classes="dpc-narrow"):
         with gr.Column(visible=False) as door:  # until it is known whether this browser has joined already
             code = gr.Textbox(label="Code", info="Four letters and digits, from your teacher.", elem_id="join-code")
@@ -45,12 +47,12 @@ def build(page: gr.Blocks, room: Room) -> None:
         fault = slot("join-error")
         view = gr.HTML("", js_on_load=SCRIPT, elem_classes="dp-flush", apply_default_css=False, elem_id="class-view")
         unfit = slot("class-error")
-        leave = gr.Button("Leave this class", visible=False, elem_classes="dpc-leave", elem_id="join-leave")
+        leave = gr.Button("Leave this class", size="sm", visible=False, elem_classes="dpc-leave", elem_id="join-leave")
 
     def shown(told: dict[str, str]) -> Update:
-        inside = bool(told["head"])
+        inside = told["head"] != AT_THE_DOOR
         return {
-            head: HEAD.format(escaped(told["head"])),
+            head: told["head"],
             view: told["view"],
             seen: told["seen"],
             door: gr.update(visible=not inside),
@@ -64,16 +66,17 @@ def build(page: gr.Blocks, room: Room) -> None:
         room.arrived()
         asked = str(request.query_params.get("code", ""))[:20].upper()
         told = visitor.resumed(has, asked)
-        return shown(told) | {code: asked}
+        return shown(told) | {code: asked, mine: {} if told["seen"] == DOOR else has}
 
     @says_refusals(fault)
     def join(has: Any, typed: Any, called: Any) -> Update:
         now = visitor.joined(has, typed, called)
-        return shown(visitor.looks(now)) | {kept: now}
+        return shown(visitor.looks(now)) | {kept: now, mine: now}
 
-    def look(has: Any, before: Any) -> Update:
-        """Again and again: nothing is sent where nothing has changed, so a form is not drawn again while it is used."""
-        told = visitor.looks(has, before)
+    def look(has: Any, known: Any, before: Any) -> Update:
+        """Again and again: nothing is sent where nothing has changed, so a form is not drawn again while it is used.
+        What the browser keeps counts only where nothing is known of the page, as after a restart."""
+        told = visitor.looks(has if known is None else known, before)
         return {seen: gr.skip()} if told["seen"] == before else shown(told)
 
     @says_refusals(unfit)
@@ -82,14 +85,14 @@ def build(page: gr.Blocks, room: Room) -> None:
         return shown(visitor.looks(has))
 
     def left() -> Update:
-        return shown(visitor.outside()) | {kept: {}}
+        return shown(visitor.outside()) | {kept: {}, mine: {}}
 
-    outputs = [kept, seen, head, door, code, fault, view, unfit, leave]
+    outputs = [kept, mine, seen, head, door, code, fault, view, unfit, leave]
     page.load(arrive, kept, outputs, **AT_ONCE)
     gr.on([enter.click, code.submit, name.submit], join, [kept, code, name], outputs, **AT_ONCE)
     view.class_answer(answer, kept, outputs, **AT_ONCE)
     leave.click(left, None, outputs, **AT_ONCE)
-    gr.Timer(EVERY).tick(look, [kept, seen], outputs, **AT_ONCE)
+    gr.Timer(EVERY).tick(look, [kept, mine, seen], outputs, **AT_ONCE)
 
 
 class Visitor:
@@ -100,7 +103,7 @@ class Visitor:
 
     def outside(self, problem: str = "", stays: bool = True) -> dict[str, str]:
         """At the door. `stays`: until somebody joins; else it is tried again with the next look."""
-        return {"head": "", "view": "", "seen": DOOR if stays else f"? {problem}", "problem": problem}
+        return {"head": AT_THE_DOOR, "view": "", "seen": DOOR if stays else f"? {problem}", "problem": problem}
 
     def resumed(self, has: Any, asked: str) -> dict[str, str]:
         """On arrival, with the code that stands in the address or none."""
@@ -125,7 +128,7 @@ class Visitor:
 
     def looks(self, has: Any, before: Any = None) -> dict[str, str]:
         """What is shown now. Where its stamp is `before` nothing has changed, and nothing else is told."""
-        if before == DOOR or not _of(has, "code"):
+        if not _of(has, "code"):
             return self.outside()
         try:
             class_, member = self._who(has)
@@ -138,8 +141,8 @@ class Visitor:
             view = f'<div class="dp-asking dpc" data-kind="{_kind(sight)}">{self._view(sight, given)}</div>'
         except Refusal as refusal:
             return self.outside(str(refusal), stays=False)
-        who = f"{class_.name} · {member.name or f'visitor {member.number}'}"
-        return {"head": who, "view": view, "seen": seen, "problem": ""}
+        head = HEAD.format(escaped(class_.name), escaped(member.name or f"visitor {member.number}"))
+        return {"head": head, "view": view, "seen": seen, "problem": ""}
 
     def answers(self, has: Any, data: Any) -> None:
         """{round, answer} as the page says it. Raises Refusal where it is not taken."""
@@ -159,8 +162,7 @@ class Visitor:
             return closed or views.status("You are in. What your teacher shows appears here by itself.")
         text = views.text_before(sight, self._facts)
         if not sight.revealed:
-            heading = f'<h2 tabindex="-1">{escaped(sight.pushed.title)}</h2>'
-            return f"{closed}{heading}{text}{views.form(sight, given)}"
+            return f"{closed}{views.title(sight)}{text}{views.form(sight, given)}"
         answers = self._room.answers(sight)
         return (
             f"{closed}{views.head(sight)}{views.pictures(sight)}{views.verdict(sight, given)}"

@@ -32,11 +32,16 @@ def progress(sight: Sight) -> str:
     return status(drawing.waits or f"The pictures are being drawn: {100 * drawing.share:.0f} %.")
 
 
+def title(sight: Sight) -> str:
+    """Of a vote it would say what differs."""
+    hidden = sight.pushed.kind == "vote" and not sight.revealed
+    return f'<h2 tabindex="-1">{"Blind vote" if hidden else escaped(sight.pushed.title)}</h2>'
+
+
 def head(sight: Sight) -> str:
     """Title, what to read, and what is asked."""
-    pushed = sight.pushed
-    question = f'<p class="dpc-question">{escaped(pushed.question)}</p>' if pushed.question else ""
-    return f'<h2 tabindex="-1">{escaped(pushed.title)}</h2>{question}'
+    question = f'<p class="dpc-question">{escaped(sight.pushed.question)}</p>' if sight.pushed.question else ""
+    return f"{title(sight)}{question}"
 
 
 def text_before(sight: Sight, facts: Mapping[str, str]) -> str:

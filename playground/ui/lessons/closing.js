@@ -10,9 +10,9 @@ function count() {
   } catch {
     // no storage, or not ours
   }
-  const own = runs === 1 ? "1 run of your own" : `${runs} runs of your own`;
-  const some = `You have ${own} so far. The quiz asks about those, and fills up with runs drawn beforehand, marked so.`;
-  const none = "You have no run of your own yet. Until you do, the quiz asks about runs drawn beforehand, marked so.";
+  const own = runs === 1 ? "1 step" : `${runs} steps`;
+  const some = `You have run ${own} of the lessons so far. The quiz asks about those, and fills up with runs drawn beforehand, marked so.`;
+  const none = "You have run no step of a lesson yet. Until you do, the quiz asks about runs drawn beforehand, marked so.";
   element.querySelector("[data-runs]").textContent = runs ? some : none;
 }
 

@@ -89,7 +89,7 @@ def shown(lessons: Sequence[Lesson], facts: Facts, data: Any) -> str:
     says = (
         f"It began when you had {runs} of your own; it asks about {'it' if own == 1 else 'those'}{rest}."
         if own
-        else "It began before you had a run of your own, so it asks about runs drawn beforehand, marked so."
+        else "It began before you had run a step of a lesson, so it asks about runs drawn beforehand, marked so."
     )
     return (
         f'<section class="dpq dpl-open" data-answered="{at}" data-of="{count}" aria-label="Closing quiz">'
@@ -132,7 +132,7 @@ class _Page:
     def asked(self, problem: str) -> str:
         return (
             f'{self._head()}<form class="dpq-ask" data-kind="{self.question.kind}"><fieldset><legend tabindex="-1">'
-            f"{escaped(self._text())}</legend>{self._help()}{self._choices()}</fieldset>"
+            f"{escaped(self._text())}</legend>{self._help()}{self._held()}{self._choices()}</fieldset>"
             f'<div class="dp-error">{error(problem)}</div><div class="dp-actions">'
             '<button type="submit" class="dp-run">Answer</button></div></form>'
         )
@@ -151,7 +151,7 @@ class _Page:
             f'{self._head()}<p class="dpq-was">{escaped(self._text())}</p><div class="dpq-feedback" role="status" '
             f'id="dpq-feedback" data-verdict="{state}"><p><b>{escaped(head)}</b>{escaped(should)}'
             f"</p><p>{escaped(quiz.told(question, labels, values))}</p><p>Look again at: "
-            f'{link(self.where, question.name)}</p></div><div class="dpq-cells">{self._measured()}</div>'
+            f'{link(self.where, question.name)}</p></div>{self._held()}<div class="dpq-cells">{self._measured()}</div>'
             '<div class="dp-actions"><button type="button" class="dp-run" data-act="next" '
             f'aria-describedby="dpq-feedback">{"See the result" if last else "Next question"}</button></div>'
         )
@@ -173,16 +173,17 @@ class _Page:
         )
 
     def _help(self) -> str:
-        measure = MEASURES[self.question.measure]
-        labels = self._case.labels
-        away = {
-            "distance": f" The first is {quiz.quoted(labels[0])}.",
-            "distance_to_last": f" The last is {quiz.quoted(labels[-1])}.",
-        }
-        first = away.get(self.question.measure, "")
         order = " Press them from the lowest to the highest; press again to take one back."
         more = order if self.question.kind == "order" else ""
-        return f'<p class="dp-quiet">{escaped(measure.meaning)}{escaped(first)}{more}</p>'
+        return f'<p class="dp-quiet">{escaped(MEASURES[self.question.measure].meaning)}{more}</p>'
+
+    def _held(self) -> str:
+        """The pictures that those that are asked about differ from."""
+        held = quiz.held_against(self.question, self._case.labels)
+        figures = "".join(
+            f"<figure>{self._image(c)}<figcaption>{escaped(words)}</figcaption></figure>" for c, words in held.items()
+        )
+        return f'<div class="dpq-cells">{figures}</div>' if held else ""
 
     def _choices(self) -> str:
         question, labels = self.question, self._case.labels

@@ -13,10 +13,11 @@ HERE = Path(__file__).parent
 
 
 @lru_cache
-def entries(true_cfg: bool = False) -> list[dict[str, Any]]:
+def entries(true_cfg: bool = False, network: str = "U-Net") -> list[dict[str, Any]]:
     """{term, words, means} of glossary.yaml; `true_cfg`: for a model that has a true CFG scale."""
     found = yaml.safe_load((HERE / "glossary.yaml").read_text(encoding="utf-8"))
-    return [entry for entry in found if entry.pop("true_cfg", true_cfg) == true_cfg]
+    of = {"true_cfg": true_cfg, "network": network}
+    return [entry for entry in found if all(entry.pop(key, value) == value for key, value in of.items())]
 
 
 def build(facts: Facts) -> None:
@@ -26,5 +27,5 @@ def build(facts: Facts) -> None:
         js_on_load=(HERE / "glossary.js").read_text(encoding="utf-8"),
         elem_classes="dp-flush dp-glossary-place",
         apply_default_css=False,
-        entries=entries(facts.has_true_cfg),
+        entries=entries(facts.has_true_cfg, facts.network),
     )

@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from playground.engine import LocalEngine
+from playground.link import to_token
 from playground.store import Store
+from playground.sweep import Sweep
 from playground.ui.page import build_page, launch_options
 from tests.ui.test_access import serious
 
@@ -113,6 +115,9 @@ def test_a_lesson_and_a_vote_with_three_visitors_over_a_restart(
 
     teacher.get_by_role("button", name="Show a grid").click()
     press(teacher, "Show this grid")
+    for view in (teacher.locator("#board"), visitors[0].locator("#class-view")):  # neither gives away what differs
+        expect(view.locator("h2").last).to_have_text("Blind vote")
+        expect(view).not_to_contain_text("Guidance")
     for i, visitor in enumerate(visitors[:2]):
         visitor.locator(".dpc-ballot input").nth(i).check()
         press(visitor, "Vote")
@@ -131,9 +136,11 @@ def test_a_lesson_and_a_vote_with_three_visitors_over_a_restart(
     press(visitors[2], "Vote")
     expect(counts).to_contain_text("3 answered")
     assert bars(teacher) == ["1", "2", "0", "0", "0"]
-    expect(visitors[0].locator(".dp-head")).to_contain_text("Friday <img src=x onerror=alert(1)> · =Ada")
+    expect(visitors[0].locator(".dp-head h1")).to_have_text("Friday <img src=x onerror=alert(1)>")
+    expect(visitors[0].locator(".dp-head p")).to_have_text("=Ada")
     press(teacher, "Reveal")
     expect(visitors[2].locator("#class-view")).to_contain_text("You voted for: Guidance")
+    expect(visitors[2].locator("h2")).to_have_text("Grid: Guidance scale")
     assert sorted(bars(visitors[2])) == ["0", "0", "0", "1", "2"]
 
     teacher.get_by_role("button", name="Results and end").click()
@@ -150,6 +157,35 @@ def test_a_lesson_and_a_vote_with_three_visitors_over_a_restart(
     expect(visitors[0].locator("#join-error")).to_contain_text("no class with this code")
     server.end()
     store.close()
+
+
+def test_a_look_that_arrives_after_the_join_puts_nobody_out(address: str, open_page: Open) -> None:
+    code = open_class(open_page(f"{address}teach"), "")
+    visitor = open_page(f"{address}join?code={code}")
+    expect(visitor.get_by_label("Code")).to_have_value(code)
+    late: list[Route] = []
+    visitor.route("**/run/predict*", lambda route: route.continue_() if late else late.append(route))
+    visitor.wait_for_timeout(2_000)  # a look has left by then, and is on its way for long
+    press(visitor, "Join")
+    expect(visitor.locator("#class-view")).to_contain_text("You are in.")
+    with visitor.expect_response(lambda response: response.request == late[0].request):
+        late[0].continue_()
+    visitor.wait_for_timeout(2_000)  # and the next look
+    expect(visitor.locator("#class-view")).to_contain_text("You are in.", timeout=1_000)
+    expect(visitor.get_by_label("Code")).to_be_hidden(timeout=1_000)
+
+
+def test_a_link_that_is_pasted_is_the_grid_that_is_shown(engine: LocalEngine, address: str, open_page: Open) -> None:
+    teacher = open_page(f"{address}teach")
+    open_class(teacher, "")
+    teacher.get_by_role("button", name="Show a grid").click()
+    usual = engine.facts.usual
+    token = to_token(Sweep(usual.replace(prompt="apple", num_inference_steps=2), {"seed": [1, 2]}), usual)
+    teacher.get_by_label("Link of a grid in Compare").fill(f"{address}?grid={token}")
+    expect(teacher.get_by_label("Grid", exact=True)).to_have_value("the link below")
+    teacher.get_by_label("Blind vote").uncheck()
+    press(teacher, "Show this grid")
+    expect(teacher.locator("#board h2").last).to_have_text("Grid: Seed")
 
 
 def test_both_pages_are_fit_for_readers_and_phones(address: str, open_page: Open) -> None:

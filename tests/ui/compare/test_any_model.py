@@ -63,6 +63,12 @@ def test_a_negative_prompts_example_has_the_guidance_that_it_needs(engines: dict
     assert not [entry for entry in glossary.entries(False) if "true CFG scale" in entry["words"]]
 
 
+def test_the_glossary_explains_the_network_that_the_model_has() -> None:
+    for network, other in (("U-Net", "transformer"), ("transformer", "U-Net")):
+        terms = [entry["term"] for entry in glossary.entries(network=network)]
+        assert network in terms and other not in terms
+
+
 def test_loras_have_examples_where_the_model_has_them(engines: dict[str, LocalEngine]) -> None:
     facts = replace(engines["sd15-tiny"].facts, loras={"cut": "", "ink": ""})
 

@@ -209,5 +209,7 @@ def test_a_word_is_explained_where_it_stands(lessons: Page) -> None:
     lessons.mouse.click(box[0], box[1])
     expect(lessons.locator("dialog.dp-glossary")).to_be_visible()
     expect(lessons.locator("dialog.dp-glossary dt[aria-current]")).to_contain_text(re.compile(box[2].rstrip("s"), re.I))
+    sigma = lessons.locator("dialog.dp-glossary dt", has_text="sigma")
+    assert sigma.evaluate("e => getComputedStyle(e, '::first-letter').textTransform") == "none"  # Σ is another symbol
     lessons.keyboard.press("Escape")
     expect(lessons.locator("dialog.dp-glossary")).to_have_count(0)

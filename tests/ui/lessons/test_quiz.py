@@ -1,10 +1,16 @@
 """The closing quiz and the sheet for paper in a real browser."""
 
+import html
 import json
 import re
 
 import pytest
 from playwright.sync_api import Page, expect
+
+from playground.engine import LocalEngine
+from playground.lessons.quiz import right
+from playground.lessons.shelf import shelf
+from playground.ui.lessons.quiz import shown, sit
 
 PATIENCE = 120_000  # ms
 
@@ -55,9 +61,9 @@ def pictures_are_there(page: Page, where: str) -> None:
 
 def test_a_whole_quiz_with_the_keyboard_only_and_a_reload_in_the_middle(lessons: Page) -> None:
     page = lessons
-    expect(page.locator("[data-runs]")).to_contain_text("You have no run of your own yet")
+    expect(page.locator("[data-runs]")).to_contain_text("You have run no step of a lesson yet")
     run_one_step(page)
-    expect(page.locator("[data-runs]")).to_contain_text("You have 1 run of your own so far")
+    expect(page.locator("[data-runs]")).to_contain_text("You have run 1 step of the lessons so far")
     page.get_by_role("button", name="Closing quiz").focus()
     page.keyboard.press("Enter")
     right, own = 0, 0
@@ -92,6 +98,25 @@ def test_a_whole_quiz_with_the_keyboard_only_and_a_reload_in_the_middle(lessons:
         expect(page.locator(".dp-asking h2")).to_have_text(title, timeout=PATIENCE)
         expect(page.locator(".dp-asking h2")).to_be_visible()
         expect(page.locator(".dpq")).to_have_count(0)
+
+
+def test_what_a_difference_is_measured_from_is_shown_with_the_question_and_its_answer(engine: LocalEngine) -> None:
+    lessons, seen = shelf(), set()
+    for seed in range(20):
+        sitting, _ = sit(lessons, engine.facts, {"seed": seed})
+        answers = [right(question, sitting.values(question)) for question in sitting.questions]
+        for i, question in enumerate(sitting.questions):
+            labels = sitting.cases[question.name].labels
+            others = {c for c in range(len(labels)) if c not in question.cells}
+            from_ = {"distance": {0}, "distance_to_last": {len(labels) - 1}, "apart": others}.get(question.measure)
+            if from_ is None:
+                continue
+            seen.add(question.measure)
+            for asked in ({"answers": answers[:i]}, {"answers": answers[: i + 1], "feedback": True}):
+                page = shown(lessons, engine.facts, {"seed": seed, **asked})
+                assert page.count("<img") == len(from_) + len(question.cells)
+                assert all(f"picture: {html.escape(labels[cell])}</figcaption>" in page for cell in from_)
+    assert seen == {"distance", "distance_to_last", "apart"}
 
 
 def test_no_answer_is_asked_for_in_one_sentence(lessons: Page) -> None:
