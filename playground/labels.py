@@ -92,6 +92,11 @@ def value_label(axis: str, value: Any) -> str:
     return str(value) if value != "" else "none"
 
 
+def named(axis: str, label: str) -> str:
+    """A value's label where the axis is not written beside it: "Steps 20". A LoRA's says itself what it is."""
+    return label if lora_of(axis) is not None else f"{axis_name(axis)} {label}"
+
+
 def lora_label(name: str, weight: float) -> str:
     """ "ink 0.5" """
     return f"{name} {_number(weight)}"

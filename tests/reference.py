@@ -1,10 +1,16 @@
 """The picture that a diffusers user gets, to hold cells against."""
 
+import runpy
+import sys
+import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from diffusers import DiffusionPipeline, StableDiffusionPipeline
+from PIL import Image
 
 from playground import Recipe
 from playground.engine import Result
@@ -28,6 +34,19 @@ def called(pipeline: DiffusionPipeline, recipe: Recipe, **more: Any) -> np.ndarr
         **{"prompt": recipe.prompt} | more,
     ).images[0]
     return np.asarray(picture).astype(int)
+
+
+def drawn_by_program(source: str, *arguments: str | Path) -> np.ndarray:
+    """The picture of a program of a page, run in the current folder; nothing that it calls may be deprecated.
+
+    In this process, because each new one would load torch again.
+    """
+    Path("picture.py").write_text(source, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.setattr(sys, "argv", ["picture.py", *map(str, arguments)])
+        warnings.filterwarnings("error", ".*deprecated", FutureWarning)
+        runpy.run_path("picture.py", run_name="__main__")
+    return np.asarray(Image.open("picture.png")).astype(int)
 
 
 def other_cells(base: Recipe, cfg: str) -> list[Recipe]:

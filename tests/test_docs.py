@@ -33,7 +33,11 @@ def test_the_readmes_call_from_another_program_runs(address: str) -> None:
 def test_the_readmes_endpoints_are_those_of_the_page(address: str) -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     named = set(re.findall(r"^\| `(/\w+)`", readme, re.M))
-    assert named == set(Client(address, verbose=False).view_api(return_format="dict")["named_endpoints"])
+    endpoints = Client(address, verbose=False).view_api(return_format="dict")["named_endpoints"]
+    assert named == set(endpoints)
+    (given,) = re.findall(r"^\| `/add_noise` \| (.*?) \|", readme, re.M)
+    arguments = {argument["parameter_name"] for argument in endpoints["/add_noise"]["parameters"]}
+    assert {"picture", "example"} == set(re.findall(r"`(\w+)`", given)) and {"picture", "example"} < arguments
 
 
 def test_every_direct_dependency_is_bounded_below_and_above() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from playground.engine import Engine
-from playground.labels import axis_name, value_label
+from playground.labels import axis_name, named, value_label
 from playground.lessons.answers import TREND_WORDS, check_answer, choices, judge, said
 from playground.lessons.lesson import Ask, Lesson, Step
 from playground.lessons.runs.contract import Run
@@ -14,7 +14,6 @@ from playground.link import from_token
 from playground.models import Facts
 from playground.recipe import Recipe
 from playground.refusal import Refusal
-from playground.sweep import lora_of
 
 MOST_CELLS = 16  # of a grid: more are too small to judge on a phone
 LONGEST_QUESTION = 200
@@ -154,11 +153,11 @@ def _grid(what: Mapping[str, Any], engine: Engine) -> Pushed:
 
 
 def _label(place: Mapping[str, Any]) -> str:
-    """ "Guidance 5, Steps 20"; texts and LoRAs say themselves what they are."""
+    """ "Guidance 5, Steps 20"; texts say themselves what they are."""
 
     def said(axis: str, value: Any) -> str:
-        alone = lora_of(axis) is not None or isinstance(value, str)
-        return value_label(axis, value) if alone else f"{axis_name(axis)} {value_label(axis, value)}"
+        label = value_label(axis, value)
+        return label if isinstance(value, str) else named(axis, label)
 
     return ", ".join(said(axis, value) for axis, value in place.items())
 

@@ -4,6 +4,7 @@ from PIL import Image
 
 from playground.export import animation
 from playground.export.finished import FinishedGrid
+from playground.labels import named
 from playground.refusal import Refusal
 
 SECONDS = 0.8  # that a value is looked at
@@ -20,7 +21,7 @@ def frames(grid: FinishedGrid) -> list[Image.Image]:
     for c, label in enumerate(axis.labels):
         column = grid.results[c :: len(axis.labels)]
         if all(r is not None and r.image.width * height == r.image.height * width for r in column):
-            rows = [f"{row} · {axis.name} {label}" if row else f"{axis.name} {label}" for row in grid.rows]
+            rows = [" · ".join(filter(None, (row, named(axis.key, label)))) for row in grid.rows]
             row = list(zip(rows, (r.image for r in column if r), strict=True))
             found.append(animation.sheet([row], foot))
     if len(found) < 2:

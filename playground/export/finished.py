@@ -8,7 +8,7 @@ from functools import cached_property
 from PIL import Image
 
 from playground.engine import Result
-from playground.labels import Axis, axes_of, common_of
+from playground.labels import Axis, axes_of, common_of, named
 from playground.models import Facts, honours_of
 from playground.recipe import Recipe
 from playground.refusal import Refusal
@@ -66,7 +66,7 @@ class FinishedGrid:
         if not others:
             return [""]
         return [
-            ", ".join(f"{axis.name} {label}" for axis, label in zip(others, labels, strict=True))
+            ", ".join(named(axis.key, label) for axis, label in zip(others, labels, strict=True))
             for labels in itertools.product(*(axis.labels for axis in others))
         ]
 
@@ -74,7 +74,7 @@ class FinishedGrid:
     def labels(self) -> list[str]:
         """One for each picture: its value on every axis."""
         return [
-            ", ".join(f"{axis.name} {label}" for axis, label in zip(self.axes, labels, strict=True))
+            ", ".join(named(axis.key, label) for axis, label in zip(self.axes, labels, strict=True))
             for labels in itertools.product(*(axis.labels for axis in self.axes))
         ]
 

@@ -103,8 +103,8 @@ def _arguments(recipe: Recipe, facts: Facts) -> list[tuple[str, str, str]]:
 
 def _loads(pipeline: str, given: str, facts: Facts) -> str:
     if not facts.one_file:
-        return f"{pipeline}.from_pretrained(folder, torch_dtype=torch.float32, local_files_only=True{given})"
-    loads = f"{facts.one_file}.from_single_file(file, torch_dtype=torch.float32, config=settings)"
+        return f"{pipeline}.from_pretrained(folder, dtype=torch.float32, local_files_only=True{given})"
+    loads = f"{facts.one_file}.from_single_file(file, dtype=torch.float32, config=settings)"
     return loads if pipeline == facts.one_file else f"{loads}\npipe = {pipeline}.from_pipe(pipe{given})"
 
 
@@ -124,7 +124,7 @@ def _begins(recipe: Recipe, alone: str) -> dict[str, str]:
         lines += [f"image={_opened(START)},", f"strength={recipe.strength!r},  # {runs}"]
     if recipe.control_image:
         told["imports"] += "from diffusers import ControlNetModel\n"
-        told["control"] = "controlnet = ControlNetModel.from_pretrained(controlnet, torch_dtype=torch.float32)\n"
+        told["control"] = "controlnet = ControlNetModel.from_pretrained(controlnet, dtype=torch.float32)\n"
         told["given"] = ", controlnet=controlnet"
         lines += [f"{'control_image' if recipe.image else 'image'}={_opened(SHOWN)},"]
         lines += [f"{name}={getattr(recipe, name)!r}," for name in CONTROLS]

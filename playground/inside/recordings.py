@@ -17,7 +17,6 @@ from playground.recipe import Recipe
 MOST_FRAMES = 40  # of one cell; longer runs keep every n-th call, and always the last
 MOST_BY_VAE = 10  # of one cell of a model whose VAE must draw them, for want of a quick decoder
 MOST_BYTES = 128 * 2**20  # of all recordings kept in memory; the least recently used go first
-SHARES = 41  # points of the distance curve
 
 
 def kept_calls(of: int, most: int = MOST_FRAMES) -> list[int]:
@@ -120,10 +119,11 @@ class Recorder:
 
 def apart(recordings: Sequence[Recording]) -> pd.DataFrame:
     """How far the cells are apart along their runs: columns `share` (0 … 100 % of each cell's own run) and `distance`,
-    the root mean square difference of two cells' x̂₀ per latent value, over all pairs."""
-    rows = []
-    for i in range(SHARES):
-        share = (i + 1) / SHARES
+    the root mean square difference of two cells' x̂₀ per latent value, over all pairs. One row for each frame of the
+    longest run, so that no value stands twice where all runs are of one length."""
+    rows, points = [], max(len(recording.calls) for recording in recordings)
+    for i in range(points):
+        share = (i + 1) / points
         x0 = torch.stack([recording.x0[recording.at(share)].float().flatten() for recording in recordings])
         # the mean over pairs of |a − b|² is 2n/(n−1) times the mean squared distance to the mean
         spread = (x0 - x0.mean(0)).square().mean() * 2 * len(recordings) / (len(recordings) - 1)

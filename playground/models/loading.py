@@ -23,8 +23,6 @@ from playground.sources.weights import PartWeights, weights_of
 
 IN_FILE = {"F16": torch.float16, "BF16": torch.bfloat16}
 WIDTH = 128  # of a decoder whose config does not say it
-# diffusers has renamed the argument, and warns where it is called by its old name
-DTYPE = "dtype" if hasattr(diffusers.utils.deprecation_utils, "_resolve_dtype") else "torch_dtype"
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ def load(
         denoiser = next(part for part in DENOISERS if part in listed)
         parts[denoiser] = _read_denoiser(getattr(diffusers, listed[denoiser][1]), folder / denoiser, plan, dtype)
     types = {f"text_encoder{n}": texts for n in ("", "_2", "_3")} | {"vae": torch.float32, "default": dtype}
-    pipeline = load_pipeline(kind, folder, **parts, **{DTYPE: types})
+    pipeline = load_pipeline(kind, folder, **parts, dtype=types)
     read: dict[str, Read] = {}
     for name, part in pipeline.components.items():
         if isinstance(part, nn.Module):
@@ -116,7 +114,7 @@ def load(
 def _read(kind: type[nn.Module], folder: Path, dtype: torch.dtype) -> nn.Module:
     """One network on the CPU."""
     with refusing(f"The model in {folder.parent.name}"):
-        return kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, **{DTYPE: dtype}).eval()
+        return kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, dtype=dtype).eval()
 
 
 def _read_denoiser(kind: type[nn.Module], folder: Path, plan: Plan, dtype: torch.dtype) -> nn.Module:

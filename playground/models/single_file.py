@@ -59,10 +59,13 @@ def load(path: Path) -> DiffusionPipeline:
 
 
 def read_as_plain(facts: Facts) -> str:
-    """One sentence where a file's name or title says that it draws in few steps, and no settings lie beside it that
-    could say how; empty for all others."""
+    """One sentence where a file's name or title says that it draws in few steps and the settings that it was read by do
+    not; empty for all others."""
     path = Path(facts.folder)
-    if not path.is_file() or single_file.settings_beside(path):
+    if not path.is_file() or facts.guidance == "none":
+        return ""
+    beside = single_file.settings_beside(path)
+    if beside and index_of(beside)["scheduler"][-1] == "LCMScheduler":
         return ""
     if not any(map(FEW_STEPS.search, (path.stem, header.read(path).notes.get("modelspec.title", "")))):
         return ""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from playground.answer import FLOW
 from playground.models.facts import CALL, OR_NONE, Facts, usual_recipe
 from playground.models.folder import described, fingerprint, licence, load_pipeline
-from playground.models.loading import DTYPE, planned_whole
+from playground.models.loading import planned_whole
 from playground.models.lora.folder import named, own_folder
 from playground.models.running.as_loaded import AsLoaded
 from playground.models.running.device import PRECISIONS
@@ -217,7 +217,7 @@ def load(
         reduced = torch.float16 if "unet" in listed else torch.bfloat16
         dtype = torch.float32 if device.type == "cpu" else reduced
     plan = planned_whole(name, folder, pipeline_class, device, dtype, memory)
-    pipeline = load_pipeline(pipeline_class, folder, **{DTYPE: dtype}, **left_out)
+    pipeline = load_pipeline(pipeline_class, folder, dtype=dtype, **left_out)
     try:
         return WholePipeline(name, pipeline, device, folder, loras, plan)
     except Refusal as refusal:

@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import runpy
 import subprocess
 import sys
 from dataclasses import replace
@@ -27,9 +26,10 @@ from playground.refusal import Refusal
 from playground.render import kept_starts
 from playground.store import Store
 from tests.export.test_documents import GREY, _png
-from tests.reference import TOLERANCE
+from tests.reference import TOLERANCE, drawn_by_program
 
 ROOT = Path(__file__).parents[2]
+POCKET = ROOT / "playground" / "models" / "pocket"
 CASES = {
     "plain": Recipe(prompt="red apple, blue background", num_inference_steps=4, seed=7),
     # a Brownian tree, a LoRA, a negative prompt, rescaled guidance, and words that would end a string
@@ -71,20 +71,11 @@ WEIGHED = Recipe(
 )
 
 
-def drawn_by_its_script(recipe: Recipe, engine: LocalEngine, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
-    """In this process, because each new one would load torch again."""
-    monkeypatch.setattr(sys, "argv", ["picture.py", str(ROOT / "playground" / "models" / "pocket")])
-    Path("picture.py").write_text(to_script(recipe, engine.facts), encoding="utf-8")
-    runpy.run_path("picture.py", run_name="__main__")
-    return np.asarray(Image.open("picture.png")).astype(int)
-
-
 def test_the_script_draws_the_cells_picture_in_a_process_of_its_own(engine: LocalEngine, tmp_path: Path) -> None:
     recipe = CASES["everything"]
     (tmp_path / "picture.py").write_text(to_script(recipe, engine.facts), encoding="utf-8")
-    folder = ROOT / "playground" / "models" / "pocket"
     subprocess.run(
-        [sys.executable, "picture.py", str(folder)],
+        [sys.executable, "picture.py", str(POCKET)],
         cwd=tmp_path,
         check=True,
         capture_output=True,
@@ -98,7 +89,7 @@ def test_the_script_of_a_plain_recipe_draws_the_cells_picture(
     engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    picture = drawn_by_its_script(CASES["plain"], engine, monkeypatch)
+    picture = drawn_by_program(to_script(CASES["plain"], engine.facts), POCKET)
     assert np.abs(picture - np.asarray(engine.render(CASES["plain"]).image).astype(int)).max() <= TOLERANCE
 
 
@@ -109,7 +100,7 @@ def test_the_script_with_weights_draws_the_cells_picture(
     recipe = WEIGHED.replace(guidance_scale=guidance)
     assert engine.words(recipe.prompt, 1).chunks > engine.words(recipe.negative_prompt, 1).chunks
     monkeypatch.chdir(tmp_path)
-    picture = drawn_by_its_script(recipe, engine, monkeypatch)
+    picture = drawn_by_program(to_script(recipe, engine.facts), POCKET)
     assert np.abs(picture - np.asarray(engine.render(recipe).image).astype(int)).max() <= TOLERANCE
 
 
@@ -118,7 +109,7 @@ def test_the_script_from_a_picture_draws_the_cells_picture(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     pictures.fitted(DUSK, FROM_DUSK.width, FROM_DUSK.height).save(START)
-    picture = drawn_by_its_script(FROM_DUSK, engine, monkeypatch)
+    picture = drawn_by_program(to_script(FROM_DUSK, engine.facts), POCKET)
     drawn = engine.render(FROM_DUSK, {FROM_DUSK.image: DUSK}).image
     assert np.abs(picture - np.asarray(drawn).astype(int)).max() <= TOLERANCE
 

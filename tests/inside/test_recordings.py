@@ -81,6 +81,7 @@ def test_the_curve_is_the_mean_over_pairs() -> None:
         Recording([1, 2], 2, [9.0, 1.0], torch.zeros(2, 4, 2, 2), torch.randn(2, 4, 2, 2, generator=rng))
         for _ in range(3)
     ]
+    assert list(apart(recordings)["share"]) == [50, 100]  # one point for each step
     last = apart(recordings).iloc[-1]
     pairs = [(recordings[a].x0[1] - recordings[b].x0[1]).square().mean() for a, b in ((0, 1), (0, 2), (1, 2))]
     assert last["share"] == pytest.approx(100) and last["distance"] == pytest.approx(float(sum(pairs) / 3) ** 0.5)

@@ -65,6 +65,18 @@ def test_another_models_pictures_are_not_judged_by_this_ones_towers(guidance: Fi
     assert lacking(measured(guidance), len(guidance.recipes)) == ""
 
 
+def test_bars_begin_at_0_in_the_order_of_the_grid(engine: LocalEngine) -> None:
+    sweep = Sweep(BASE.replace(num_inference_steps=2), {"sampler": ["lcm", "ddim", "heun"], "seed": [1, 2]})
+    grid = FinishedGrid(sweep, drawn(engine, sweep.recipes()), lambda _: engine.facts)
+    table, axis = measured(grid), grid.axes[0]
+    bars = curve(table, axis, "evaluations")
+    assert bars["sort"] == ["LCM", "DDIM", "Heun"] and bars["y_lim"] == [0, None] and bars["x_label_angle"] == 0
+    table["fit"] = -0.25  # a cosine; its bars hang from 0
+    assert curve(table, axis, "fit")["y_lim"] == [-0.25, None]
+    assert curve(table.replace("LCM", "a red apple on a blue table"), axis, "fit")["x_label_angle"]
+    assert not {"sort", "y_lim"} & curve(table, grid.axes[1], "fit").keys()  # a line
+
+
 def test_an_effect_larger_than_the_seeds_and_one_within_them() -> None:
     clear = effect(_table({1: [0.0, 0.1, 0.2, 0.3], 5: [1.0, 1.2, 1.1, 1.4]}), "A", "m")
     assert clear is not None and not clear.within_seed_noise and clear.change == pytest.approx(1.025)

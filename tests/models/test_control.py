@@ -1,9 +1,7 @@
 """ControlNets for Stable Diffusion's and SDXL's shapes: the pictures of their own pipelines, and what is refused."""
 
 import json
-import runpy
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,7 +38,7 @@ from tests import schedulers
 from tests.conftest import whole_page
 from tests.models.tiny import build
 from tests.models.tiny_families import build_family
-from tests.reference import TOLERANCE, largest_difference
+from tests.reference import TOLERANCE, drawn_by_program, largest_difference
 from tests.ui.compare.support import field, fill, finished, run, vary
 
 CPU = torch.device("cpu")
@@ -172,13 +170,10 @@ def test_from_a_picture_and_with_one_and_as_a_script(
     without = (recipe.replace(image=""), recipe.replace(control_image=""))
     assert all(largest_difference(engine.render(each, GIVEN), expected) > 10 for each in without)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["picture.py", str(folder), str(control)])
     for file, name in ((START, BEGIN), (SHOWN, CONTROL)):
         pictures.fitted(GIVEN[name], recipe.width, recipe.height).save(tmp_path / file)
     for each in (recipe, recipe.replace(image="")):
-        (tmp_path / "picture.py").write_text(to_script(each, engine.facts), encoding="utf-8")
-        runpy.run_path("picture.py", run_name="__main__")
-        drawn = np.asarray(Image.open("picture.png")).astype(int)
+        drawn = drawn_by_program(to_script(each, engine.facts), folder, control)
         assert largest_difference(engine.render(each, GIVEN), drawn) <= TOLERANCE
 
 

@@ -2,9 +2,7 @@
 
 import json
 import logging
-import runpy
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -24,7 +22,6 @@ from diffusers import (
     StableDiffusionPAGPipeline,
     StableDiffusionPipeline,
 )
-from PIL import Image
 from safetensors.torch import save_file
 
 from playground import Sweep, open_engine
@@ -36,7 +33,7 @@ from playground.sources.others import pipeline_of
 from playground.sources.parts import PIPELINES
 from playground.ui.compare.form import Form, special
 from tests.models.tiny_families import WIDTH, sd3, t5, vae
-from tests.reference import largest_difference
+from tests.reference import drawn_by_program, largest_difference
 
 CPU = (torch.device("cpu"), torch.float32, "torch")
 AURA_FLOW = {  # what an index lists of it
@@ -120,10 +117,7 @@ def test_a_picture_is_the_pipelines_own_also_as_a_program(
         assert largest_difference(done[cell], np.asarray(expected).astype(int)) == 0
     assert done[0].evaluations == 3 * rows  # counted: perturbed attention asks for a third row
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["picture.py", engine.facts.folder])
-    Path("picture.py").write_text(to_script(base, engine.facts), encoding="utf-8")
-    runpy.run_path("picture.py", run_name="__main__")
-    assert largest_difference(done[0], np.asarray(Image.open("picture.png")).astype(int)) == 0
+    assert largest_difference(done[0], drawn_by_program(to_script(base, engine.facts), engine.facts.folder)) == 0
 
 
 def test_stop_ends_a_picture_between_two_steps(opened: dict[str, LocalEngine]) -> None:

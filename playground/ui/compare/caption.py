@@ -3,7 +3,7 @@
 from html import escape
 from typing import Any
 
-from playground.labels import CONTROLS, Honours, axis_name, everything, inside, lora_label, value_label
+from playground.labels import CONTROLS, Honours, axis_name, everything, inside, lora_label, named, value_label
 from playground.models import Facts
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
@@ -77,7 +77,7 @@ def place_label(place: dict[str, Any]) -> str:
     if len(place) == 1:
         return value_label(*next(iter(place.items())))
     inside_out = sorted(reversed(place.items()), key=lambda pair: pair[0] == "seed")  # the seed last: columns before it
-    return ", ".join(f"{axis_name(axis)} {value_label(axis, value)}" for axis, value in inside_out)
+    return ", ".join(named(axis, value_label(axis, value)) for axis, value in inside_out)
 
 
 def alt_of(recipe: Recipe, label: str, honours: Honours = everything) -> str:

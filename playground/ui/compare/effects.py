@@ -23,6 +23,8 @@ from playground.ui.shared.refused import says_refusals
 
 NEVER = pd.DataFrame({"x": [], "y": []})
 DIGITS = 4
+TURNED = -40  # degrees, of names under bars that have no room side by side
+ROOM = 40  # letters of them that have it in the narrowest plot
 NAMES = {key: MEASURES[key].name for key in COLUMNS}
 JUDGED = ("fit", "saturation", "clipped", "sharpness")  # each of one picture, which the seed may change
 ASK_SEEDS = "To tell the setting from the seed, draw each value with three seeds or more."
@@ -43,7 +45,7 @@ def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> 
                     with gr.Column(min_width=300, visible=False, elem_id=f"curve-{key}") as columns[key]:
                         shape: dict[str, Any] = {"x": "x", "y": "y", "title": name, "height": 200, "visible": False}
                         lines[key] = gr.LinePlot(NEVER, elem_id=f"line-{key}", **shape)
-                        bars[key] = gr.BarPlot(NEVER, elem_id=f"bar-{key}", **shape)
+                        bars[key] = gr.BarPlot(NEVER, elem_id=f"bar-{key}", **shape | {"height": 240})
                         gr.HTML(f'<p class="dp-quiet">{escaped(MEASURES[key].meaning)}</p>')
             numbers = gr.Dataframe(interactive=False, elem_id="numbers", label="All numbers")
             file = gr.File(interactive=False, label="Table (CSV)", elem_id="numbers-file")
@@ -75,9 +77,17 @@ def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> 
 
 
 def curve(table: pd.DataFrame, axis: Axis, measure: str) -> dict[str, Any]:
-    """One plot's properties: the mean over everything else at each value of the axis."""
+    """One plot's properties: the mean over everything else at each value of the axis.
+
+    Bars stand in the order of the grid, from 0, which their lengths are read against.
+    """
     means = table.groupby(axis.name, sort=False, as_index=False)[measure].mean().dropna()
-    return {"value": means, "x": axis.name, "y": measure, "x_title": axis.name, "y_title": " "}
+    told: dict[str, Any] = {"value": means, "x": axis.name, "y": measure, "x_title": axis.name, "y_title": " "}
+    if axis.is_number:
+        return told
+    names = list(means[axis.name])
+    turned = TURNED if len(names) * max(map(len, names), default=0) > ROOM else 0
+    return told | {"sort": names, "y_lim": [min(0, means[measure].min()), None], "x_label_angle": turned}
 
 
 def lacking(table: pd.DataFrame, pictures: int) -> str:

@@ -116,4 +116,4 @@ class Running:
             if cell.open and (result := kept_result(self._engine, self._store, cell.recipe)):
                 grid = folded(grid, Done(i, result))
         grid = stopped(grid)
-        return self._stage.ended(grid, paragraph(stop_text(grid)))
+        return self._stage.ended(grid, stop_text(grid))

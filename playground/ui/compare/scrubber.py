@@ -30,6 +30,7 @@ from playground.ui.shared.quiet import QUIET
 HERE = Path(__file__).parent
 EMPTY = pd.DataFrame({"share": [], "distance": []})
 CURVE_NEEDS = 2  # cells of one size
+ABOVE = 1.1  # of the largest distance, so that its point does not lie on the edge
 GRID, STEPS = "grid", "steps"
 
 
@@ -57,7 +58,6 @@ class Scrubber:
             y="distance",
             x_title="share of the run, %",
             y_title="distance of two x̂₀",
-            y_lim=[0, None],
             height=200,
             visible=False,
             elem_id="film-curve",
@@ -150,7 +150,8 @@ def curve(recordings: list[Recording | None]) -> Any:
     found = [recording for recording in recordings if recording]
     if len(found) < CURVE_NEEDS or len({recording.x0.shape[1:] for recording in found}) > 1:
         return gr.update(visible=False)
-    return gr.update(value=apart(found), visible=True)
+    distances = apart(found)
+    return gr.update(value=distances, y_lim=[0, ABOVE * distances["distance"].max()], visible=True)
 
 
 def _cell(recording: Recording, x0: Image.Image, x_t: Image.Image) -> dict[str, Any]:

@@ -200,15 +200,17 @@ def build(
         values = filled if isinstance(filled, dict) else dict(zip(inputs, filled, strict=True))
         return values | {said: f"<p>{escaped(told)}{way}</p>"}
 
-    def choices(data: dict[str, Any] | None) -> Any:
+    def of_grid(data: dict[str, Any] | None) -> dict[Any, Any]:
+        """Of another grid there are its pictures to choose from, and no file yet."""
         names = FinishedGrid(shown(data), ()).labels
-        return gr.update(choices=list(zip(names, range(len(names)), strict=True)), value=0)
+        chosen = gr.update(choices=list(zip(names, range(len(names)), strict=True)), value=0)
+        return {which: chosen, said: "", files: gr.update(visible=False)}
 
     make.click(whole, [shown_sweep, kind], [said, files], **QUIET, **ENGINE)
     make_cell.click(one, [shown_sweep, which, cell_kind], [said, files], **QUIET)
     again.click(check, [shown_sweep, which], said, **QUIET, **ENGINE)
     dropped.upload(restore, dropped, [*inputs, said], queue=False, **QUIET)
-    named: dict[str, Any] = {"fn": choices, "inputs": shown_sweep, "outputs": which, "queue": False, **QUIET}
+    named = {"fn": of_grid, "inputs": shown_sweep, "outputs": [which, said, files], "queue": False, **QUIET}
     shown_sweep.change(**named)
     return named
 

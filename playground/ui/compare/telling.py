@@ -144,6 +144,6 @@ def summary(grid: Grid, seconds: float, whole: bool = False) -> str:
 
 
 def stop_text(grid: Grid) -> str:
-    """What is there after Stop."""
-    text = f"Stopped with {grid.finished} of {len(grid.cells)} pictures finished and kept"
-    return text + ("; press Run for the rest." if grid.finished < len(grid.cells) else ".")
+    """HTML: what is there after Stop. Run draws the rest as long as the form still asks for this grid."""
+    rest = '<span class="dp-first">; press Run for the rest</span>' if grid.finished < len(grid.cells) else ""
+    return f"<p>Stopped with {grid.finished} of {len(grid.cells)} pictures finished and kept{rest}.</p>"

@@ -6,6 +6,7 @@ Gradio answers a value that no field of the page could hold with status 500, no 
 import json
 import re
 from functools import wraps
+from traceback import walk_tb
 from typing import Any
 
 import gradio as gr
@@ -33,10 +34,18 @@ def check_events(page: gr.Blocks) -> None:
             return await as_gradio_does(*args, **options)
         except (InvalidPathError, FileNotFoundError):
             raise gr.Error(GONE, print_exception=False) from None
-        except Exception:  # fields raise nearly anything: ValueError, TypeError, pydantic's ValidationError, …
-            raise gr.Error(UNFIT, print_exception=False) from None
+        except Exception as failure:  # nearly anything: ValueError, TypeError, pydantic's ValidationError, …
+            raise gr.Error(_unfit(failure), print_exception=False) from None
 
     page.preprocess_data = preprocess_data
+
+
+def _unfit(failure: Exception) -> str:
+    """UNFIT, with the name of the field at which Gradio stopped, where it had come to one that has a name."""
+    code = gr.Blocks.preprocess_data.__code__
+    frames = [frame for frame, _ in walk_tb(failure.__traceback__) if frame.f_code is code]
+    label = getattr(frames[0].f_locals.get("block"), "label", None) if frames else None
+    return UNFIT.replace("A field", f"The field “{label}”") if label else UNFIT
 
 
 def said(event: gr.EventData, name: str) -> Any:

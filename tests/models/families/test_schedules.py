@@ -1,7 +1,5 @@
 """Folders whose scheduler is none of the samplers here: drawn as their own pipeline draws, or refused."""
 
-import runpy
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,6 @@ from diffusers import (
     TCDScheduler,
     UniPCMultistepScheduler,
 )
-from PIL import Image
 
 from playground import Recipe, open_engine
 from playground.engine import LocalEngine
@@ -30,7 +27,7 @@ from tests.models.families.test_equal import plain
 from tests.models.sources import original_layout
 from tests.models.tiny import BETAS, build
 from tests.models.tiny_families import sdxl
-from tests.reference import TOLERANCE, called, largest_difference
+from tests.reference import TOLERANCE, called, drawn_by_program, largest_difference
 
 CPU = (torch.device("cpu"), torch.float32, "torch")
 # of Playground 2.5's VAE, as its folder has them
@@ -76,10 +73,7 @@ def test_a_model_with_edms_schedule_is_run_by_its_own_pipeline_also_as_a_program
         with pytest.raises(Refusal, match="^edm is run by its own pipeline, which takes no ControlNet here"):
             engine.model.attach_control(tmp_path)
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["picture.py", str(folder)])
-        Path("picture.py").write_text(to_script(recipe, engine.facts), encoding="utf-8")
-        runpy.run_path("picture.py", run_name="__main__")
-        assert np.abs(np.asarray(Image.open("picture.png")).astype(int) - expected).max() == 0
+        assert np.abs(drawn_by_program(to_script(recipe, engine.facts), folder) - expected).max() == 0
 
 
 @pytest.mark.parametrize(

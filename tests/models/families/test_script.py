@@ -1,20 +1,16 @@
 """A cell of any family as a program: diffusers alone draws the cell's picture."""
 
-import runpy
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 from playground.engine import LocalEngine
 from playground.export.script import to_script
 from playground.refusal import Refusal
 from tests.models.tiny_families import FAMILIES
-from tests.reference import TOLERANCE, largest_difference
+from tests.reference import TOLERANCE, drawn_by_program, largest_difference
 
 
 @pytest.mark.parametrize("kind", FAMILIES)
@@ -25,7 +21,6 @@ def test_the_script_draws_the_cells_picture(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """In this process, because each new one would load torch again."""
     engine = engine_of(kind)
     facts = engine.facts
     recipe = facts.usual.replace(
@@ -36,10 +31,7 @@ def test_the_script_draws_the_cells_picture(
     if not facts.no_shift:
         recipe = recipe.replace(shift=2.0)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["picture.py", str(folder_of(kind))])
-    Path("picture.py").write_text(to_script(recipe, facts), encoding="utf-8")
-    runpy.run_path("picture.py", run_name="__main__")
-    drawn = np.asarray(Image.open("picture.png")).astype(int)
+    drawn = drawn_by_program(to_script(recipe, facts), folder_of(kind))
     assert largest_difference(engine.render(recipe), drawn) <= TOLERANCE
 
 

@@ -1,7 +1,5 @@
 """Weights in a prompt and prompts beyond the window: what diffusers draws from embeddings made by the formula."""
 
-import runpy
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DiffusionPipeline, StableDiffusionPipeline
-from PIL import Image
 from torch import Tensor
 
 from playground.engine import LocalEngine
@@ -20,7 +17,7 @@ from playground.refusal import Refusal
 from tests import schedulers
 from tests.models.families.conftest import Engines, Pipelines
 from tests.models.families.test_late_fields import base_of, compared
-from tests.reference import TOLERANCE, called, largest_difference
+from tests.reference import TOLERANCE, called, drawn_by_program, largest_difference
 
 # trained, because the mean of what an untrained last norm gives is 0, by which nothing can be divided
 POCKET = "pocket"
@@ -140,8 +137,5 @@ def test_the_script_of_two_encoders_draws_the_cells_picture(
     prompt = "(red apple:1.4), BREAK [blue]"
     recipe = base_of(engine.facts, prompt_weights=True).replace(prompt=prompt, negative_prompt=negative)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["picture.py", str(folder_of("sdxl-tiny"))])
-    Path("picture.py").write_text(to_script(recipe, engine.facts), encoding="utf-8")
-    runpy.run_path("picture.py", run_name="__main__")
-    picture = np.asarray(Image.open("picture.png")).astype(int)
+    picture = drawn_by_program(to_script(recipe, engine.facts), folder_of("sdxl-tiny"))
     assert largest_difference(engine.render(recipe), picture) <= TOLERANCE

@@ -1,8 +1,6 @@
 """LoRAs as peft itself saves them, for the denoiser and for text encoders: the picture is that of peft."""
 
-import runpy
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,6 @@ import torch
 from diffusers import DiffusionPipeline
 from peft import LoraConfig, get_peft_model
 from peft.tuners.lora import LoraLayer
-from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
@@ -26,7 +23,7 @@ from playground.sources.lora_files import ADAPTER
 from tests.models.families.test_equal import plain
 from tests.models.lora.test_kinds_of_files import ATTENTION, CLIP, CPU, DENOISER, as_diffusers, folder_of, trained
 from tests.models.tiny import build
-from tests.reference import TOLERANCE, largest_difference
+from tests.reference import TOLERANCE, drawn_by_program, largest_difference
 
 
 @pytest.mark.parametrize("kind", ["sd15-tiny", "flux-dev-tiny"])
@@ -107,16 +104,13 @@ def test_adapters_of_a_text_encoder_and_a_program_with_them(tmp_path: Path, monk
     assert largest_difference(engine.render(recipe.replace(loras={"style": 1.0})), drawn) > 3 * TOLERANCE
 
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["picture.py", str(folder)])
     mixed = {"words": 0.7, "style": 0.6, "alone": -0.3, "file": 0.5}
     for elsewhere, recipe in ((False, base.replace(loras=mixed)), (True, base.replace(loras=mixed, seed=4))):
         drawn_here = engine.render(recipe)
         if elsewhere:  # as with --loras
             shutil.move(loras, tmp_path / "elsewhere")
-            monkeypatch.setattr(sys, "argv", ["picture.py", str(folder), str(tmp_path / "elsewhere")])
-        Path("picture.py").write_text(to_script(recipe, engine.facts), encoding="utf-8")
-        runpy.run_path("picture.py", run_name="__main__")
-        drawn = np.asarray(Image.open("picture.png")).astype(int)
+        source = to_script(recipe, engine.facts)
+        drawn = drawn_by_program(source, folder, *([tmp_path / "elsewhere"] if elsewhere else []))
         assert largest_difference(drawn_here, drawn) <= TOLERANCE, elsewhere
     engine.close()
 

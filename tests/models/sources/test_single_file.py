@@ -1,18 +1,14 @@
 """A file in the published layout draws what its weights draw in diffusers' own layout."""
 
 import logging
-import runpy
 import shutil
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from accelerate import init_empty_weights
 from diffusers import AutoencoderKL, DiffusionPipeline, UNet2DConditionModel
 from diffusers.loaders import single_file_utils as diffusers_names
-from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection
@@ -30,7 +26,7 @@ from playground.ui.shared.samples import IMAGES
 from tests.models.sources import original_layout
 from tests.models.tiny import build
 from tests.models.tiny_families import clip, sdxl, sdxl_turbo
-from tests.reference import TOLERANCE, largest_difference, plain
+from tests.reference import TOLERANCE, drawn_by_program, largest_difference, plain
 
 CPU = (torch.device("cpu"), torch.float32, "torch")
 # whether the text encoder is written as 2.x has it; the README's table says one file of these
@@ -71,14 +67,11 @@ def test_it_draws_what_the_pipeline_of_the_same_weights_draws(
         assert expected.std() > 3
         assert largest_difference(engine.render(recipe), expected) <= TOLERANCE
         monkeypatch.chdir(tmp_path)
-        monkeypatch.setattr(sys, "argv", ["picture.py", str(path), str(path.with_suffix(""))])
         begin = pictures.fitted(pictures.open_picture(IMAGES / "dusk.webp"), 64, 64)
         begin.save(START)
         for each in (recipe, recipe.replace(image=pictures.digest(begin), strength=0.5)):
-            Path("picture.py").write_text(to_script(each, facts), encoding="utf-8")
-            runpy.run_path("picture.py", run_name="__main__")
-            drawn = engine.render(each, {each.image: begin})
-            assert largest_difference(drawn, np.asarray(Image.open("picture.png")).astype(int)) <= TOLERANCE
+            drawn = drawn_by_program(to_script(each, facts), path, path.with_suffix(""))
+            assert largest_difference(engine.render(each, {each.image: begin}), drawn) <= TOLERANCE
     finally:
         engine.close()
 

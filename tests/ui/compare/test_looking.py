@@ -131,6 +131,25 @@ def test_run_stays_in_sight_and_on_a_phone_it_brings_the_grid(page: Page) -> Non
     finished(page, 2)
 
 
+def test_tabs_stand_on_one_line_and_the_sign_of_play_in_its_middle(page: Page, address: str) -> None:
+    base = Recipe(prompt="red apple", num_inference_steps=2)
+    axes = {"sampler": ["ddim", "euler", "lcm"], "seed": [1, 2], "guidance_scale": [1, 2]}
+    page.goto(f"{address}?grid={to_token(Sweep(base, axes), Recipe())}")
+    tabs = page.locator(".dp-tabs").get_by_role("tab")
+    expect(tabs).to_have_text(["DDIM", "Euler", "LCM"])
+    tops = tabs.evaluate_all("tabs => tabs.map((tab) => tab.getBoundingClientRect().top)")
+    assert max(tops) - min(tops) < 0.5
+    run(page)
+    finished(page, 12)
+    page.locator("#film-ask").click()
+    aside = page.locator(".dp-play").evaluate(
+        "play => { const text = document.createRange(); text.selectNodeContents(play);"
+        " const [sign, box] = [text, play].map((part) => part.getBoundingClientRect());"
+        " return Math.abs(sign.left + sign.right - box.left - box.right) / 2 }"
+    )
+    assert aside < 1
+
+
 def rows(page: Page) -> list[int]:
     """How many cells stand in each row of the grid"""
     return page.locator("#compare-grid .dp-grid").evaluate(

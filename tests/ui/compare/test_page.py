@@ -84,6 +84,10 @@ def test_stop_in_mid_run_keeps_finished_cells_and_run_continues(page: Page, serv
     expect(page.locator("#total")).to_contain_text(
         "Stopped with 1 of 2 pictures finished and kept; press Run for the rest.", timeout=RUN_TIMEOUT
     )
+    fill(page, "field-prompt", "violin, blue background")  # of which Run would draw others
+    stopped = "Stopped with 1 of 2 pictures finished and kept."
+    expect(page.locator("#total")).to_have_text(stopped, use_inner_text=True, timeout=RUN_TIMEOUT)
+    fill(page, "field-prompt", "violin, red background")
     expect(cells(page, "done")).to_have_count(1)
     expect(cells(page, "stopped").locator(".dp-note")).to_have_text("stopped before it was finished")
     fill(page, "values-num-inference-steps", "2, 3")

@@ -41,6 +41,9 @@ def test_the_grid_and_a_cell_are_taken_away_and_brought_back(page: Page, engine:
     expect(page.locator("#files")).to_contain_text(re.compile(r"picture\s*\.py"), timeout=TIMEOUT)
     page.get_by_role("button", name="Make it again and compare").click()
     expect(page.locator("#taken")).to_contain_text("Made again in", timeout=TIMEOUT)
+    page.get_by_role("button", name="Steps", exact=True).click()  # another grid, of which they are not
+    expect(page.locator("#files")).to_be_hidden(timeout=TIMEOUT)
+    expect(page.locator("#taken")).to_have_text("")
 
     foreign = Recipe(prompt="dog, green background", sampler="euler", num_inference_steps=9, seed=77)
     data = _png(parameters=to_parameters(foreign) + ", Hires upscale: 2")

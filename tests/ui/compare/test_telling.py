@@ -14,7 +14,7 @@ from playground.export.finished import FinishedGrid
 from playground.labels import common_of
 from playground.models.elsewhere import Elsewhere
 from playground.samplers import SAMPLERS
-from playground.ui.compare.caption import alt_of, caption, fixed, say
+from playground.ui.compare.caption import alt_of, caption, fixed, place_label, say
 from playground.ui.compare.grid import empty
 from playground.ui.compare.telling import oddities
 from playground.ui.shared import sure
@@ -140,6 +140,8 @@ def test_a_caption_names_prompt_axes_and_what_is_fixed(engine: LocalEngine) -> N
         "Sampler DDIM, PLMS × Weight of ink −1, 1",
         "fixed: seeds 7 to 9, 20 steps, guidance 5, 128 × 128",
     ]
+    assert FinishedGrid(two, ()).labels[0] == "ink −1, Sampler DDIM, Seed 7"  # whose weight that is, it says itself
+    assert place_label(two.places()[0]) == "Sampler DDIM, ink −1, Seed 7"
     negative = base.replace(negative_prompt="blur", guidance_scale=1)
     unguided = fixed(Sweep(negative, {"seed": [1, 2]}), engine.facts.honours)
     assert "guidance 1" in unguided and not [text for text in unguided if "blur" in text]  # it is not used
