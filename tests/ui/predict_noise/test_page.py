@@ -128,6 +128,7 @@ def test_the_samples_that_pocket_is_said_to_have_drawn_are_what_it_draws(engine:
 
 
 def test_the_stage_shows_what_was_asked(page: Page, engine: LocalEngine, x0: torch.Tensor) -> None:
+    expect(page.locator("#pn-t")).to_contain_text("0 is nearly the picture.")
     right, wrong, none = predict(engine, x0, [CAPTION, WRONG, ""], 500, 0)
     assert loss(page) == pytest.approx(right.loss, abs=1e-3)
     rows = page.locator(".dpp-table tbody tr")
