@@ -40,15 +40,18 @@ class Level:
     t: float | None  # the timestep that it is told; None at the end, where it is not asked any more
     signal: float  # √ᾱ; of flow models 1 − σ
     noise: float  # √(1−ᾱ); of flow models σ
+    flow: bool = False  # whether the model was taught flow matching, whose σ is another
 
     @property
     def sigma(self) -> float:
-        """Noise over signal, √((1−ᾱ)/ᾱ), of flow models too; infinite where no signal is left"""
+        """Noise over signal, √((1−ᾱ)/ᾱ), infinite where no signal is left; of flow models the noise itself"""
+        if self.flow:
+            return self.noise
         return self.noise / self.signal if self.signal else math.inf
 
     @property
     def log_snr(self) -> float:
-        """ln(ᾱ/(1−ᾱ)); infinite where no noise is left"""
+        """ln(signal²/noise²); infinite where no noise is left"""
         return 2 * (math.log(self.signal) - math.log(self.noise)) if self.signal and self.noise else self._limit
 
     @property
@@ -150,7 +153,8 @@ def levels_of(scheduler: Any, recipe: Recipe) -> tuple[Level, ...]:
     """The same of a whole run, of a scheduler whose timesteps are set."""
     timesteps = [float(t) for t in scheduler.timesteps]
     sigmas = getattr(scheduler, "sigmas", None)
-    if is_flow(scheduler.config):
+    flow = is_flow(scheduler.config)
+    if flow:
         pairs = [(1 - s, s) for s in map(float, sigmas)]
     elif sigmas is None:
         pairs = _of_table(scheduler, timesteps, recipe)
@@ -159,7 +163,7 @@ def levels_of(scheduler: Any, recipe: Recipe) -> tuple[Level, ...]:
         if hasattr(scheduler, "mid_point_sigma"):  # every second call of DPM++ SDE looks half-way, in log σ
             sigmas[1:-1:2] = [(a * b) ** 0.5 for a, b in zip(sigmas[0:-2:2], sigmas[1:-1:2], strict=True)]
         pairs = [(1 / math.hypot(1, s), s / math.hypot(1, s)) for s in sigmas]
-    return tuple(Level(t, *pair) for t, pair in zip([*timesteps, None], pairs, strict=True))
+    return tuple(Level(t, *pair, flow) for t, pair in zip([*timesteps, None], pairs, strict=True))
 
 
 def _of_table(scheduler: Any, timesteps: list[float], recipe: Recipe) -> list[tuple[float, float]]:
@@ -261,7 +265,7 @@ def straight_line(total: int, first: int = 0) -> tuple[Tensor, Tensor]:
 def level_at(config: Config, t: int) -> Level:
     """The level of the model's own schedule at a whole timestep, 0 … T−1."""
     signal, noise = amplitudes(config)
-    return Level(float(t), float(signal[t]), float(noise[t]))
+    return Level(float(t), float(signal[t]), float(noise[t]), is_flow(config))
 
 
 @lru_cache(8)

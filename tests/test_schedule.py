@@ -14,6 +14,7 @@ from playground.schedule import (
     Level,
     alphas_cumprod,
     check_timestep,
+    level_at,
     levels,
     plan,
     prediction_type,
@@ -65,6 +66,19 @@ def test_levels_are_the_sigmas_that_the_scheduler_steps_with(sampler: str) -> No
     assert [level.sigma for level in found] == pytest.approx(
         scheduler_for(recipe(sampler), CONFIG).sigmas.tolist(), rel=1e-6
     )
+
+
+@pytest.mark.parametrize("sampler", ["euler", "heun", "dpmpp_2m", "unipc"])
+def test_sigma_of_flow_matching_is_the_noise(sampler: str) -> None:
+    """The state stands on the straight line, x_t = (1 − σ) x₀ + σ ε, so its σ is not noise over signal."""
+    config = {"num_train_timesteps": 1000, "prediction_type": "flow_prediction", "shift": 3.0}
+    asked = recipe(sampler)
+    found = levels(asked, config)
+    assert [level.sigma for level in found] == pytest.approx(scheduler_for(asked, config).sigmas.tolist(), abs=1e-6)
+    for level in found:
+        assert (level.signal, level.noise) == pytest.approx((1 - level.sigma, level.sigma))
+    assert found[4].log_snr == pytest.approx(2 * math.log(1 / found[4].sigma - 1))
+    assert level_at(config, 800).sigma == pytest.approx(0.8)
 
 
 def test_a_level_without_signal_or_without_noise_has_no_nan() -> None:

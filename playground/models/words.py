@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Word:
-    """What the tokenizer splits at: a word, a digit, a run of punctuation."""
+    """A word, a digit or a sign, as the tokenizer splits them; signs that are one token together are one of these."""
 
     text: str
     pieces: int  # tokens it takes, kept or not
@@ -98,14 +99,15 @@ class Cutter:
         """
         tokenizer, limit = self._tokenizer, self._limit
         whole = tokenizer(text, return_offsets_mapping=True, return_special_tokens_mask=True, verbose=False)
-        tokens = _tokens(tokenizer, text, whole)
+        belong = _belong(text, whole)
+        tokens = _tokens(tokenizer, text, whole, belong)
         before = [token for token in tokens if token.kind == "start"]
         inside = [token for token in tokens if token.kind == "text"]
         after = [token for token in tokens if token.kind == "end"]
         kept = [*before, *inside[: limit - len(before) - len(after)], *after]
         padding = Token(tokenizer.pad_token_id, _piece(tokenizer, tokenizer.pad_token_id), "", "padding", None)
         padded = kept + [padding] * (limit - len(kept))
-        words = _words(tokenizer, text, inside, padded, whole)
+        words = _words(tokenizer, text, inside, padded, zip(whole["offset_mapping"], belong, strict=True))
         return Words(tuple(padded), words, limit, len(tokens), len(before) + len(after), self._around, **self._told)
 
 
@@ -126,12 +128,41 @@ def chat_sizes(tokenizer: Any, thinking: bool) -> tuple[int, int]:
     return template_sizes(tokenizer, wrapped)
 
 
-def _tokens(tokenizer: Any, text: str, whole: Any) -> list[Token]:
+def _belong(text: str, whole: Any) -> list[int | None]:
+    """The number of each token's word; None of marks.
+
+    The tokenizer's own words are cut further: T5's hold all that stands between two spaces, Gemma's the whole text.
+    """
+    parts = _parts(text)
+    found: list[int | None] = []
+    numbers: dict[tuple[int, int], int] = {}
+    for (start, _), word in zip(whole["offset_mapping"], whole.word_ids(), strict=True):
+        while start < len(text) and text[start].isspace():  # a space belongs to what follows it
+            start += 1
+        found.append(None if word is None else numbers.setdefault((word, parts[start]), len(numbers)))
+    return found
+
+
+def _parts(text: str) -> list[int]:
+    """For each of its characters, and for the end, which part of the text it is of: a word, a sign or a space. Signs
+    inside of a word, as in “don't” and “Spider-Man”, are of the word; accents are of what they follow."""
+    found, count, before = [], 0, ""
+    for i, character in enumerate(text):
+        inside = character in "-'’" and text[i - 1 : i].isalnum() and text[i + 1 : i + 2].isalnum()
+        kind = (
+            "L" if inside or character.isalnum() else unicodedata.category(" " if character.isspace() else character)[0]
+        )
+        if kind not in "MC":
+            count += kind != before or kind in "PS"
+            before = kind
+        found.append(count)
+    return [*found, count]
+
+
+def _tokens(tokenizer: Any, text: str, whole: Any, belong: list[int | None]) -> list[Token]:
     """The text's tokens with its marks, not cut and not padded."""
     found = []
-    columns = zip(
-        whole["input_ids"], whole["offset_mapping"], whole["special_tokens_mask"], whole.word_ids(), strict=True
-    )
+    columns = zip(whole["input_ids"], whole["offset_mapping"], whole["special_tokens_mask"], belong, strict=True)
     for id_, (start, end), special, word in columns:
         if special:  # a mark that the tokenizer added; a mark that somebody typed is text
             kind = (
@@ -148,17 +179,20 @@ def _piece(tokenizer: Any, id_: int) -> str:
     return str(tokenizer.convert_ids_to_tokens(id_))
 
 
-def _words(tokenizer: Any, text: str, inside: list[Token], padded: list[Token], whole: Any) -> tuple[Word, ...]:
+def _words(
+    tokenizer: Any, text: str, inside: list[Token], padded: list[Token], places: Iterable[tuple[Any, int | None]]
+) -> tuple[Word, ...]:
+    """`places`: where in the text each token stands, and of which word it is"""
     words = []
     spans: dict[int, list[int]] = {}
-    for (start, end), word in zip(whole["offset_mapping"], whole.word_ids(), strict=True):
+    for (start, end), word in places:
         if word is not None:
             span = spans.setdefault(word, [start, end])
             span[1] = max(span[1], end)
     for index, (start, end) in spans.items():
         pieces = [token for token in inside if token.word == index]
         positions = tuple(i for i, token in enumerate(padded) if token.word == index)
-        shown = text[start:end]
+        shown = text[start:end].strip() or text[start:end]
         missing = any(token.id == tokenizer.unk_token_id for token in pieces) and shown != tokenizer.unk_token
         words.append(Word(shown, len(pieces), positions, missing))
     return tuple(words)

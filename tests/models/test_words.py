@@ -3,6 +3,10 @@
 import pytest
 
 from playground.engine import LocalEngine
+from playground.models.words import Cutter
+from playground.ui.inside.boxes import remarks_on
+from tests.models.tiny_families import t5
+from tests.models.tiny_flow_families import gemma
 
 LONG = " ".join(["red apple, blue background"] * 12)
 
@@ -100,3 +104,21 @@ def test_a_mark_that_somebody_typed_is_text(engine: LocalEngine) -> None:
     words = engine.words("a <|endoftext|> b")
     assert [token.kind for token in words.tokens[:5]] == ["start", "text", "text", "text", "end"]
     assert not any(word.unknown for word in words.words)
+
+
+def test_a_word_and_the_comma_behind_it_are_two_where_a_tokenizer_splits_at_spaces_or_not_at_all() -> None:
+    text = "red apple, (cat) don't\nblue-red."
+    for tokenizer in (t5()[0], gemma()[0]):
+        words = Cutter(tokenizer, 512)(text)
+        found = ["red", "apple", ",", "(", "cat", ")", "don't", "blue-red", "."]
+        assert [word.text for word in words.words] == found
+        for i, word in enumerate(words.words):
+            assert word.pieces == len(word.positions)
+            assert all(words.tokens[at].word == i for at in word.positions)
+    words = Cutter(t5()[0], 512)("red apple, blue")
+    assert words.in_pieces == () and not any("in pieces" in sentence for sentence in remarks_on(words))
+
+
+def test_a_sign_that_is_one_token_with_others_is_no_word_of_its_own(engine: LocalEngine) -> None:
+    found = engine.words("cat!! 🍎🍎").words
+    assert [(word.text, word.pieces) for word in found] == [("cat", 1), ("!!", 1), ("🍎", 4), ("🍎", 4)]

@@ -104,14 +104,19 @@ def test_every_tab_and_every_endpoint_answers_for_transformers_taught_flow_match
         page.get_by_role("tab", name="Add noise", exact=True).click()
         expect(page.get_by_text("(1 − s) · x0 + s · ε")).to_be_visible(timeout=PATIENCE)
         expect(page.locator('.dpn[data-flow="true"]')).to_be_visible(timeout=PATIENCE)
-        expect(page.locator(".dpn-visits")).to_contain_text("Marked on the timeline: 20 of")
+        expect(page.locator(".dpn-visits")).to_contain_text("Marked on the timeline: 20 levels s. 1, 0.")
+        expect(page.locator(".dpn-marks span").first).to_have_attribute("style", "left: 100%;")
+        expect(page.locator(".dpn-parts figcaption").first).to_have_text("what is left of the picture, (1 − s) · x0")
         page.get_by_role("radio", name="Cosine").check()
         expect(page.locator(".dpn-visits")).to_contain_text("taught flow matching", timeout=PATIENCE)
         expect(page.locator('.dpn[data-flow="false"]')).to_be_visible(timeout=PATIENCE)
+        expect(page.locator(".dpn-marks span")).to_have_count(0)
+        expect(page.locator(".dpn-parts figcaption").first).to_have_text("what is left of the picture, √ᾱ · x0")
 
         page.get_by_role("tab", name="Predict noise", exact=True).click()
         page.locator(".dpp-found b").first.wait_for(timeout=PATIENCE)
         expect(page.get_by_text("must name the velocity v = ε − x")).to_be_visible(timeout=PATIENCE)
+        expect(page.locator("#pn-t")).to_contain_text("0 is the picture.")
         page.get_by_role("button", name="Let it guess from here").click()
         expect(page.locator(".dpp-result")).to_contain_text("transformer evaluations", timeout=PATIENCE)
 
@@ -154,6 +159,8 @@ def answers(client: Client, texts: dict[str, Any]) -> None:
         assert [cell["evaluations"] for cell in cells] == evaluations
     _, told = client.predict(recipe | texts["guided"], api_name="/denoise")
     assert len(told["steps"]) == 2 and told["unconditional"] == "used"
+    sigmas = [step["sigma"] for step in told["steps"]]
+    assert sigmas == pytest.approx([step["t"] / 1000 for step in told["steps"]], abs=1e-3)
     report, _ = client.predict(recipe | texts["guided"], api_name="/inspect_prompt")
     assert report["evaluations"] == 4 and report["stages"][3]["class_name"] == texts["network"]
     for wrong, said in texts["refused"]:

@@ -4,9 +4,9 @@
 function mark() {
   const list = element.querySelector("[data-visits]")?.dataset.visits;
   const ruler = document.querySelector(".dpn-marks");
-  if (!list || !ruler) return false;
+  if (list === undefined || !ruler) return false;
   ruler.replaceChildren(
-    ...list.split(",").map((t) => {
+    ...list.split(",").filter(Boolean).map((t) => {
       const tick = document.createElement("span");
       tick.style.left = `${(100 * Number(t)) / 999}%`;
       return tick;

@@ -127,7 +127,7 @@ function show(name, text) {
 function plain(value) {
   if (value >= 1000) return value.toFixed(0);
   if (value >= 1) return value.toPrecision(4);
-  return value >= 0.001 ? value.toFixed(4) : value.toExponential(1);
+  return value >= 0.001 ? value.toFixed(4) : value && value.toExponential(1);
 }
 
 // the curve: t runs from 28 to 412, amplitude 1…0 from 12 to 144 (units of the SVG's viewBox)
@@ -272,7 +272,9 @@ async function receive() {
   data = next;
   element.querySelector(".dpn").dataset.kind = data.kind;
   show("half", data.half);
+  show("end", signalAt(999) ? "999, nearly noise" : "999, noise");
   show("signal-symbol", data.symbols[0]);
+  show("signal-factor", data.flow ? `(${data.symbols[0]})` : data.symbols[0]);
   show("noise-symbol", data.symbols[1]);
   show("power-symbol", data.flow ? "(1 − s)²" : "ᾱ");
   element.querySelector(".dpn").dataset.flow = data.flow;

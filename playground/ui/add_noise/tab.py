@@ -156,9 +156,14 @@ def marked(facts: Facts, sampler: str, steps: int, schedule: str) -> str:
         return (
             f'<p class="dpn-visits" data-visits="">This model was taught {kind}; no run of it visits these levels.</p>'
         )
-    shown = [f"{t:.0f}" for t in visited(recipe, noise.followed_by(facts.schedule, schedule))]
+    times = visited(recipe, noise.followed_by(facts.schedule, schedule))
+    if flow:  # told t of T the network takes s to be t/T; the timeline counts from s = 1/1000
+        levels = [t / facts.total_timesteps for t in times]
+        places, shown = [noise.TIMESTEPS * s - 1 for s in levels], [f"{s:.3g}" for s in levels]
+        counted = f"{len(shown)} {'level' if len(shown) == 1 else 'levels'} s"
+    else:
+        places, shown = times, [f"{t:.0f}" for t in times]
+        counted = f"{len(shown)} of {noise.TIMESTEPS:,} timesteps"
     listed = ", ".join(shown if len(shown) <= 24 else [*shown[:8], "…", *shown[-4:]])
-    return (
-        f'<p class="dpn-visits" data-visits="{",".join(shown)}">Marked on the timeline: {len(shown)} of '
-        f"{noise.TIMESTEPS:,} timesteps. {listed}</p>"
-    )
+    visits = ",".join(f"{max(0, place):.0f}" for place in places)
+    return f'<p class="dpn-visits" data-visits="{visits}">Marked on the timeline: {counted}. {listed}</p>'

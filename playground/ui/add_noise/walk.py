@@ -17,12 +17,12 @@ READ_T = "(t, ...rest) => [Number(document.querySelector('.dpn-range')?.value ??
 
 def _figure(title: str, way: Way) -> str:
     took = f"{way.seconds:.1f} s" if way.seconds >= 1 else f"{1000 * way.seconds:.1f} ms"
-    signal, amount = way.amplitudes
+    signal, amount = (f"{round(x, 3) + 0:.3f}".replace("-", "−") for x in way.amplitudes)  # no minus zero
     return (
         f'<figure><img src="{data_url(pictures.from_x0(way.x_t))}" alt="{title}" width="{SIDE}" height="{SIDE}">'
         f"<figcaption><b>{title}</b>"
-        f"<span>{way.steps} {'step' if way.steps == 1 else 'steps'}, {took}</span>"
-        f"<span>signal {signal:.3f}</span><span>noise {amount:.3f}</span></figcaption></figure>"
+        f"<span>{way.steps:,} {'step' if way.steps == 1 else 'steps'}, {took}</span>"
+        f"<span>signal {signal}</span><span>noise {amount}</span></figcaption></figure>"
     )
 
 

@@ -24,7 +24,8 @@ def build(engine: Engine) -> None:
 
         Of runs with more than 60 network calls every n-th is kept. Each step has k (calls made before it), t, sigma,
         log_snr, step_sigma, norm_cond, norm_uncond, norm_difference, norm_eps, cosine and file; null for what is
-        infinite. "unconditional" is "used", or "shown only" where the run has no guidance and the unconditional pass
+        infinite. sigma is noise over signal; of models taught flow matching it is the noise, and the signal is
+        1 − sigma. "unconditional" is "used", or "shown only" where the run has no guidance and the unconditional pass
         was made for its numbers alone. A run that would take more than {longest} seconds is refused.
 
         Parameters:

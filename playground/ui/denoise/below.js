@@ -74,7 +74,10 @@ function drawGuidance(run, frame, over) {
     showIn(anatomy.root, name, none ? "–" : figures(frame[name]));
   }
   showIn(anatomy.root, "cosine", none ? "–" : number(frame.cosine, 4));
-  if (none) return;
+  if (none) {
+    for (const name of ["formula-numbers", "formula-words"]) showIn(anatomy.root, name, "");
+    return;
+  }
   const at = frame.largest;
   // the sum is that of the digits shown, so that it adds up on paper
   const [uncond, cond] = [at.uncond, at.cond].map((value) => Number(value.toFixed(4)));
@@ -96,23 +99,25 @@ function drawGuidance(run, frame, over) {
 
 function drawCurve(run, frames, k) {
   const points = frames.filter((frame) => frame.norm_difference !== undefined);
-  const most = Math.max(...points.map((frame) => frame.norm_difference), 1e-9);
+  const most = Math.max(...points.map((frame) => frame.norm_difference), 0);
   const x = (at) => (100 * at) / run.of;
-  const path = points.map((f, i) => `${i ? "L" : "M"}${x(f.k).toFixed(2)} ${(39 - (37 * f.norm_difference) / most).toFixed(2)}`);
+  const path = points.map((f, i) => `${i ? "L" : "M"}${x(f.k).toFixed(2)} ${(39 - (37 * f.norm_difference) / (most || 1)).toFixed(2)}`);
   anatomy.root.querySelector(".dpd-line").setAttribute("d", path.join(""));
   const now = anatomy.root.querySelector(".dpd-now");
   now.setAttribute("x1", x(k));
   now.setAttribute("x2", x(k));
-  showIn(anatomy.root, "curve-most", figures(most));
+  showIn(anatomy.root, "curve-most", points.length ? `, from 0 to ${figures(most)}` : "");
 }
 
-const ruler = { root: element.querySelector(".dpd-steps"), run: null, T: 1000 };
+const ruler = { root: element.querySelector(".dpd-steps"), run: null, last: 999 };
 const stopAt = ruler.root.querySelector(".dpd-stop-range");
 
 /** A run of one step has no inside to stop at. */
-function introduceRuler(run, T) {
+function introduceRuler(run, last, flow) {
   ruler.run = run;
-  ruler.T = T;
+  ruler.last = last;
+  showIn(ruler.root, "ruler-start", `${last}, noise`);
+  showIn(ruler.root, "ruler-end", flow ? "0, the picture" : "0, nearly the picture");
   ruler.root.hidden = run.steps < 2;
   stopAt.max = Math.max(1, run.steps - 1);
   stopAt.value = Math.max(1, Math.round(run.steps / 2));
@@ -124,7 +129,7 @@ function ticks(row, times, mark) {
   place.replaceChildren(
     ...times.map((t, i) => {
       const tick = document.createElement("i");
-      tick.style.left = `${100 - (100 * t) / (ruler.T - 1)}%`;
+      tick.style.left = `${100 - (100 * t) / ruler.last}%`;
       tick.className = mark(i);
       return tick;
     }),
@@ -146,7 +151,6 @@ function drawRuler() {
   stopAt.style.setProperty("--dp-done", `${(100 * (n - 1)) / Math.max(1, stopAt.max - 1)}%`);
   show("ruler-k", n);
   show("ruler-n", run.steps);
-  show("ruler-start", `${ruler.T - 1}, noise`);
   const steps = (count) => `${count} ${count === 1 ? "step" : "steps"}`;
   show("inside-words", `Inside the run of ${steps(run.steps)}, after ${n}: the tall mark is where it stands`);
   ticks("inside", run.t.slice(0, run.of), (i) => (i === k ? "dpd-here" : i < k ? "dpd-taken" : ""));

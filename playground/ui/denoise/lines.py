@@ -65,6 +65,8 @@ class Lines:
             "width": recipe.width,
             "height": recipe.height,
             "t": [level.t for level in stands],
+            "signal": [level.signal for level in stands],
+            "noise": [level.noise for level in stands],
             # JSON knows no infinity; there is one where no signal is left
             "sigma": [level.sigma if math.isfinite(level.sigma) else None for level in stands],
             "taken": [steps_taken(recipe, k) for k in range(of + 1)],

@@ -40,6 +40,7 @@ function frameOf(i, position) {
 function begin(line) {
   setRunning(false);
   head = line;
+  head.flow = head.predicts === "flow_prediction";
   for (const run of head.runs) run.sigma = run.sigma.map((sigma) => sigma ?? Infinity);
   frames = head.runs.map(() => []);
   following = true;
@@ -59,10 +60,8 @@ function begin(line) {
   root.querySelector(".dpd-choose").hidden = head.runs.length < 2;
   const decoder = head.vae ? "by the model's VAE" : "by the model's quick preview decoder, the last picture by its VAE";
   const long = head.runs.find((run) => run.every > 1);
-  const sees =
-    head.predicts === "flow_prediction"
-      ? "(1−σ)·x₀ + σ·ε"
-      : "√ᾱ·x₀ + √(1−ᾱ)·ε, also where the sampler keeps x₀ + σ·ε";
+  const sees = head.flow ? "(1−σ)·x₀ + σ·ε" : "√ᾱ·x₀ + √(1−ᾱ)·ε, also where the sampler keeps x₀ + σ·ε";
+  if (head.flow) for (const name of root.querySelectorAll(".dpd-sigma")) name.title = "Noise; signal is 1 − σ";
   const named = PREDICTS[head.predicts] ?? "";
   const thinned = long ? ` Of a run of ${long.of} ${long.unit}s, one in ${long.every} is kept.` : "";
   showIn(
@@ -124,12 +123,10 @@ function fillStrip() {
 
 function drawRun(i) {
   const [run, article] = [head.runs[i], root.querySelectorAll(".dpd-run")[i]];
-  const frame = frameOf(i, at);
-  if (!frame) return;
+  const frame = frameOf(i, at) ?? { k: 0 }; // before the first answer it is known where the run begins
   const k = frame.k;
   const end = k === run.of;
-  const sigma = run.sigma[k];
-  const signal = 1 / Math.sqrt(1 + sigma * sigma);
+  const [signal, noise, sigma] = [run.signal[k], run.noise[k], run.sigma[k]];
   const show = (name, text) => showIn(article, name, text);
   const where = end ? "the finished picture" : `${k} of ${run.of} ${run.unit}s taken`;
   for (const img of article.querySelectorAll("[data-pic]")) {
@@ -144,10 +141,11 @@ function drawRun(i) {
   article.toggleAttribute("data-end", end);
   show("t", end ? "–" : number(run.t[k], Number.isInteger(run.t[k]) ? 0 : 1));
   show("sigma", figures(sigma));
-  show("logsnr", number(-2 * Math.log(sigma)));
+  show("logsnr", number(2 * Math.log(signal / noise)));
   show("step", end ? "–" : figures(run.sigma[k + 1] - sigma));
   const solved = !end && signal > 0; // without any signal left x̂₀ is no quotient
-  show("noise", solved ? number(sigma * signal, 4) : "–");
+  article.toggleAttribute("data-solved", solved);
+  show("noise", solved ? number(noise, 4) : "–");
   show("signal", solved ? number(signal, 4) : "–");
 }
 
@@ -186,7 +184,7 @@ function choose(i) {
     button.setAttribute("aria-pressed", String(Number(button.dataset.choose) === i));
   }
   introduceGuidance(head.runs[i], head.gain);
-  introduceRuler(head.runs[i], head.T);
+  introduceRuler(head.runs[i], head.flow ? head.T : head.T - 1, head.flow); // pure noise is t = T of flow matching
 }
 
 // play and pause

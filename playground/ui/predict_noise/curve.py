@@ -60,7 +60,7 @@ def build(engine: Engine, rail: Rail) -> tuple[Callable[..., Any], Any, Any]:
         means_so_far = losses(engine, asked.subject.x0, asked.captions, timesteps, asked.recipe.seed, draws, page)
         try:
             for n, mean in enumerate(means_so_far, 1):
-                loss, change = tables(timesteps, mean)
+                loss, change = tables(timesteps, mean, asked.captioned)
                 shown = {loss_plot: loss, change_plot: change, found: measured(asked, mean, n), drawn: asked}
                 yield shown | stale.asked(asked)
         except Refusal as problem:
@@ -86,13 +86,14 @@ def build(engine: Engine, rail: Rail) -> tuple[Callable[..., Any], Any, Any]:
     return measure, rail.inputs, outputs
 
 
-def tables(timesteps: Sequence[int], mean: Any) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """L (captions, timesteps), averaged over draws -> tables for the plots: L, and by how much the words change it"""
-    values = {role: row.tolist() for role, row in zip(ROLES, mean, strict=True)}
+def tables(timesteps: Sequence[int], mean: Any, captioned: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """L (captions, timesteps), averaged over draws -> tables for the plots: L, and by how much the words change it;
+    where nothing was said about the picture, there is no line of the right words"""
+    values = {role: row.tolist() for role, row in zip(ROLES, mean, strict=True) if captioned or role != "right"}
     loss = [(t, v, role) for role, row in values.items() for t, v in zip(timesteps, row, strict=True)]
     change = [
         (t, 100 * (v / none - 1), "right")
-        for t, v, none in zip(timesteps, values["right"], values["none"], strict=True)
+        for t, v, none in zip(timesteps, values.get("right", ()), values["none"], strict=captioned)
     ]
     return (
         pd.DataFrame(loss, columns=["t", "L", "caption"]),
@@ -105,7 +106,7 @@ def measured(asked: Asked, mean: Any, draws: int) -> str:
     right, wrong, none = (float(row.mean()) for row in mean)
     lower, better = int((mean[0] < mean[2]).sum()), int((mean[0] < mean[1]).sum())
     how = "one draw of ε" if draws == 1 else f"the mean of {draws} draws of ε"
-    if not asked.recipe.prompt.strip():
+    if not asked.captioned:
         return (
             f'<p class="dpp-found">Averaged over these {mean.shape[1]} timesteps, L is <b>{none:.4f}</b> without a '
             f"caption and <b>{wrong:.4f}</b> with the wrong one. Say under Caption what is in the picture, and the "

@@ -67,6 +67,11 @@ class Asked:
         """Of the ROLES."""
         return self.recipe.prompt, self.wrong, ""
 
+    @property
+    def captioned(self) -> bool:
+        """Whether anything was said about the picture."""
+        return bool(self.recipe.prompt.strip())
+
 
 class Rail:
     """The components, and the way from their values to what is asked."""

@@ -19,17 +19,24 @@ FIGURES = (  # name, what it says, alt
     ("ε − ε<sub>θ</sub>", "what it got wrong", "Channels of the difference"),
 )
 
-# What networks were taught to name other than the noise, and the noise that follows from their answer.
+# What networks were taught to name other than the noise, the noise that follows from their answer, and the error whose
+# mean their training lowers.
 ANSWERS = {
     "v_prediction": (
         "the velocity v = √ᾱ · ε − √(1−ᾱ) · x<sub>0</sub>",
         "{signal} · v<sub>θ</sub> + <span class=dp-whole>{noise} · x<sub>t</sub></span>",
+        "(v − v<sub>θ</sub>)²",
     ),
     FLOW: (
         "the velocity v = ε − x<sub>0</sub>",
         "x<sub>t</sub> + <span class=dp-whole>{signal} · v<sub>θ</sub></span>",
+        "(v − v<sub>θ</sub>)²",
     ),
-    "sample": ("the picture x<sub>0</sub>", "(x<sub>t</sub> − {signal} · x̂<sub>0</sub>) / {noise}"),
+    "sample": (
+        "the picture x<sub>0</sub>",
+        "(x<sub>t</sub> − {signal} · x̂<sub>0</sub>) / {noise}",
+        "(x<sub>0</sub> − x̂<sub>0</sub>)²",
+    ),
 }
 
 
@@ -42,7 +49,7 @@ def stage(engine: Engine, asked: Asked, t: int, visitor: str = "") -> str:
     tiles = [data_url(channel_tiles(x)) for x in noises]
     return _section(
         [asked.subject.source, *(data_url(p, exact=False) for p in pictures), *tiles],
-        _notes(answers, prediction_type(engine.facts.schedule)),
+        _notes(answers, asked, prediction_type(engine.facts.schedule)),
     )
 
 
@@ -75,7 +82,7 @@ def lead(kind: str) -> str:
     )
 
 
-def _notes(answers: Sequence[Prediction], kind: str) -> str:
+def _notes(answers: Sequence[Prediction], asked: Asked, kind: str) -> str:
     right, none, flow = answers[0], answers[2], kind == FLOW
     signal, noise = right.signal, right.noise
     follows = taught = ""
@@ -84,10 +91,14 @@ def _notes(answers: Sequence[Prediction], kind: str) -> str:
         numbers = formula.format(signal=f"<b>{signal:.4f}</b>", noise=f"<b>{noise:.4f}</b>")
         symbols = formula.format(signal="(1 − σ)" if flow else "√ᾱ", noise="√(1−ᾱ)")
         follows = f"<p>{numbers}</p>"
-        taught = f" The noise that follows from this network's answer is {symbols}, and L is of that noise."
+        taught = (
+            f" The noise that follows from this network's answer is {symbols}, and L is of that noise; the loss of its "
+            f"training is of the answer itself, mean {ANSWERS[kind][2]}."
+        )
     rows = "".join(
-        f"<tr><th scope='row'>{role}</th><td>{answer.loss:.4f}</td><td>{_against(answer, none)}</td></tr>"
-        for role, answer in zip(ROLES, answers, strict=True)
+        f"<tr><th scope='row'>{role}</th><td>{answer.loss:.4f}</td>"
+        f"<td>{_against(answer, none) if caption.strip() else '–'}</td></tr>"
+        for role, caption, answer in zip(ROLES, asked.captions, answers, strict=True)
     )
     return (
         '<div class="dp-formula dpp-formulas">'
@@ -115,7 +126,5 @@ def _pair(label: str, value: str) -> str:
 
 
 def _against(answer: Prediction, none: Prediction) -> str:
-    if answer is none:
-        return "–"
     shown, without = (round(one.loss, 4) for one in (answer, none))  # so that it adds up from the digits beside it
     return f"{100 * (shown / without - 1):+.1f} %".replace("-", "−") if without else "–"

@@ -8,7 +8,7 @@ import gradio as gr
 from playground import pictures
 from playground.engine import Engine
 from playground.refusal import Refusal
-from playground.schedule import prediction_type
+from playground.schedule import is_flow, prediction_type
 from playground.ui.predict_noise import api, curve, guessing
 from playground.ui.predict_noise.rail import NEWEST, SAMPLES, Rail, Subject, Updates, Values
 from playground.ui.predict_noise.stage import empty, lead
@@ -34,7 +34,7 @@ def build(engine: Engine) -> Callable[[], None]:
             rail = Rail(engine)
         with gr.Column(scale=1, min_width=320, elem_classes=["dp-stage", "dp-column"]):
             gr.HTML(lead(prediction_type(engine.facts.schedule)), elem_classes="dp-flush", apply_default_css=False)
-            t = _slider(engine.facts.total_timesteps)
+            t = _slider(engine.facts.total_timesteps, is_flow(engine.facts.schedule))
             t_error = slot()
             stage = gr.HTML(
                 empty(), js_on_load=ON_LOAD, elem_classes="dp-flush", apply_default_css=False, elem_id="pn-stage"
@@ -100,14 +100,14 @@ def build(engine: Engine) -> Callable[[], None]:
     return begin
 
 
-def _slider(timesteps: int) -> gr.Slider:
+def _slider(timesteps: int, flow: bool) -> gr.Slider:
     t = gr.Slider(
         0,
         timesteps - 1,
         value=timesteps // 2,
         step=1,
         label="Timestep t",
-        info="0 is the picture.",
+        info="0 is the picture." if flow else "0 is nearly the picture.",
         buttons=[],
         elem_classes="dpp-field",
         elem_id="pn-t",

@@ -157,3 +157,13 @@ def test_zero_terminal_snr_is_a_schedule_like_the_others(page: Page) -> None:
     set_t(page, 999)
     expect(page.get_by_text("At t = 999 ᾱ = 0: nothing of the picture is left.")).to_be_visible()
     expect(page.locator('[data-show="logsnr"]')).to_have_text("−∞")
+    for name in ("power", "snr"):
+        expect(page.locator(f'dd[data-show="{name}"]')).to_have_text("0")
+
+
+def test_the_timeline_ends_in_noise_where_the_schedule_does(page: Page) -> None:
+    ends = page.locator(".dpn-timeline .dp-ends span")
+    expect(ends).to_have_text(["0, nearly the picture", "999, nearly noise"])
+    for schedule in ("Zero terminal SNR", "Flow matching"):
+        page.get_by_role("radio", name=schedule).check()
+        expect(ends).to_have_text(["0, nearly the picture", "999, noise"])

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 from playground import noise, pictures
 from playground.engine import Encode, LocalEngine
 from playground.ui.add_noise import schedules as add_noise_schedules
+from playground.ui.add_noise.walk import compare
 from tests.ui.add_noise.tab import DUSK, canvas, set_t
 
 
@@ -20,6 +21,12 @@ def test_the_walk_is_shown_beside_the_jump(page: Page) -> None:
     expect(page.locator(".dpn-compare")).to_contain_text("41 steps")
     measured = [float(text) for text in re.findall(r"signal (\d\.\d+)", page.locator(".dpn-compare").inner_text())]
     assert measured == pytest.approx([noise.coefficients("scaled_linear", 40).sqrt_alpha_bar] * 3, abs=0.02)
+
+
+def test_a_walk_writes_its_numbers_as_the_page_does() -> None:
+    """Where the formula leaves nothing of the picture, half of all draws measure less than nothing."""
+    told = "".join(compare(999, pictures.open_picture(DUSK), "zero_snr", seed) for seed in range(3))
+    assert "<span>1,000 steps, " in told and "<span>signal −0.0" in told and "signal -" not in told
 
 
 def test_jump_and_walk_are_held_against_the_formula(page: Page) -> None:

@@ -1,16 +1,22 @@
 """The "Denoise" tab with models that are not Pocket: other sides, channels, schedules and predictions."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import gradio as gr
 import numpy as np
 import pytest
+import torch
 from playwright.sync_api import Browser, expect
 
+from playground import open_engine
 from playground.engine import LocalEngine
-from playground.inside.film import Ending, check, film
+from playground.inside.film import Ending, check, film, films
+from playground.schedule import levels
 from playground.sweep import Sweep
 from playground.ui.compare import form as compare
 from playground.ui.denoise import tab as denoise
@@ -20,6 +26,7 @@ from playground.ui.inside import form as inside
 from playground.ui.shared.shipped import start_recipe
 from tests.conftest import one_tab, opened_tab
 from tests.models.tiny import KINDS
+from tests.models.tiny_families import build_family
 
 
 def refuse(constant: str) -> float:
@@ -123,3 +130,49 @@ def test_a_run_that_begins_without_any_signal_says_so(
         page.keyboard.press("ArrowRight")
         assert "NaN" not in page.locator(".dpd").inner_text()
         assert all(float(run.locator(f'[data-show="{name}"]').inner_text()) > 0 for name in ("noise", "signal"))
+
+
+def test_the_numbers_of_flow_matching_and_none_before_there_are_any(
+    browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a model that makes its first step when it is told to, as slow ones do theirs late."""
+    engine, go = open_engine(build_family("sd3-tiny", tmp_path), torch.device("cpu"), torch.float32), Event()
+
+    def late(*asked: Any) -> Iterator[Any]:
+        go.wait(60)
+        yield from films(*asked)
+
+    monkeypatch.setattr(denoise, "films", late)
+    recipe = start_recipe(engine.facts)
+    stands = levels(recipe, engine.facts.schedule)
+    with (
+        one_tab("Denoise", lambda: denoise.build(engine), tmp_path) as url,
+        opened_tab(browser, url, "Denoise", '.dpd[data-state="running"]') as page,
+    ):
+        formula, curve = page.locator(".dpd-solved"), page.locator(".dpd-curve figcaption")
+        shown = {name: page.locator(f'.dpd-run [data-show="{name}"]') for name in ("sigma", "t", "signal", "noise")}
+        expect(shown["t"]).to_have_text("1000")
+        expect(shown["sigma"]).to_have_text("1.00")
+        expect(formula).to_be_hidden()
+        expect(curve).to_have_text("‖εc − εu‖ at every step of this run")
+        go.set()
+        page.locator('.dpd[data-state="done"]').wait_for()
+        expect(curve).to_contain_text("at every step of this run, from 0 to 0.")
+        page.get_by_role("slider", name="Position in the run").focus()
+        page.keyboard.press("Home")
+        expect(formula).to_be_hidden()  # without any signal x̂₀ is no quotient
+        for level in stands[1:4]:
+            page.keyboard.press("ArrowRight")
+            expect(formula).to_be_visible()
+            expect(shown["t"]).to_have_text(f"{level.t:.1f}")
+            told = {name: float(place.inner_text()) for name, place in shown.items()}
+            assert told["noise"] == pytest.approx(told["t"] / 1000, abs=1e-4)
+            assert told["signal"] == pytest.approx(1 - told["t"] / 1000, abs=1e-4)
+            assert told["sigma"] == pytest.approx(told["noise"], abs=1e-4)
+        expect(page.locator(".dpd-sigma")).to_have_attribute("title", "Noise; signal is 1 − σ")
+        middle = stands[len(stands) // 2]
+        expect(page.locator(".dpd-verdict")).to_contain_text(f"t = {middle.t:.0f}, with σ = {middle.t / 1000:.4f}")
+        ticks = page.locator('[data-row="inside"] i').evaluate_all("all => all.map(i => parseFloat(i.style.left))")
+        assert ticks == pytest.approx([100 - level.t / 10 for level in stands[:-1]], abs=0.01)
+        expect(page.locator(".dpd-ruler")).to_contain_text("1000, noise")
+    engine.close()

@@ -84,6 +84,7 @@ def test_a_velocity_and_the_noise_that_follows_from_it(engines: dict[str, LocalE
         assert torch.allclose(of_v * velocity + of_x * right.x_t, right.predicted, atol=1e-3)
         assert f"· v<sub>θ</sub> + <span class=dp-whole><b>{of_x:.4f}</b> · x<sub>t</sub>" in shown
         assert "is ε θ = √ᾱ · v θ + √(1−ᾱ) · x t , and L is of that noise" in " ".join(words(shown).split())
+        assert "training is of the answer itself, mean (v − v<sub>θ</sub>)²." in shown
     assert "must name the velocity v = √ᾱ · ε − √(1−ᾱ) · x<sub>0</sub>, from which" in lead("v_prediction")
 
 
@@ -98,12 +99,14 @@ def test_a_network_that_names_the_picture(folders: dict[str, Path], tmp_path: Pa
     of_x0, over = follows(shown)
     picture = answer_of(engine, opening, right.x_t, 600)
     assert torch.allclose((right.x_t - of_x0 * picture) / over, right.predicted, atol=1e-3)
+    assert "training is of the answer itself, mean (x<sub>0</sub> − x̂<sub>0</sub>)²." in shown
     assert torch.allclose(right.x0, picture, atol=1e-4) and "must name the picture x<sub>0</sub>" in lead("sample")
     engine.close()
 
 
 def test_the_noise_itself_follows_from_nothing(engines: dict[str, LocalEngine]) -> None:
-    assert "follows" not in stage(engines["sd15-tiny"], opened(engines["sd15-tiny"]), 600)
+    shown = stage(engines["sd15-tiny"], opened(engines["sd15-tiny"]), 600)
+    assert "follows" not in shown and "training" not in shown
     assert "must name the noise that was added" in lead("epsilon")
 
 

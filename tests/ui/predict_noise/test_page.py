@@ -129,6 +129,7 @@ def test_the_samples_that_pocket_is_said_to_have_drawn_are_what_it_draws(engine:
 
 
 def test_the_stage_shows_what_was_asked(page: Page, engine: LocalEngine, x0: torch.Tensor) -> None:
+    expect(page.locator("#pn-t")).to_contain_text("0 is nearly the picture.")
     right, wrong, none = predict(engine, x0, [CAPTION, WRONG, ""], 500, 0)
     assert loss(page) == pytest.approx(right.loss, abs=1e-3)
     rows = page.locator(".dpp-table tbody tr")
@@ -266,6 +267,11 @@ def test_an_upload_is_asked_about_and_a_text_file_refused(page: Page, tmp_path: 
     page.locator("input[type=file]").set_input_files(tmp_path / "mine.png")
     expect(page.locator(".dpp-figures img").first).not_to_have_attribute("src", before)
     expect(page.locator("#pn-caption textarea")).to_have_value("")
+    against = page.locator(".dpp-table tbody td:last-child")
+    expect(against.first).to_have_text("–")  # where nothing was said there is nothing to compare
+    expect(against.nth(1)).to_contain_text("%")
+    expect(page.locator(".dpp-found")).to_contain_text("the right words have a line of their own")
+    expect(page.get_by_text("0.000000")).to_have_count(0)
 
 
 def test_a_phone_does_not_scroll_sideways(browser: Browser, address: str) -> None:
