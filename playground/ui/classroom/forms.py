@@ -19,7 +19,6 @@ KEPT = (
     "<p>Kept on this machine until then: the class, the names that visitors gave, and their answers. Nobody needs an "
     "account, and nothing is sent elsewhere.</p>"
 )
-LINKED = '(link, grid) => link.trim() ? "" : grid'  # a link that is pasted is the grid that is shown
 
 
 class Door:
@@ -74,8 +73,6 @@ class Control:
                     info="The address of the page while the grid is shown.",
                     elem_id="class-link",
                 )
-                # in the browser, so that it is done before anything is pressed; of a paste, Gradio tells no `input`
-                self.link.change(None, [self.link, self.grid], self.grid, js=LINKED)
                 self.vote = gr.Checkbox(
                     True,
                     label="Blind vote",

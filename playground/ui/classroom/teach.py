@@ -79,8 +79,12 @@ def build(page: gr.Blocks, room: Room, grids: list[Offer]) -> None:
         return shows(desk.step, given, request, given[control.step])
 
     def grid(given: dict[Any, Any], request: gr.Request) -> Update:
-        which = given[control.grid] or given[control.link]
+        which = given[control.link] or given[control.grid]  # a link counts at once, also before the list says so
         return shows(desk.grid, given, request, which, given[control.question], given[control.vote])
+
+    def linked(link: Any) -> Any:
+        """The list says where the grid comes from; what is chosen in it takes the link away."""
+        return "" if link else gr.skip()
 
     def reveal(has: Any, request: gr.Request) -> Update:
         return does(desk.reveal, has, request)
@@ -125,6 +129,8 @@ def build(page: gr.Blocks, room: Room, grids: list[Offer]) -> None:
     control.show_step.click(step, {*asked, control.step}, outputs, **AT_ONCE)
     chosen = {control.grid, control.link, control.question, control.vote}
     control.show_grid.click(grid, asked | chosen, outputs, **AT_ONCE)
+    control.link.change(linked, control.link, control.grid, **AT_ONCE)  # of a paste, Gradio tells no `input`
+    control.grid.input(lambda: "", None, control.link, **AT_ONCE)
     control.onward.click(onward, asked, outputs, **AT_ONCE)
     acts = ((control.reveal, reveal), (control.freeze, freeze), (control.redraw, again))
     for button, act in (*acts, (control.close, closed)):

@@ -186,6 +186,11 @@ def test_a_link_that_is_pasted_is_the_grid_that_is_shown(engine: LocalEngine, ad
     teacher.get_by_label("Blind vote").uncheck()
     press(teacher, "Show this grid")
     expect(teacher.locator("#board h2").last).to_have_text("Grid: Seed")
+    teacher.get_by_label("Grid", exact=True).click()
+    teacher.get_by_role("option", name="Guidance", exact=True).click()
+    expect(teacher.get_by_label("Link of a grid in Compare")).to_have_value("")
+    press(teacher, "Show this grid")
+    expect(teacher.locator("#board h2").last).to_have_text("Grid: Guidance scale")
 
 
 def test_both_pages_are_fit_for_readers_and_phones(address: str, open_page: Open) -> None:
