@@ -222,7 +222,7 @@ class Facts:
         if recipe.guidance_rescale and not self.rescales:
             raise Refusal("guidance_rescale must be 0 for this model: its pipeline does not have it.")
         if recipe.eta and not SAMPLERS[recipe.sampler].has_eta:
-            raise Refusal(f"eta must be 0 with the sampler {recipe.sampler}: only ddim has it.")
+            raise Refusal(f"eta must be 0 with the sampler {recipe.sampler}: only ddim has it, so choose that one.")
         if recipe.clip_skip > self.clip_skips:
             most = f"at most {self.clip_skips} for this model" if self.clip_skips else f"0 for this model: {NO_CLIP}"
             raise Refusal(f"clip_skip must be {most}.")

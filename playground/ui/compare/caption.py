@@ -31,9 +31,11 @@ def say(sweep: Sweep, facts: Facts) -> str:
         look_for = "What to look for: does a row change in the same way as the rows above and below it?"
     if "loras.lcm" in names:
         look_for += f" {FOUR_STEPS}"
-    if names == ["guidance_scale"] and sweep.base.model == SHIPPED:
+    base = sweep.base
+    as_measured = base.model == SHIPPED and base.prompt and not (base.image or base.control_image or base.active_loras)
+    if names == ["guidance_scale"] and as_measured:
         look_for += f" {measured_guidance()}"
-    if names == ["num_inference_steps"] and sweep.base.model == SHIPPED:
+    if names == ["num_inference_steps"] and base.model == SHIPPED:
         look_for += f" {left_by_one_step()}"
     return f"<h2>{escape(head)}</h2><p>{escape(look_for)}</p>"
 

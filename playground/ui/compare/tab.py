@@ -32,7 +32,7 @@ from playground.ui.compare.telling import cost
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.events import said
 from playground.ui.shared.fields import LABELS
-from playground.ui.shared.html import escaped, paragraph
+from playground.ui.shared.html import error, escaped
 from playground.ui.shared.known import surprise
 from playground.ui.shared.latest import Latest, Update
 from playground.ui.shared.offered import examples_for
@@ -149,7 +149,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         try:
             return opened(from_token(token, usual) if token else start, request)
         except Refusal as refusal:
-            return {total: paragraph(spoken(str(refusal)))}
+            return {total: error(str(refusal))}
 
     def arrived(request: gr.Request) -> Update:
         """The page is opened: with the grid of its address, or else with the first one, as far as it is kept now."""

@@ -27,7 +27,7 @@ def cost(engine: Engine, sweep: Sweep | None, open_cells: Sequence[Recipe], page
     refused = undrawable(engine, recipes)
     kept = len(recipes) - len(refused) - len(open_cells)
     pictures = f"<strong>{len(recipes) - len(refused)} pictures</strong>" + (f" ({kept} kept)" if kept else "")
-    parts = [escaped(_evaluations(engine, [recipe for cell, recipe in enumerate(recipes) if cell not in refused]))]
+    parts = [escaped(_evaluations(engine, open_cells)) + (" left" if kept else "")] if open_cells else []
     outlook = engine.outlook(open_cells, page)
     if not open_cells:
         parts.append("nothing left to compute")
@@ -50,7 +50,7 @@ def cost(engine: Engine, sweep: Sweep | None, open_cells: Sequence[Recipe], page
     return f'<p data-asked="{sweep.digest()}">{pictures} · {" · ".join(parts)}</p>{odd}'
 
 
-def _evaluations(engine: Engine, recipes: list[Recipe]) -> str:
+def _evaluations(engine: Engine, recipes: Sequence[Recipe]) -> str:
     """ "120 U-Net evaluations"; of several kinds of network only that they are of networks. None are of hosted ones."""
     recipes = [recipe for recipe in recipes if not engine.of(recipe.model).facts.elsewhere]
     count = sum(engine.of(recipe.model).facts.evaluations(recipe) for recipe in recipes)
@@ -89,8 +89,13 @@ def oddities(recipes: list[Recipe], facts: Facts) -> list[str]:
     """What a person may not mean with this model: pictures that are bound to be the same, words that are not used."""
     without = f"at guidance {facts.guided_above:g} and below" if facts.cfg else "with this model"
     without = "at true CFG scale 1" if facts.has_true_cfg else without  # which does not go below
-    if same := same_pictures(recipes, facts.used):
+    unguided = same_pictures(recipes, facts.used)
+    if same := max(unguided, same_pictures(recipes, lambda recipe: _pushed(recipe, facts))):
         whole = "All" if same == len(recipes) - 1 else f"{same + 1} of the {len(recipes)}"
+        if same > unguided:
+            empty = not any(recipe.prompt == recipe.negative_prompt != "" for recipe in recipes)
+            both = "with both prompts empty" if empty else "where the negative prompt is the prompt"
+            return [f"{whole} pictures will be the same: {both}, guidance changes nothing."]
         told = facts.guidance == "embedded"  # the scale, also without guidance
         unused = "the negative prompt is not used" if told else "neither the scale nor the negative prompt is used"
         return [f"{whole} pictures will be the same: {without} there is no guidance, and {unused}."]
@@ -102,6 +107,14 @@ def oddities(recipes: list[Recipe], facts: Facts) -> list[str]:
     if any(r.negative_prompt for r in recipes) and not any(facts.guided(r) for r in recipes):
         return [f"The negative prompt is not used {without}."]
     return []
+
+
+def _pushed(recipe: Recipe, facts: Facts) -> Recipe:
+    """What of a recipe its picture comes from; also where guidance has nothing to push away from, because both prompts
+    are the same. Pipelines of a model's own may do else with them."""
+    if recipe.prompt == recipe.negative_prompt and facts.guided(recipe) and not facts.whole:
+        recipe = recipe.replace(**{facts.cfg: facts.guided_above})
+    return facts.used(recipe)
 
 
 def progress(grid: Grid, begun: float, engine: Engine) -> str:

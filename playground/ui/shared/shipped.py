@@ -7,6 +7,7 @@ from pathlib import Path
 
 from playground.models import REGISTERED, Facts
 from playground.recipe import Recipe
+from playground.samplers import SAMPLERS
 from playground.sweep import Sweep
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -43,9 +44,11 @@ def start_recipe(facts: Facts) -> Recipe:
 def measured_guidance() -> str:
     """What the embedded model's evaluation found at a low, the usual and a high guidance scale, as one sentence."""
     report = json.loads((REGISTERED[SHIPPED] / "evaluation.json").read_text(encoding="utf-8"))
+    sampler = SAMPLERS[report["sampler"]]
     low, usual, high = (report["guidance"][scale] for scale in ("1", "5", "20"))
     return (
-        f"Measured on {usual['pictures']} pictures at each: a closed-set judge trained on real renders names the thing "
+        f"Measured on {usual['pictures']} pictures at each, from noise, by {sampler.label} in "
+        f"{report['num_inference_steps']} steps: a closed-set judge trained on real renders names the thing "
         f"right in {_share(low)} at 1, in {_share(usual)} at 5 and in {_share(high)} at 20 (± one standard error)."
     ).replace("%", "\u00a0%")
 

@@ -75,8 +75,8 @@ def test_what_a_model_has_no_use_for_is_one_sentence(either: Engines) -> None:
         ("flux-dev-tiny", "shift", "shift must be 0 for this model: its own depends on the size of the picture."),
         ("sdxl-tiny", "clip_skip", "clip_skip must be at most 2 for this model."),
         ("z-image-tiny", "clip_skip", "clip_skip must be 0 for this model: CLIP's layers are not what its network "),
-        (SD, "eta", "eta must be 0 with the sampler euler: only ddim has it."),
-        ("sana-tiny", "eta", "eta must be 0 with the sampler euler: only ddim has it."),
+        (SD, "eta", "eta must be 0 with the sampler euler: only ddim has it, so choose that one."),
+        ("sana-tiny", "eta", "eta must be 0 with the sampler euler: only ddim has it, so choose that one."),
     ]:
         recipe = base_of(either(kind).facts, sampler="euler")
         either(kind).check(recipe)

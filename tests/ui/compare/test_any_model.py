@@ -89,7 +89,9 @@ def test_the_embedded_model_opens_with_what_ships(engine: LocalEngine, store: St
     assert first.finished == 5 and says(facts, first).startswith(
         "Rendered earlier by this model, with the recipe in the form."
     )
-    assert measured_guidance() in say(shown[0].sweep, facts)
+    assert measured_guidance() in say(shown[0].sweep, facts) and "by DPM++ 2M in 20 steps" in measured_guidance()
+    for other in ({"prompt": ""}, {"image": "0" * 64}, {"loras": {"ink": 1.0}}):  # of which nothing was measured
+        assert "judge" not in say(replace(shown[0].sweep, base=shown[0].sweep.base.replace(**other)), facts)
 
 
 def test_the_judges_sentence_is_under_no_other_models_pictures(engines: dict[str, LocalEngine]) -> None:

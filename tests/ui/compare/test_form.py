@@ -193,7 +193,9 @@ def test_what_the_model_has_no_use_for_is_said_at_its_own_field(page: Page) -> N
     eta, skip = (page.locator(f"#field-{name} input") for name in ("eta", "clip-skip"))
     eta.fill("0.5")
     eta.blur()
-    expect(page.locator("#error-eta")).to_contain_text("Eta must be 0 with the sampler DPM++ 2M: only DDIM has it.")
+    expect(page.locator("#error-eta")).to_contain_text(
+        "Eta must be 0 with the sampler DPM++ 2M: only DDIM has it, so choose that one."
+    )
     eta.fill("0")
     skip.fill("9")
     skip.blur()

@@ -115,6 +115,10 @@ def test_a_damaged_link_is_one_sentence_over_the_first_grid(browser: Browser, ad
     page.goto(f"{address}?grid=1.nonsense")
     expect(page.locator("#total")).to_have_text("This link is damaged; copy the whole of it.", timeout=60_000)
     expect(cells(page, "done")).to_have_count(5)
+    for size in ((1280, 900), (390, 844)):
+        page.set_viewport_size(dict(zip(("width", "height"), size, strict=True)))
+        expect(page.locator("#total").get_by_role("alert")).to_be_in_viewport()  # above the grid
+        assert page.locator("#total").bounding_box()["y"] < page.locator(".dp-say h2").bounding_box()["y"]
     page.close()
 
 

@@ -16,7 +16,7 @@ from playground.models.elsewhere import Elsewhere
 from playground.samplers import SAMPLERS
 from playground.ui.compare.caption import alt_of, caption, fixed, place_label, say
 from playground.ui.compare.grid import empty
-from playground.ui.compare.telling import oddities
+from playground.ui.compare.telling import cost, oddities
 from playground.ui.shared import sure
 from playground.ui.shared.sure import CROWD
 from playground.ui.shared.waits import roughly, waits_for
@@ -94,19 +94,40 @@ def test_pictures_that_will_be_the_same_are_told_before_the_run(engine: LocalEng
     def told(sweep: Sweep, **facts: Any) -> str:
         return " ".join(oddities(sweep.recipes(), replace(engine.facts, **facts)))
 
-    plain = Recipe(guidance_scale=1)
+    plain = Recipe(prompt="apple", guidance_scale=1)
     assert told(Sweep(plain, {"negative_prompt": ["", "a"]})).startswith("All pictures will be the same")
-    assert told(Sweep(Recipe(), {"guidance_scale": [0, 1, 5]})).startswith("2 of the 3 pictures will be the same")
+    assert told(Sweep(Recipe(prompt="apple"), {"guidance_scale": [0, 1, 5]})).startswith(
+        "2 of the 3 pictures will be the same"
+    )
     assert told(Sweep(plain.replace(negative_prompt="a"), {"seed": [1, 2]})).startswith(
         "The negative prompt is not used"
     )
-    assert told(Sweep(Recipe(negative_prompt="a"), {"seed": [1, 2]})) == ""
+    assert told(Sweep(Recipe(prompt="apple", negative_prompt="a"), {"seed": [1, 2]})) == ""
     low = Sweep(plain, {"guidance_scale": [0, 0.5, 1]})
     assert told(low, guided_above=0.0) == ""  # Z-Image, whose scale counts from the prompt's answer
     assert told(low, guidance="embedded", cfg="true_cfg_scale") == ""  # Flux, which is told the scale
     assert told(Sweep(plain, {"negative_prompt": ["", "a"]}), guidance="none", cfg="").startswith(
         "All pictures will be the same: with this model there is no guidance"
     )
+
+
+def test_guidance_between_two_equal_prompts_is_said_to_change_nothing_and_does_not(engine: LocalEngine) -> None:
+    for words, both in (("", "with both prompts empty"), ("cat", "where the negative prompt is the prompt")):
+        base = Recipe(prompt=words, negative_prompt=words, num_inference_steps=4, seed=3)
+        cells = Sweep(base, {"guidance_scale": [1, 3, 15]}).recipes()
+        assert oddities(cells, engine.facts)[0].startswith(f"All pictures will be the same: {both}")
+        pictures = [np.asarray(engine.render(recipe).image).astype(int) for recipe in cells]
+        assert max(np.abs(picture - pictures[0]).max() for picture in pictures) <= 1  # but for rounding
+    mixed = Sweep(Recipe(), {"prompt": ["", "cat"], "guidance_scale": [2, 5]}).recipes()
+    assert oddities(mixed, engine.facts)[0].startswith("2 of the 4 pictures will be the same: with both prompts empty")
+    assert oddities(mixed, replace(engine.facts, whole="AuraFlowPipeline")) == []
+
+
+def test_of_a_grid_that_is_kept_in_part_what_is_left_is_counted(engine: LocalEngine) -> None:
+    sweep = Sweep(Recipe(num_inference_steps=10), {"seed": [1, 2, 3]})
+    assert "<strong>3 pictures</strong> · 60 U-Net evaluations · " in cost(engine, sweep, sweep.recipes())
+    assert "(1 kept) · 40 U-Net evaluations left · " in cost(engine, sweep, sweep.recipes()[1:])
+    assert cost(engine, sweep, []).endswith("(3 kept) · nothing left to compute</p>")
 
 
 def test_the_samplers_that_are_said_to_add_noise_are_those_that_do() -> None:
