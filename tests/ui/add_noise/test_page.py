@@ -148,6 +148,10 @@ def test_a_phone_does_not_scroll_sideways(browser: Browser, address: str) -> Non
         for part in (".dpn-picture", ".dpn-range", ".dpn-numbers", ".dpn-curve", ".dpn-strip", ".dp-samples"):
             box = phone.locator(part).bounding_box()
             assert box["x"] >= 0 and box["x"] + box["width"] <= 390, (scheme, part)
+    formula, root = phone.locator(".dpn-formulas"), phone.locator(".dpn-root").last
+    for width in range(60, 390, 6):  # wherever the line ends, it is not under a root
+        formula.evaluate("(formula, width) => { formula.style.width = `${width}px` }", width)
+        assert root.evaluate("root => root.getClientRects().length") == 1, width
     phone.close()
 
 

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from playground.lessons.shelf import TEXTS
+from playground.ui.shared.prose import PARSER
+
 PATIENCE = 120_000  # ms
 
 
@@ -147,6 +150,18 @@ def phone(browser: Browser, address: str) -> Iterator[Page]:
     yield page
     context.close()
     assert faults == []
+
+
+def test_a_lessons_formulas_stay_on_their_lines(browser: Browser) -> None:
+    page = browser.new_page()
+    page.set_content(f"<main>{PARSER.render((TEXTS / '01-noise.md').read_text('utf-8'))}</main>")
+    formulas, main = page.locator("p code"), page.locator("main")
+    expect(formulas).to_have_count(2)
+    for width in range(60, 390, 6):
+        main.evaluate("(main, width) => { main.style.width = `${width}px` }", width)
+        lines = formulas.evaluate_all("all => all.map(formula => formula.getClientRects().length)")
+        assert lines == [1, 1], width
+    page.close()
 
 
 def test_a_lesson_from_end_to_end_on_a_phone(phone: Page) -> None:
