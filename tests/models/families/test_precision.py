@@ -11,7 +11,6 @@ from diffusers import DiffusionPipeline
 from torch import Tensor, nn
 
 from playground import open_engine
-from playground.models.loading import DTYPE
 from playground.models.registry import FAMILIES
 from tests.models.families.test_equal import plain
 from tests.models.families.test_late_fields import base_of
@@ -44,7 +43,7 @@ def test_the_device_and_the_family_say_the_precision(pipeline: str) -> None:
 def test_in_bf16_it_draws_what_its_pipeline_draws_in_bf16(folder_of: Callable[[str], Path], kind: str) -> None:
     """The network answers the same. Pictures differ by what the pipeline rounds besides: its latents and its VAE."""
     engine = open_engine(folder_of(kind), torch.device("cpu"), BF16, "torch")
-    pipeline = DiffusionPipeline.from_pretrained(folder_of(kind), **{DTYPE: BF16})
+    pipeline = DiffusionPipeline.from_pretrained(folder_of(kind), dtype=BF16)
     pipeline.set_progress_bar_config(disable=True)
     model, facts = engine.model, engine.facts
     assert facts.precision == "bf16" and {x.dtype for x in model.network.parameters()} == {BF16}

@@ -13,7 +13,6 @@ from torch import nn
 from playground import open_engine
 from playground.command.line import main
 from playground.engine import Done, LocalEngine
-from playground.models.loading import DTYPE
 from playground.models.running import plan as plans
 from playground.models.running.plan import AS_IN_FILE, FP8, ONE_PART, TEXTS_LEAVE, Plan
 from tests.models.tiny_families import build_family
@@ -132,7 +131,7 @@ def test_fp8_is_that_of_diffusers_and_is_kept_under_another_fingerprint(
 def test_fp8_leaves_in_fp32_what_diffusers_leaves_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """In bf16, as on a GPU: PixArt's table of positions."""
     folder = build_family("pixart-sigma-tiny", tmp_path)
-    plain = PixArtTransformer2DModel.from_pretrained(folder / "transformer", **{DTYPE: torch.bfloat16})
+    plain = PixArtTransformer2DModel.from_pretrained(folder / "transformer", dtype=torch.bfloat16)
     plain.enable_layerwise_casting(torch.float8_e4m3fn, torch.bfloat16)
     monkeypatch.setattr(plans, "plan", lambda *_: Plan(storage=FP8))
     engine = open_engine(folder, CPU, torch.bfloat16, "torch")
