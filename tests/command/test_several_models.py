@@ -1,6 +1,7 @@
 """Several models, and LoRAs from a folder, without a page."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -47,9 +48,11 @@ def test_a_grid_over_two_models_draws_what_each_can_and_a_receipt_finds_the_same
     assert main(["grid", str(asked), "-o", str(out), "--json", *models]) == 1
     events = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     failed = [event for event in events if event["event"] == "failed"]
-    assert [(event["cell"], event["reason"]) for event in failed] == [
-        (cell, "There is no LoRA named 'style'; this model has none.") for cell in (1, 3)
-    ]
+    assert [event["cell"] for event in failed] == [1, 3]
+    assert all(
+        re.fullmatch("The LoRA style cannot be used: its matrices for .* have other sizes .*", e["reason"])
+        for e in failed
+    )
     pictures = sorted((out / "cells").glob("*.png"))
     recipes = [from_png(path.read_bytes()).recipe for path in pictures]
     assert [(r.model, r.width, dict(r.loras)) for r in recipes] == [(SMALL, 64, {"style": w}) for w in (0, 1)]

@@ -5,16 +5,17 @@ const rail = element.closest(".dp-rail");
 
 let asked = ""; // the axis of the latest click
 
-/** Its editor is shown by the server's answer, and a later answer may draw it anew: focused until then, unless whoever
-    asked has gone on to something else. */
-function ask(axis, until) {
+/** Its editor is shown by the server's answer, and a later answer may draw it anew: focused until 5 s after it is there,
+    unless whoever asked has gone on to something else. */
+function ask(axis, longest, until) {
   if (axis !== asked) return;
   const found = rail.querySelectorAll(`#values-${axis.replaceAll("_", "-")} :is(input, textarea)`);
   const editor = [...found].find((one) => one.offsetParent && !one.disabled);
   const at = document.activeElement;
   if (at && at !== editor && at !== document.body && !at.matches(".dp-vary, #vary input")) return;
   if (editor && at !== editor) editor.focus();
-  if (Date.now() < until) setTimeout(ask, 100, axis, until);
+  if (editor) until ??= Date.now() + 5000;
+  if (Date.now() < (until ?? longest)) setTimeout(ask, 100, axis, longest, until);
 }
 
 function offer() {
@@ -31,7 +32,7 @@ function offer() {
     button.addEventListener("click", () => {
       asked = axis;
       radioOf(axis).click();
-      ask(axis, Date.now() + 5000);
+      ask(axis, Date.now() + 60000);
     });
     field.append(button);
   }
