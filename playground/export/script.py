@@ -54,7 +54,7 @@ def to_script(recipe: Recipe, facts: Facts) -> str:
     standard, others = loras.imports(recipe, facts)
     begins["imports"] += others
     arguments = _arguments(recipe, facts)
-    pipelines = {name: None for name in (facts.one_file, begins["pipeline"]) if name}
+    pipelines = dict.fromkeys(filter(None, (facts.one_file, begins["pipeline"])))
     packages = ["diffusers", "transformers", "accelerate", "torch"]
     if SAMPLERS[recipe.sampler].brownian_noise:
         packages.append("torchsde")

@@ -149,9 +149,8 @@ def _parts(text: str) -> list[int]:
     found, count, before = [], 0, ""
     for i, character in enumerate(text):
         inside = character in "-'’" and text[i - 1 : i].isalnum() and text[i + 1 : i + 2].isalnum()
-        kind = (
-            "L" if inside or character.isalnum() else unicodedata.category(" " if character.isspace() else character)[0]
-        )
+        category = unicodedata.category(" " if character.isspace() else character)[0]
+        kind = "L" if inside or character.isalnum() else category
         if kind not in "MC":
             count += kind != before or kind in "PS"
             before = kind
