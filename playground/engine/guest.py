@@ -60,7 +60,7 @@ class Guest:
     @property
     def runtime(self) -> str:
         engine = self._house.is_there(self)
-        return "not in memory now" if engine is None else engine.runtime
+        return "read into memory when used" if engine is None else engine.runtime
 
     @property
     def is_there(self) -> bool:

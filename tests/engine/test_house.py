@@ -67,14 +67,14 @@ def test_what_needs_no_network_is_said_without_it(guests: list[Guest]) -> None:
     away, there = guests
     bring(away)
     bring(there)
-    assert there.runtime == "PyTorch" and away.runtime == "not in memory now"
+    assert there.runtime == "PyTorch" and away.runtime == "read into memory when used"
     assert away.facts.name == NAMES[0] and away.words("cat").needed == 3
     assert away.anatomy(64, 64).unet.parameters > 0 and away.cost(64, 64).unet_latents > 0
     assert away.estimate([recipe(away)]) > 0  # by what it measured when it was there
     away.check(recipe(away))
     with pytest.raises(Refusal, match="model must be sd15-tiny"):
         away.check(recipe(there))
-    assert away.runtime == "not in memory now"
+    assert away.runtime == "read into memory when used"
 
 
 def test_a_switch_waits_for_the_run_under_way_and_is_told_of(guests: list[Guest]) -> None:
@@ -98,7 +98,7 @@ def test_a_switch_waits_for_the_run_under_way_and_is_told_of(guests: list[Guest]
     assert told[0].model == waits and first.runtime == "PyTorch"
     assert isinstance(list(runs)[-1], Done)  # it was not broken off
     other.join()
-    assert isinstance(drawn[-1], Done) and first.runtime == "not in memory now"
+    assert isinstance(drawn[-1], Done) and first.runtime == "read into memory when used"
 
 
 def test_whoever_waits_for_a_slow_model_is_told_how_far_it_is(

@@ -79,7 +79,7 @@ def test_one_model_after_the_other_draws_and_both_grids_are_kept(browser: Browse
     models.nth(1).click()
     expect(page.locator(".dp-head")).to_contain_text(f"{SECOND} ·", timeout=PATIENCE)
     expect(page.locator(".dp-past")).to_be_hidden()  # those of the first would mean something else here
-    expect(page.locator(".dp-head")).to_contain_text("not in memory now")
+    expect(page.locator(".dp-head")).to_contain_text("read into memory when used")
     expect(models.nth(1)).to_have_attribute("aria-current", "page")
     page.get_by_text("What can it draw?").click()
     expect(page.locator("#known")).to_contain_text("From its card: It draws <b>${1+1}</b> noise of one kind.")
@@ -90,7 +90,7 @@ def test_one_model_after_the_other_draws_and_both_grids_are_kept(browser: Browse
     opened(page, f"{server}m/{SECOND}?grid={token}")  # also without the slash
     expect(page.locator("#compare-grid .dp-cell img").first).to_be_visible()
     models.nth(0).click()
-    expect(page.locator(".dp-head")).to_contain_text("not in memory now", timeout=PATIENCE)
+    expect(page.locator(".dp-head")).to_contain_text("read into memory when used", timeout=PATIENCE)
     expect(page.locator("#compare-grid .dp-cell img").first).to_be_visible()  # kept from before the switch
     page.close()
     assert faults == []

@@ -30,9 +30,9 @@ SCRIPT: str = "".join((HERE / name).read_text("utf-8") for name in ("below.js", 
 UPDATE_SECONDS = 0.15  # between two updates of the page; the first comes at once
 
 SAY = (
-    "<h2>One run, from noise to picture.</h2><p>At every step the network is asked which noise it sees in "
-    "x<sub>t</sub>; what is left without that noise is its guess of the picture, x̂₀. What to look for: at which t can "
-    "you first tell what x̂₀ will become, and how noisy is x<sub>t</sub> there?</p>"
+    "<h2>One run, from noise to picture.</h2><p>At every step the network is asked, and its answer tells "
+    "which noise it sees in x<sub>t</sub>; what is left without that noise is its guess of the picture, x̂₀. What to "
+    "look for: at which t can you first tell what x̂₀ will become, and how noisy is x<sub>t</sub> there?</p>"
 )
 
 

@@ -181,7 +181,7 @@ def _on_pixels(costs: Cost, network: str, places: float) -> str:
     if costs.unet_pixels is None:
         return f"This {network} has no positions for as many places as there are pixels."
     return (
-        f"On pixels one {network} call would take {costs.unet_pixels / costs.unet_latents:.0f} times the "
+        f"On pixels one {network} call would take {costs.unet_pixels / costs.unet_latents:,.0f} times the "
         f"multiply-adds, with {places:g} times as many places: self-attention compares every place with every other, "
         "and so grows faster."
     )

@@ -60,7 +60,7 @@ def _box(part: Part, model: Facts, walk: Walk) -> str:
         f'<li><button type="button" class="dpi-box" data-kind="{kind}" data-opens="{part.key}" '
         f'aria-controls="dpi-{part.key}" aria-expanded="false"><b>{title}</b>'
         f'<span class="dpi-thumb" aria-hidden="true">{_thumb(part, walk)}</span>'
-        + "".join(f"<span>{escaped(fact)}</span>" for fact in facts)
+        + "".join(f"<span>{escaped(fact).replace('×', '×<wbr>')}</span>" for fact in facts)  # where a line may end
         + f'<span class="dpi-ms">{_time(part, walk)}</span></button></li>'
     )
 

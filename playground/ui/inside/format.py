@@ -9,7 +9,7 @@ from playground.ui.shared.html import data_url, escaped
 
 def shape(sides: Sequence[int]) -> str:
     """(1, 4, 16, 16) -> "1 × 4 × 16 × 16"; () is text"""
-    return " × ".join(f"{side:,}" for side in sides) if sides else "text"
+    return " × ".join(str(side) for side in sides) if sides else "text"
 
 
 def count(number: float) -> str:
