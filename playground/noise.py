@@ -3,7 +3,7 @@
 x_t = √ᾱ_t · x₀ + √(1−ᾱ_t) · ε,  ε ~ N(0, I),  ᾱ_t = ∏_{s≤t} (1−β_s)
 Ho et al. 2020, equation 4, https://arxiv.org/abs/2006.11239
 
-Flow matching walks the straight line x_t = (1−s) · x₀ + s · ε, s = (t+1)/T: Lipman et al. 2023,
+Flow matching walks the straight line x_t = (1−σ) · x₀ + σ · ε, σ = (t+1)/T: Lipman et al. 2023,
 https://arxiv.org/abs/2210.02747; Stable Diffusion 3 and Flux are trained on it.
 """
 
@@ -41,9 +41,9 @@ class Coefficients:
     """What the closed form needs at one t, and the two ratios people quote for it."""
 
     t: int  # timestep, 0..999
-    alpha_bar: float  # ᾱ_t: share of the signal power that is left, 0..1; of flow (1−s)²
-    sqrt_alpha_bar: float  # √ᾱ_t: amplitude of the picture; of flow 1−s
-    sqrt_one_minus_alpha_bar: float  # √(1−ᾱ_t): amplitude of the noise; of flow s
+    alpha_bar: float  # ᾱ_t: share of the signal power that is left, 0..1; of flow (1−σ)²
+    sqrt_alpha_bar: float  # √ᾱ_t: amplitude of the picture; of flow 1−σ
+    sqrt_one_minus_alpha_bar: float  # √(1−ᾱ_t): amplitude of the noise; of flow σ
     snr: float  # the ratio of their squares, for x₀ and ε of unit variance
     log_snr: float  # its natural logarithm
 

@@ -62,7 +62,7 @@ def _schedule(schedule: str) -> dict[str, Any]:
         "signal": signal.tolist(),
         "amount": amount.tolist(),
         "flow": schedule == noise.FLOW,
-        "symbols": ["1 − s", "s"] if schedule == noise.FLOW else ["√ᾱ", "√(1−ᾱ)"],
+        "symbols": ["1 − σ", "σ"] if schedule == noise.FLOW else ["√ᾱ", "√(1−ᾱ)"],
         "half": noise.half_signal_power(schedule),
         "last": last_step(schedule),
     }
@@ -71,7 +71,7 @@ def _schedule(schedule: str) -> dict[str, Any]:
 def last_step(schedule: str) -> str:
     """name -> one sentence on how much of the picture t = 999 still holds"""
     if schedule == noise.FLOW:
-        return "Here s = (t+1)/1000: at t = 999 nothing of the picture is left. It is pure noise."
+        return "Here σ = (t+1)/1000: at t = 999 nothing of the picture is left. It is pure noise."
     last = noise.coefficients(schedule, noise.TIMESTEPS - 1)
     if last.alpha_bar == 0:
         return "At t = 999 ᾱ = 0: nothing of the picture is left. It is pure noise."

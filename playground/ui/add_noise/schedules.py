@@ -52,8 +52,8 @@ def landmarks() -> str:
         '<th scope="col">Signal = noise at t</th><th scope="col">Amplitude left at t = 999</th></tr>'
         f"</thead><tbody>{rows}</tbody></table></div>"
         '<p class="dpn-walk-note">Zero terminal SNR is scaled linear, rescaled so that its last step is pure noise '
-        "(Lin et al. 2023). Flow matching mixes along a straight line, (1−s) · x₀ + s · ε with s = (t+1)/1000, so its "
-        "two squares do not add up to 1, and for it √ᾱ reads 1−s and √(1−ᾱ) reads s.</p>"
+        "(Lin et al. 2023). Flow matching mixes along a straight line, (1−σ) · x₀ + σ · ε with σ = (t+1)/1000, so its "
+        "two squares do not add up to 1, and for it √ᾱ reads 1−σ and √(1−ᾱ) reads σ.</p>"
     )
 
 

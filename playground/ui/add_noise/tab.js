@@ -276,7 +276,7 @@ async function receive() {
   show("signal-symbol", data.symbols[0]);
   show("signal-factor", data.flow ? `(${data.symbols[0]})` : data.symbols[0]);
   show("noise-symbol", data.symbols[1]);
-  show("power-symbol", data.flow ? "(1−s)²" : "ᾱ");
+  show("power-symbol", data.flow ? "(1−σ)²" : "ᾱ");
   element.querySelector(".dpn").dataset.flow = data.flow;
   show("last", data.last);
   show("about", data.about);

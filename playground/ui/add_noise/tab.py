@@ -157,10 +157,10 @@ def marked(facts: Facts, sampler: str, steps: int, schedule: str) -> str:
             f'<p class="dpn-visits" data-visits="">This model was taught {kind}; no run of it visits these levels.</p>'
         )
     times = visited(recipe, noise.followed_by(facts.schedule, schedule))
-    if flow:  # told t of T the network takes s to be t/T; the timeline counts from s = 1/1000
+    if flow:  # told t of T the network takes σ to be t/T; the timeline counts from σ = 1/1000
         levels = [t / facts.total_timesteps for t in times]
-        places, shown = [noise.TIMESTEPS * s - 1 for s in levels], [f"{s:.3g}" for s in levels]
-        counted = f"{len(shown)} {'level' if len(shown) == 1 else 'levels'} s"
+        places, shown = [noise.TIMESTEPS * sigma - 1 for sigma in levels], [f"{sigma:.3g}" for sigma in levels]
+        counted = f"{len(shown)} {'level' if len(shown) == 1 else 'levels'} σ"
     else:
         places, shown = times, [f"{t:.0f}" for t in times]
         counted = f"{len(shown)} of {noise.TIMESTEPS:,} timesteps"
