@@ -130,5 +130,5 @@ def _unquoted(text: str) -> str:
         return text
     try:
         return str(json.loads(text))
-    except (ValueError, RecursionError):
+    except ValueError:
         return text

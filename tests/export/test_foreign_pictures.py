@@ -215,11 +215,6 @@ def test_odd_values_anywhere_in_a_workflow_fill_the_form_or_get_one_sentence(odd
         "".join(sentences).encode()  # so that it can be sent
 
 
-def test_quotes_around_what_is_nested_too_deeply_are_read_as_they_stand() -> None:
-    quoted = f'"{"[" * 50_000}"'
-    assert parse_parameters(f"x\nSteps: 20, Sampler: Euler, Model: {quoted}").settings["Steps"] == "20"
-
-
 def test_comfyuis_samplers_are_those_of_the_table() -> None:
     assert set(NAMES) == set(SAMPLERS) and len(set(NAMES.values())) == len(NAMES)
 
