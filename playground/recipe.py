@@ -124,7 +124,7 @@ class Recipe:
             _check_whole(name, side, *SIDE_RANGE)
             if side % 8:
                 raise Refusal(f"{name} must be a multiple of 8, not {side}.")
-        if not isinstance(self.model, str) or not self.model:
+        if not isinstance(self.model, str) or not self.model or _HALF.search(self.model):
             raise Refusal("model must be the name of a model.")
         object.__setattr__(self, "loras", _checked_loras(self.loras))
 
@@ -179,7 +179,7 @@ class Recipe:
         """Reads `to_json`; missing fields take their defaults, unknown ones raise Refusal."""
         try:
             data = json.loads(text)
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise Refusal("A recipe must be valid JSON.") from error
         return cls.from_dict(data)
 
@@ -191,6 +191,7 @@ class Recipe:
 FIELDS = {f.name for f in fields(Recipe)}
 LATE = {f.name: f.default for f in fields(Recipe) if f.metadata.get("late")}
 _NEVER = object()  # equal to no value
+_HALF = re.compile(r"[\ud800-\udfff]")  # of a surrogate pair: JSON can say it, and no file can keep it
 
 
 def check_known_loras(names: Iterable[str], known: Sequence[str]) -> None:
@@ -203,7 +204,10 @@ def check_known_loras(names: Iterable[str], known: Sequence[str]) -> None:
 
 def _shown(value: Any) -> str:
     """A value as it may stand in an error sentence: short, one line."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except (ValueError, RecursionError):  # Python writes no whole number of more than 4,300 digits
+        return "one that is too long to be shown"
     return text if len(text) <= 40 else text[:37] + "…"
 
 
@@ -212,20 +216,27 @@ def _check_text(name: str, value: Any) -> None:
         raise Refusal(f"{name} must be text, not {_shown(value)}.")
     if len(value) > PROMPT_LIMIT:
         raise Refusal(f"{name} must have at most {PROMPT_LIMIT:,} characters; this one has {len(value):,}.")
+    if _HALF.search(value):
+        raise Refusal(f"{name} has half of a character in it; type it again.")
 
 
 def _check_whole(name: str, value: Any, low: int, high: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int):
         raise Refusal(f"{name} must be a whole number from {low:,} to {high:,}, not {_shown(value)}.")
     if not low <= value <= high:
-        raise Refusal(f"{name} must be from {low:,} to {high:,}, not {value:,}.")
+        raise Refusal(f"{name} must be from {low:,} to {high:,}, not {figures(value, ',')}.")
 
 
 def _check_number(name: str, value: Any, low: float, high: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or value != value or abs(value) == math.inf:
         raise Refusal(f"{name} must be a number from {low:g} to {high:g}, not {_shown(value)}.")
     if not low <= value <= high:
-        raise Refusal(f"{name} must be from {low:g} to {high:g}, not {value:g}.")
+        raise Refusal(f"{name} must be from {low:g} to {high:g}, not {figures(value, 'g')}.")
+
+
+def figures(value: float, form: str) -> str:
+    """A number as it may stand in an error sentence; whole ones may be too large for a float, or fill pages."""
+    return format(value, form) if abs(value) < 1e12 else _shown(value)
 
 
 def _check_picture(name: str, value: Any) -> None:

@@ -8,7 +8,7 @@ import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -164,7 +164,10 @@ class Store:
 
     def _try(self, operation: Callable[[diskcache.Cache], Any]) -> Any:
         """What the operation gives; None where the store cannot do it now."""
-        if (cache := self._cache) is None:
+        cache = self._cache
+        if cache is not None and _file_of(self._folder) != self._file:  # it was deleted or replaced meanwhile
+            cache = self._begun_again(cache)
+        if cache is None:
             return None
         try:
             return operation(cache)
@@ -173,32 +176,46 @@ class Store:
             return None
 
     def _mend(self, cache: diskcache.Cache, problem: Exception) -> None:
-        """After a failure: a broken folder is replaced, once for all who met it; else it is said what was lost."""
+        """After a failure: a broken folder is replaced; else it is said what was lost."""
+        corrupt = isinstance(problem, sqlite3.DatabaseError) and not isinstance(problem, sqlite3.OperationalError)
+        if self._cache is not cache:
+            return
+        if corrupt or _is_broken(self._folder):
+            self._begun_again(cache)
+        else:
+            self._not_kept = _not_kept(problem)
+
+    def _begun_again(self, cache: diskcache.Cache) -> diskcache.Cache | None:
+        """What takes this one's place, opened once for all who met the need."""
         with self._mending:
-            if self._cache is not cache:
-                return
-            corrupt = isinstance(problem, sqlite3.DatabaseError) and not isinstance(problem, sqlite3.OperationalError)
-            if corrupt or _is_broken(self._folder):
+            if self._cache is cache:
                 cache.close()  # its connections may remember what is not there any more
                 self._cache = self._opened()
-            else:
-                self._not_kept = _not_kept(problem)
+            return self._cache
 
     def _opened(self) -> diskcache.Cache | None:
+        begun = False
         try:
             if _is_broken(self._folder):
                 aside = _another_name(self._folder)
                 self._folder.rename(aside)
                 self._set_aside = f"Earlier pictures could not be read; they were set aside in {aside.name}."
-            return diskcache.Cache(
+            begun = not (self._folder / diskcache.core.DBNAME).exists()
+            cache = diskcache.Cache(
                 str(self._folder),
                 disk=PlainDisk,
                 size_limit=self._size_limit,
                 eviction_policy="least-recently-used",
                 sqlite_mmap_size=0,  # a file that shrinks under its mapping would end the process
             )
+            self._file = _file_of(self._folder)
+            return cache
         except (sqlite3.Error, diskcache.Timeout, OSError) as problem:
             self._not_kept = _not_kept(problem)
+            if begun and "locked" not in str(problem):  # half of a new one would be taken for a broken one later
+                for path in self._folder.glob(f"{diskcache.core.DBNAME}*"):
+                    with suppress(OSError):
+                        path.unlink()
             return None
 
 
@@ -207,6 +224,15 @@ def _not_kept(problem: Exception) -> str:
     coded = isinstance(problem, OSError) and problem.errno
     reason = os.strerror(problem.errno) if coded else str(problem) or type(problem).__name__
     return f"Finished pictures are shown, but cannot be kept here: {reason.lower()}."
+
+
+def _file_of(folder: Path) -> tuple[int, int] | None:
+    """Which file is the folder's database now. One that is open would go on taking pictures after it was deleted."""
+    try:
+        found = os.stat(folder / diskcache.core.DBNAME)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _is_broken(folder: Path) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from playground.recipe import FIELDS, SEED_RANGE, Recipe
+from playground.recipe import FIELDS, SEED_RANGE, Recipe, figures
 from playground.refusal import Refusal
 
 MOST_CELLS = 256  # pictures in one sweep
@@ -64,14 +64,14 @@ class Sweep:
             raise Refusal(f"A sweep varies at most {MOST_AXES} things, several seeds per cell included.")
         for name, values in self.axes.items():
             if name not in FIELDS and name != SIZE and lora_of(name) is None and not words_exchanged(name):
-                raise Refusal(f"{name!r} is not a field of a recipe.")
+                raise Refusal(f"{_short(name)!r} is not a field of a recipe.")
             if not isinstance(values, list | tuple) or not values:
-                raise Refusal(f"{name} needs at least one value.")
+                raise Refusal(f"{_short(name)} needs at least one value.")
         if self.own_sizes and (twice := next((axis for axis in (SIZE, *_SIDES) if axis in self.axes), None)):
             raise Refusal(f"{twice} cannot be varied where models have sizes of their own.")
         count = math.prod(len(v) for v in self.axes.values()) * self.seeds
         if count > MOST_CELLS:
-            raise Refusal(f"A grid can have at most {MOST_CELLS} pictures; this one would have {count:,}.")
+            raise Refusal(f"A grid can have at most {MOST_CELLS} pictures; this one would have {figures(count, ',')}.")
         object.__setattr__(self, "axes", {k: list(v) for k, v in self.axes.items()})
         self.recipes()  # every cell is checked before any of them runs
 
@@ -255,10 +255,10 @@ def _extend(values: list[float], end: float) -> None:
     """Continue an arithmetic series up to `end`, which must lie on it."""
     step = values[-1] - values[-2] if len(values) > 1 else math.copysign(1, end - values[-1])
     count = (end - values[-1]) / step if step else 0
-    if count < 1 or abs(count - round(count)) > 1e-6:
-        raise Refusal(f"The range does not reach {end:g} in steps of {step:g}.")
     if count > MOST_CELLS:
-        raise Refusal(f"A grid can have at most {MOST_CELLS} pictures; this range has {round(count):,} values.")
+        raise Refusal(f"A grid can have at most {MOST_CELLS} pictures; this range has more values than that.")
+    if not count >= 1 or abs(count - round(count)) > 1e-6:  # NaN, where the numbers are too large, is none either
+        raise Refusal(f"The range does not reach {end:g} in steps of {step:g}.")
     first = values[-1]
     values.extend(round(first + step * k, 9) for k in range(1, round(count) + 1))
 
@@ -268,6 +268,8 @@ def _spread(match: re.Match[str], field: str) -> str:
     low, high, count = _number(match[1], field), _number(match[2], field), int(match[3][:9])
     if not 2 <= count <= MOST_CELLS:
         raise Refusal(f"A range such as 4–40 × 5 can have 2 to {MOST_CELLS} values, not {count:,}.")
+    if not math.isfinite((high - low) * count):
+        raise Refusal("The numbers of a range such as 4–40 × 5 are too far apart.")
     values = [low + (high - low) * k / (count - 1) for k in range(count)]
     if field in _WHOLE:
         values = [round(value) for value in values]

@@ -107,6 +107,31 @@ def test_a_store_that_breaks_while_it_is_used_is_replaced(
     again.close()
 
 
+def removed(folder: Path) -> None:
+    shutil.rmtree(folder)
+
+
+def replaced(folder: Path) -> None:
+    (folder / "other").write_bytes(b"hello " * 10_000)
+    (folder / "other").rename(folder / "cache.db")
+
+
+@pytest.mark.parametrize("lost", [removed, replaced])
+def test_what_is_kept_after_the_store_was_deleted_or_replaced_is_there_after_a_restart(
+    whole: Path, tmp_path: Path, lost: Callable[[Path], None]
+) -> None:
+    folder = shutil.copytree(whole, tmp_path / "cells")
+    store = Store(folder)
+    assert store.get(picture(0).recipe, "weights") is not None
+    lost(folder)
+    assert not store.has(picture(0).recipe, "weights")
+    assert kept(store)
+    store.close()
+    again = Store(folder)
+    assert again.get(picture(100).recipe, "weights") is not None
+    again.close()
+
+
 def test_without_a_folder_pictures_are_given_back_and_it_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     store = Store(tmp_path / "file" / "cells")
@@ -166,6 +191,19 @@ def test_where_nothing_more_can_be_written_pictures_are_drawn_and_kept_again_lat
     store.put(picture(0, SIDE), "weights")
     assert store.notice == "" and store.get(picture(0, SIDE).recipe, "weights") is not None
     assert len(list((tmp_path / "cells").rglob("*.val"))) == 1  # no half of a picture was left behind
+    assert not (tmp_path / "cells-broken-1").exists()
+    store.close()
+
+
+def test_a_store_that_a_full_disk_has_no_room_for_is_begun_later(tmp_path: Path) -> None:
+    with full_disk():
+        for _ in range(2):
+            store = Store(tmp_path / "cells")
+            assert store.put(picture(0), "weights").png
+            assert store.notice.startswith("Finished pictures are shown, but cannot be kept here: ")
+            store.close()
+    store = Store(tmp_path / "cells")
+    assert kept(store) and store.notice == ""
     assert not (tmp_path / "cells-broken-1").exists()
     store.close()
 

@@ -131,6 +131,15 @@ def test_any_changed_field_changes_the_digest() -> None:
         ("controlnet_conditioning_scale", 2.5),
         ("control_guidance_start", 1.0),
         ("control_guidance_end", -0.1),
+        ("guidance_scale", 10**400),  # no float is that large
+        ("eta", -(10**400)),
+        ("seed", 10**400),
+        pytest.param("seed", 10**5000, id="a seed that Python does not write"),
+        ("width", [10**5000]),
+        ("prompt", "half of \ud83d"),
+        ("negative_prompt", "\udc00"),
+        ("model", "\ud83d"),
+        ("loras", {"ink": 10**400}),
     ],
 )
 def test_bad_values_are_refused_in_one_sentence_that_names_the_field(field: str, value: object) -> None:
@@ -141,7 +150,7 @@ def test_bad_values_are_refused_in_one_sentence_that_names_the_field(field: str,
     assert len(sentence) < 200 and "\n" not in sentence
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"prompts": "x"}', '{"seed": "7"}', None])
+@pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"prompts": "x"}', '{"seed": "7"}', None, "[" * 100_000])
 def test_bad_json_is_a_value_error(text: str) -> None:
     with pytest.raises(Refusal):
         Recipe.from_json(text)

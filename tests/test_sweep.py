@@ -55,6 +55,10 @@ def test_whole_number_fields_give_whole_numbers() -> None:
         ("4–6 × 1", "seed", "2 to 256 values, not 1"),
         ("4–6 × 99999999999999", "seed", "2 to 256 values"),
         ("9" * 5000, "seed", "is not a whole number"),
+        ("0, 1e-320, .., 1e308", "guidance_scale", "at most 256 pictures"),
+        ("-1e308, .., 5", "seed", "at most 256 pictures"),
+        ("1e308, -1e308, 1e308, .., 5", "guidance_scale", "does not reach 5"),
+        (f"-{'9' * 308}–{'9' * 308} × 3", "seed", "too far apart"),
     ],
 )
 def test_bad_lists_get_one_sentence(text: str, field: str, part: str) -> None:
@@ -94,6 +98,20 @@ def test_two_axes_open_row_by_row() -> None:
 def test_a_sweep_refuses_what_could_not_run(axes: dict) -> None:
     with pytest.raises(ValueError):
         Sweep(Recipe(), axes)
+
+
+@pytest.mark.parametrize("axes", [{"x" * 9999: [1]}, {"loras." + "x" * 9999: []}, {"words." + "x" * 9999: [1]}])
+def test_a_long_name_of_an_axis_is_no_long_sentence(axes: dict) -> None:
+    with pytest.raises(Refusal) as caught:
+        Sweep(Recipe(), axes)
+    assert len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("seeds", [10**400, pytest.param(10**5000, id="unwritable")])
+def test_more_seeds_than_can_be_written_are_refused_in_one_sentence(seeds: int) -> None:
+    with pytest.raises(Refusal, match="at most 256 pictures") as caught:
+        Sweep(Recipe(), {"guidance_scale": [1, 3]}, seeds)
+    assert len(str(caught.value)) < 200
 
 
 def test_a_sweep_refuses_too_many_cells() -> None:

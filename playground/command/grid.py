@@ -135,7 +135,10 @@ def draw(
     grid = FinishedGrid(sweep, tuple(results.get(i) for i in range(len(recipes))), lambda name: engine.of(name).facts)
     if runs:
         grid = _with_steps(grid, engine, store, runs, events)
-    written = _write(grid, out, films, zipped, kept_starts(store, recipes))
+    try:
+        written = _write(grid, out, films, zipped, kept_starts(store, recipes))
+    except Refusal as refusal:
+        raise Refusal(f"{refusal} {store.notice or 'The pictures are kept all the same.'}") from None
     seconds = time.perf_counter() - started
     if events:
         stepped = {"steps_of": shown(grid)} if steps else {}
@@ -146,6 +149,8 @@ def draw(
             print(said(grid) if runs else NO_ROOM, file=sys.stderr)
         for cell, reason in failed.items():
             print(f"Picture {cell} failed: {reason}", file=sys.stderr)
+    if store.notice:
+        print(store.notice, file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -190,7 +195,7 @@ def _write(grid: FinishedGrid, out: Path, films: Sequence[str], zipped: bool, st
             (out / name).parent.mkdir(exist_ok=True)
             (out / name).write_bytes(data)
     except OSError as error:
-        raise Refusal(f"{name} cannot be written: {error.strerror}. The pictures are kept all the same.") from None
+        raise Refusal(f"{name} cannot be written: {error.strerror}.") from None
     return sorted(found)
 
 

@@ -158,7 +158,7 @@ def read_workflow(prompt: str | None, workflow: str | None) -> Graph | None:
             break
         inputs = node["inputs"]
         if isinstance(inputs.get("lora_name"), str) and isinstance(inputs.get("strength_model"), int | float):
-            graph.loras[_stem(inputs["lora_name"])] = float(inputs["strength_model"])
+            graph.loras[_stem(inputs["lora_name"])] = inputs["strength_model"]
         if isinstance(inputs.get("ckpt_name"), str):
             graph.model = _stem(inputs["ckpt_name"])
         link = inputs.get("model")
@@ -209,7 +209,7 @@ def _saved_nodes(data: dict[str, Any]) -> dict[str, Node]:
     if not isinstance(saved, list) or not isinstance(links, list) or len(saved) > MOST_NODES:
         return {}
     # a link is [id, from node, output, to node, input, type]
-    origin = {link[0]: [str(link[1]), link[2]] for link in links if isinstance(link, list) and len(link) >= 3}
+    origin = {str(link[0]): [str(link[1]), link[2]] for link in links if isinstance(link, list) and len(link) >= 3}
     nodes: dict[str, Node] = {}
     for node in saved:
         if not isinstance(node, dict) or not isinstance(node.get("type"), str):
@@ -219,8 +219,8 @@ def _saved_nodes(data: dict[str, Any]) -> dict[str, Node]:
         if isinstance(values, list):
             inputs |= dict(zip(WIDGETS.get(node["type"], ()), values, strict=False))
         for socket in sockets if isinstance(sockets, list) else []:
-            if isinstance(socket, dict) and socket.get("link") in origin:
-                inputs[str(socket.get("name"))] = origin[socket["link"]]
+            if isinstance(socket, dict) and (link := str(socket.get("link"))) in origin:
+                inputs[str(socket.get("name"))] = origin[link]
         nodes[str(node.get("id"))] = {"class_type": node["type"], "inputs": inputs}
     return nodes
 

@@ -13,12 +13,13 @@ from playground.export.parameters import DISTILLED, parse_parameters
 from playground.export.png import PARAMETERS, texts_of
 from playground.labels import CONTROLS, FIELD_NAMES
 from playground.models import Facts
-from playground.recipe import PROMPT_LIMIT, SEED_RANGE, Recipe
+from playground.recipe import PROMPT_LIMIT, SEED_RANGE, Recipe, figures
 from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from playground.store import TEXT_KEY
 from playground.sweep import Sweep, model_of
 
+DAMAGED = "The recipe inside this picture is damaged."
 NO_RECIPE = "This PNG carries no recipe: neither this playground, AUTOMATIC1111 nor ComfyUI wrote into it."
 # AUTOMATIC1111's names of settings that a recipe has, and of those that say nothing about the picture
 _READ = {"Steps", "Sampler", "Schedule type", "CFG scale", "Seed", "Size", "Model", "Model hash", "CFG Rescale"}
@@ -52,6 +53,13 @@ def read_picture(data: bytes, facts: Facts) -> Restored:
     Raises Refusal with one sentence where it is no readable PNG or says nothing.
     """
     texts, _ = texts_of(data)
+    try:
+        return _read(texts, facts)
+    except RecursionError:  # JSON can be nested so deeply that it is read and cannot be written
+        raise Refusal(DAMAGED) from None
+
+
+def _read(texts: dict[str, str], facts: Facts) -> Restored:
     if TEXT_KEY in texts:
         return _own(texts[TEXT_KEY], facts)
     if PARAMETERS in texts:
@@ -66,7 +74,7 @@ def _own(text: str, facts: Facts) -> Restored:
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):
-        raise Refusal("The recipe inside this picture is damaged.") from None
+        raise Refusal(DAMAGED) from None
     sweep = read_data(data)
     here = {facts.name, *facts.beside}
     if "model" in sweep.axes and here.issuperset(map(model_of, sweep.axes["model"])):
@@ -152,7 +160,8 @@ def _comfy(graph: comfy.Graph, facts: Facts) -> Restored:
         called=" ".join(named),
     )
     if near and not exact:
-        taken.say(f"The scheduler {named[1]} has no place here; {SAMPLERS[near].label} keeps its usual steps in noise.")
+        usual = f"{SAMPLERS[near].label} keeps its usual steps in noise"
+        taken.say(f"The scheduler {_short(named[1])} has no place here; {usual}.")
     if skipped := values.get("clip_skip"):
         taken.change("clip_skip", skipped, "CLIPSetLastLayer")
     width, height = _whole(values.get("width")), _whole(values.get("height"))
@@ -249,7 +258,7 @@ class _Taken:
         known = {name: weight for name, weight in loras.items() if name in self._facts.loras}
         if known:
             self.change("loras", known, "LoRAs")
-        if missing := [f"{_short(name)} {weight:g}" for name, weight in loras.items() if name not in known]:
+        if missing := [f"{_short(name)} {figures(weight, 'g')}" for name, weight in loras.items() if name not in known]:
             self.say(f"Not here, and left out: LoRA {', '.join(missing)}.")
 
     def left_out(self, names: list[str]) -> None:
@@ -275,5 +284,5 @@ def _number(value: Any) -> float | None:
 
 
 def _short(value: Any) -> str:
-    text = " ".join(str(value).split())
+    text = " ".join(str(value).split()).encode("utf-8", "replace").decode()  # without half letters, which JSON can hold
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"

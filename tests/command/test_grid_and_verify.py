@@ -118,3 +118,20 @@ def test_a_grid_that_starts_from_a_picture(tmp_path: Path, capsys: pytest.Captur
     capsys.readouterr()
     assert main(["grid", str(recipe), "-o", str(out)]) == 2
     assert "is not on this machine, so nothing was drawn" in capsys.readouterr().err
+
+
+def test_where_nothing_can_be_kept_it_is_said_and_not_claimed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, file = tmp_path / "recipe.json", tmp_path / "file"
+    recipe.write_text(json.dumps(SWEEP))
+    file.touch()
+    monkeypatch.setenv("PLAYGROUND_CELLS", str(file / "cells"))
+    assert main(["grid", str(recipe), "-o", str(tmp_path / "out")]) == 0
+    said = capsys.readouterr().err
+    assert "2 of 2 pictures" in said and "cannot be kept here: not a directory." in said
+    (tmp_path / "again" / "cells.csv").mkdir(parents=True)
+    assert main(["grid", str(recipe), "-o", str(tmp_path / "again")]) == 2
+    said = capsys.readouterr().err
+    assert "cells.csv cannot be written: Is a directory." in said
+    assert "cannot be kept here" in said and "kept all the same" not in said

@@ -15,6 +15,7 @@ from playground.engine import LocalEngine
 from playground.export.comfy import NAMES, read_workflow, to_workflow
 from playground.export.parameters import parse_parameters, to_parameters
 from playground.export.reading import Restored, read_picture
+from playground.refusal import Refusal
 from playground.samplers import SAMPLERS
 from tests.export.test_documents import _png
 from tests.test_recipe import RECIPES
@@ -173,6 +174,45 @@ def test_a_workflow_that_runs_in_circles_ends() -> None:
     graph["4"]["inputs"]["model"] = ["4", 0]
     found = read_workflow(json.dumps(graph), None)
     assert found is not None and found.prompt == ""
+
+
+def nested(levels: int) -> list:
+    value: list = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+ODD = [None, "", "x", "9" * 5000, "half of \ud83d", 10**400, 1e308, float("inf"), float("nan"), True, [[1], 2], {}]
+
+
+@pytest.mark.parametrize("odd", [*ODD, nested(600)])
+def test_odd_values_anywhere_in_a_workflow_fill_the_form_or_get_one_sentence(odd: object, engine: LocalEngine) -> None:
+    asked = to_workflow(Recipe(prompt="apple", loras={"ink_outline": 0.5}, clip_skip=2))
+    graphs = [{"prompt": asked | {key: odd}} for key in asked]
+    for key, node in asked.items():
+        graphs += [
+            {"prompt": asked | {key: node | {"inputs": node["inputs"] | {name: odd}}}} for name in node["inputs"]
+        ]
+        graphs.append({"prompt": asked | {key: node | {"class_type": odd}}})
+    for part, values in SAVED.items():
+        for i, value in enumerate(values):
+            fields = value if isinstance(value, dict) else dict(enumerate(value))
+            for name in fields:
+                changed = fields | {name: odd}
+                one = changed if isinstance(value, dict) else list(changed.values())
+                graphs.append({"workflow": SAVED | {part: [*values[:i], one, *values[i + 1 :]]}})
+        socket = {"id": 3, "type": "KSampler", "inputs": [{"name": odd, "link": odd}]}
+        graphs.append({"workflow": SAVED | {"nodes": [*SAVED["nodes"], socket]}})
+    for graph in graphs:
+        try:
+            found = read_picture(_png(**{key: json.dumps(value) for key, value in graph.items()}), engine.facts)
+        except Refusal as refusal:
+            sentences = [str(refusal)]
+        else:
+            sentences = found.sentences
+        assert all(len(sentence) < 1000 for sentence in sentences)
+        "".join(sentences).encode()  # so that it can be sent
 
 
 def test_comfyuis_samplers_are_those_of_the_table() -> None:

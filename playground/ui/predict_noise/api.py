@@ -55,9 +55,9 @@ def build(engine: Engine) -> None:
             the PNG files x_t, epsilon, predicted and x0 (and guess): pictures by the VAE, noise as its channels
             t, prompt, seed, alpha_bar, the amplitudes of picture and noise, loss, loss_without_prompt (and guess)
         """
-        recipe, planned = usual.replace(prompt=prompt, seed=seed), None
+        recipe, planned = usual.replace(prompt=prompt, seed=seed, sampler=sampler), None
         if num_inference_steps is not None:
-            recipe = recipe.replace(sampler=sampler).replace(num_inference_steps=num_inference_steps)
+            recipe = recipe.replace(num_inference_steps=num_inference_steps)
             engine.check(recipe)
             planned = plan(recipe, facts.schedule, t)
         (encoded,) = engine.ask([Encode(sent_or_shipped(picture, example, SHIPPED, facts.side))])

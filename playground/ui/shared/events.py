@@ -3,6 +3,7 @@
 Gradio answers a value that no field of the page could hold with status 500, no sentence, and a stack in the log.
 """
 
+import errno
 import json
 import re
 from functools import wraps
@@ -10,15 +11,21 @@ from traceback import walk_tb
 from typing import Any
 
 import gradio as gr
+from fastapi.exceptions import RequestValidationError
 from gradio.exceptions import InvalidPathError
+from gradio.processing_utils import check_all_files_in_cache
 from gradio.route_utils import FnIndexInferError
+from httpx import InvalidURL
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 UNFIT = "A field was given a value that it cannot hold, so nothing was changed."
 GONE = "That file is not on this server any more; choose it again."
 UNKNOWN = "This page has no such event; load it again."
-EVENTS = re.compile(r"/(run/\w+|queue/join)/?$")  # where a page asks for one
+UNREAD = "This is no request that the page makes, so nothing was changed."
+EVENTS = re.compile(r"/((run|call)/[^/]+|queue/join)/?$")  # where a page, or a program, asks for one
 
 
 def check_events(page: gr.Blocks) -> None:
@@ -31,6 +38,7 @@ def check_events(page: gr.Blocks) -> None:
     @wraps(as_gradio_does)
     async def preprocess_data(*args: Any, **options: Any) -> Any:
         try:
+            json.dumps(args[1:2], ensure_ascii=False, default=str).encode()  # half a character could not be sent back
             return await as_gradio_does(*args, **options)
         except (InvalidPathError, FileNotFoundError):
             raise gr.Error(GONE, print_exception=False) from None
@@ -38,6 +46,17 @@ def check_events(page: gr.Blocks) -> None:
             raise gr.Error(_unfit(failure), print_exception=False) from None
 
     page.preprocess_data = preprocess_data
+    as_gradio_runs = page.process_api
+
+    @wraps(as_gradio_runs)
+    async def process_api(*args: Any, event_data: gr.EventData | None = None, **options: Any) -> Any:
+        try:
+            check_all_files_in_cache(event_data and event_data._data)
+        except Exception:  # Gradio's Error for a path, which it would log, and ValueError for what is none
+            raise gr.Error(GONE, print_exception=False) from None
+        return await as_gradio_runs(*args, event_data=event_data, **options)
+
+    page.process_api = process_api
 
 
 def _unfit(failure: Exception) -> str:
@@ -63,9 +82,11 @@ def picked(event: gr.EventData, of: int) -> int | None:
 
 
 class Refusals:
-    """ASGI middleware: an event that was refused with a sentence answers 422, one that does not exist 404.
+    """ASGI middleware: an event that was refused with a sentence answers 422, one that does not exist 404, and a
+    request that Gradio's routes cannot read 400.
 
-    Gradio has 500 for both, as if the server had failed. A failure, which has no sentence, keeps its status.
+    Gradio has 500 for all of them, as if the server had failed, and a stack in the log for most. A failure, which has
+    no sentence, keeps its status.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -73,9 +94,10 @@ class Refusals:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started: Message | None = None
+        begun = False  # whether the status has been sent
 
         async def judged(message: Message) -> None:
-            nonlocal started
+            nonlocal started, begun
             if message["type"] == "http.response.start" and message["status"] == 500:
                 started = message  # until the body says why
                 return
@@ -83,14 +105,34 @@ class Refusals:
                 refused = message["type"] == "http.response.body" and _has_sentence(message.get("body", b""))
                 await send({**started, "status": 422} if refused else started)
                 started = None
+            begun = True
             await send(message)
 
         try:
             await self._app(scope, receive, judged)
-        except (KeyError, FnIndexInferError):  # Gradio looks the event up before anything else
-            if scope["type"] != "http" or not EVENTS.search(scope["path"]):
+        except ClientDisconnect:
+            return  # nobody is there any more to be told
+        except Exception as failure:
+            if scope["type"] != "http" or not _unread(failure) or begun is not isinstance(failure, RuntimeError):
                 raise
-            await JSONResponse({"error": UNKNOWN}, 404)(scope, receive, send)
+            if begun:  # a stream of answers, in which Gradio has said it
+                await send({"type": "http.response.body"})
+            elif isinstance(failure, KeyError | FnIndexInferError) and EVENTS.search(scope["path"]):
+                await JSONResponse({"error": UNKNOWN}, 404)(scope, receive, send)
+            else:
+                await JSONResponse({"error": UNREAD}, 400)(scope, receive, send)
+
+
+def _unread(failure: Exception) -> bool:
+    """Whether it was raised by Gradio's routes over what they were sent, before any function of the page ran: those
+    never fail out here. A full disk, for example, is no such failure."""
+    if isinstance(failure, RuntimeError):  # so Starlette calls a refusal that comes when a stream has begun
+        return isinstance(failure.__cause__, HTTPException)
+    if isinstance(failure, OSError):
+        return failure.errno == errno.ENAMETOOLONG
+    return isinstance(
+        failure, KeyError | TypeError | ValueError | RequestValidationError | InvalidURL | FnIndexInferError
+    )
 
 
 def _has_sentence(body: bytes) -> bool:

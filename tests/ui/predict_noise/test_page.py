@@ -101,6 +101,7 @@ def test_the_endpoint_guesses_with_the_sampler_that_is_asked_for(
         (CAPTION, 5, 0, 0, "num_inference_steps must be from 1 to 1,000, not 0."),
         (CAPTION, 500, 0, 200, "num_inference_steps must be at most 100 here."),
         (CAPTION, 0, 0, 10, "t = 0 lies below 1"),
+        (CAPTION, 5, 10**400, None, "seed must be from 0 to 4,294,967,295, not 1000"),
     ],
 )
 def test_the_endpoint_refuses_in_one_sentence(
@@ -108,6 +109,11 @@ def test_the_endpoint_refuses_in_one_sentence(
 ) -> None:
     with pytest.raises(AppError, match=re.escape(sentence)):
         client.predict(handle_file(str(APPLE)), prompt, t, seed, steps, api_name="/predict_noise")
+
+
+def test_an_unknown_sampler_is_refused_also_where_nothing_is_guessed(client: Client) -> None:
+    with pytest.raises(AppError, match="sampler must be one of"):
+        client.predict(handle_file(str(APPLE)), CAPTION, 640, 4, None, "plms", api_name="/predict_noise")
 
 
 def test_only_the_endpoint_is_public(client: Client) -> None:

@@ -1,20 +1,28 @@
 """The page's own events under odd values: one sentence, no failure of the server, nothing in its log."""
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
 from typing import Any
 
+import gradio as gr
 import httpx
 import pytest
+from gradio.routes import App
 
-from playground.ui.shared.events import GONE, UNFIT, UNKNOWN
+from playground.ui.page import launch_options
+from playground.ui.shared.events import GONE, UNFIT, UNKNOWN, UNREAD
 
+JSON = {"content-type": "application/json"}
 ODD: list[Any] = [
     None, "", "x", -1, 1e308, True, [], [[1]], {}, {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}},
-    {"path": "/etc/passwd"}, "data:image/png;base64,AAAA", {"index": None},
+    {"path": "/etc/passwd"}, "data:image/png;base64,AAAA", {"index": None}, 10**400, "half of \ud83d",
 ]  # fmt: skip
-ODD_EVENTS: list[Any] = [None, {}, {"index": "x"}, {"index": True}, [1], "x", {"index": 10**9, "value": 1}]
+ODD_EVENTS: list[Any] = [
+    None, {}, {"index": "x"}, {"index": True}, [1], "x", {"index": 10**9, "value": 1},
+    {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}}, {"path": "\0", "meta": {"_type": "gradio.FileData"}},
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +38,9 @@ def config(client: httpx.Client) -> dict[str, Any]:
 
 def ask(client: httpx.Client, event: dict[str, Any], data: list[Any], about: Any = None) -> httpx.Response:
     body = {"data": data, "fn_index": event["id"], "session_hash": "odd", "event_data": about}
-    return client.post("/gradio_api/run/predict", json=body)
+    return client.post(
+        "/gradio_api/run/predict", content=json.dumps(body), headers=JSON
+    )  # httpx's refuses half letters
 
 
 def queued(client: httpx.Client, event: dict[str, Any], data: list[Any]) -> dict[str, Any]:
@@ -82,7 +92,61 @@ def test_a_queued_event_with_too_few_values_ends_with_one_sentence(
 
 
 def test_an_event_that_the_page_does_not_have_is_said_so(client: httpx.Client) -> None:
-    for path in ("run/predict", "queue/join"):
+    for path in ("run/predict", "queue/join", "call/nope", "run/no-pe"):
         body = {"data": [], "fn_index": 9999, "session_hash": "odd"}
         answer = client.post(f"/gradio_api/{path}", json=body)
         assert (answer.status_code, answer.json()) == (404, {"error": UNKNOWN})
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("run/predict", b'{"data": [], "fn_index": 1e400}'),
+        ("queue/join", b'{"data": [], "fn_index": 1e400}'),
+        ("cancel", b'{"session_hash": NaN}'),
+        ("reset", b'{"event_id": 1e400}'),
+        ("call/v2/denoise", b'{"data": []}'),
+        ("component_server", b'{"session_hash": "x", "component_id": -1, "fn_name": "x", "data": null}'),
+        ("upload", b"--x"),
+    ],
+)
+def test_a_request_that_no_page_makes_gets_one_sentence(
+    client: httpx.Client, capfd: pytest.CaptureFixture[str], path: str, body: bytes
+) -> None:
+    headers = {"content-type": f"multipart/form-data; boundary={'x' * 5000}"} if path == "upload" else JSON
+    answer = client.post(f"/gradio_api/{path}", content=body, headers=headers)
+    assert (answer.status_code, answer.json()) == (400, {"error": UNREAD})
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_path_that_is_too_long_gets_one_sentence(client: httpx.Client, capfd: pytest.CaptureFixture[str]) -> None:
+    answer = client.get(f"/static/{'a' * 5000}")
+    assert (answer.status_code, answer.json()) == (400, {"error": UNREAD})
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_answers_to_a_call_that_nobody_made_come_to_an_end(
+    client: httpx.Client, capfd: pytest.CaptureFixture[str]
+) -> None:
+    answer = client.get("/gradio_api/call/denoise/nope")
+    assert answer.text.startswith("event: error\n")
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_client_that_leaves_in_the_middle_of_an_upload_is_no_failure() -> None:
+    blank = gr.Blocks()
+    blank.max_file_size = None  # which `launch` would set
+    app = App.create_app(blank, app_kwargs=launch_options()["app_kwargs"])
+    told = iter([{"type": "http.request", "body": b"--x\r\n", "more_body": True}])
+    sent = []
+
+    async def receive() -> Any:
+        return next(told, {"type": "http.disconnect"})
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"x"), (b"content-type", b"multipart/form-data; boundary=x")]
+    scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "query_string": b"", "headers": headers}
+    asyncio.run(app(scope | {"scheme": "http", "client": ("127.0.0.1", 1), "server": ("x", 80)}, receive, send))
+    assert sent == []
