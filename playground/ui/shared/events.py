@@ -5,6 +5,7 @@ Gradio answers a value that no field of the page could hold with status 500, no 
 
 import errno
 import json
+import logging
 import re
 from functools import wraps
 from traceback import walk_tb
@@ -20,6 +21,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+log = logging.getLogger(__name__)
 
 UNFIT = "A field was given a value that it cannot hold, so nothing was changed."
 GONE = "That file is not on this server any more; choose it again."
@@ -120,6 +123,7 @@ class Refusals:
             elif isinstance(failure, KeyError | FnIndexInferError) and EVENTS.search(scope["path"]):
                 await JSONResponse({"error": UNKNOWN}, 404)(scope, receive, send)
             else:
+                log.warning("%r was not read: %.200r", scope["path"][:200], failure)  # if it was a fault of ours
                 await JSONResponse({"error": UNREAD}, 400)(scope, receive, send)
 
 
