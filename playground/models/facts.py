@@ -25,6 +25,7 @@ NOT_ASKED = f"is asked for pictures by {ASKED_BY} only, so nothing was sent."
 NO_CLIP = "CLIP's layers are not what its network reads"
 NO_WEIGHTS = "weights are read only where all that reads the words is CLIP"
 SOME_CFG = 2.0  # a true_cfg_scale with which a negative prompt is used
+LATENTS = 128  # per side, where a network does not say it
 MOST_SIDE = 1024  # pixels; larger ones are refused by `Recipe` already
 
 
@@ -269,3 +270,10 @@ def honours_of(facts_of: Callable[[str], Facts] | None) -> Honours:
 def usual_recipe(name: str, side: int, **changes: Any) -> Recipe:
     """The settings that a model of this name and size is made for; sides beyond the limit of a recipe are cut."""
     return replace(Recipe(), model=name, width=min(side, MOST_SIDE), height=min(side, MOST_SIDE), **changes)
+
+
+def side_of(config: Any, scale: int, unless: int = LATENTS) -> int:
+    """Pixels per side of the pictures that a network is made for, by its config: the shorter side, where it says two;
+    `unless` it says none, so many latents."""
+    side = getattr(config, "sample_size", None) or unless
+    return (min(side) if isinstance(side, list | tuple) else side) * scale

@@ -1,0 +1,47 @@
+"""Whether all of a pipeline was in its files. What is missing in them the libraries make up, each in its own way: by
+random numbers, by tensors without values, or by a tokenizer without words."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import transformers
+from diffusers import DiffusionPipeline
+from torch import nn
+from transformers import CLIPTokenizer, PreTrainedModel
+from transformers.tokenization_utils_base import LARGE_INTEGER
+
+from playground.refusal import Refusal
+from playground.sources.parts import index_of
+
+
+def read_first(folder: Path, parts: Mapping[str, Any]) -> dict[str, PreTrainedModel]:
+    """The networks of transformers in a folder, by themselves, because only then they say which weights they lack.
+    `parts`: as `folder.load_pipeline` has them. Raises Refusal for one that lacks some."""
+    types, found = parts.get("dtype"), {}
+    for name, value in index_of(folder).items():
+        if name in parts or not isinstance(value, list) or value[0] != "transformers":
+            continue
+        kind = getattr(transformers, str(value[-1]), None)
+        if not isinstance(kind, type) or not issubclass(kind, PreTrainedModel):
+            continue
+        dtype = types.get(name, types.get("default")) if isinstance(types, Mapping) else types
+        told = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
+        found[name], info = kind.from_pretrained(folder / name, dtype=dtype, **told)
+        _refuse(folder.name, name, sorted(info["missing_keys"]))
+    return found
+
+
+def check_whole(pipeline: DiffusionPipeline, shown: str) -> None:
+    """Raises Refusal where weights of a network have no values, or CLIP's tokenizer does not say how many tokens are
+    read. `shown`: what the model is called."""
+    for name, part in pipeline.components.items():
+        if isinstance(part, nn.Module):
+            _refuse(shown, name, [key for key, x in part.state_dict().items() if x.is_meta])
+        elif isinstance(part, CLIPTokenizer) and part.model_max_length > LARGE_INTEGER:
+            raise Refusal(f"{shown} is no whole model: its {name} does not say how many tokens are read.")
+
+
+def _refuse(shown: str, part: str, missing: list[str]) -> None:
+    if missing:
+        raise Refusal(f"{shown} is no whole model: {len(missing)} weights of its {part} are missing, {missing[0]}.")
