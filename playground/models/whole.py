@@ -13,6 +13,7 @@ import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
 from torch import Tensor, nn
+from transformers import CLIPTextModel
 
 from playground.answer import FLOW
 from playground.models.facts import CALL, OR_NONE, Facts, side_of, usual_recipe
@@ -63,6 +64,9 @@ class WholePipeline(AsLoaded):
         parts = [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
         for part in parts:
             part.eval()
+            if isinstance(part, CLIPTextModel) and not hasattr(part, "text_model"):
+                # newer transformers have none, where pipelines of Stable Diffusion look for its last norm (clip_skip)
+                object.__setattr__(part, "text_model", part)  # no module of its own, so that nothing is counted twice
         parameters = sum(p.numel() for part in parts for p in part.parameters())  # of which layers that come share none
         place_whole(pipeline, device, plan)
         self._denoiser: nn.Module = next(getattr(pipeline, key) for key in DENOISERS if key in pipeline.components)
