@@ -135,10 +135,11 @@ def draw(
     grid = FinishedGrid(sweep, tuple(results.get(i) for i in range(len(recipes))), lambda name: engine.of(name).facts)
     if runs:
         grid = _with_steps(grid, engine, store, runs, events)
-    written = _write(grid, out, films, zipped, kept_starts(store, recipes))
+    filmed, no_film = _films(grid, films)
+    written = _write(grid, out, filmed, zipped, kept_starts(store, recipes))
     seconds = time.perf_counter() - started
     if events:
-        stepped = {"steps_of": shown(grid)} if steps else {}
+        stepped = ({"steps_of": shown(grid)} if steps else {}) | ({"no_film": no_film} if no_film else {})
         _tell({"event": "finished", "pictures": len(results), "failed": len(failed), "files": written} | stepped)
     else:
         print(f"{len(results)} of {len(recipes)} pictures in {seconds:.1f} s → {out}", file=sys.stderr)
@@ -146,7 +147,9 @@ def draw(
             print(said(grid) if runs else NO_ROOM, file=sys.stderr)
         for cell, reason in failed.items():
             print(f"Picture {cell} failed: {reason}", file=sys.stderr)
-    return 1 if failed else 0
+        if no_film:
+            print(no_film, file=sys.stderr)
+    return 1 if failed or no_film else 0
 
 
 def _engine(models: Sequence[Source], given: Given) -> Engine:
@@ -180,9 +183,16 @@ def _with_steps(grid: FinishedGrid, engine: Engine, store: Store, runs: Recordin
     return replace(grid, steps=kept_steps(engine, runs, grid.recipes))
 
 
-def _write(grid: FinishedGrid, out: Path, films: Sequence[str], zipped: bool, starts: Pictures) -> list[str]:
-    found = files(grid, starts)
-    found |= {f"grid.{kind}": to_film(grid, kind) for kind in films}
+def _films(grid: FinishedGrid, kinds: Sequence[str]) -> tuple[dict[str, bytes], str]:
+    """-> files, or else why there are none, which keeps nothing else from being written."""
+    try:
+        return {f"grid.{kind}": to_film(grid, kind) for kind in kinds}, ""
+    except Refusal as refusal:
+        return {}, str(refusal)
+
+
+def _write(grid: FinishedGrid, out: Path, films: dict[str, bytes], zipped: bool, starts: Pictures) -> list[str]:
+    found = files(grid, starts) | films
     if zipped:
         found["grid.zip"] = to_zip(grid, starts)
     try:
