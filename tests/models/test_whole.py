@@ -104,6 +104,7 @@ def test_a_picture_is_the_pipelines_own_also_as_a_program(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     engine = opened[kind]
+    engine.check(engine.facts.recipe({"prompt": "cat"}))  # in which nobody names a sampler
     base = engine.facts.usual.replace(
         prompt="red apple", negative_prompt="cat", num_inference_steps=3, width=64, height=64, seed=3, **own
     )
