@@ -99,6 +99,8 @@ def draw(
 
     Raises Refusal where a picture that is given cannot be used, and where the recipes name one that is not kept here.
     """
+    if given.edges and given.control_image is None:
+        raise Refusal("--edges draws the edges of the picture of --control-image, and none is given.")
     engine, store = _engine(models, given), Store()
     sweep = suited(engine, read_json(text, read_recipe(engine)))
     if given.image is not None:

@@ -32,6 +32,15 @@ def read_first(folder: Path, parts: Mapping[str, Any]) -> dict[str, PreTrainedMo
     return found
 
 
+def check_listed(kind: type[DiffusionPipeline], folder: Path, parts: Mapping[str, Any]) -> None:
+    """Raises Refusal where a folder's index lists nothing for a part that its pipeline needs, `kind` being its class
+    and `parts` those that are there already."""
+    listed = {name for name, value in index_of(folder).items() if isinstance(value, list) and value[0] is not None}
+    missing = set(kind._get_signature_keys(kind)[0]) - listed - set(parts) - set(kind._optional_components)
+    if missing:
+        raise Refusal(f"{folder.name} is no whole model: it has no {' and no '.join(sorted(missing))}.")
+
+
 def check_whole(pipeline: DiffusionPipeline, shown: str) -> None:
     """Raises Refusal where weights of a network have no values, or CLIP's tokenizer does not say how many tokens are
     read. `shown`: what the model is called."""

@@ -12,7 +12,7 @@ from typing import Any
 from diffusers import DiffusionPipeline
 from safetensors import SafetensorError
 
-from playground.models.complete import check_whole, read_first
+from playground.models.complete import check_listed, check_whole, read_first
 from playground.refusal import Refusal
 from playground.sources import header, single_file
 from playground.sources.parts import INDEX, index_of
@@ -36,6 +36,7 @@ def load_pipeline(pipeline: type[DiffusionPipeline], folder: Path, **parts: Any)
     Raises Refusal, with one sentence, for a folder that cannot be read. Nothing is downloaded, no code of it is run.
     """
     with refusing(f"The model in {folder.name}"):
+        check_listed(pipeline, folder, parts)
         parts |= read_first(folder, parts)
         found = pipeline.from_pretrained(folder, use_safetensors=True, local_files_only=True, **parts)
     check_whole(found, folder.name)

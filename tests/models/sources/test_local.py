@@ -116,6 +116,11 @@ def without_settings(folder: Path, file: str) -> None:
     (folder / file).unlink()
 
 
+def without_a_part(folder: Path, part: str) -> None:
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps(index | {part: [None, None]}))
+
+
 def of_another_class(folder: Path, part: str) -> None:
     index = json.loads((folder / "model_index.json").read_text())
     (folder / "model_index.json").write_text(json.dumps(index | {part: ["transformers", "BertModel"]}))
@@ -128,6 +133,7 @@ def of_another_class(folder: Path, part: str) -> None:
         (without_some, VAE, "is no whole model: 2 weights of its vae are missing, "),
         (without_some, TEXT, "is no whole model: 2 weights of its text_encoder are missing, "),
         (of_another_class, "text_encoder", "is no whole model: 39 weights of its text_encoder are missing, "),
+        (without_a_part, "text_encoder", "is no whole model: it has no text_encoder."),
         (without_a_shard, "unet", "has no diffusion_pytorch_model-"),
         (without_words, "tokenizer", "has no tokenizer.json, or other file of the words of its tokenizer, without "),
         (without_settings, "tokenizer/tokenizer_config.json", "its tokenizer does not say how many tokens are read."),
