@@ -38,7 +38,7 @@ from playground.export.png import SIGNATURE, texts_of
 from playground.inside.grid_steps import kept_steps
 from playground.inside.recordings import Recordings
 from playground.refusal import Refusal
-from playground.render import begun, controlled, kept_starts, read_recipe, render, suited, undrawable
+from playground.render import begun, controlled, facts_of, kept_starts, read_recipe, render, suited, undrawable
 from playground.sources.given import Source
 from playground.store import TEXT_KEY, Store
 
@@ -134,7 +134,7 @@ def draw(
                 failed[event.cell] = event.reason
     if not results:
         raise Refusal(f"No picture could be drawn. {next(iter(failed.values()), '')}".strip())
-    grid = FinishedGrid(sweep, tuple(results.get(i) for i in range(len(recipes))), lambda name: engine.of(name).facts)
+    grid = FinishedGrid(sweep, tuple(results.get(i) for i in range(len(recipes))), facts_of(engine))
     if runs:
         grid = _with_steps(grid, engine, store, runs, events)
     filmed, no_film = _films(grid, films)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import transformers
-from diffusers import DiffusionPipeline
+from diffusers import DiffusionPipeline, pipelines
 from torch import nn
 from transformers import CLIPTokenizer, PreTrainedModel
 from transformers.tokenization_utils_base import LARGE_INTEGER
@@ -16,13 +16,15 @@ from playground.sources.parts import index_of
 
 
 def read_first(folder: Path, parts: Mapping[str, Any]) -> dict[str, PreTrainedModel]:
-    """The networks of transformers in a folder, by themselves, because only then they say which weights they lack.
-    `parts`: as `folder.load_pipeline` has them. Raises Refusal for one that lacks some."""
+    """The networks of transformers' kind in a folder, of which diffusers ships some, by themselves, because only then
+    they say which weights they lack. `parts`: as `folder.load_pipeline` has them. Raises Refusal for one that lacks
+    some."""
     types, found = parts.get("dtype"), {}
     for name, value in index_of(folder).items():
-        if name in parts or not isinstance(value, list) or value[0] != "transformers":
+        if name in parts or not isinstance(value, list) or value[0] in (None, "diffusers"):
             continue
-        kind = getattr(transformers, str(value[-1]), None)
+        library, kind = value
+        kind = getattr(transformers if library == "transformers" else getattr(pipelines, library, None), kind, None)
         if not isinstance(kind, type) or not issubclass(kind, PreTrainedModel):
             continue
         dtype = types.get(name, types.get("default")) if isinstance(types, Mapping) else types
@@ -53,4 +55,6 @@ def check_whole(pipeline: DiffusionPipeline, shown: str) -> None:
 
 def _refuse(shown: str, part: str, missing: list[str]) -> None:
     if missing:
-        raise Refusal(f"{shown} is no whole model: {len(missing)} weights of its {part} are missing, {missing[0]}.")
+        one = len(missing) == 1
+        said = f"{len(missing)} weight{'' if one else 's'} of its {part} {'is' if one else 'are'} missing"
+        raise Refusal(f"{shown} is no whole model: {said}, {missing[0]}.")
