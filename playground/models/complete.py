@@ -29,7 +29,9 @@ def read_first(folder: Path, parts: Mapping[str, Any]) -> dict[str, PreTrainedMo
             continue
         dtype = types.get(name, types.get("default")) if isinstance(types, Mapping) else types
         told = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
-        found[name], info = kind.from_pretrained(folder / name, dtype=dtype, **told)
+        found[name], info = kind.from_pretrained(folder / name, dtype=dtype, ignore_mismatched_sizes=True, **told)
+        if other := sorted(key for key, *_ in info["mismatched_keys"]):
+            raise Refusal(f"{folder.name} is no whole model: {other[0]} of its {name} has other sizes than its config.")
         _refuse(folder.name, name, sorted(info["missing_keys"]))
     return found
 

@@ -26,6 +26,7 @@ PROSE = re.compile(r"(?![#>|<!=]|[*+-] |[-*_]{3}|\[!|\d+[.)] )\S+ \S+")
 # what the libraries raise for files that cannot be used
 UNUSABLE = (OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, AttributeError, ImportError)
 UNUSABLE += (SafetensorError,)
+ADVICE = re.compile(r"^Cannot load\s+because |\. If you want to .*")  # of diffusers, around the reason
 CHUNK = 2**20  # bytes of a weight file in memory at a time
 
 
@@ -52,6 +53,7 @@ def refusing(what: str) -> Iterator[None]:
         raise
     except UNUSABLE as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        first = ADVICE.sub("", first)
         raise Refusal(f"{what} cannot be loaded: {first[:200]}") from error
 
 

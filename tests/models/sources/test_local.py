@@ -101,6 +101,12 @@ def without_some(folder: Path, file: str) -> None:
     save_file(dict(list(tensors.items())[:-2]), folder / file, metadata={"format": "pt"})
 
 
+def of_other_sizes(folder: Path, file: str) -> None:
+    tensors = load_file(folder / file)
+    name = "embeddings.token_embedding.weight" if file == TEXT else "conv_in.weight"
+    save_file(tensors | {name: tensors[name][:5].contiguous()}, folder / file, metadata={"format": "pt"})
+
+
 def without_a_shard(folder: Path, part: str) -> None:
     StableDiffusionPipeline.from_pretrained(folder).save_pretrained(folder, max_shard_size="50KB")
     (folder / UNET).unlink()
@@ -132,6 +138,8 @@ def of_another_class(folder: Path, part: str) -> None:
         (without_some, UNET, "is no whole model: 2 weights of its unet are missing, "),
         (without_some, VAE, "is no whole model: 2 weights of its vae are missing, "),
         (without_some, TEXT, "is no whole model: 2 weights of its text_encoder are missing, "),
+        (of_other_sizes, UNET, "cannot be loaded: conv_in.weight expected shape torch.Size([16, 4, 3, 3]), but got "),
+        (of_other_sizes, TEXT, "embeddings.token_embedding.weight of its text_encoder has other sizes than its config"),
         (of_another_class, "text_encoder", "is no whole model: 39 weights of its text_encoder are missing, "),
         (without_a_part, "text_encoder", "is no whole model: it has no text_encoder."),
         (without_a_shard, "unet", "has no diffusion_pytorch_model-"),
@@ -158,7 +166,8 @@ def test_what_is_missing_is_one_sentence_and_never_made_up(
         capsys.readouterr()
         assert main(["grid", str(recipe), "-o", str(tmp_path / "out"), "--model", str(folder)]) == 2
         said = capsys.readouterr().err.strip()
-        assert said.startswith(f"playground: {kind} ") and says in said and "\n" not in said
+        assert kind in said and said.startswith("playground: ") and says in said and "\n" not in said
+        assert "overwrite" not in said and "ignore_mismatched" not in said
 
 
 @pytest.mark.parametrize(("said", "side"), [(None, 64), ([8, 12], 8), (9, 9)])
