@@ -97,7 +97,12 @@ def read_recipe(engine: Engine) -> Callable[[Any], Recipe]:
 
 def suited(engine: Engine, sweep: Sweep) -> Sweep:
     """The sweep with models in sizes of their own, where the one that is asked for does not fit them all."""
-    return with_own_sizes(sweep, lambda name: engine.of(name).facts)
+    return with_own_sizes(sweep, facts_of(engine))
+
+
+def facts_of(engine: Engine) -> Callable[[str], Facts]:
+    """What gives the facts of the model of this name; of a name that the engine does not know, those of its own."""
+    return lambda name: engine.of(name).facts
 
 
 def weights_of(engine: Engine, recipe: Recipe) -> str:

@@ -38,7 +38,7 @@ from playground.export.png import SIGNATURE, texts_of
 from playground.inside.grid_steps import kept_steps
 from playground.inside.recordings import Recordings
 from playground.refusal import Refusal
-from playground.render import begun, controlled, kept_starts, read_recipe, render, suited, undrawable
+from playground.render import begun, controlled, facts_of, kept_starts, read_recipe, render, suited, undrawable
 from playground.sources.given import Source
 from playground.store import TEXT_KEY, Store
 
@@ -93,12 +93,14 @@ def draw(
     given: Given = NOTHING,
     steps: bool = False,
 ) -> int:
-    """Draw what the store does not have yet, and write everything -> exit code: 1 where a picture failed.
+    """Draw what the store does not have yet, and write everything -> exit code: 1 where a picture or a film failed.
 
     `steps`: the HTML page shows the runs as well, as far as it has room for them.
 
     Raises Refusal where a picture that is given cannot be used, and where the recipes name one that is not kept here.
     """
+    if given.edges and given.control_image is None:
+        raise Refusal("--edges draws the edges of the picture of --control-image, and none is given.")
     engine, store = _engine(models, given), Store()
     sweep = suited(engine, read_json(text, read_recipe(engine)))
     if given.image is not None:
@@ -132,16 +134,17 @@ def draw(
                 failed[event.cell] = event.reason
     if not results:
         raise Refusal(f"No picture could be drawn. {next(iter(failed.values()), '')}".strip())
-    grid = FinishedGrid(sweep, tuple(results.get(i) for i in range(len(recipes))), lambda name: engine.of(name).facts)
+    grid = FinishedGrid(sweep, tuple(results.get(i) for i in range(len(recipes))), facts_of(engine))
     if runs:
         grid = _with_steps(grid, engine, store, runs, events)
+    filmed, no_film = _films(grid, films)
     try:
-        written = _write(grid, out, films, zipped, kept_starts(store, recipes))
+        written = _write(grid, out, filmed, zipped, kept_starts(store, recipes))
     except Refusal as refusal:
         raise Refusal(f"{refusal} {store.notice or 'The pictures are kept all the same.'}") from None
     seconds = time.perf_counter() - started
     if events:
-        stepped = {"steps_of": shown(grid)} if steps else {}
+        stepped = ({"steps_of": shown(grid)} if steps else {}) | ({"no_film": no_film} if no_film else {})
         _tell({"event": "finished", "pictures": len(results), "failed": len(failed), "files": written} | stepped)
     else:
         print(f"{len(results)} of {len(recipes)} pictures in {seconds:.1f} s → {out}", file=sys.stderr)
@@ -149,9 +152,11 @@ def draw(
             print(said(grid) if runs else NO_ROOM, file=sys.stderr)
         for cell, reason in failed.items():
             print(f"Picture {cell} failed: {reason}", file=sys.stderr)
+        if no_film:
+            print(no_film, file=sys.stderr)
     if store.notice:
         print(store.notice, file=sys.stderr)
-    return 1 if failed else 0
+    return 1 if failed or no_film else 0
 
 
 def _engine(models: Sequence[Source], given: Given) -> Engine:
@@ -185,9 +190,16 @@ def _with_steps(grid: FinishedGrid, engine: Engine, store: Store, runs: Recordin
     return replace(grid, steps=kept_steps(engine, runs, grid.recipes))
 
 
-def _write(grid: FinishedGrid, out: Path, films: Sequence[str], zipped: bool, starts: Pictures) -> list[str]:
-    found = files(grid, starts)
-    found |= {f"grid.{kind}": to_film(grid, kind) for kind in films}
+def _films(grid: FinishedGrid, kinds: Sequence[str]) -> tuple[dict[str, bytes], str]:
+    """-> files, or else why there are none, which keeps nothing else from being written."""
+    try:
+        return {f"grid.{kind}": to_film(grid, kind) for kind in kinds}, ""
+    except Refusal as refusal:
+        return {}, str(refusal)
+
+
+def _write(grid: FinishedGrid, out: Path, films: dict[str, bytes], zipped: bool, starts: Pictures) -> list[str]:
+    found = files(grid, starts) | films
     if zipped:
         found["grid.zip"] = to_zip(grid, starts)
     try:

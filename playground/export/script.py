@@ -15,6 +15,10 @@ LATE_ONES = ("guidance_rescale", "eta", "clip_skip")  # arguments that the progr
 START = "start.png"  # what the program calls the picture that it starts from, which must lie beside it
 SHOWN = "control.png"  # and the one that a ControlNet is shown
 TOLD = ("prediction_type", "timestep_spacing", "rescale_betas_zero_snr")  # of its schedule, by a single file
+# diffusers looks for the last norm of Stable Diffusion's CLIP where older transformers had it
+OWN_NORM = """if not hasattr(pipe.text_encoder, "text_model"):  # of newer transformers it is the encoder itself
+    object.__setattr__(pipe.text_encoder, "text_model", pipe.text_encoder)
+"""
 TEMPLATE = '''"""One picture of the diffusion playground, made by diffusers alone.
 
 pip install {packages}
@@ -76,13 +80,20 @@ def to_script(recipe: Recipe, facts: Facts) -> str:
         imported=", ".join([*pipelines, *schedulers]),
         schedules="".join(f"pipe.scheduler = {name}.from_config({changed})\n" for name in schedulers),
         loras=loras.lines(recipe, facts),
-        texts=weights.lines(recipe, facts.guided(recipe)) if recipe.prompt_weights else "",
+        texts=_texts(recipe, facts),
         words=weights.GIVEN if recipe.prompt_weights else f"    prompt={recipe.prompt!r},",
         num_inference_steps=recipe.num_inference_steps,
         told="".join(f"\n    {name}={source}," for name, source in told.items()),
         **begins,
         seed=recipe.seed,
     )
+
+
+def _texts(recipe: Recipe, facts: Facts) -> str:
+    """What is done to the words before the pipeline's call."""
+    if recipe.prompt_weights:
+        return weights.lines(recipe, facts.guided(recipe))
+    return OWN_NORM if recipe.clip_skip and facts.network == "U-Net" and not facts.pooled else ""
 
 
 def _arguments(recipe: Recipe, facts: Facts) -> list[tuple[str, str, str]]:

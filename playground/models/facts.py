@@ -25,6 +25,7 @@ NOT_ASKED = f"is asked for pictures by {ASKED_BY} only, so nothing was sent."
 NO_CLIP = "CLIP's layers are not what its network reads"
 NO_WEIGHTS = "weights are read only where all that reads the words is CLIP"
 SOME_CFG = 2.0  # a true_cfg_scale with which a negative prompt is used
+LATENTS = 128  # per side, where a network does not say it
 MOST_SIDE = 1024  # pixels; larger ones are refused by `Recipe` already
 
 
@@ -179,13 +180,15 @@ class Facts:
         return 1, self.channels, height // self.scale, width // self.scale
 
     def recipe(self, data: Any) -> Recipe:
-        """JSON of a recipe in which model and size may be left out, and a scale that this model has no use for. Raises
-        Refusal for anything that is none."""
+        """JSON of a recipe in which model and size may be left out, a scale that this model has no use for, and the
+        sampler where the usual one of recipes does not draw with it. Raises Refusal for anything that is none."""
         if not isinstance(data, dict):
             return Recipe.from_dict(data)
         usual = {"model": self.name, "width": self.usual.width, "height": self.usual.height}
         if not (self.has_guidance_scale or self.beside):
             usual["guidance_scale"] = self.usual.guidance_scale
+        if Recipe().sampler not in self.samplers:
+            usual["sampler"] = self.usual.sampler
         return Recipe.from_dict(usual | data)
 
     def check(self, recipe: Recipe) -> None:
@@ -217,8 +220,6 @@ class Facts:
         if recipe.true_cfg_scale != 1 and not self.has_true_cfg:
             scale = "its guidance scale is guidance_scale" if self.cfg else NO_GUIDANCE
             raise Refusal(f"true_cfg_scale must be 1 for this model: {scale}.")
-        if not self.cfg and recipe.guidance_scale > self.guided_above:
-            raise Refusal(f"guidance_scale must be at most {self.guided_above:g} for this model: {NO_GUIDANCE}.")
         if recipe.guidance_rescale and not self.rescales:
             raise Refusal("guidance_rescale must be 0 for this model: its pipeline does not have it.")
         if recipe.eta and not SAMPLERS[recipe.sampler].has_eta:
@@ -269,3 +270,10 @@ def honours_of(facts_of: Callable[[str], Facts] | None) -> Honours:
 def usual_recipe(name: str, side: int, **changes: Any) -> Recipe:
     """The settings that a model of this name and size is made for; sides beyond the limit of a recipe are cut."""
     return replace(Recipe(), model=name, width=min(side, MOST_SIDE), height=min(side, MOST_SIDE), **changes)
+
+
+def side_of(config: Any, scale: int, unless: int = LATENTS) -> int:
+    """Pixels per side of the pictures that a network is made for, by its config: the shorter side, where it says two;
+    `unless` it says none, so many latents."""
+    side = getattr(config, "sample_size", None) or unless
+    return (min(side) if isinstance(side, list | tuple) else side) * scale

@@ -12,6 +12,7 @@ from typing import Any
 from diffusers import DiffusionPipeline
 from safetensors import SafetensorError
 
+from playground.models.complete import check_listed, check_whole, read_first
 from playground.refusal import Refusal
 from playground.sources import header, single_file
 from playground.sources.parts import INDEX, index_of
@@ -23,7 +24,9 @@ MOST_READ = 16_000  # characters of a card
 FRONT_MATTER = re.compile(r"---\n(.*?)\n---", re.S)
 PROSE = re.compile(r"(?![#>|<!=]|[*+-] |[-*_]{3}|\[!|\d+[.)] )\S+ \S+")
 # what the libraries raise for files that cannot be used
-UNUSABLE = (OSError, ValueError, TypeError, KeyError, RuntimeError, AttributeError, ImportError, SafetensorError)
+UNUSABLE = (OSError, ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, AttributeError, ImportError)
+UNUSABLE += (SafetensorError,)
+ADVICE = re.compile(r"^Cannot load\s+because |\. If you want to .*")  # of diffusers, around the reason
 CHUNK = 2**20  # bytes of a weight file in memory at a time
 
 
@@ -34,7 +37,11 @@ def load_pipeline(pipeline: type[DiffusionPipeline], folder: Path, **parts: Any)
     Raises Refusal, with one sentence, for a folder that cannot be read. Nothing is downloaded, no code of it is run.
     """
     with refusing(f"The model in {folder.name}"):
-        return pipeline.from_pretrained(folder, use_safetensors=True, local_files_only=True, **parts)
+        check_listed(pipeline, folder, parts)
+        parts |= read_first(folder, parts)
+        found = pipeline.from_pretrained(folder, use_safetensors=True, local_files_only=True, **parts)
+    check_whole(found, folder.name)
+    return found
 
 
 @contextmanager
@@ -46,6 +53,7 @@ def refusing(what: str) -> Iterator[None]:
         raise
     except UNUSABLE as error:
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        first = ADVICE.sub("", first)
         raise Refusal(f"{what} cannot be loaded: {first[:200]}") from error
 
 

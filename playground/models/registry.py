@@ -19,6 +19,7 @@ from playground.models.families.sd import StableDiffusion
 from playground.models.families.sd3 import StableDiffusion3
 from playground.models.families.sdxl import StableDiffusionXL
 from playground.models.families.z_image import ZImage
+from playground.models.folder import refusing
 from playground.models.loading import Loaded, keep_layers, load, planned
 from playground.models.running.device import cast, default_device
 from playground.models.running.plan import AS_IN_FILE
@@ -83,4 +84,5 @@ def load_model(
         keep_layers(unet if plan.storage == AS_IN_FILE else cast(unet, dtype), dtype, plan, weights_of(path)["unet"])
     else:
         loaded = load(getattr(diffusers, kind), path, dtype, texts, plan, preview, **family.left_out)
-    return family(found.name, loaded, device, dtype, path, loras)
+    with refusing(f"The model in {path.name}"):  # such as for sizes of its parts that do not fit each other
+        return family(found.name, loaded, device, dtype, path, loras)

@@ -16,6 +16,7 @@ from diffusers import DiffusionPipeline, UNet2DConditionModel
 from torch import Tensor, nn
 from transformers import CLIPTokenizer
 
+from playground.models.complete import check_whole
 from playground.models.facts import Facts
 from playground.models.folder import refusing
 from playground.refusal import Refusal
@@ -52,7 +53,7 @@ def load(path: Path) -> DiffusionPipeline:
             pipeline = pipeline_class.from_single_file(str(path), config=str(folder), local_files_only=True, **parts)
         except NotImplementedError:  # by torch, of tensors without values
             raise Refusal(f"{path.name} is no whole model: some weights of its networks are missing.") from None
-    _check_whole(path, pipeline)
+    check_whole(pipeline, path.name)
     if beside is None:
         _tell(pipeline, published, head)
     return pipeline
@@ -92,16 +93,6 @@ def _letters() -> list[str]:
     printed = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
     others = 256 - len(printed)
     return [*map(chr, printed), *map(chr, range(256, 256 + others))]
-
-
-def _check_whole(path: Path, pipeline: DiffusionPipeline) -> None:
-    """What the file lacks of a text encoder is left without values."""
-    for name, part in pipeline.components.items():
-        missing = [key for key, x in part.named_parameters() if x.is_meta] if isinstance(part, nn.Module) else []
-        if missing:
-            raise Refusal(
-                f"{path.name} is no whole model: {len(missing)} weights of its {name} are missing, {missing[0]}."
-            )
 
 
 def _tell(pipeline: DiffusionPipeline, published: str, head: header.Header) -> None:

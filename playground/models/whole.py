@@ -13,9 +13,10 @@ import torch
 from diffusers import DiffusionPipeline
 from PIL import Image
 from torch import Tensor, nn
+from transformers import CLIPTextModel
 
 from playground.answer import FLOW
-from playground.models.facts import CALL, OR_NONE, Facts, usual_recipe
+from playground.models.facts import CALL, OR_NONE, Facts, side_of, usual_recipe
 from playground.models.folder import described, fingerprint, licence, load_pipeline
 from playground.models.loading import planned_whole
 from playground.models.lora.folder import named, own_folder
@@ -40,7 +41,6 @@ OTHERS = "Its other text encoders may read more of it."
 TAKEN = ("negative_prompt", "guidance_scale", "guidance_rescale", "eta", "clip_skip")  # where `__call__` takes them
 LONGEST = 512  # tokens, where neither `__call__` nor the tokenizer says how many are read
 AUTOENCODERS = ("vae", "vqvae", "movq")  # without one it draws pixels
-LATENTS = 128  # per side, where the network's config does not say it
 
 Tell = Callable[[int, int, float], None]  # step done, of how many, its timestep; what it raises ends the picture
 
@@ -64,6 +64,9 @@ class WholePipeline(AsLoaded):
         parts = [part for part in pipeline.components.values() if isinstance(part, nn.Module)]
         for part in parts:
             part.eval()
+            if isinstance(part, CLIPTextModel) and not hasattr(part, "text_model"):
+                # newer transformers have none, where pipelines of Stable Diffusion look for its last norm (clip_skip)
+                object.__setattr__(part, "text_model", part)  # no module of its own, so that nothing is counted twice
         parameters = sum(p.numel() for part in parts for p in part.parameters())  # of which layers that come share none
         place_whole(pipeline, device, plan)
         self._denoiser: nn.Module = next(getattr(pipeline, key) for key in DENOISERS if key in pipeline.components)
@@ -78,8 +81,7 @@ class WholePipeline(AsLoaded):
         if type(scheduler).__name__.startswith("FlowMatch"):
             schedule |= {"prediction_type": FLOW, "_token": scale}
         guided = "guidance_scale" in self._takes
-        side = getattr(self._denoiser.config, "sample_size", None) or LATENTS
-        side = (min(side) if isinstance(side, list | tuple) else side) * scale
+        side = side_of(self._denoiser.config, scale)
         usual = {"sampler": sampler_of(scheduler), "num_inference_steps": self._takes["num_inference_steps"].default}
         usual["guidance_scale"] = float(self._takes["guidance_scale"].default) if guided else 0.0
         call = CALL | OR_NONE if self._or_none else CALL

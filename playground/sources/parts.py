@@ -29,6 +29,8 @@ DENOISERS = ("unet", "transformer")
 UNUSED = ("safety_checker", "feature_extractor", "image_encoder")  # parts that draw nothing from words
 LIBRARIES = ("diffusers", "transformers")  # whose classes may be parts, besides those of diffusers' pipelines
 WEIGHTS = re.compile(r"(?:diffusion_pytorch_model|model)(-\d{5}-of-\d{5})?\.safetensors")
+VOCABULARY = re.compile(r"tokenizer\.json|vocab\.(?:json|txt)|[\w.-]+\.model")  # a tokenizer's words are in one of them
+OF_SHARDS = re.compile(r"/([\w.]+)-\d{5}-of-(\d{5})")
 SETTINGS = re.compile(r"[\w.-]+\.(?:json|txt|model|jinja)")  # of networks, schedules and tokenizers
 OF_OTHER_WEIGHTS = re.compile(r"\.bin\.|\.fp16\.|\.bf16\.|\.non_ema\.|\.ema\.|openvino|flax|onnx", re.I)
 
@@ -91,6 +93,19 @@ def needed(index: dict[str, Any], files: Iterable[str], repo: str) -> list[str]:
             variants = [short for short in names.values() if short.endswith(".safetensors")]
             reason = f"only as {variants[0]}" if variants else "only pickled, which can run code when they are read"
             raise Refusal(f"{repo} has the weights of its {part} {reason}; that is not read here.")
+        if lacking := _lacking(part, str(value[1]), set(names.values()), [] if whole else weights):
+            raise Refusal(f"{repo} has no {lacking} of its {part}, without which it cannot be read.")
         chosen += whole[:1] or weights
         chosen += [n for n, short in names.items() if SETTINGS.fullmatch(short) and not OF_OTHER_WEIGHTS.search(short)]
     return chosen
+
+
+def _lacking(part: str, kind: str, names: set[str], shards: list[str]) -> str:
+    """What is not among the files of a part, of class `kind`; empty where nothing is missing that names tell.
+    transformers reads a tokenizer without words as one that knows none; ByT5 needs none."""
+    words = part.startswith("tokenizer") and not kind.startswith("ByT5")
+    if words and not any(map(VOCABULARY.fullmatch, names)):
+        return "tokenizer.json, or other file of the words"
+    head, count = OF_SHARDS.search(shards[0]).groups() if shards else ("", 0)
+    all_of_them = (f"{head}-{i:05}-of-{count}.safetensors" for i in range(1, int(count) + 1))
+    return next((name for name in all_of_them if name not in names), "")

@@ -60,6 +60,19 @@ def test_a_grid_from_standard_input_its_events_and_its_receipts(
     assert "not the same picture" in capsys.readouterr().out
 
 
+def test_where_no_film_can_be_made_all_else_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    asked, out = tmp_path / "sweep.json", tmp_path / "out"
+    asked.write_text(json.dumps(SWEEP | {"axes": {"seed": [1]}}))
+    command = ["grid", str(asked), "-o", str(out), "--film", "gif", "--film", "mp4"]
+    assert main(command) == 1
+    said = capsys.readouterr().err.strip().splitlines()
+    assert said[-1].startswith("A film needs at least two values") and "1 of 1 pictures" in said[-2]
+    assert (out / "grid.html").is_file() and len(list((out / "cells").glob("*.png"))) == 1
+    assert not (out / "grid.gif").exists()
+    assert main([*command, "--json"]) == 1
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["no_film"] == said[-1]
+
+
 def test_the_page_steps_through_the_runs_of_new_and_of_kept_pictures(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -178,7 +178,10 @@ def test_from_a_picture_and_with_one_and_as_a_script(
 
 
 def test_a_grid_without_a_page(
-    models: dict[str, tuple[Path, Path]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    models: dict[str, tuple[Path, Path]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("PLAYGROUND_CELLS", str(tmp_path / "cells"))
     model, control = models["sd15-tiny"]
@@ -186,6 +189,8 @@ def test_a_grid_without_a_page(
     (tmp_path / "recipe.json").write_text(json.dumps(sweep))
     out, given = tmp_path / "out", ["--model", str(model), "--controlnet", str(control)]
     photo = ["--control-image", str(IMAGES / "bust.webp"), "--edges"]
+    assert main(["grid", str(tmp_path / "recipe.json"), "-o", str(out), *given, "--edges"]) == 2
+    assert "--edges draws the edges of the picture of --control-image, and none is given." in capsys.readouterr().err
     assert main(["grid", str(tmp_path / "recipe.json"), "-o", str(out), *given, *photo]) == 0
     found = [from_png(path.read_bytes()) for path in sorted((out / "cells").glob("*.png"))]
     assert [result.recipe.controlnet_conditioning_scale for result in found] == [0, 1]

@@ -8,26 +8,32 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sentencepiece
 import torch
 from diffusers import (
     DDIMScheduler,
     DDPMScheduler,
     DiffusionPipeline,
+    EulerDiscreteScheduler,
     IFPipeline,
+    KolorsPipeline,
     LDMTextToImagePipeline,
     UNet2DConditionModel,
     VQModel,
 )
 from diffusers.pipelines.deepfloyd_if import IFWatermarker
+from diffusers.pipelines.kolors import ChatGLMModel, ChatGLMTokenizer
+from diffusers.pipelines.kolors.text_encoder import ChatGLMConfig
 from diffusers.pipelines.latent_diffusion.pipeline_latent_diffusion import LDMBertConfig, LDMBertModel
+from safetensors.torch import load_file, save_file
 from transformers import ByT5Tokenizer, T5Config, T5EncoderModel
 
 from playground import open_engine
 from playground.engine import Done, LocalEngine, Step
 from playground.refusal import Refusal
 from playground.sources.parts import index_of, needed
-from tests.models.tiny import BETAS
-from tests.models.tiny_families import WIDTH, clip
+from tests.models.tiny import BETAS, place
+from tests.models.tiny_families import WIDTH, clip, vae
 from tests.reference import called, largest_difference
 
 CPU = (torch.device("cpu"), torch.float32, "torch")
@@ -66,7 +72,38 @@ def latent_diffusion() -> DiffusionPipeline:
     return LDMTextToImagePipeline(vq, LDMBertModel(config), tokenizer, unet(32, 4, 4), scheduler)
 
 
-MADE: dict[str, Callable[[], DiffusionPipeline]] = {"if-tiny": deepfloyd, "ldm-tiny": latent_diffusion}
+def kolors() -> DiffusionPipeline:
+    """Around SDXL's kind of U-Net, with a language model that diffusers ships and a sentencepiece tokenizer."""
+    texts = ["red apple, blue background", "a cat on a boat", "green tree by the lake", "two dogs and a yellow hat"]
+    words = place() / "words.model"  # copied from there when the pipeline is saved
+    with words.open("wb") as file:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(texts), model_writer=file, vocab_size=40, hard_vocab_limit=False, minloglevel=2
+        )
+    config = ChatGLMConfig(
+        num_layers=2, padded_vocab_size=64, hidden_size=WIDTH, ffn_hidden_size=WIDTH, kv_channels=8,
+        num_attention_heads=4, seq_length=256, multi_query_attention=True, multi_query_group_num=2, add_qkv_bias=True,
+        original_rope=True,
+    )  # fmt: skip
+    encoder = ChatGLMModel(config)
+    for parameter in encoder.parameters():  # which it leaves without numbers
+        torch.nn.init.normal_(parameter, std=0.3)
+    network = UNet2DConditionModel(
+        sample_size=8, block_out_channels=(16, 32), layers_per_block=1, norm_num_groups=8, cross_attention_dim=48,
+        attention_head_dim=(2, 4), transformer_layers_per_block=(1, 2), use_linear_projection=True,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"), up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        addition_embed_type="text_time", addition_time_embed_dim=8, encoder_hid_dim=WIDTH,
+        encoder_hid_dim_type="text_proj", projection_class_embeddings_input_dim=6 * 8 + WIDTH,
+    )  # fmt: skip
+    scheduler = EulerDiscreteScheduler(**BETAS, steps_offset=1)
+    return KolorsPipeline(vae(4, scaling_factor=0.13025), encoder, ChatGLMTokenizer(str(words)), network, scheduler)
+
+
+MADE: dict[str, Callable[[], DiffusionPipeline]] = {
+    "if-tiny": deepfloyd,
+    "ldm-tiny": latent_diffusion,
+    "kolors-tiny": kolors,
+}
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +124,7 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Local
     [
         ("if-tiny", ("watermarker", "deepfloyd_if"), [(1, 4), (2, 4), (3, 4), (4, 4)]),
         ("ldm-tiny", ("bert", "latent_diffusion"), []),
+        ("kolors-tiny", ("text_encoder", "kolors"), [(1, 4), (2, 4), (3, 4), (4, 4)]),
     ],
 )
 def test_a_picture_is_the_pipelines_own(
@@ -116,7 +154,8 @@ def test_stop_ends_a_picture_where_it_calls_back_as_formerly(opened: dict[str, L
 
 
 def test_of_a_tokenizer_that_does_not_say_where_it_cuts_nothing_is_said(opened: dict[str, LocalEngine]) -> None:
-    assert not opened["if-tiny"].words("red apple").tokens and not opened["if-tiny"].words("a" * 2000).truncated
+    for kind in ("if-tiny", "kolors-tiny"):
+        assert not opened[kind].words("red apple").tokens and not opened[kind].words("a" * 2000).truncated
     assert len(opened["ldm-tiny"].words("red apple").tokens) == opened["ldm-tiny"].facts.tokens
 
 
@@ -128,6 +167,17 @@ def test_a_part_may_be_of_what_diffusers_ships_and_of_nothing_else() -> None:
     for name in ("kolors.text_encoder", "../pipelines/kolors", "pipelines", "os", "pipeline_utils", "", "own"):
         with pytest.raises(Refusal, match="^it needs code of its own for its text_encoder, which is not run here"):
             needed({"text_encoder": [name, "ChatGLMModel"]}, [], "it")
+
+
+@pytest.mark.parametrize(("kind", "part"), [("kolors-tiny", "text_encoder"), ("ldm-tiny", "bert")])
+def test_weights_that_such_a_part_lacks_are_never_made_up(
+    opened: dict[str, LocalEngine], kind: str, part: str, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(opened[kind].facts.folder, tmp_path / "half")
+    file = next((folder / part).glob("*.safetensors"))
+    save_file(dict(list(load_file(file).items())[1:]), file, metadata={"format": "pt"})
+    with pytest.raises(Refusal, match=f"^half is no whole model: 1 weight of its {part} is missing, "):
+        open_engine(folder, *CPU)
 
 
 def test_a_package_that_a_part_needs_and_that_is_not_here_is_one_sentence(

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from playground import pictures
 from playground.answer import FLOW
 from playground.models.contract import Condition, Look, Weights
-from playground.models.facts import CALL, Pairs, Text
+from playground.models.facts import CALL, LATENTS, Pairs, Text, side_of
 from playground.models.families import flow
 from playground.models.families.clip import CLIP
 from playground.models.families.facts_of import facts_of
@@ -53,6 +53,7 @@ class Family(AsLoaded):
     rescales: ClassVar[bool] = False  # its pipeline has guidance_rescale
     rescales_starts: ClassVar[bool] = False  # and so has its image-to-image pipeline
     call: ClassVar[Mapping[str, str]] = CALL  # what a program calls its pipeline with
+    latents: ClassVar[int] = LATENTS  # per side of its pictures, where its network's config does not say it
     patch: ClassVar[int] = 1  # latents per side that make one token
     token_mark: ClassVar[str] = "tokenizer"  # the part of the pipeline whose tokens the pages show
     reader: ClassVar[str] = Words.reader  # whose they are, as `Words` says it
@@ -128,6 +129,11 @@ class Family(AsLoaded):
     def multiple(self) -> int:
         """Pixels that both sides of a picture must be a multiple of."""
         return self.scale * self.patch
+
+    @property
+    def side(self) -> int:
+        """Pixels per side of the pictures that its network is made for."""
+        return side_of(self.network.config, self.scale, self.latents)
 
     @property
     def tokens(self) -> int:

@@ -58,8 +58,7 @@ class Lumina2(Family):
         return guided * (conditional.norm(dim=-1, keepdim=True) / guided.norm(dim=-1, keepdim=True))
 
     def usual(self, name: str, schedule: dict[str, Any]) -> Recipe:
-        side = self.network.config.sample_size * self.scale
-        return usual_recipe(name, side, sampler="euler", num_inference_steps=30, guidance_scale=4.0)
+        return usual_recipe(name, self.side, sampler="euler", num_inference_steps=30, guidance_scale=4.0)
 
     def without_numbers(self) -> Condition:
         found = super().without_numbers()

@@ -53,5 +53,4 @@ class PixArt(Family):
         return answer[:, : latents.shape[1]]
 
     def usual(self, name: str, schedule: dict[str, Any]) -> Recipe:
-        side = self.network.config.sample_size * self.scale
-        return usual_recipe(name, side, sampler="dpmpp_2m", num_inference_steps=20, guidance_scale=4.5)
+        return usual_recipe(name, self.side, sampler="dpmpp_2m", num_inference_steps=20, guidance_scale=4.5)

@@ -65,9 +65,8 @@ class Sana(Family):
         }
 
     def usual(self, name: str, schedule: dict[str, Any]) -> Recipe:
-        side = self.network.config.sample_size * self.scale
         sampler = "euler" if "shift" in schedule else "dpmpp_2m"  # which of the two schedulers its folder names
-        return usual_recipe(name, side, sampler=sampler, num_inference_steps=20, guidance_scale=4.5)
+        return usual_recipe(name, self.side, sampler=sampler, num_inference_steps=20, guidance_scale=4.5)
 
     def posterior_mode(self, encoded: Any) -> Tensor:
         """Its encoder answers with the latents themselves."""

@@ -26,6 +26,7 @@ class StableDiffusion(UNetFamily):
     title = "Stable Diffusion"
     left_out: ClassVar[dict[str, None]] = {"safety_checker": None, "feature_extractor": None}
     exact_from = 0.7
+    latents = 64
 
     @classmethod
     def precision(cls, device: torch.device) -> torch.dtype:
@@ -68,8 +69,7 @@ class StableDiffusion(UNetFamily):
         return WeighingCutter(self.pipeline.tokenizer)
 
     def usual(self, name: str, schedule: dict[str, Any]) -> Recipe:
-        side = self.network.config.sample_size * self.scale
-        return sd_usual.usual(name, side, schedule, type(self.pipeline.scheduler).__name__)
+        return sd_usual.usual(name, self.side, schedule, type(self.pipeline.scheduler).__name__)
 
     def compile(self, backend: str | Callable = "inductor") -> None:
         """Worth its minutes where the page then runs for hours."""

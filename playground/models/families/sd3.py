@@ -47,5 +47,4 @@ class StableDiffusion3(Family):
         }
 
     def usual(self, name: str, schedule: dict[str, Any]) -> Recipe:
-        side = self.network.config.sample_size * self.scale
-        return usual_recipe(name, side, sampler="euler", num_inference_steps=28, guidance_scale=7.0)
+        return usual_recipe(name, self.side, sampler="euler", num_inference_steps=28, guidance_scale=7.0)

@@ -79,12 +79,11 @@ class StableDiffusionXL(UNetFamily):
         return (latents - mean) * config.scaling_factor / std
 
     def usual(self, name: str, schedule: dict[str, Any]) -> Recipe:
-        side = self.network.config.sample_size * self.scale
         if self.guidance(schedule) == "none":
-            return usual_recipe(name, side, sampler="euler", num_inference_steps=4, guidance_scale=0.0)
+            return usual_recipe(name, self.side, sampler="euler", num_inference_steps=4, guidance_scale=0.0)
         if schedule.get("rescale_betas_zero_snr"):
-            return usual_recipe(name, side, sampler="euler", num_inference_steps=30, guidance_rescale=0.7)
-        return usual_recipe(name, side, sampler="dpmpp_2m_karras", num_inference_steps=30, guidance_scale=6.0)
+            return usual_recipe(name, self.side, sampler="euler", num_inference_steps=30, guidance_rescale=0.7)
+        return usual_recipe(name, self.side, sampler="dpmpp_2m_karras", num_inference_steps=30, guidance_scale=6.0)
 
 
 _STATISTICS = ("latents_mean", "latents_std")

@@ -62,7 +62,7 @@ def read(path: Path, parts: Parts, pipeline: type) -> Changes:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {}).get(METADATA_KEY) or "{}")
-            tensors = {key: file.get_tensor(key) for key in file.keys()}
+            tensors = {key: _unpacked(file.get_tensor(key)) for key in file.keys()}
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise ValueError("it is not a whole safetensors file") from error
     for key in tensors:
@@ -94,6 +94,11 @@ def read(path: Path, parts: Parts, pipeline: type) -> Changes:
     except (AttributeError, TypeError, RuntimeError, OverflowError, re.error) as error:
         raise ValueError("its alphas or its header are not what diffusers writes") from error
     return changes
+
+
+def _unpacked(tensor: Tensor) -> Tensor:
+    """fp8, in which nothing can be added, as fp16, which holds every number of it."""
+    return tensor.half() if tensor.is_floating_point() and tensor.itemsize == 1 else tensor
 
 
 def _translated(tensors: dict[str, Tensor], parts: Parts, pipeline: type) -> dict[str, Tensor]:
@@ -150,6 +155,8 @@ def _change(name: str, module: nn.Module | None, found: dict[str, Tensor], confi
     fits = down.shape[1:] == weight.shape[1:] and up.shape == (weight.shape[0], rank, *[1] * (weight.ndim - 2))
     if rank < 1 or not fits:
         raise ValueError(f"its matrices for {name[:80]} have other sizes than this model's")
+    if not (down.is_floating_point() and up.is_floating_point()):
+        raise ValueError(f"its matrices for {name[:80]} are whole numbers, and nothing says what they stand for")
     if not (torch.isfinite(down.float()).all() and torch.isfinite(up.float()).all()):
         raise ValueError(f"its matrices for {name[:80]} hold values that are not finite")
     alpha = found["alpha"].item() if "alpha" in found else _alpha(name, rank, config)

@@ -10,7 +10,7 @@ from typing import Any
 from playground.engine import Done, Engine, Failed
 from playground.link import to_token
 from playground.models import Facts
-from playground.render import kept_result, undrawable
+from playground.render import facts_of, kept_result, undrawable
 from playground.store import Store, from_png
 from playground.sweep import Sweep
 from playground.ui.compare import grid
@@ -40,7 +40,7 @@ def kept_grid(engine: Engine, store: Store, sweep: Sweep) -> grid.Grid:
         "not rendered yet",
         to_token(sweep, engine.facts.usual),
         begins=given_pictures(store, sweep),
-        facts_of=lambda name: engine.of(name).facts,
+        facts_of=facts_of(engine),
     )
     shipped, refused = _ships(engine.facts, sweep), undrawable(engine, sweep.recipes())
     for i, cell in enumerate(shown.cells):

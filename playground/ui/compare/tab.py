@@ -14,7 +14,7 @@ from playground.inside.recordings import Recordings
 from playground.link import LONGEST, from_token, to_token
 from playground.recipe import SEED_RANGE
 from playground.refusal import Refusal
-from playground.render import missing, pictures_of, undrawable
+from playground.render import facts_of, missing, pictures_of, undrawable
 from playground.samplers import SAMPLERS
 from playground.store import Store
 from playground.sweep import Sweep
@@ -125,7 +125,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             token=to_token(sweep, usual),
             own=True,
             begins=given_pictures(store, sweep),
-            facts_of=lambda name: engine.of(name).facts,
+            facts_of=facts_of(engine),
         )
         asked = Asked(GRID, sweep.digest(), grid)
         told = form.told(reading) | form.predict.begins(given, sweep)

@@ -150,6 +150,7 @@ MODULE = "unet.down_blocks.0.resnets.0.conv1"
         ({f"{MODULE}.lora_A.weight": torch.zeros(4, 3, 3, 3)}, "other sizes"),
         ({f"{MODULE}.lora_B.weight": torch.tensor(1.0)}, "other sizes"),
         ({f"{MODULE}.lora_B.weight": torch.full((64, 4, 1, 1), torch.nan)}, "not finite"),
+        ({f"{MODULE}.lora_B.weight": torch.ones(64, 4, 1, 1, dtype=torch.int8)}, "are whole numbers"),
         ({f"{MODULE}.alpha": torch.tensor(torch.inf)}, "not finite"),
         ({f"{MODULE}.alpha": torch.zeros(2)}, "its alphas or its header"),
         ({"unet.nowhere.lora_A.weight": torch.zeros(4, 3), "unet.nowhere.lora_B.weight": torch.zeros(3, 4)}, "nowhere"),
@@ -242,6 +243,20 @@ def test_older_names_and_alphas_mean_the_same(folder: Path, lora_engine: LocalEn
     for name, change in found.items():
         assert torch.equal(change.down, expected[name].down) and torch.equal(change.up, expected[name].up)
         assert (expected[name].scaling, change.scaling) == (1.0, 0.5)  # α = r where nothing is said; then 2 / 4
+
+
+@pytest.mark.parametrize("kind", [torch.float8_e4m3fn, torch.float8_e5m2])
+def test_a_file_in_fp8_keeps_the_network_where_it_runs(
+    folder: Path, lora_engine: LocalEngine, tmp_path: Path, kind: torch.dtype
+) -> None:
+    """Nothing can be added to fp8, so OpenVINO refused the whole network for it."""
+    small = {k: v.to(kind) for k, v in load_file(folder / "loras" / "ink.safetensors").items()}
+    save_file(small, tmp_path / "x.safetensors")
+    for name, change in read(tmp_path / "x.safetensors", parts_of(lora_engine), StableDiffusionPipeline)[
+        "unet"
+    ].items():
+        for own, matrix in ((change.down, "lora_A"), (change.up, "lora_B")):
+            assert torch.equal(torch.zeros_like(own.float()) + own, small[f"unet.{name}.{matrix}.weight"].float())
 
 
 def test_kept_cells_follow_the_files_they_need(

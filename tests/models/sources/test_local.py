@@ -15,6 +15,7 @@ from playground.models.registry import load_model
 
 CPU = torch.device("cpu")
 UNET, TEXT = "unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"
+VAE = "vae/diffusion_pytorch_model.safetensors"
 
 
 def renamed(folder: Path, name: str, to: str) -> None:
@@ -93,3 +94,88 @@ def test_what_lies_beside_whole_weights_or_is_not_there_keeps_no_folder_out(
     read, whole = load_model(folder, CPU, torch.float32), load_model(folders["sd15-tiny"], CPU, torch.float32)
     ours, theirs = read.unet.state_dict(), whole.unet.state_dict()
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def without_some(folder: Path, file: str) -> None:
+    tensors = load_file(folder / file)
+    save_file(dict(list(tensors.items())[:-2]), folder / file, metadata={"format": "pt"})
+
+
+def of_other_sizes(folder: Path, file: str) -> None:
+    tensors = load_file(folder / file)
+    name = "embeddings.token_embedding.weight" if file == TEXT else "conv_in.weight"
+    save_file(tensors | {name: tensors[name][:5].contiguous()}, folder / file, metadata={"format": "pt"})
+
+
+def without_a_shard(folder: Path, part: str) -> None:
+    StableDiffusionPipeline.from_pretrained(folder).save_pretrained(folder, max_shard_size="50KB")
+    (folder / UNET).unlink()
+    max((folder / part).glob("*-of-*.safetensors")).unlink()
+
+
+def without_words(folder: Path, part: str) -> None:
+    for file in (folder / part).iterdir():
+        file.unlink()
+
+
+def without_settings(folder: Path, file: str) -> None:
+    (folder / file).unlink()
+
+
+def without_a_part(folder: Path, part: str) -> None:
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps(index | {part: [None, None]}))
+
+
+def of_another_class(folder: Path, part: str) -> None:
+    index = json.loads((folder / "model_index.json").read_text())
+    (folder / "model_index.json").write_text(json.dumps(index | {part: ["transformers", "BertModel"]}))
+
+
+@pytest.mark.parametrize(
+    ("change", "what", "says"),
+    [
+        (without_some, UNET, "is no whole model: 2 weights of its unet are missing, "),
+        (without_some, VAE, "is no whole model: 2 weights of its vae are missing, "),
+        (without_some, TEXT, "is no whole model: 2 weights of its text_encoder are missing, "),
+        (of_other_sizes, UNET, "cannot be loaded: conv_in.weight expected shape torch.Size([16, 4, 3, 3]), but got "),
+        (of_other_sizes, TEXT, "embeddings.token_embedding.weight of its text_encoder has other sizes than its config"),
+        (of_another_class, "text_encoder", "is no whole model: 39 weights of its text_encoder are missing, "),
+        (without_a_part, "text_encoder", "is no whole model: it has no text_encoder."),
+        (without_a_shard, "unet", "has no diffusion_pytorch_model-"),
+        (without_words, "tokenizer", "has no tokenizer.json, or other file of the words of its tokenizer, without "),
+        (without_settings, "tokenizer/tokenizer_config.json", "its tokenizer does not say how many tokens are read."),
+    ],
+)  # fmt: skip
+def test_what_is_missing_is_one_sentence_and_never_made_up(
+    change: Callable[[Path, str], None],
+    what: str,
+    says: str,
+    folders: dict[str, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The libraries would draw by random numbers instead, or without words, or end in a traceback."""
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(json.dumps({"prompt": "cat", "sampler": "pndm", "num_inference_steps": 2}))
+    for kind in ("StableDiffusionPipeline", "StableDiffusionPAGPipeline"):
+        folder = shutil.copytree(folders["sd15-tiny"], tmp_path / kind)
+        index = json.loads((folder / "model_index.json").read_text())
+        (folder / "model_index.json").write_text(json.dumps(index | {"_class_name": kind}))
+        change(folder, what)
+        capsys.readouterr()
+        assert main(["grid", str(recipe), "-o", str(tmp_path / "out"), "--model", str(folder)]) == 2
+        said = capsys.readouterr().err.strip()
+        assert kind in said and said.startswith("playground: ") and says in said and "\n" not in said
+        assert "overwrite" not in said and "ignore_mismatched" not in said
+
+
+@pytest.mark.parametrize(("said", "side"), [(None, 64), ([8, 12], 8), (9, 9)])
+def test_a_network_need_not_say_one_size(
+    said: int | list[int] | None, side: int, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(folders["sd15-tiny"], tmp_path / "model")
+    config = json.loads((folder / "unet" / "config.json").read_text())
+    (folder / "unet" / "config.json").write_text(json.dumps(config | {"sample_size": said}))
+    facts = load_model(folder, CPU, torch.float32).facts
+    assert facts.usual.width == facts.usual.height == side * facts.scale
