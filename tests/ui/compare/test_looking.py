@@ -1,6 +1,7 @@
 """Two cells beside each other, by keyboard; blind rounds; the address and the history of a browser."""
 
 import re
+import time
 
 from playwright.sync_api import Browser, Page, expect
 
@@ -152,6 +153,32 @@ def test_tabs_stand_on_one_line_and_the_sign_of_play_in_its_middle(page: Page, a
         " return Math.abs(sign.left + sign.right - box.left - box.right) / 2 }"
     )
     assert aside < 1
+
+
+def test_a_tab_is_announced_by_its_axis_and_value_and_a_lora_by_its_name_once(page: Page, address: str) -> None:
+    base = Recipe(prompt="red apple", num_inference_steps=2)
+    for axis, values, announced in (
+        ("loras.ink_outline", [0, 0.5], ["ink_outline 0", "ink_outline 0.5"]),
+        ("sampler", ["ddim", "euler"], ["Sampler DDIM", "Sampler Euler"]),
+    ):
+        axes = {axis: values, "seed": [1, 2], "guidance_scale": [1, 2]}
+        page.goto(f"{address}?grid={to_token(Sweep(base, axes), Recipe())}")
+        expect(page.locator(".dp-tabs").get_by_role("tab")).to_have_count(2)
+        panels = page.locator("#compare-grid [role=tabpanel]").evaluate_all("all => all.map((one) => one.ariaLabel)")
+        assert panels == announced
+
+
+def test_the_rows_of_a_table_keep_their_place_from_the_first_to_the_last_picture(page: Page, address: str) -> None:
+    axes = {"num_inference_steps": [2, 3], "guidance_scale": [1, 2, 3, 4, 5]}
+    base = Recipe(prompt="cup", seed=time.time_ns() % 1_000_000)  # none of which is kept, also when it is run again
+    page.goto(f"{address}?grid={to_token(Sweep(base, axes), Recipe())}")
+    expect(page.locator(".dp-table .dp-note").last).to_have_text("not rendered yet")
+    tops = "rows => rows.map((row) => Math.round(row.getBoundingClientRect().top + scrollY))"
+    before = page.locator(".dp-table tr").evaluate_all(tops)
+    run(page)
+    finished(page, 10)
+    expect(page.locator(".dp-table .dp-note").last).to_contain_text("evaluations")
+    assert page.locator(".dp-table tr").evaluate_all(tops) == before
 
 
 def rows(page: Page) -> list[int]:
