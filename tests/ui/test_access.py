@@ -1,5 +1,6 @@
 """What people with a screen reader or a keyboard meet: axe finds nothing serious on any tab, light or dark."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -73,6 +74,15 @@ def test_the_radios_of_a_group_are_one_stop_and_arrow_keys_go_between_them(page:
     page.keyboard.press("ArrowLeft")
     expect(page.locator("#values-guidance-scale")).to_be_visible(timeout=PATIENCE)
     expect(chosen).to_be_focused()
+
+
+@pytest.mark.parametrize(("scheme", "accent"), [("light", "rgb(29, 78, 216)"), ("dark", "rgb(96, 165, 250)")])
+def test_a_field_shows_that_it_has_the_keyboard(page: Page, address: str, scheme: str, accent: str) -> None:
+    page.goto(f"{address}?__theme={scheme}")
+    for field in ("#field-prompt textarea", "#seeds input", "#values-guidance-scale textarea"):
+        page.locator(field).focus()
+        expect(page.locator(field)).to_have_css("border-top-color", accent)
+        expect(page.locator(field)).to_have_css("box-shadow", re.compile(re.escape(accent)))
 
 
 def test_nothing_moves_for_those_who_ask_for_that(page: Page) -> None:
