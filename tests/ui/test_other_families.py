@@ -128,6 +128,7 @@ def test_every_tab_and_every_endpoint_answers_for_transformers_taught_flow_match
         )
         page.locator('.dpd[data-state="done"]').wait_for(timeout=PATIENCE)
         expect(page.locator(".dpd")).to_contain_text("This network answers with v = ε − x₀")
+        expect(page.get_by_text("the network's answer says which noise is in")).to_be_visible()
         for words in texts["guidance"]:
             expect(page.locator(".dpd-anatomy")).to_contain_text(words)
         expect(page.locator("#denoise-field-true-cfg-scale")).to_have_count(texts["true_cfg"])
