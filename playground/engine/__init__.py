@@ -1,6 +1,7 @@
 """Many recipes at once -> events."""
 
 from playground.engine.contract import (
+    PREPARING,
     Answer,
     Begin,
     Begun,
@@ -24,6 +25,7 @@ from playground.engine.local import LocalEngine, open_engine
 from playground.engine.several import Member, Several
 
 __all__ = [
+    "PREPARING",
     "Answer",
     "Begin",
     "Begun",

@@ -54,6 +54,9 @@ class Start:
     t: int  # noise is added up to the largest timestep of the run that is not above this one
 
 
+PREPARING = "preparing"  # as the visitor: of what is run before anybody asks, and counts as nobody's run
+
+
 class How(TypedDict, total=False):
     """How a run is done, each with what it is where nothing is said."""
 
@@ -196,7 +199,7 @@ class Waiting:
     """Others are being served as well; said once, before the first step. Or the model is not in memory yet, which is
     said again and again until it is."""
 
-    others: int  # requests under way
+    others: int  # requests under way that somebody made
     seconds: float | None  # until the last of the asked pictures, by what was measured so far; None before any
     model: str = ""  # how far its model is, as a sentence; empty where it is there
 

@@ -16,6 +16,7 @@ from typing_extensions import Unpack
 from playground.engine import zero_gpu
 from playground.engine.contract import (
     NOTHING,
+    PREPARING,
     Answer,
     Ask,
     Done,
@@ -97,7 +98,7 @@ class LocalEngine:
         self.model.wait_until_converted()
         scale = {"guidance_scale": 2.0} if self.facts.cfg else {}
         base = self.facts.usual.replace(num_inference_steps=2, **scale)
-        for _ in self.run([base.replace(seed=s) for s in range(4)]):
+        for _ in self.run([base.replace(seed=s) for s in range(4)], visitor=PREPARING):
             pass
 
     @property
@@ -132,15 +133,16 @@ class LocalEngine:
     def outlook(self, recipes: Sequence[Recipe], visitor: str = "", keep: Keep = NOTHING) -> Outlook:
         under_way = [r for r in [*self.loop.requests, *self._arrived] if r.open and not r.cancelled]
         others = [r for r in under_way if not visitor or r.visitor != visitor]
+        asked_for = sum(r.visitor != PREPARING for r in others)
         alone = self.estimate(recipes, keep)
         if alone is None:
-            return Outlook(len(others), None)
+            return Outlook(asked_for, None)
         own = sum(evaluations(recipe, self.facts, keep) for recipe in recipes)
         left: Counter[object] = Counter()  # by visitor, and of nobody known by request
         for r in others:
             left[r.visitor or r] += r.evaluations_left(self.facts)
         between = sum(min(needed, own) for needed in left.values())
-        return Outlook(len(others), alone + between * self.loop.seconds_per_evaluation)
+        return Outlook(asked_for, alone + between * self.loop.seconds_per_evaluation)
 
     def render(self, recipe: Recipe, pictures: Pictures | None = None) -> Result:
         for event in self.run([recipe], previews=False, pictures=pictures):

@@ -13,6 +13,7 @@ class Measure:
     noun: str = ""  # in a sentence: "which has the larger …"; the label, where that is one
     reference: int | None = None  # the cell that the others are held against, or that has none: no answer to a question
     title: str = ""  # above a curve or a column; the noun, where that is one
+    unit: str = ""  # under a picture, where the label does not say it
 
     @property
     def spoken(self) -> str:
@@ -24,7 +25,8 @@ class Measure:
 
 
 EVEN_EDGE = 1 - (1 - 2 / 8) ** 2  # the area within an eighth of a side from the edge
-GREYS = "in grey levels of 0 to 255"
+GREY = "grey levels"
+GREYS = f"in {GREY} of 0 to 255"
 MEASURES: Mapping[str, Measure] = {
     "fit": Measure(
         "fit",
@@ -52,6 +54,7 @@ MEASURES: Mapping[str, Measure] = {
         "picture, in grey levels. Noise counts as structure too.",
         noun="amount of fine structure",
         title="Fine structure",
+        unit=GREY,
     ),
     "diversity": Measure(
         "between seeds",
@@ -67,12 +70,14 @@ MEASURES: Mapping[str, Measure] = {
         noun="difference from the first picture",
         title="Distance to the first",
         reference=0,
+        unit=GREY,
     ),
     "distance_to_last": Measure(
         "from the last",
         f"Mean difference to the last picture, {GREYS}.",
         noun="difference from the last picture",
         reference=-1,
+        unit=GREY,
     ),
     "change_left": Measure(  # the same, asked of all of them: the last can be the first that stays
         "change that is left", f"Mean difference to the last picture, {GREYS}.", noun="change that is left"
@@ -81,6 +86,7 @@ MEASURES: Mapping[str, Measure] = {
         "from the others",
         f"Mean difference to all the other pictures, {GREYS}.",
         noun="mean difference from the other pictures",
+        unit=GREY,
     ),
     "areas": Measure(
         "separate areas",
@@ -152,3 +158,10 @@ def written(measure: str, value: float | None) -> str:
         percent = 100 * value
         return f"{percent:.1f}\u00a0%" if 0 < percent < 1 else f"{percent:.0f}\u00a0%"
     return MEASURES[measure].written.format(value + 0.0)
+
+
+def noted(measure: str, value: float | None) -> str:
+    """As it stands under a picture: "from the first: 19.9 grey levels"; nothing where nothing was measured."""
+    if value is None:
+        return ""
+    return f"{MEASURES[measure].label}: {written(measure, value)} {MEASURES[measure].unit}".rstrip()

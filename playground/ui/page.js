@@ -11,6 +11,15 @@ document.addEventListener("keydown", (event) => {
   next.focus();
 });
 
+// Gradio gives every radio a name of its own. Those of a group share one here, so that the browser makes them what they
+// look like: one stop for Tab, and arrow keys that go from one to the next.
+new MutationObserver(() => {
+  for (const radio of document.querySelectorAll('fieldset input[type="radio"]')) {
+    const { name } = radio.closest("fieldset").querySelector('input[type="radio"]');
+    if (radio.name !== name) radio.name = name;
+  }
+}).observe(document, { childList: true, subtree: true });
+
 // A button that names a tab opens it, also where a small screen keeps that one in a menu.
 document.addEventListener("click", (event) => {
   const name = event.target.closest?.("button[data-tab]")?.dataset.tab;

@@ -41,6 +41,10 @@ def theme() -> gr.themes.Base:
         input_border_width="1px",
         input_border_color="*neutral_300",
         input_border_color_dark="*neutral_700",
+        input_border_color_focus="*primary_700",  # Base's own is too pale to show who has the keyboard
+        input_border_color_focus_dark="*primary_400",
+        input_shadow_focus="0 0 0 1px *primary_700",
+        input_shadow_focus_dark="0 0 0 1px *primary_400",
         button_primary_background_fill="*primary_700",
         button_primary_background_fill_hover="*primary_800",
         button_primary_background_fill_dark="*primary_600",

@@ -4,6 +4,7 @@ import gc
 import threading
 import time
 import weakref
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 
 from playground import open_engine
 from playground.engine import Done, Failed, LocalEngine, Step, Waiting
+from playground.engine.contract import Event, Outlook
 from playground.engine.local import RESTARTED
 from playground.engine.loop import Loop
 from playground.engine.request import Request
@@ -164,6 +166,21 @@ def test_the_page_can_say_how_many_are_ahead_and_how_long_it_takes(engine: Local
     assert isinstance(event := next(second), Waiting) and event.others == 1
     second.close()
     busy.close()
+
+
+def test_what_is_drawn_before_anybody_asks_takes_time_but_is_no_other_run(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[Outlook] = []
+
+    def watched(*given, _run=engine.run, **how) -> Iterator[Event]:  # noqa: ANN002, ANN003
+        for event in _run(*given, **how):
+            told.append(engine.outlook([BASE], "a visitor"))
+            yield event
+
+    monkeypatch.setattr(engine, "run", watched)
+    engine.warm_up()
+    assert told[0].seconds > engine.estimate([BASE]) and {outlook.others for outlook in told} == {0}
 
 
 def test_a_fault_of_the_loop_is_told_and_the_engine_goes_on(

@@ -1,5 +1,6 @@
 """What people with a screen reader or a keyboard meet: axe finds nothing serious on any tab, light or dark."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 import pytest
@@ -57,6 +58,31 @@ def test_the_arrow_keys_go_from_tab_to_tab_and_a_radio_shows_that_it_has_the_key
     page.get_by_role("tab", name="Add noise", exact=True).focus()
     page.keyboard.press("ArrowLeft")
     expect(page.get_by_role("tab", name="Compare", exact=True)).to_be_focused(timeout=PATIENCE)
+
+
+def test_the_radios_of_a_group_are_one_stop_and_arrow_keys_go_between_them(page: Page) -> None:
+    chosen = page.locator("#vary").get_by_role("radio", name="Guidance scale", exact=True)
+    chosen.focus()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Add an axis")).to_be_focused()
+    page.keyboard.press("Shift+Tab")
+    expect(chosen).to_be_focused()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#vary").get_by_role("radio", name="Steps", exact=True)).to_be_focused()
+    expect(page.locator("#values-num-inference-steps")).to_be_visible(timeout=PATIENCE)
+    expect(page.locator("#values-guidance-scale")).to_be_hidden()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#values-guidance-scale")).to_be_visible(timeout=PATIENCE)
+    expect(chosen).to_be_focused()
+
+
+@pytest.mark.parametrize(("scheme", "accent"), [("light", "rgb(29, 78, 216)"), ("dark", "rgb(96, 165, 250)")])
+def test_a_field_shows_that_it_has_the_keyboard(page: Page, address: str, scheme: str, accent: str) -> None:
+    page.goto(f"{address}?__theme={scheme}")
+    for field in ("#field-prompt textarea", "#seeds input", "#values-guidance-scale textarea"):
+        page.locator(field).focus()
+        expect(page.locator(field)).to_have_css("border-top-color", accent)
+        expect(page.locator(field)).to_have_css("box-shadow", re.compile(re.escape(accent)))
 
 
 def test_nothing_moves_for_those_who_ask_for_that(page: Page) -> None:

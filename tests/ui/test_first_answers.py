@@ -5,7 +5,7 @@ from pathlib import Path
 import gradio as gr
 import pytest
 
-from playground.engine import LocalEngine
+from playground.engine import PREPARING, LocalEngine
 from playground.store import Store
 from playground.ui.page import Page, build_page
 
@@ -30,4 +30,5 @@ def test_a_page_asks_the_network_when_it_is_told_to(
     before = len(asked)
     page.fill()
     assert len(asked) > before and stage(page).count("<img") == 6 and "L = mean" in stage(page)
+    assert {visitor for _, visitor in asked[before:]} == {PREPARING}  # nobody's run, of which no visitor is told
     page.close()

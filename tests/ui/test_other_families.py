@@ -128,6 +128,7 @@ def test_every_tab_and_every_endpoint_answers_for_transformers_taught_flow_match
         )
         page.locator('.dpd[data-state="done"]').wait_for(timeout=PATIENCE)
         expect(page.locator(".dpd")).to_contain_text("This network answers with v = ε − x₀")
+        expect(page.get_by_text("the network's answer says which noise is in")).to_be_visible()
         for words in texts["guidance"]:
             expect(page.locator(".dpd-anatomy")).to_contain_text(words)
         expect(page.locator("#denoise-field-true-cfg-scale")).to_have_count(texts["true_cfg"])
@@ -139,12 +140,21 @@ def test_every_tab_and_every_endpoint_answers_for_transformers_taught_flow_match
         page.locator("#inside-run").click()
         page.locator('#inside-diagram [data-state="done"]').wait_for(timeout=PATIENCE)
         expect(page.locator('[data-opens="unet"]')).to_contain_text(f"Transformer × {FEW}")
+        over = page.locator("[data-opens] b").evaluate_all(
+            "names => names.filter((name) => { const text = new Range(); text.selectNodeContents(name);"
+            " const [own, box] = [text, name.parentElement].map((part) => part.getBoundingClientRect());"
+            " return own.right > box.right - 4 }).map((name) => name.textContent)"
+        )
+        assert over == []
         expect(page.get_by_text("in which no map of a single word can be shown here")).to_be_visible()
         expect(page.locator("#inside-guidance-scale")).to_be_visible()
         expect(page.locator("#inside-true-cfg-scale")).to_have_count(texts["true_cfg"])
 
         page.get_by_role("tab", name="Lessons", exact=True).click()
         expect(page.get_by_text("Lesson 1 of")).to_be_visible()
+        page.get_by_role("button", name="Glossary").click()
+        for words in ("the velocity v = ε − x₀", "that of the picture is 1 − σ", "Flow matching, as this model was"):
+            expect(page.locator("dialog.dp-glossary")).to_contain_text(words)
         page.close()
         assert faults == []
         answers(Client(url, verbose=False, download_files=str(tmp_path)), texts)

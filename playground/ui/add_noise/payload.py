@@ -12,6 +12,7 @@ from playground.inside import latent_noise
 from playground.ui.shared.html import data_url
 
 SHAPE = (3, pictures.SIDE, pictures.SIDE)
+RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 FRAMES = (*range(0, noise.TIMESTEPS, 50), noise.TIMESTEPS - 1)  # the t whose latents are decoded, 21 of them
 
 
@@ -75,10 +76,12 @@ def last_step(schedule: str) -> str:
     last = noise.coefficients(schedule, noise.TIMESTEPS - 1)
     if last.alpha_bar == 0:
         return "At t = 999 ᾱ = 0: nothing of the picture is left. It is pure noise."
-    percent = f"{100 * last.sqrt_alpha_bar:.2g} %"
+    percent = f"{100 * last.sqrt_alpha_bar:.2g} %"  # ᾱ with a digit more, so that this is its root as it is written
     if last.alpha_bar > 1e-3:
         return (
-            f"At t = 999 this schedule stops at ᾱ = {last.alpha_bar:.4f}: "
+            f"At t = 999 this schedule stops at ᾱ = {last.alpha_bar:.3g}: "
             f"{percent} of the picture's amplitude is still there, so it is not quite pure noise."
         )
-    return f"At t = 999 ᾱ = {last.alpha_bar:.1e}: {percent} of the picture's amplitude is left, as good as pure noise."
+    digits, power = f"{last.alpha_bar:.2e}".split("e")
+    small = f"{digits} · 10{str(int(power)).translate(RAISED)}"
+    return f"At t = 999 ᾱ = {small}: {percent} of the picture's amplitude is left, as good as pure noise."

@@ -6,7 +6,7 @@ from typing import Any
 
 from playground.classroom.room import Sight
 from playground.classroom.tally import Bar, bars, came_true, explained
-from playground.measure.named import MEASURES, written
+from playground.measure.named import noted
 from playground.ui.shared.feedback import feedback
 from playground.ui.shared.files import FILES
 from playground.ui.shared.frames import grid
@@ -66,7 +66,7 @@ def pictures(sight: Sight) -> str:
     urls = _urls(sight)
     measure = pushed.ask.measure if pushed.ask else ""
     values = drawing.values.get(measure, (None,) * len(pushed.labels))
-    notes = [f"{MEASURES[measure].label} {written(measure, v)}" if v is not None else "" for v in values]
+    notes = [noted(measure, v) for v in values]
     told = DRAWN + (AND_MEASURED if pushed.ask else ".")
     source = f'<p class="dp-quiet dp-source">{told}</p>' if drawing.finished else progress(sight)
     tiles = pushed.run.tiles if pushed.run else (1, 1)

@@ -52,11 +52,11 @@ function build() {
   value.caption.forEach((text) => title.append(make("span", "", text)));
   const axes = value.axes;
   const perTab = value.cells.length / (axes.length === 3 ? axes[0].labels.length : 1);
-  const tabs = axes.length === 3 ? axes[0].labels : [""];
-  const panels = tabs.map((label, i) => {
+  const tabs = axes.length === 3 ? axes[0].named : [""];
+  const panels = tabs.map((named, i) => {
     const laid = axes.length === 1 ? flow() : table(axes.at(-2), axes.at(-1), i * perTab);
     if (axes.length < 3) return laid;
-    const panel = make("div", "", "", { role: "tabpanel", "aria-label": `${axes[0].name} ${label}` });
+    const panel = make("div", "", "", { role: "tabpanel", "aria-label": named });
     panel.hidden = i > 0;
     panel.append(laid);
     return panel;

@@ -18,7 +18,7 @@ from PIL import Image
 from playground.engine import Done, Event, Failed, Result, Step, Waiting
 from playground.export.bundle import file_name
 from playground.export.png import cell_png
-from playground.labels import axis_name, value_label
+from playground.labels import axis_name, named, value_label
 from playground.models import Facts, honours_of
 from playground.recipe import Recipe
 from playground.sweep import Sweep
@@ -92,10 +92,10 @@ def empty(
         label = place_label(place)
         shown = {"label": label, "alt": alt_of(recipe, label, honours), "recipe": recipe.to_dict()}
         cells.append(Cell(recipe, shown, note=note))
-    axes = [
-        {"name": axis_name(name), "labels": [value_label(name, value) for value in values]}
-        for name, values in sweep.axes.items()
-    ]
+    axes = []
+    for name, values in sweep.axes.items():
+        labels = [value_label(name, value) for value in values]
+        axes.append({"name": axis_name(name), "labels": labels, "named": [named(name, label) for label in labels]})
     head = {"asked": sweep.digest(), "token": token, "own": own, "caption": caption(sweep, honours), "axes": axes}
     head |= {"begins": list(begins), "seeds": sweep.seeds}
     return Grid(sweep, head, tuple(cells))

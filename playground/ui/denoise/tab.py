@@ -15,6 +15,7 @@ from playground.ui.denoise.form import Form, Reading
 from playground.ui.denoise.lines import Lines
 from playground.ui.shared.endpoint import ENGINE
 from playground.ui.shared.files import FILES
+from playground.ui.shared.html import heading
 from playground.ui.shared.known import known, marks_of_lines, within
 from playground.ui.shared.latest import Latest, Update
 from playground.ui.shared.quiet import QUIET
@@ -30,9 +31,9 @@ SCRIPT: str = "".join((HERE / name).read_text("utf-8") for name in ("below.js", 
 UPDATE_SECONDS = 0.15  # between two updates of the page; the first comes at once
 
 SAY = (
-    "<h2>One run, from noise to picture.</h2><p>At every step the network is asked, and its answer tells "
-    "which noise it sees in x<sub>t</sub>; what is left without that noise is its guess of the picture, x̂₀. What to "
-    "look for: at which t can you first tell what x̂₀ will become, and how noisy is x<sub>t</sub> there?</p>"
+    "<h2>One run, from noise to picture.</h2><p>At every step the network's answer says which noise is in "
+    "x<sub>t</sub>; what is left without that noise is its guess of the picture, x̂₀. What to look for: at which t can "
+    "you first tell what x̂₀ will become, and how noisy is x<sub>t</sub> there?</p>"
 )
 
 
@@ -130,14 +131,13 @@ def build(engine: Engine) -> None:
 
 
 def _downloads() -> list[gr.DownloadButton]:
+    heading(
+        "Take the film away",
+        "xₜ and x̂₀ of every step that was kept. GIF opens everywhere and has 256 colours per frame; animated WebP has "
+        "all of them; MP4 is for slides and has half the resolution in colour.",
+    )
     with gr.Row(elem_classes="dpd-files"):
-        buttons = [
+        return [
             gr.DownloadButton(f"Download {kind}", size="sm", interactive=False, elem_id=f"denoise-{kind.lower()}")
             for kind in ("GIF", "WebP", "MP4")
         ]
-    gr.HTML(
-        "<p>GIF opens everywhere and has 256 colours per frame; animated WebP has all of them; MP4 is for slides and "
-        "has half the resolution in colour.</p>",
-        elem_classes="dp-total",
-    )
-    return buttons

@@ -8,7 +8,7 @@ from playground.lessons.answers import check_answer, judge, said
 from playground.lessons.earlier import name_of
 from playground.lessons.lesson import Ask, Lesson, Step
 from playground.lessons.quiz import Case, text, told
-from playground.measure.named import MEASURES, written
+from playground.measure.named import noted
 from playground.models import Facts
 from playground.refusal import Refusal
 from playground.ui.lessons import quiz
@@ -55,7 +55,7 @@ def _step(lesson: Lesson, at: int, step: Step, case: Case, answer: Any, facts: F
     measures = [step.ask.measure] if step.ask else [name for name in case.measures if name in case.values]
     cells = ""
     for cell, label in enumerate(case.labels):
-        numbers = [f"{MEASURES[m].label} {written(m, case.values[m][cell])}" for m in measures if m in case.values]
+        numbers = [noted(m, case.values[m][cell]) for m in measures if m in case.values]
         cells += (
             f"<figure>{quiz.image(case, lesson, at, cell, label, facts)}<figcaption>{escaped(label)}"
             f"<br>{escaped(', '.join(numbers))}</figcaption></figure>"

@@ -7,7 +7,7 @@ from PIL import Image
 
 from playground.lessons.lesson import Lesson, Step
 from playground.lessons.runs.contract import Outcome
-from playground.measure.named import MEASURES, written
+from playground.measure.named import noted
 from playground.ui.shared.feedback import feedback
 from playground.ui.shared.files import FILES
 from playground.ui.shared.frames import grid
@@ -54,7 +54,7 @@ def revealed(
     pictures = [FILES.url(png(picture), "cell.png") for picture in outcome.pictures]
     measure = step.ask.measure if step.ask else ""
     values = outcome.values.get(measure, (None,) * len(labels))
-    notes = [f"{MEASURES[measure].label} {written(measure, v)}" if v is not None else "" for v in values]
+    notes = [noted(measure, v) for v in values]
     told = feedback(step.ask, answer, labels, values) if step.ask else ""
     return (
         f'{grid(labels, pictures, notes, "done")}<p class="dp-quiet dp-source">{escaped(source)}</p>{told}'

@@ -9,7 +9,7 @@ import gradio as gr
 from PIL import Image
 
 from playground import pictures
-from playground.engine import Encode, Engine
+from playground.engine import PREPARING, Encode, Engine
 from playground.inside.latent_noise import decoded
 from playground.models import Facts
 from playground.recipe import Recipe
@@ -116,4 +116,4 @@ class Rail:
         return Subject(encoded.value, data_url(back, exact=False))
 
     def _sample(self, index: int) -> Subject:
-        return self.look(self._pictures[index])
+        return self.look(self._pictures[index], PREPARING)  # once, for everybody

@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 
 from playground import pictures
-from playground.engine import Engine
+from playground.engine import PREPARING, Engine
 from playground.refusal import Refusal
 from playground.schedule import is_flow, prediction_type
 from playground.ui.predict_noise import api, curve, guessing
@@ -95,7 +95,7 @@ def build(engine: Engine) -> Callable[[], None]:
     api.build(engine)
 
     def begin() -> None:
-        stage.value = asked({component: component.value for component in asking}).get(stage, stage.value)
+        stage.value = asked({component: component.value for component in asking}, PREPARING).get(stage, stage.value)
 
     return begin
 

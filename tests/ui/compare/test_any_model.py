@@ -69,6 +69,26 @@ def test_the_glossary_explains_the_network_that_the_model_has() -> None:
         assert network in terms and other not in terms
 
 
+@pytest.mark.parametrize(
+    ("predicts", "answers_with"),
+    [
+        ("epsilon", "The network's answer to the question which noise was added"),
+        ("v_prediction", "the velocity v = √ᾱ · ε − √(1−ᾱ) · x₀"),
+        ("flow_prediction", "the velocity v = ε − x₀"),
+        ("sample", "the clean picture"),
+    ],
+)
+def test_the_glossary_says_what_the_network_was_taught_to_answer(predicts: str, answers_with: str) -> None:
+    found = glossary.entries(predicts=predicts)
+    means = {entry["term"]: entry["means"] for entry in found}
+    assert len(means) == len(found) == len(glossary.entries())  # each term once, with every model
+    assert answers_with in means["ε_θ"]
+    assert ("the answer itself" in means["loss, L"]) == (predicts != "epsilon")
+    flow = predicts == "flow_prediction"
+    straight = {"σ (sigma)": "1 − σ", "schedule": "a straight line", "ᾱ (alpha bar)": "has none"}
+    assert [words in means[term] for term, words in straight.items()] == [flow] * 3
+
+
 def test_loras_have_examples_where_the_model_has_them(engines: dict[str, LocalEngine]) -> None:
     facts = replace(engines["sd15-tiny"].facts, loras={"cut": "", "ink": ""})
 

@@ -1,6 +1,7 @@
 """Two cells beside each other, by keyboard; blind rounds; the address and the history of a browser."""
 
 import re
+import time
 
 from playwright.sync_api import Browser, Page, expect
 
@@ -152,6 +153,50 @@ def test_tabs_stand_on_one_line_and_the_sign_of_play_in_its_middle(page: Page, a
         " return Math.abs(sign.left + sign.right - box.left - box.right) / 2 }"
     )
     assert aside < 1
+
+
+def test_a_tab_is_announced_by_its_axis_and_value_and_a_lora_by_its_name_once(page: Page, address: str) -> None:
+    base = Recipe(prompt="red apple", num_inference_steps=2)
+    for axis, values, announced in (
+        ("loras.ink_outline", [0, 0.5], ["ink_outline 0", "ink_outline 0.5"]),
+        ("sampler", ["ddim", "euler"], ["Sampler DDIM", "Sampler Euler"]),
+    ):
+        axes = {axis: values, "seed": [1, 2], "guidance_scale": [1, 2]}
+        page.goto(f"{address}?grid={to_token(Sweep(base, axes), Recipe())}")
+        expect(page.locator(".dp-tabs").get_by_role("tab")).to_have_count(2)
+        panels = page.locator("#compare-grid [role=tabpanel]").evaluate_all("all => all.map((one) => one.ariaLabel)")
+        assert panels == announced
+
+
+def test_a_table_begins_at_the_edge_and_its_rows_keep_their_place(page: Page, address: str) -> None:
+    axes = {"num_inference_steps": [2, 3], "guidance_scale": [1, 2, 3, 4, 5]}
+    base = Recipe(prompt="cup", seed=time.time_ns() % 1_000_000)  # none of which is kept, also when it is run again
+    page.goto(f"{address}?grid={to_token(Sweep(base, axes), Recipe())}")
+    expect(page.locator(".dp-table .dp-note").last).to_have_text("not rendered yet")
+    tops = "rows => rows.map((row) => Math.round(row.getBoundingClientRect().top + scrollY))"
+    before = page.locator(".dp-table tr").evaluate_all(tops)
+    header, caption = page.locator(".dp-table th[scope=row]").first, page.locator(".dp-caption")
+    assert header.bounding_box()["x"] == caption.bounding_box()["x"]
+    run(page)
+    finished(page, 10)
+    expect(page.locator(".dp-table .dp-note").last).to_contain_text("evaluations")
+    assert page.locator(".dp-table tr").evaluate_all(tops) == before
+
+
+def test_a_grid_that_a_link_opens_is_never_called_that_of_an_earlier_form(browser: Browser, address: str) -> None:
+    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page.add_init_script(
+        "window.told = new Set();"
+        "setInterval(() => told.add(document.querySelector('.dp-stale')?.textContent ?? ''), 10)"
+    )
+    for seed in (31, 32):
+        sweep = Sweep(Recipe(prompt="red apple", seed=seed), {"num_inference_steps": [2, 3]})
+        page.goto(f"{address}?grid={to_token(sweep, Recipe())}")
+        expect(page.locator(f'#cost [data-asked="{sweep.digest()}"]')).to_have_count(1)
+        assert page.evaluate("[...told]") == [""]
+    fill(page, "field-prompt", "cat")
+    expect(page.locator(".dp-stale")).to_contain_text("Of an earlier form")
+    page.close()
 
 
 def rows(page: Page) -> list[int]:

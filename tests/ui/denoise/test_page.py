@@ -177,6 +177,13 @@ def test_the_film_plays_and_pauses(opened: Page) -> None:
     assert scrubber(opened).input_value() == stopped
 
 
+def test_what_is_downloaded_is_said_in_a_part_of_its_own(opened: Page) -> None:
+    part = opened.get_by_role("heading", name="Take the film away")
+    expect(opened.locator(".dp-part", has=part)).to_contain_text("x̂₀ of every step")
+    button = opened.get_by_role("button", name="Download GIF")
+    assert part.bounding_box()["y"] < button.bounding_box()["y"]
+
+
 @pytest.mark.parametrize(("button", "kind"), [("Download GIF", "GIF"), ("Download WebP", "WEBP")])
 def test_the_film_can_be_downloaded(opened: Page, button: str, kind: str) -> None:
     expect(opened.get_by_role("button", name=button)).to_be_enabled()

@@ -59,6 +59,9 @@ def test_a_wrong_guess_is_told_what_to_look_at_by_a_run_made_now(lessons: Page) 
     expect(lessons.locator("#lesson-stage")).to_contain_text("Run here and now in")
     expect(lessons.locator(".dpl-after")).to_contain_text("The second run is 0.0 grey levels away from the first")
     expect(pictures(lessons)).to_have_count(3)
+    expect(lessons.locator("#lesson-stage .dp-note")).to_have_text(
+        ["from the first: 0.0 grey levels"] * 2 + [re.compile(r"^from the first: \d+\.\d grey levels$")]
+    )
     for picture in pictures(lessons).all():
         assert picture.evaluate("i => i.complete && i.naturalWidth") == 128
     expect(lessons.get_by_role("radio", name="50", exact=True)).to_be_checked()
