@@ -42,7 +42,7 @@ def check_listed(kind: type[DiffusionPipeline], folder: Path, parts: Mapping[str
     listed = {name for name, value in index_of(folder).items() if isinstance(value, list) and value[0] is not None}
     missing = set(kind._get_signature_keys(kind)[0]) - listed - set(parts) - set(kind._optional_components)
     if missing:
-        raise Refusal(f"{folder.name} is no whole model: it has no {' and no '.join(sorted(missing))}.")
+        raise Refusal(f"{folder.name} is no whole model: it has no {', no '.join(sorted(missing))}.")
 
 
 def check_whole(pipeline: DiffusionPipeline, shown: str) -> None:

@@ -15,6 +15,21 @@ def top(part: Locator) -> float:
     return part.bounding_box()["y"]
 
 
+def test_a_run_can_be_stopped_beside_its_pictures(browser: Browser, address: str) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": HEIGHT}, has_touch=True, is_mobile=True)
+    page.goto(address)
+    page.get_by_role("button", name="Everything else").tap()
+    page.locator("#field-num-inference-steps input").fill("900")
+    stop = page.locator("#compare-grid .dp-stop")
+    expect(stop).to_be_hidden()
+    page.locator("#run").tap()
+    expect(stop).to_be_in_viewport()
+    stop.tap()
+    expect(page.locator("#total")).to_contain_text("Stopped with 0 of 5")
+    expect(stop).to_be_hidden()
+    page.close()
+
+
 def test_runs_refusals_lessons_and_pictures_are_brought_into_view(browser: Browser, address: str) -> None:
     context = browser.new_context(viewport={"width": 390, "height": HEIGHT}, has_touch=True, is_mobile=True)
     page = context.new_page()

@@ -88,6 +88,10 @@ function tools() {
     ...seedChooser(),
     hint,
   );
+  // on a phone, where the form's own is far above the pictures once they are drawn
+  const stop = button("Stop", () => document.querySelector("#stop").click());
+  stop.className = "dp-stop";
+  bar.append(stop);
   return bar;
 }
 

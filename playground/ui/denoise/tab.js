@@ -137,7 +137,7 @@ function drawRun(i) {
   show("where", `After ${k} of ${run.of} ${run.unit}s${end ? ": the finished picture" : calls}`);
   show("x0-words", end ? "the picture, by the VAE" : "the picture it predicts");
   show("xt-words", end ? "what the last step left" : "what the network sees");
-  show("eps-words", end ? "nothing more is asked" : "the noise it names");
+  show("eps-words", end ? "nothing more is asked" : "the noise it finds");
   article.toggleAttribute("data-end", end);
   show("t", end ? "–" : number(run.t[k], Number.isInteger(run.t[k]) ? 0 : 1));
   show("sigma", figures(sigma));

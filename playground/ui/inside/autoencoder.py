@@ -166,8 +166,8 @@ def _bars(found: RoundTrip, costs: Cost, network: str) -> str:
     ]
     bars = [(name, value) for name, value in bars if value is not None]
     most = max(value for _, value in bars)
-    drawn = "".join(
-        f'<div><dt>{name}</dt><dd><i style="width: {100 * value / most:.2f}%"></i><span>{count(value)}</span></dd>'
+    drawn = "".join(  # with digits enough that their quotient is the one below
+        f'<div><dt>{name}</dt><dd><i style="width: {100 * value / most:.2f}%"></i><span>{count(value, 4)}</span></dd>'
         "</div>"
         for name, value in bars
     )

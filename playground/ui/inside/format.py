@@ -12,11 +12,12 @@ def shape(sides: Sequence[int]) -> str:
     return " × ".join(str(side) for side in sides) if sides else "text"
 
 
-def count(number: float) -> str:
+def count(number: float, digits: int = 3) -> str:
     """13600000 -> "13.6 M" """
     for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if number >= size:
-            return f"{number / size:.3g} {unit}" if number < 100 * size else f"{number / size:.0f} {unit}"
+            part = number / size
+            return f"{part:.{digits}g} {unit}" if part < 10 ** (digits - 1) else f"{part:.0f} {unit}"
     return f"{number:,.0f}"
 
 

@@ -15,7 +15,7 @@ FIGURES = (  # name, what it says, alt
     ("x<sub>t</sub>", "what the network sees", "The noised picture"),
     ("x̂<sub>0</sub>", "left after one subtraction", "The picture left after subtracting the predicted noise"),
     ("ε", "the noise that was added", "Channels of the added noise"),
-    ("ε<sub>θ</sub>", "the noise the network names", "Channels of the predicted noise"),
+    ("ε<sub>θ</sub>", "the noise the network finds", "Channels of the predicted noise"),
     ("ε − ε<sub>θ</sub>", "what it got wrong", "Channels of the difference"),
 )
 

@@ -48,8 +48,9 @@ def measured_guidance() -> str:
     low, usual, high = (report["guidance"][scale] for scale in ("1", "5", "20"))
     return (
         f"Measured on {usual['pictures']} pictures at each, from noise, by {sampler.label} in "
-        f"{report['num_inference_steps']} steps: a closed-set judge trained on real renders names the thing "
-        f"right in {_share(low)} at 1, in {_share(usual)} at 5 and in {_share(high)} at 20 (± one standard error)."
+        f"{report['num_inference_steps']} steps: a second network, taught on real renders, names the "
+        f"thing right in {_share(low)} at 1, in {_share(usual)} at 5 and in {_share(high)} at 20 (± one "
+        "standard error)."
     ).replace("%", "\u00a0%")
 
 

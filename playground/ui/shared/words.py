@@ -27,7 +27,7 @@ AXES: dict[str, AxisWords] = {
         "Same noise, same words. Only the guidance scale changes.",
         "What to look for: at 1 the prompt is used and nothing is pushed, so that the words can be missed; higher "
         "values obey them, and past some point colours saturate and shapes break.",
-        "Numbers from 0 to 50. Ranges work: 1, 3, .., 15 or 1–15 × 5.",
+        "Numbers from 0 to 50. Ranges work: 1, 3, .., 15 or 1–15\u00a0×\u00a05.",
     ),
     "true_cfg_scale": AxisWords(
         LABELS["true_cfg_scale"],

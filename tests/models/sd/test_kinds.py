@@ -135,7 +135,7 @@ def test_sampler_table_and_folders_of_other_kinds(tmp_path: Path) -> None:
         ),
         ("[1]", "names no pipeline"),
         ("{", "is not valid JSON"),
-        ('{"_class_name": "StableDiffusionPipeline"}', "cannot be loaded"),
+        ('{"_class_name": "StableDiffusionPipeline"}', "is no whole model: it has no scheduler, no text_encoder, no"),
     ):
         (tmp_path / "model_index.json").write_text(index)
         with pytest.raises(Refusal, match=words) as caught:
