@@ -81,17 +81,17 @@ let anchor = null;
 const hint = make("span", "dp-quiet");
 
 function tools() {
+  // on a phone, where the form's own is far above the pictures once they are drawn
+  const stop = button("Stop", () => document.querySelector("#stop").click());
+  stop.className = "dp-stop";
   const bar = make("div", "dp-tools", "", { role: "toolbar", "aria-label": "Ways to look" });
   bar.append(
     button("Compare two", () => (choosing ? reset() : begin("Choose the first picture."))),
     button("Guess blind", () => blind()),
     ...seedChooser(),
+    stop,
     hint,
   );
-  // on a phone, where the form's own is far above the pictures once they are drawn
-  const stop = button("Stop", () => document.querySelector("#stop").click());
-  stop.className = "dp-stop";
-  bar.append(stop);
   return bar;
 }
 

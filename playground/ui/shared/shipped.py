@@ -57,7 +57,7 @@ def measured_guidance() -> str:
 def _share(row: dict[str, float]) -> str:
     """The share that was named right, with the standard error of so many pictures."""
     share, pictures = row["top1"], row["pictures"]
-    return f"{share:.0%} ± {100 * (share * (1 - share) / pictures) ** 0.5:.0f}"
+    return f"{share:.0%}\u00a0±\u00a0{100 * (share * (1 - share) / pictures) ** 0.5:.0f}"
 
 
 def first_view_files(sweep: Sweep) -> list[Path]:

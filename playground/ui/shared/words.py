@@ -27,14 +27,14 @@ AXES: dict[str, AxisWords] = {
         "Same noise, same words. Only the guidance scale changes.",
         "What to look for: at 1 the prompt is used and nothing is pushed, so that the words can be missed; higher "
         "values obey them, and past some point colours saturate and shapes break.",
-        "Numbers from 0 to 50. Ranges work: 1, 3, .., 15 or 1–15\u00a0×\u00a05.",
+        "Numbers from 0 to 50. Ranges: 1, 3, .., 15 or 1–15\u00a0×\u00a05.",
     ),
     "true_cfg_scale": AxisWords(
         LABELS["true_cfg_scale"],
         "Same noise, same words. Only the true CFG scale changes.",
         "What to look for: at 1 the network is asked once a step and the negative prompt is not used; above 1 it is "
         "asked twice, and each step is pushed away from the negative prompt and towards the prompt.",
-        "Numbers from 1 to 20. Ranges work: 1, 1.5, .., 4.",
+        "Numbers from 1 to 20. Ranges: 1, 1.5, .., 4.",
     ),
     "num_inference_steps": AxisWords(
         LABELS["num_inference_steps"],
@@ -42,7 +42,7 @@ AXES: dict[str, AxisWords] = {
         "What to look for: very few steps leave blur or patches that do not fit together; after enough of them the "
         "picture hardly changes while the cost keeps growing. A 10-step run is not a 20-step run stopped half-way: its "
         "steps are longer.",
-        "Whole numbers from 1 to 1,000. Ranges work: 5, 10, .., 30 or 4–40 × 5.",
+        "Whole numbers from 1 to 1,000. Ranges: 5, 10, .., 30 or 4–40\u00a0×\u00a05.",
     ),
     "sampler": AxisWords(
         LABELS["sampler"],
@@ -56,7 +56,7 @@ AXES: dict[str, AxisWords] = {
         "Same words, same settings. Only the starting noise changes.",
         "What to look for: the seed decides layout and details, the words decide the subject. The same seed gives "
         "the same picture every time.",
-        "Whole numbers from 0 to 4,294,967,295. Ranges work: 1, 2, .., 6.",
+        "Whole numbers from 0 to 4,294,967,295. Ranges: 1, 2, .., 6.",
     ),
     "negative_prompt": AxisWords(
         LABELS["negative_prompt"],
@@ -96,21 +96,21 @@ AXES: dict[str, AxisWords] = {
         "Same noise, same words. Only how much of guidance's change of contrast is taken back changes.",
         "What to look for: with a high guidance scale colours come back from saturation as this rises; at guidance 1 "
         "it does nothing.",
-        "Numbers from 0 to 1. Ranges work: 0, 0.25, .., 1.",
+        "Numbers from 0 to 1. Ranges: 0, 0.25, .., 1.",
     ),
     "strength": AxisWords(
         LABELS["strength"],
         "Same picture, same noise, same words. Only how much of the run is done changes.",
         "What to look for: at low strength the start picture's layout and colours stay and the words show in details; "
         "towards 1 the words take over, and at 1 hardly anything of the start picture is left.",
-        "Numbers from 0 to 1. Ranges work: 0.2, 0.4, .., 1.",
+        "Numbers from 0 to 1. Ranges: 0.2, 0.4, .., 1.",
     ),
     "controlnet_conditioning_scale": AxisWords(
         LABELS["controlnet_conditioning_scale"],
         "Same control picture, same noise, same words. Only how much the ControlNet adds changes.",
         "What to look for: at 0 it is as if there were no control; as it rises the picture follows the lines, and "
         "beyond 1 it can follow them too stiffly.",
-        "Numbers from 0 to 2. Ranges work: 0, 0.5, .., 2.",
+        "Numbers from 0 to 2. Ranges: 0, 0.5, .., 2.",
     ),
     "control_guidance_start": AxisWords(
         LABELS["control_guidance_start"],
@@ -129,7 +129,7 @@ AXES: dict[str, AxisWords] = {
         "Same start, same words. Only how much fresh noise DDIM adds at each step changes.",
         "What to look for: at 0 DDIM adds none and its pictures stay as the steps grow; at 1 it adds as much as DDPM, "
         "and few steps leave some of it in the picture.",
-        "Numbers from 0 to 1, with the sampler DDIM. Ranges work: 0, 0.25, .., 1.",
+        "Numbers from 0 to 1, with the sampler DDIM. Ranges: 0, 0.25, .., 1.",
     ),
     "clip_skip": AxisWords(
         LABELS["clip_skip"],
@@ -150,7 +150,7 @@ AXES: dict[str, AxisWords] = {
         "Same noise, same words. Only the weight of one LoRA changes.",
         "What to look for: at 0 the model is as it was trained, at 1 the LoRA counts as it was trained. Between them "
         "it blends in; past 1 and below 0 it is pushed further than any training went.",
-        "Numbers from −2 to 2. Ranges work: 0, 0.25, .., 1.",
+        "Numbers from −2 to 2. Ranges: 0, 0.25, .., 1.",
     ),
 }
 
