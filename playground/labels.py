@@ -11,6 +11,7 @@ from playground.sweep import SIZE, Sweep, lora_of, words_exchanged
 
 Honours = Callable[[str, Recipe], bool]  # whether a recipe's picture depends on this field of it
 SHORT = 12  # digits of a picture's digest that are shown
+LONG = 12  # values, beyond which only the ends of a list are told
 PICTURES = {"image": "from noise", "control_image": "none"}  # fields that name a picture, and what none is called
 CONTROLS = ("controlnet_conditioning_scale", "control_guidance_start", "control_guidance_end")
 NEEDS = {"strength": "image"} | dict.fromkeys(CONTROLS, "control_image")  # fields that are not used without another
@@ -69,6 +70,11 @@ def axis_name(axis: str) -> str:
 def inside(label: str) -> str:
     """A label as it stands inside a sentence: "true CFG scale"."""
     return label[0].lower() + label[1:]
+
+
+def in_short(values: Sequence[str]) -> str:
+    """With commas, or the ends of a long list."""
+    return ", ".join(values if len(values) <= LONG else [*values[:3], "…", *values[-1:]])
 
 
 def value_label(axis: str, value: Any) -> str:

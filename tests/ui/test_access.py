@@ -92,6 +92,21 @@ def test_nothing_moves_for_those_who_ask_for_that(page: Page) -> None:
     assert page.evaluate(lasts) == "0s"
 
 
+def test_what_is_chosen_is_framed_where_the_system_gives_the_colours(page: Page) -> None:
+    page.emulate_media(forced_colors="active")
+    vary, examples = page.locator("#vary label"), page.locator(".dp-examples button")
+    for chosen, other in (
+        (page.get_by_role("tab", name="Compare", exact=True), page.get_by_role("tab", name="Denoise", exact=True)),
+        (vary.filter(has_text="Guidance scale"), vary.filter(has_text="Steps")),
+        (examples.filter(has_text="Guidance"), examples.filter(has_text="Samplers")),
+    ):
+        expect(chosen).to_have_css("outline-style", "solid")
+        expect(other).to_have_css("outline-style", "none")
+    page.get_by_role("tab", name="Denoise", exact=True).click()
+    track = "getComputedStyle(document.querySelector('.dpd .dp-range'), '::-webkit-slider-runnable-track')"
+    assert page.evaluate(f"{track}.borderTopStyle") == "solid"
+
+
 def test_a_film_on_its_way_is_told_to_screen_readers(page: Page) -> None:
     page.get_by_role("tab", name="Denoise", exact=True).click()
     page.locator(READY["Denoise"]).wait_for(timeout=PATIENCE)

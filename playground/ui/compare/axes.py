@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import gradio as gr
 
-from playground.labels import inside
+from playground.labels import in_short, inside
 from playground.models import Facts
 from playground.recipe import check_known_loras
 from playground.refusal import Refusal
@@ -224,4 +224,4 @@ def _parsed(key: str, values: list[Any]) -> str:
         return ""
     if key == WORDS:
         return f'<p class="dp-quiet">“{escape(values[0])}” and {len(values) - 1} in its place.</p>'
-    return f'<p class="dp-quiet">{len(values)} values: {", ".join(f"{v:.15g}" for v in values)}</p>'
+    return f'<p class="dp-quiet">{len(values)} values: {in_short([f"{v:.15g}" for v in values])}</p>'

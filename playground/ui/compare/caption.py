@@ -3,7 +3,7 @@
 from html import escape
 from typing import Any
 
-from playground.labels import CONTROLS, Honours, axis_name, everything, inside, lora_label, named, value_label
+from playground.labels import CONTROLS, Honours, axis_name, everything, in_short, inside, lora_label, named, value_label
 from playground.models import Facts
 from playground.recipe import Recipe
 from playground.samplers import SAMPLERS
@@ -124,7 +124,7 @@ def _strength(sweep: Sweep) -> str:
 
 def _listed(axis: str, values: list[Any]) -> str:
     if lora_of(axis) is not None:
-        return ", ".join(f"{value:.15g}".replace("-", "−") for value in values)
+        return in_short([f"{value:.15g}".replace("-", "−") for value in values])
     if axis in TEXTS:
         return f"({len(values)} of them)"
-    return ", ".join(value_label(axis, value) for value in values)
+    return in_short([value_label(axis, value) for value in values])

@@ -65,6 +65,7 @@ element.querySelector(".dp-styles").append(
   ...props.styles.map((style) => chip(style, () => put(`${prompt().value.replace(/\s+$/, "")}, ${style}`.replace(/^, /, "")))),
 );
 find.addEventListener("input", fill);
+find.addEventListener("keydown", (event) => { if (event.key === "Enter") list.querySelector("button")?.click(); });
 document.addEventListener("input", (event) => { if (event.target === prompt()) offer(); });
 document.addEventListener("focusout", (event) => {
   if (event.target === prompt() && !offers.contains(event.relatedTarget)) offers.hidden = true;

@@ -130,7 +130,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             facts_of=facts_of(engine),
         )
         asked = Asked(GRID, sweep.digest(), grid)
-        told = form.told(reading) | form.predict.begins(given, sweep)
+        told = form.told(reading) | form.sure.gone() | form.predict.begins(given, sweep)
         yield from latest.show(visitor, running.grow(asked, told, visitor), asked, {total: gr.skip()})
 
     def opened(sweep: Sweep, request: gr.Request) -> Update:

@@ -86,6 +86,11 @@ def build(engine: Engine, rail: Rail, t: gr.Slider) -> None:
         except Refusal as problem:
             yield fields.says({GUESS: str(problem)})
 
+    def mended(given: Values) -> Updates:
+        """What was said at the press of the button goes once it no longer holds."""
+        wrong = read(given)[1]
+        return {slot: "" for name, slot in fields.errors.items() if name not in wrong}
+
     def would_ask(given: Values) -> Any:
         asked, wrong = read(given)
         return None if wrong else (asked, given[t])
@@ -110,6 +115,9 @@ def build(engine: Engine, rail: Rail, t: gr.Slider) -> None:
     outputs = [guessed, *fields.errors.values(), ended, *stale.outputs, *sure.outputs]
     gr.on([go.click, *(field.submit for field in fields.one_line)], run, {*guessing, *sure.inputs}, outputs, **NEWEST)
     stale.watch(guessing, would_ask)
+    edited = [component.change for component in guessing]
+    quiet: dict[str, Any] = {**QUIET, "queue": False, "trigger_mode": "always_last"}
+    gr.on(edited, mended, guessing, [*fields.errors.values()], **quiet)
     sure.watch(guessing, asks, would_ask)
     # In the queue, whose updates reach the page in order: one of the ended guess that is under way then comes before.
     halt.click(stop, None, [guessed, ended], concurrency_limit=None, **QUIET)

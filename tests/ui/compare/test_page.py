@@ -149,6 +149,8 @@ def test_a_bad_value_shows_its_sentence_and_nothing_runs(page: Page) -> None:
     assert page.locator(".dp-grid").inner_html() == before
     fill(page, "values-guidance-scale", "1, 2")
     expect(page.locator("#error-values-guidance-scale")).to_have_text("2 values: 1, 2")
+    fill(page, "values-guidance-scale", "1, 2, .., 40")
+    expect(page.locator("#error-values-guidance-scale")).to_have_text("40 values: 1, 2, 3, …, 40")
 
 
 def test_every_field_shows_its_own_error(page: Page) -> None:

@@ -169,6 +169,7 @@ def test_a_caption_names_prompt_axes_and_what_is_fixed(engine: LocalEngine) -> N
     some_guided = fixed(Sweep(negative, {"guidance_scale": [1, 3]}), engine.facts.honours)
     assert "negative prompt “blur”" in some_guided
     assert caption(Sweep(base, {"prompt": ["a", "b"]}))[0] == "Prompt (2 of them)"
+    assert caption(Sweep(base, {"seed": list(range(200))}))[1] == "Seed 0, 1, 2, …, 199"
 
 
 def test_the_sentence_above_says_where_each_axis_lies(engine: LocalEngine) -> None:

@@ -233,6 +233,14 @@ def test_bad_fields_are_refused_beside_them_and_nothing_changes(page: Page) -> N
     expect(page.locator("#pn-error-guidance-scale")).to_contain_text("Guidance scale must be from 0 to 50")
 
 
+def test_what_a_guess_was_refused_for_is_no_longer_said_once_it_is_mended(page: Page) -> None:
+    page.locator("#pn-t input[type=number]").fill("0")
+    page.get_by_role("button", name="Let it guess from here").click()
+    expect(page.get_by_role("alert")).to_contain_text("t = 0 lies below 1")
+    page.locator("#pn-t input[type=number]").fill("500")
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 def test_a_timestep_outside_the_schedule_is_said_beside_it(page: Page) -> None:
     number = page.locator("#pn-t input[type=number]")
     number.fill("5000")

@@ -58,3 +58,15 @@ def test_it_asks_once_more_and_then_runs(
     press.click()
     page.locator(done).first.wait_for(timeout=PATIENCE)
     expect(fault.get_by_role("alert")).to_have_count(0)
+
+
+def test_a_tick_is_for_one_run_and_gone_with_it(page: Page, no_time: None) -> None:
+    page.get_by_role("button", name="Everything else").click()
+    page.locator("#field-num-inference-steps input").fill("300")
+    box = page.locator("#sure").get_by_role("checkbox")
+    box.check(timeout=PATIENCE)
+    page.get_by_role("button", name="Run", exact=True).click()
+    page.locator("#total >> text=0 of 5 finished").wait_for(timeout=PATIENCE)
+    assert not box.is_visible()
+    page.get_by_role("button", name="Stop", exact=True).click()
+    expect(box).not_to_be_checked(timeout=PATIENCE)  # asked once more for the rest
