@@ -7,6 +7,7 @@ import diffusers
 import torch
 
 from playground.models import single_file, whole
+from playground.models.configs import check_configs
 from playground.models.contract import Model, WholeModel
 from playground.models.families.base import Family
 from playground.models.families.flux import Flux
@@ -67,8 +68,10 @@ def load_model(
     """
     found = source(given)
     path, device = found.path, device or default_device()
-    listed = index_of(settings(path, layout(path)) if path.is_file() else path)
+    folder = settings(path, layout(path)) if path.is_file() else path
+    listed = index_of(folder)
     kind = listed["_class_name"]
+    check_configs(folder)
     if not of_a_family(listed):
         if path.is_file():
             said = listed["scheduler"][-1] if kind in FAMILIES else kind
