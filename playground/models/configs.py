@@ -8,7 +8,7 @@ from typing import Any
 
 from playground.models.folder import CONFIG
 from playground.refusal import Refusal
-from playground.sources.parts import index_of
+from playground.sources.parts import called, index_of
 
 SCHEDULE = "scheduler_config.json"
 SPACINGS = ("linspace", "leading", "trailing")
@@ -20,7 +20,7 @@ def check_configs(folder: Path) -> None:
     for part, value in index_of(folder).items():
         for path in (folder / part / CONFIG, folder / part / SCHEDULE):
             if path.is_file() and isinstance(value, list) and (wrong := _wrong(_read(path), str(value[-1]))):
-                raise Refusal(f"The model in {folder.name} cannot be loaded: its {part}/{path.name} {wrong}.")
+                raise Refusal(f"The model in {called(folder)} cannot be loaded: its {part}/{path.name} {wrong}.")
 
 
 def _read(path: Path) -> Any:

@@ -18,7 +18,7 @@ from playground.models.running.memory import free_of_device, free_of_host
 from playground.models.running.offload import Read, cast_layers
 from playground.models.running.plan import EVERYTHING, Plan, Sizes
 from playground.recipe import SIDE_RANGE
-from playground.sources.parts import DENOISERS, index_of
+from playground.sources.parts import DENOISERS, called, index_of
 from playground.sources.weights import PartWeights, weights_of
 
 IN_FILE = {"F16": torch.float16, "BF16": torch.bfloat16}
@@ -113,7 +113,7 @@ def load(
 
 def _read(kind: type[nn.Module], folder: Path, dtype: torch.dtype) -> nn.Module:
     """One network on the CPU."""
-    with refusing(f"The model in {folder.parent.name}"):
+    with refusing(f"The model in {called(folder.parent)}"):
         return kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, dtype=dtype).eval()
 
 

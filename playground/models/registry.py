@@ -27,7 +27,7 @@ from playground.models.running.plan import AS_IN_FILE
 from playground.refusal import Refusal
 from playground.sources.given import REGISTERED, Source, source
 from playground.sources.others import of_a_family
-from playground.sources.parts import index_of
+from playground.sources.parts import called, index_of
 from playground.sources.single_file import layout, settings
 from playground.sources.weights import weights_of
 
@@ -87,5 +87,5 @@ def load_model(
         keep_layers(unet if plan.storage == AS_IN_FILE else cast(unet, dtype), dtype, plan, weights_of(path)["unet"])
     else:
         loaded = load(getattr(diffusers, kind), path, dtype, texts, plan, preview, **family.left_out)
-    with refusing(f"The model in {path.name}"):  # such as for sizes of its parts that do not fit each other
+    with refusing(f"The model in {called(path)}"):  # such as for sizes of its parts that do not fit each other
         return family(found.name, loaded, device, dtype, path, loras)

@@ -155,6 +155,21 @@ def test_gated_unknown_and_offline_each_have_their_sentence(hub: Hub, tmp_path: 
     assert "The hub cannot be reached, and owner/tiny is not whole on this machine: HF_HUB_OFFLINE is set." in off
 
 
+def test_a_broken_model_of_the_hub_is_called_by_its_id(hub: Hub, folder: Path, tmp_path: Path) -> None:
+    """And not by the commit, which names its folder in the client's cache."""
+    broken = {
+        "unet/config.json": (b"[]", "The model in else/tiny cannot be loaded: its unet/config.json holds no settings."),
+        "unet/diffusion_pytorch_model.safetensors": (b"x" * 99, "The model in else/tiny cannot be loaded: "),
+        "tokenizer/tokenizer_config.json": (b"{}", "else/tiny is no whole model: its tokenizer does not say"),
+    }
+    for number, (file, (data, says)) in enumerate(broken.items()):
+        copy = shutil.copytree(folder, tmp_path / str(number))
+        (copy / file).write_bytes(data)
+        hub.add("else/tiny", copy)
+        said = refused(hub, tmp_path / f"home{number}", "else/tiny")
+        assert says in said and "aaaa" not in said
+
+
 def test_a_model_that_is_not_run_here_is_said_before_anything_large_is_fetched(hub: Hub, tmp_path: Path) -> None:
     other = tmp_path / "other"
     (other / "unet").mkdir(parents=True)
