@@ -5,6 +5,7 @@ It saw x_t = signal · x₀ + noise · ε, as `schedule` says of every level; no
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from playground.refusal import Refusal
@@ -39,3 +40,9 @@ def noise_of(x_t: Tensor, answer: Tensor, signal: Any, noise: Any, kind: str) ->
     if kind == "sample":
         return (x_t - signal * answer) / noise
     raise Refusal(f"The model predicts {kind!r}, which is not known here.")
+
+
+def check_finite(latents: Tensor) -> None:
+    """Raises Refusal where there is no picture left. Reads the latents, so it waits for the device."""
+    if not torch.isfinite(latents).all():
+        raise Refusal("The latents became infinite, so there is no picture; try a lower guidance scale.")

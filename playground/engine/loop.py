@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 
+from playground.answer import check_finite
 from playground.engine.capacity import Capacity, out_of_memory
 from playground.engine.contract import Answer, Done, Failed, Measured, Question, Result, Step
 from playground.engine.drawing import Drawing
@@ -17,7 +18,7 @@ from playground.engine.pace import Pace
 from playground.engine.pieces import Single, done_now
 from playground.engine.request import Live, Request
 from playground.engine.rows import Row, Work, answers, keys, predict, rows_of
-from playground.engine.trajectory import Trajectory, advance_together, check_finite, steps_together
+from playground.engine.trajectory import Trajectory, advance_together, steps_together
 from playground.models import Model
 from playground.recipe import Recipe
 from playground.refusal import Refusal
@@ -221,7 +222,7 @@ class Loop:
                 # reading the latents waits for an accelerator, so there it is done only where a picture is due
                 if self.model.device.type == "cpu" or entry.work.finished:
                     try:
-                        check_finite(entry.work)
+                        check_finite(entry.work.latents)
                     except Refusal as error:
                         self._fail(entry, str(error))
 

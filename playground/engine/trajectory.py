@@ -235,12 +235,6 @@ def advance_together(group: list[Trajectory], answers: list[list[Tensor]]) -> No
         trajectory.k += 1
 
 
-def check_finite(trajectory: Trajectory) -> None:
-    """Raises Refusal where there is no picture left. Reads the latents, so it waits for the device."""
-    if not torch.isfinite(trajectory.latents).all():
-        raise Refusal("The latents became infinite, so there is no picture; try a lower guidance scale.")
-
-
 class _Together:
     """The noise samplers of several cells, asked as one; every cell's noise comes from its own seed."""
 

@@ -12,7 +12,7 @@ from transformers import CLIPTokenizer, PreTrainedModel
 from transformers.tokenization_utils_base import LARGE_INTEGER
 
 from playground.refusal import Refusal
-from playground.sources.parts import index_of
+from playground.sources.parts import called, index_of
 
 
 def read_first(folder: Path, parts: Mapping[str, Any]) -> dict[str, PreTrainedModel]:
@@ -31,8 +31,10 @@ def read_first(folder: Path, parts: Mapping[str, Any]) -> dict[str, PreTrainedMo
         told = {"use_safetensors": True, "local_files_only": True, "output_loading_info": True}
         found[name], info = kind.from_pretrained(folder / name, dtype=dtype, ignore_mismatched_sizes=True, **told)
         if other := sorted(key for key, *_ in info["mismatched_keys"]):
-            raise Refusal(f"{folder.name} is no whole model: {other[0]} of its {name} has other sizes than its config.")
-        _refuse(folder.name, name, sorted(info["missing_keys"]))
+            raise Refusal(
+                f"{called(folder)} is no whole model: {other[0]} of its {name} has other sizes than its config."
+            )
+        _refuse(called(folder), name, sorted(info["missing_keys"]))
     return found
 
 
@@ -42,7 +44,7 @@ def check_listed(kind: type[DiffusionPipeline], folder: Path, parts: Mapping[str
     listed = {name for name, value in index_of(folder).items() if isinstance(value, list) and value[0] is not None}
     missing = set(kind._get_signature_keys(kind)[0]) - listed - set(parts) - set(kind._optional_components)
     if missing:
-        raise Refusal(f"{folder.name} is no whole model: it has no {', no '.join(sorted(missing))}.")
+        raise Refusal(f"{called(folder)} is no whole model: it has no {', no '.join(sorted(missing))}.")
 
 
 def check_whole(pipeline: DiffusionPipeline, shown: str) -> None:

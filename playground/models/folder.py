@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from playground.models.complete import check_listed, check_whole, read_first
 from playground.refusal import Refusal
 from playground.sources import header, single_file
-from playground.sources.parts import INDEX, index_of
+from playground.sources.parts import INDEX, called, index_of
 
 CONFIG = "config.json"
 LONGEST_LICENCE = 80  # characters of it that are shown
@@ -36,11 +36,11 @@ def load_pipeline(pipeline: type[DiffusionPipeline], folder: Path, **parts: Any)
 
     Raises Refusal, with one sentence, for a folder that cannot be read. Nothing is downloaded, no code of it is run.
     """
-    with refusing(f"The model in {folder.name}"):
+    with refusing(f"The model in {called(folder)}"):
         check_listed(pipeline, folder, parts)
         parts |= read_first(folder, parts)
         found = pipeline.from_pretrained(folder, use_safetensors=True, local_files_only=True, **parts)
-    check_whole(found, folder.name)
+    check_whole(found, called(folder))
     return found
 
 

@@ -18,7 +18,7 @@ from playground.models.running.memory import free_of_device, free_of_host
 from playground.models.running.offload import Read, cast_layers
 from playground.models.running.plan import EVERYTHING, Plan, Sizes
 from playground.recipe import SIDE_RANGE
-from playground.sources.parts import DENOISERS, index_of
+from playground.sources.parts import DENOISERS, called, index_of
 from playground.sources.weights import PartWeights, weights_of
 
 IN_FILE = {"F16": torch.float16, "BF16": torch.bfloat16}
@@ -59,8 +59,8 @@ def planned(
         return EVERYTHING
     used = {n: weights for n, weights in parts.items() if n.startswith("text_encoder") or n in ("vae", denoiser)}
     each = {part: (texts if part.startswith("text_encoder") else dtype).itemsize for part in used} | {"vae": 4}
-    side, width = (SIDE_RANGE[1], WIDTH) if path.is_file() else _of_vae(path)
-    sizes = Sizes(used, denoiser, each, side, width, rereads=path.is_dir())
+    vae = (SIDE_RANGE[1], WIDTH, plans.DECODER_HOLDS) if path.is_file() else _of_vae(path)
+    sizes = Sizes(used, denoiser, each, *vae, rereads=path.is_dir())
     return plans.plan(name, sizes, device.type, free_of_device(device), free_of_host(), memory)
 
 
@@ -77,8 +77,8 @@ def planned_whole(
     parts = weights_of(path)
     if not parts or (device.type != "cuda" and memory is None):
         return EVERYTHING
-    side, width = _of_vae(path)
-    decoding = 4 * plans.DECODER_HOLDS * side**2 * width  # some VAEs are run in fp32 whatever was asked
+    side, width, holds = _of_vae(path)
+    decoding = 4 * holds * side**2 * width  # some VAEs are run in fp32 whatever was asked
     by_parts = kind.model_cpu_offload_seq is not None
     free = free_of_device(device)
     return plans.plan_whole(name, parts, dtype.itemsize, decoding, by_parts, device.type, free, free_of_host(), memory)
@@ -113,7 +113,7 @@ def load(
 
 def _read(kind: type[nn.Module], folder: Path, dtype: torch.dtype) -> nn.Module:
     """One network on the CPU."""
-    with refusing(f"The model in {folder.parent.name}"):
+    with refusing(f"The model in {called(folder.parent)}"):
         return kind.from_pretrained(folder, use_safetensors=True, local_files_only=True, dtype=dtype).eval()
 
 
@@ -131,12 +131,16 @@ def keep_layers(network: nn.Module, dtype: torch.dtype, plan: Plan, weights: Par
     return cast_layers(network, torch.float8_e4m3fn, dtype) if plan.storage == plans.FP8 else network
 
 
-def _of_vae(folder: Path) -> tuple[int, int]:
-    """Pixels per side of its pictures, and the width of its decoder where they are largest, as far as its config says
-    them."""
+def _of_vae(folder: Path) -> tuple[int, int, int]:
+    """Pixels per side of its pictures, the width of its decoder where they are largest, as far as its config says
+    them, and how many times both it holds."""
     try:
         config = json.loads((folder / "vae" / "config.json").read_text(encoding="utf-8"))
-        side, widths = config.get("sample_size", SIDE_RANGE[1]), config.get("block_out_channels", [WIDTH])
-        return min(int(side), SIDE_RANGE[1]), int(widths[0])
-    except (OSError, ValueError, TypeError, AttributeError, IndexError):
-        return SIDE_RANGE[1], WIDTH
+        side = min(int(config.get("sample_size", SIDE_RANGE[1])), SIDE_RANGE[1])
+        holds = plans.OTHERS_HOLD.get(config.get("_class_name"), plans.DECODER_HOLDS)
+        if "base_dim" in config:
+            return side, int(config["base_dim"]) * int(config["dim_mult"][0]), holds
+        widths = config.get("decoder_block_out_channels") or config.get("block_out_channels", [WIDTH])
+        return side, int(widths[0]), holds
+    except (OSError, ValueError, TypeError, LookupError, AttributeError):
+        return SIDE_RANGE[1], WIDTH, plans.DECODER_HOLDS

@@ -7,6 +7,7 @@ import diffusers
 import torch
 
 from playground.models import single_file, whole
+from playground.models.configs import check_configs
 from playground.models.contract import Model, WholeModel
 from playground.models.families.base import Family
 from playground.models.families.flux import Flux
@@ -26,7 +27,7 @@ from playground.models.running.plan import AS_IN_FILE
 from playground.refusal import Refusal
 from playground.sources.given import REGISTERED, Source, source
 from playground.sources.others import of_a_family
-from playground.sources.parts import index_of
+from playground.sources.parts import called, index_of
 from playground.sources.single_file import layout, settings
 from playground.sources.weights import weights_of
 
@@ -67,8 +68,10 @@ def load_model(
     """
     found = source(given)
     path, device = found.path, device or default_device()
-    listed = index_of(settings(path, layout(path)) if path.is_file() else path)
+    folder = settings(path, layout(path)) if path.is_file() else path
+    listed = index_of(folder)
     kind = listed["_class_name"]
+    check_configs(folder)
     if not of_a_family(listed):
         if path.is_file():
             said = listed["scheduler"][-1] if kind in FAMILIES else kind
@@ -84,5 +87,5 @@ def load_model(
         keep_layers(unet if plan.storage == AS_IN_FILE else cast(unet, dtype), dtype, plan, weights_of(path)["unet"])
     else:
         loaded = load(getattr(diffusers, kind), path, dtype, texts, plan, preview, **family.left_out)
-    with refusing(f"The model in {path.name}"):  # such as for sizes of its parts that do not fit each other
+    with refusing(f"The model in {called(path)}"):  # such as for sizes of its parts that do not fit each other
         return family(found.name, loaded, device, dtype, path, loras)

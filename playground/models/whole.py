@@ -5,7 +5,7 @@ recipe may say is what `__call__` takes.
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 from transformers import CLIPTextModel
 
-from playground.answer import FLOW
+from playground.answer import FLOW, check_finite
 from playground.models.facts import CALL, OR_NONE, Facts, side_of, usual_recipe
 from playground.models.folder import described, fingerprint, licence, load_pipeline
 from playground.models.loading import planned_whole
@@ -70,6 +70,8 @@ class WholePipeline(AsLoaded):
         parameters = sum(p.numel() for part in parts for p in part.parameters())  # of which layers that come share none
         place_whole(pipeline, device, plan)
         self._denoiser: nn.Module = next(getattr(pipeline, key) for key in DENOISERS if key in pipeline.components)
+        decoders = (getattr(pipeline.components.get(name), "decoder", None) for name in AUTOENCODERS)
+        self._watched = [self._denoiser, *(part for part in decoders if isinstance(part, nn.Module))]
         self._takes = inspect.signature(pipeline.__call__).parameters
         negative = self._takes.get("negative_prompt")
         self._or_none = negative is not None and negative.default is None
@@ -122,13 +124,18 @@ class WholePipeline(AsLoaded):
 
     @torch.inference_mode()
     def draw(self, recipe: Recipe, tell: Tell) -> tuple[Image.Image, int]:
-        """Exactly as the pipeline draws it -> the picture, and the rows that its network was asked for."""
+        """Exactly as the pipeline draws it -> the picture, and the rows that its network was asked for. Raises Refusal
+        where there is no picture left."""
         rows = done = 0
+        answers: dict[nn.Module, Any] = {}  # the last ones
 
         def count(_module: nn.Module, args: tuple, kwargs: dict[str, Any]) -> None:
             nonlocal rows
             first = next(x for x in (*args, *kwargs.values()) if isinstance(x, Tensor | list))
             rows += len(first)
+
+        def keep(module: nn.Module, _args: tuple, answer: Any) -> None:
+            answers[module] = answer
 
         def after(pipeline: DiffusionPipeline, step: int, timestep: Any, _tensors: dict) -> dict:
             tell(step + 1, getattr(pipeline, "num_timesteps", recipe.calls), float(timestep))
@@ -149,7 +156,8 @@ class WholePipeline(AsLoaded):
             given["callback_on_step_end"] = after
         elif "callback" in self._takes:
             given |= {"callback": formerly, "callback_steps": 1}
-        counting = self._denoiser.register_forward_pre_hook(count, with_kwargs=True)
+        hooks = [self._denoiser.register_forward_pre_hook(count, with_kwargs=True)]
+        hooks += [module.register_forward_hook(keep) for module in self._watched]
         try:
             pictures = self._pipeline(
                 prompt=recipe.prompt,
@@ -161,8 +169,11 @@ class WholePipeline(AsLoaded):
                 **given,
             )[0]
         finally:
-            counting.remove()
+            for hook in hooks:
+                hook.remove()
             self._pipeline.maybe_free_model_hooks()
+        for values in _tensors(answers):
+            check_finite(values)  # else it would be a black picture
         return pictures[0], rows
 
     @property
@@ -171,6 +182,15 @@ class WholePipeline(AsLoaded):
 
     def attach_control(self, folder: Path) -> None:
         raise Refusal(f"{self.facts.name} is run by its own pipeline, which takes no ControlNet here.")
+
+
+def _tensors(answer: Any) -> Iterator[Tensor]:
+    """All in what a module answers, which may be a tensor, several, or an output of diffusers with names."""
+    if isinstance(answer, Tensor):
+        yield answer
+    elif isinstance(answer, Mapping | list | tuple):
+        for part in answer.values() if isinstance(answer, Mapping) else answer:
+            yield from _tensors(part)
 
 
 def words_of(pipeline: DiffusionPipeline, longest: int | None) -> Callable[..., Words]:

@@ -8,7 +8,9 @@ without a network; with a branch or a tag the hub is asked at every start, and t
 
 import re
 import shutil
+import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,8 +114,7 @@ def _fetched(given: str, repo: str, found: Found, tell: Tell) -> Path:
             size, whole = sum(missing.values()), sum(files.values())
             rest = f" of {said(whole)}, the rest is here already" if said(size) != said(whole) else ""
             tell(f"{repo} at {found.commit[:7]}: {said(size)} to download{rest} …")
-            bars = telling(lambda line: tell(f"{repo}: {line}"), size)
-            snapshot_download(repo, revision=found.commit, allow_patterns=sorted(missing), tqdm_class=bars)
+            _download(repo, found.commit, sorted(missing), size, tell)
         if _missing(repo, pin):
             raise Refusal(f"The download of {repo} is not whole; start again, and only what is missing is fetched.")
     except GatedRepoError:
@@ -126,6 +127,19 @@ def _fetched(given: str, repo: str, found: Found, tell: Tell) -> Path:
         raise _stopped(repo, error) from None
     pins.write(given, pin)
     return _folder(repo, pin)
+
+
+def _download(repo: str, commit: str, files: list[str], size: int, tell: Tell) -> None:
+    """In another thread, because the hub's client ends the files under way before it lets Ctrl-C through; so they are
+    given up at their next piece. Those that are whole stay."""
+    given_up = threading.Event()
+    bars = telling(lambda line: tell(f"{repo}: {line}"), size, given_up)
+    with ThreadPoolExecutor(1) as other:
+        fetching = other.submit(snapshot_download, repo, revision=commit, allow_patterns=files, tqdm_class=bars)
+        try:
+            fetching.result()
+        finally:
+            given_up.set()
 
 
 def _stopped(repo: str, error: Exception) -> Refusal:

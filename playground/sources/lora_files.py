@@ -10,8 +10,9 @@ PICKLED_ADAPTER = "adapter_model.bin"  # and named it formerly
 
 def files_in(folder: Path) -> list[Path]:
     """NAME.safetensors, and NAME/adapter_model.safetensors, which is how peft saves. Where there is only a pickled file
-    of a NAME, that one, so that whoever asks for it is told why it is not read."""
-    found = [path for path in [*folder.glob("*.safetensors"), *folder.glob(f"*/{ADAPTER}")] if path.is_file()]
+    of a NAME, that one, and a link that leads nowhere, so that whoever asks for it is told why it is not read."""
+    named = [*folder.glob("*.safetensors"), *(below / ADAPTER for below in folder.glob("*"))]
+    found = [path for path in named if path.is_file() or (path.is_symlink() and not path.exists())]
     pickled = [*filter(is_pickled, folder.glob("*.*")), *folder.glob(f"*/{PICKLED_ADAPTER}")]
     others = {name_of(path, folder): path for path in sorted(pickled) if path.is_file()}
     for path in found:

@@ -58,6 +58,14 @@ def index_of(folder: Path, shown: str = "") -> dict[str, Any]:
     return index
 
 
+def called(folder: Path) -> str:
+    """What a folder is called in a sentence: the hub's client keeps one as models--OWNER--NAME/snapshots/COMMIT;
+    no id has two dashes side by side."""
+    if folder.parent.name == "snapshots":
+        return folder.parents[1].name.removeprefix("models--").replace("--", "/")
+    return folder.name
+
+
 def _of_a_pipeline(name: str) -> bool:
     """Whether it is one of the packages that diffusers ships its pipelines in, some with parts of their own. All others
     would be code of the repository."""

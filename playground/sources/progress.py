@@ -19,8 +19,13 @@ def said(size: float) -> str:
     return f"{size:.0f} bytes"
 
 
-def telling(tell: Callable[[str], None], whole: int) -> type[tqdm]:
-    """A class that the hub's client takes for its bars; it tells of so many bytes, and draws nothing."""
+class GivenUp(Exception):
+    """Whoever asked for a download does not wait for it any longer."""
+
+
+def telling(tell: Callable[[str], None], whole: int, given_up: threading.Event) -> type[tqdm]:
+    """A class that the hub's client takes for its bars; it tells of so many bytes, and draws nothing. It ends the
+    download with GivenUp once that is set."""
     lock = threading.Lock()
     done: dict[int, float] = {}  # by bar: one counts what comes, another what is written
     last = {"part": 0, "at": time.monotonic()}
@@ -33,6 +38,8 @@ def telling(tell: Callable[[str], None], whole: int) -> type[tqdm]:
         def update(self, n: float | None = 1) -> None:
             if not self._counts_bytes:
                 return
+            if given_up.is_set():
+                raise GivenUp
             with lock:
                 done[id(self)] = done.get(id(self), 0.0) + (n or 0)
                 most, now = min(max(done.values()), whole), time.monotonic()

@@ -9,7 +9,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 
 from playground.refusal import Refusal
-from playground.sources.parts import UNUSED, WEIGHTS
+from playground.sources.parts import UNUSED, WEIGHTS, called
 
 BYTES = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "F8_E4M3": 1, "F8_E5M2": 1}  # others are whole numbers, of 8
 BLOCK = re.compile(r"\w+\.\d+\.")  # how the name of a tensor in one of a network's lists of blocks begins
@@ -71,7 +71,7 @@ def _tensors(path: Path) -> Iterable[tuple[str, tuple[int, ...], str]]:
             slices = {name: file.get_slice(name) for name in file.keys()}
             return [(name, tuple(s.get_shape()), s.get_dtype()) for name, s in slices.items()]
     except (OSError, SafetensorError):
-        part, model = path.parent.name, path.parent.parent.name
+        part, model = path.parent.name, called(path.parent.parent)
         raise Refusal(f"The model in {model} cannot be loaded: {path.name} of its {part} is cut short.") from None
 
 

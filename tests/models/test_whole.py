@@ -22,7 +22,7 @@ from diffusers import (
     StableDiffusionPAGPipeline,
     StableDiffusionPipeline,
 )
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import CLIPTextModel
 
 from playground import Sweep, open_engine
@@ -136,6 +136,22 @@ def test_stop_ends_a_picture_between_two_steps(opened: dict[str, LocalEngine]) -
         assert next(events).k == 1
     other = engine.render(recipe.replace(num_inference_steps=2))
     assert other.evaluations == 4 and not engine.loop.requests[1:]
+
+
+@pytest.mark.parametrize("part", ["transformer", "vae"])
+def test_what_is_no_number_is_a_failed_cell_and_no_black_picture(part: str, tmp_path: Path) -> None:
+    folder = aura_flow(tmp_path / "aura-tiny")
+    weights = folder / part / "diffusion_pytorch_model.safetensors"
+    tensors = load_file(weights)
+    last = "proj_out.weight" if part == "transformer" else "decoder.conv_out.weight"
+    save_file(tensors | {last: torch.full_like(tensors[last], torch.nan)}, weights, metadata={"format": "pt"})
+    engine = open_engine(folder, *CPU)
+    recipe = engine.facts.usual.replace(prompt="cat", num_inference_steps=2, width=64, height=64)
+    ended = [event for event in engine.run([recipe]) if not isinstance(event, Step)]
+    engine.close()
+    assert [getattr(event, "reason", "") for event in ended] == [
+        "The latents became infinite, so there is no picture; try a lower guidance scale."
+    ]
 
 
 @pytest.mark.parametrize(

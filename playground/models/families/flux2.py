@@ -10,6 +10,7 @@ from torch import Tensor
 from playground.models.contract import TEXT, Condition
 from playground.models.facts import CALL, usual_recipe
 from playground.models.families.base import Family, stacked
+from playground.models.loading import Loaded
 from playground.models.words import chat_sizes
 from playground.recipe import Recipe
 
@@ -20,6 +21,10 @@ class Flux2Klein(Family):
         "guidance_scale": CALL["guidance_scale"],
         "negative_prompt_embeds": "pipe.encode_prompt({0.negative_prompt!r})[0]",  # as words it takes none
     }
+
+    def prepare(self, loaded: Loaded) -> None:
+        vae = loaded.pipeline.vae  # which may be away when its statistics are asked for
+        self._found = vae.bn.running_mean.float(), torch.sqrt(vae.bn.running_var.float() + vae.config.batch_norm_eps)
 
     @property
     def cfg(self) -> str:
@@ -78,9 +83,7 @@ class Flux2Klein(Family):
 
     def _statistics(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation of the patches, each (1, 4 C, 1, 1)."""
-        bn, eps = self.vae.bn, self.vae.config.batch_norm_eps
-        found = bn.running_mean, torch.sqrt(bn.running_var + eps)
-        return tuple(x.view(1, -1, 1, 1).to(device) for x in found)
+        return tuple(x.view(1, -1, 1, 1).to(device) for x in self._found)
 
     @property
     def scale(self) -> int:

@@ -26,6 +26,7 @@ from playground.sources.lora_files import is_pickled
 
 METADATA_KEY = "lora_adapter_metadata"  # of the safetensors header, as diffusers writes it
 PICKLED = "it is pickled, which can run code when it is read, and only safetensors files are read here"
+NOWHERE = "it is a link that leads nowhere"
 KEY = re.compile(r"(?P<part>\w+)\.(?P<module>.+)\.(?P<matrix>lora_A\.weight|lora_B\.weight|alpha)")
 REPEATS = r"[*+{]"  # of a pattern; nested ones could take hours to match
 KOHYA = re.compile(r"lora_(unet|te|te1|te2)_.+")
@@ -57,8 +58,7 @@ def read(path: Path, parts: Parts, pipeline: type) -> Changes:
 
     Raises ValueError with the reason, as the end of a sentence, for a file that does not fit this model.
     """
-    if is_pickled(path):
-        raise ValueError(PICKLED)
+    check_readable(path)
     try:
         with safe_open(path, framework="pt") as file:
             metadata = json.loads((file.metadata() or {}).get(METADATA_KEY) or "{}")
@@ -94,6 +94,16 @@ def read(path: Path, parts: Parts, pipeline: type) -> Changes:
     except (AttributeError, TypeError, RuntimeError, OverflowError, re.error) as error:
         raise ValueError("its alphas or its header are not what diffusers writes") from error
     return changes
+
+
+def check_readable(path: Path) -> None:
+    """Raises ValueError with the reason, as the end of a sentence, for a file that is not opened, or cannot be."""
+    if is_pickled(path):
+        raise ValueError(PICKLED)
+    try:
+        path.open("rb").close()
+    except OSError as error:
+        raise ValueError("its file cannot be read" if path.is_file() else NOWHERE) from error
 
 
 def _unpacked(tensor: Tensor) -> Tensor:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from playground.models.contract import Weights
 from playground.models.lora.adapter import digest, part_in
-from playground.models.lora.file import PICKLED, Change, Changes, Parts, read
+from playground.models.lora.file import Change, Changes, Parts, check_readable, read
 from playground.recipe import LORA_NAME_LIMIT, check_known_loras
 from playground.refusal import Refusal
-from playground.sources.lora_files import files_in, is_pickled, name_of, path_below
+from playground.sources.lora_files import files_in, name_of, path_below
 
 KEPT = 32  # files kept in memory; one of Pocket's is about a megabyte
 
@@ -33,8 +33,10 @@ class LoraFiles:
         self.left_out: dict[str, str] = {}  # name -> why, as the end of a sentence
         self._paths: dict[str, Path] = {}
         for name, path in named(folders):
-            if is_pickled(path):
-                self.left_out[name] = PICKLED
+            try:
+                check_readable(path)
+            except ValueError as error:
+                self.left_out[name] = str(error)
             else:
                 self._add(name, path)
         for name, path in named(offered):

@@ -18,6 +18,8 @@ TILE = 512  # pixels per side of what the VAE decodes at once, where it decodes 
 # The decoder of AutoencoderKL holds up to 7.5 to 7.8 times height × width × its narrowest width of numbers: PyTorch's
 # allocations on a CPU, three sizes of decoder, 128 to 512 pixels. One row of a denoiser needs less.
 DECODER_HOLDS = 8
+# the same of other VAEs: Sana's up to 4.6 times, and Qwen-Image's, whose convolutions have three dimensions, 21.4 times
+OTHERS_HOLD = {"AutoencoderDC": 5, "AutoencoderKLQwenImage": 22}
 IN_FILE = {"F16": "fp16", "BF16": "bf16"}  # precisions of files that are smaller than fp32
 WAIT = "wait in the host's memory"
 _PLACED = {
@@ -37,6 +39,7 @@ class Sizes:
     each: Mapping[str, int]  # part -> bytes a number in the precision that it is run in
     side: int  # pixels per side of its usual pictures
     decoder_width: int  # of the VAE's decoder where pictures are largest
+    decoder_holds: int = DECODER_HOLDS  # times height × width × that width
     rereads: bool = True  # its parts can be read again one by one
 
     @property
@@ -52,7 +55,7 @@ class Sizes:
     def decoding(self, tiled: bool) -> int:
         """Bytes that the decoder, which is run in fp32, holds besides its weights."""
         side = min(self.side, TILE) if tiled else self.side
-        return 4 * DECODER_HOLDS * side**2 * self.decoder_width
+        return 4 * self.decoder_holds * side**2 * self.decoder_width
 
 
 @dataclass(frozen=True)

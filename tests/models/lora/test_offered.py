@@ -97,6 +97,32 @@ def test_pickled_files_are_refused_by_name_unread_and_stop_nothing(
     engine.close()
 
 
+def test_links_that_lead_nowhere_are_left_out_by_name_and_stop_nothing(
+    folders: dict[str, Path], offered: Path, tmp_path: Path
+) -> None:
+    folder, loras = shutil.copytree(folders["sd15-tiny"], tmp_path / "model"), tmp_path / "loras"
+    for place, prefix in ((own_folder(folder), "own-"), (loras, "")):
+        place.mkdir()
+        loop = place / f"{prefix}loop.safetensors"
+        loop.symlink_to(loop)
+        (place / f"{prefix}gone.safetensors").symlink_to(place / "nowhere.safetensors")
+        (place / f"{prefix}saved").mkdir()
+        (place / f"{prefix}saved" / "adapter_model.safetensors").symlink_to(place / "nowhere.safetensors")
+    assert check_loras([loras]) == [loras]
+    (loras / "style.safetensors").symlink_to(offered / "style.safetensors")  # one that leads somewhere
+    engine = open_engine(folder, CPU, torch.float32, "torch", loras=[loras])
+    why = "it is a link that leads nowhere"
+    assert engine.facts.left_out == {
+        f"{prefix}{name}": why for prefix in ("own-", "") for name in ("gone", "loop", "saved")
+    }
+    assert tuple(engine.facts.loras) == ("style",)
+    recipe = engine.facts.usual.replace(prompt="cat", num_inference_steps=1)
+    events = list(engine.run([recipe.replace(loras={"own-loop": 1.0}), recipe.replace(loras={"style": 1.0})]))
+    assert [e.reason for e in events if isinstance(e, Failed)] == [f"The LoRA own-loop cannot be used: {why}."]
+    assert {e.cell for e in events if isinstance(e, Done)} == {1}
+    engine.close()
+
+
 def test_another_model_takes_what_fits_it_from_the_same_folder(folders: dict[str, Path], offered: Path) -> None:
     facts = load_model(folders["odd-tiny"], CPU, torch.float32, [offered]).facts
     assert tuple(facts.loras) == ("wide",) and set(facts.left_out) == {"cut", "style"}

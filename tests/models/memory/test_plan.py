@@ -1,12 +1,19 @@
 """Sizes and free bytes -> a plan, as plain data; and what sizes are read of a model's files."""
 
+from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from diffusers import AutoencoderDC, AutoencoderKL, AutoencoderKLQwenImage
+from torch.profiler import ProfilerActivity, profile
 
 from playground.command.checks import check_memory
 from playground.models import REGISTERED
+from playground.models.loading import planned
+from playground.models.running import plan as plans
 from playground.models.running.plan import (
     ALL,
     AS_IN_FILE,
@@ -24,8 +31,28 @@ from playground.models.running.plan import (
 from playground.models.running.text_cache import TextCache
 from playground.refusal import Refusal
 from playground.sources.weights import PartWeights, weights_of
+from tests.models.tiny_families import build_family
 
 GB, M = 10**9, 10**6
+
+
+def kl() -> tuple[AutoencoderKL, torch.Tensor]:
+    return AutoencoderKL(
+        block_out_channels=(48, 96, 192, 192), layers_per_block=2, norm_num_groups=8,
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+    ), torch.randn(1, 4, 32, 32)  # fmt: skip
+
+
+def dc() -> tuple[AutoencoderDC, torch.Tensor]:
+    blocks = {f"{side}_{what}": value for side in ("encoder", "decoder") for what, value in {
+        "block_types": ("ResBlock",) * 3 + ("EfficientViTBlock",) * 3, "layers_per_block": (3,) * 6,
+        "block_out_channels": (48, 96, 192, 192, 384, 384), "qkv_multiscales": ((),) * 3 + ((5,),) * 3,
+    }.items()}  # fmt: skip
+    return AutoencoderDC(latent_channels=32, **blocks), torch.randn(1, 32, 8, 8)
+
+
+def in_three_dimensions() -> tuple[AutoencoderKLQwenImage, torch.Tensor]:
+    return AutoencoderKLQwenImage(base_dim=48), torch.randn(1, 16, 1, 32, 32)
 
 
 def part(numbers: int, block: int, precision: str = "BF16") -> PartWeights:
@@ -151,3 +178,33 @@ def test_texts_are_kept_by_their_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     cache("bbbb")
     cache("aaaa", negative=True)
     assert encoded[-2:] == ["bbbb", "aaaa"] and cache.bytes <= 160
+
+
+@pytest.mark.parametrize(
+    ("kind", "side", "width", "holds"),
+    [
+        ("sdxl-tiny", 64, 8, 8),
+        ("flux2-klein-tiny", 64, 8, 8),
+        ("sana-tiny", 1024, 8, 5),  # whose VAE says no size
+        ("qwen-image-tiny", 1024, 8, 22),
+    ],
+)
+def test_what_decoding_holds_is_counted_for_each_kind_of_vae(
+    kind: str, side: int, width: int, holds: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned_for = []
+    monkeypatch.setattr(plans, "plan", lambda _name, sizes, *_: planned_for.append(sizes) or plans.EVERYTHING)
+    planned(kind, build_family(kind, tmp_path), torch.device("cpu"), torch.float32, torch.float32)
+    assert planned_for[0].decoding(tiled=False) == 4 * holds * side**2 * width
+
+
+@pytest.mark.parametrize("build", [kl, dc, in_three_dimensions])
+def test_a_vae_holds_as_much_as_is_counted(build: Callable[[], tuple[Any, torch.Tensor]]) -> None:
+    """Decoders of the published shapes, 48 numbers wide: the peak of what PyTorch allocates on a CPU."""
+    vae, latents = build()
+    with torch.inference_mode(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+        vae.eval().decode(latents, return_dict=False)
+    told = [(e.start_ns(), e.nbytes()) for e in seen.profiler.kineto_results.events() if e.name() == "[memory]"]
+    peak = max(accumulate(size for _, size in sorted(told)))
+    counted = plans.OTHERS_HOLD.get(type(vae).__name__, plans.DECODER_HOLDS) * 4 * 256**2 * 48
+    assert 0.8 * counted < peak <= counted

@@ -88,6 +88,20 @@ def test_a_transformer_that_comes_block_by_block_draws_the_same(
             assert largest_difference(found, np.asarray(of.image).astype(int)) <= 1  # of what stands beside it
 
 
+@pytest.mark.parametrize("kind", ["sdxl-tiny", "flux-dev-tiny", "flux2-klein-tiny"])
+@pytest.mark.parametrize("placing", [TEXTS_LEAVE, ONE_PART])
+def test_tokens_are_put_where_a_text_encoder_runs_not_where_it_waits(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str, placing: str
+) -> None:
+    drawn = []
+    for plan in (plans.EVERYTHING, Plan(placing)):
+        with opened(monkeypatch, build_family(kind, tmp_path), plan) as engine:
+            base = engine.facts.usual.replace(num_inference_steps=2, width=64, height=64)
+            drawn.append([engine.render(base.replace(prompt=words)) for words in ("cat", "owl")])
+    for expected, found in zip(*drawn, strict=True):
+        assert largest_difference(found, np.asarray(expected.image).astype(int)) <= 1
+
+
 def test_what_does_not_fit_ends_with_a_sentence(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     (tmp_path / "recipe.json").write_text('{"base": {}, "axes": {"seed": [1, 2]}}')
     asked = ["grid", str(tmp_path / "recipe.json"), "-o", str(tmp_path / "out"), "--model", str(folder), "--memory"]

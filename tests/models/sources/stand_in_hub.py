@@ -3,6 +3,7 @@
 import hashlib
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +22,7 @@ class Hub:
         self.commits: dict[str, dict[str, str]] = {}  # model -> revision -> commit
         self.asked: list[tuple[str, str, str]] = []  # method, path, Range
         self.cut = ""  # the end of the name of a file whose next download breaks off half-way
+        self.slow = 0.0  # seconds before each MiB of a file
         self.address = ""
 
     def add(self, repo: str, folder: Path, **revisions: str) -> None:
@@ -49,7 +51,7 @@ def handler_for(hub: Hub) -> type[BaseHTTPRequestHandler]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if self.command != "HEAD":
-                self.wfile.write(body)
+                self.write(body)
 
         def fault(self, status: int, code: str) -> None:
             self.answer(status, b"{}", X_Error_Code=code, X_Error_Message=code)
@@ -110,6 +112,14 @@ def handler_for(hub: Hub) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 return
             self.answer(206 if begin else 200, data[begin:], **headers)
+
+        def write(self, body: bytes) -> None:
+            try:
+                for begin in range(0, len(body), 2**20):
+                    time.sleep(hub.slow)
+                    self.wfile.write(body[begin : begin + 2**20])
+            except (BrokenPipeError, ConnectionResetError):  # whoever asked does not wait any longer
+                self.close_connection = True
 
     return Handler
 

@@ -4,6 +4,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -145,6 +146,28 @@ def test_a_cut_connection_is_taken_up_where_it_broke_off(hub: Hub, folder: Path,
     assert ranges == [f"bytes={10 * 2**20}-"]
 
 
+def test_a_download_is_given_up_when_it_is_stopped(hub: Hub, folder: Path, tmp_path: Path) -> None:
+    """The hub's own client would fetch the rest before it ends."""
+    large = shutil.copytree(folder, tmp_path / "large")
+    whole = large / "unet" / "diffusion_pytorch_model.safetensors"
+    whole.write_bytes(random.Random(0).randbytes(48 * 2**20))
+    hub.add("else/tiny", large)
+    hub.slow = 0.1
+    own = {"HF_ENDPOINT": hub.address, "HF_HOME": str(tmp_path / "home"), "HF_HUB_DISABLE_XET": "1"}
+    command = [sys.executable, "app.py", "--model", "else/tiny"]
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, env=os.environ | own, **piped) as running:
+        told = iter(running.stderr.readline, "")
+        assert any(" MB of " in line for line in told)  # the first piece of the large file is here
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+    assert running.returncode == 130 and "Traceback" not in said
+    hub.slow, hub.asked[:] = 0.0, []
+    path, _ = found(hub, tmp_path / "home", "else/tiny")
+    assert (path / "unet" / whole.name).read_bytes() == whole.read_bytes()
+    assert any(name.endswith(f"unet/{whole.name}") for name in hub.paths("GET"))  # of which the rest was not fetched
+
+
 def test_gated_unknown_and_offline_each_have_their_sentence(hub: Hub, tmp_path: Path) -> None:
     assert "owner/gated is gated: accept its terms" in refused(hub, tmp_path, GATED)
     assert "There is no folder owner/hidden here and no such model at the hub" in refused(hub, tmp_path, HIDDEN)
@@ -153,6 +176,21 @@ def test_gated_unknown_and_offline_each_have_their_sentence(hub: Hub, tmp_path: 
     assert "The hub cannot be reached, and owner/tiny is not whole on this machine: ConnectError." in away
     off = refused(hub, tmp_path, "owner/tiny", HF_HUB_OFFLINE="1")
     assert "The hub cannot be reached, and owner/tiny is not whole on this machine: HF_HUB_OFFLINE is set." in off
+
+
+def test_a_broken_model_of_the_hub_is_called_by_its_id(hub: Hub, folder: Path, tmp_path: Path) -> None:
+    """And not by the commit, which names its folder in the client's cache."""
+    broken = {
+        "unet/config.json": (b"[]", "The model in else/tiny cannot be loaded: its unet/config.json holds no settings."),
+        "unet/diffusion_pytorch_model.safetensors": (b"x" * 99, "The model in else/tiny cannot be loaded: "),
+        "tokenizer/tokenizer_config.json": (b"{}", "else/tiny is no whole model: its tokenizer does not say"),
+    }
+    for number, (file, (data, says)) in enumerate(broken.items()):
+        copy = shutil.copytree(folder, tmp_path / str(number))
+        (copy / file).write_bytes(data)
+        hub.add("else/tiny", copy)
+        said = refused(hub, tmp_path / f"home{number}", "else/tiny")
+        assert says in said and "aaaa" not in said
 
 
 def test_a_model_that_is_not_run_here_is_said_before_anything_large_is_fetched(hub: Hub, tmp_path: Path) -> None:
