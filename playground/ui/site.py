@@ -1,5 +1,6 @@
 """One server with a page for every model."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 
 import gradio as gr
@@ -47,7 +48,9 @@ def build_site(
         page.max_threads = page._queue.max_thread_count = THREADS
         page.state_session_capacity = SESSIONS
         options = {key: value for key, value in launch_options(mcp).items() if key not in OF_A_LAUNCH}
-        gr.mount_gradio_app(site, page, models.address(name), show_error=False, **options)
+        with warnings.catch_warnings():  # of what `options` leave off, Gradio warns that it is left off
+            warnings.filterwarnings("ignore", "SSR mode is not supported")
+            gr.mount_gradio_app(site, page, models.address(name), show_error=False, **options)
     return site
 
 

@@ -31,6 +31,7 @@ from tests.models.tiny import build
 
 FIRST, SECOND = "sd15-tiny", "zero-snr-tiny"  # the second one knows fewer samplers
 PATIENCE = 120_000  # ms
+pytestmark = pytest.mark.filterwarnings("error:SSR mode")  # of which whoever starts several models is not told
 
 
 @pytest.fixture(scope="module")
