@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from gradio.exceptions import InvalidPathError
 from gradio.processing_utils import check_all_files_in_cache
 from gradio.route_utils import FnIndexInferError
+from gradio_client.utils import is_file_obj_with_meta
 from httpx import InvalidURL
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -39,10 +40,11 @@ def check_events(page: gr.Blocks) -> None:
     as_gradio_does = page.preprocess_data
 
     @wraps(as_gradio_does)
-    async def preprocess_data(*args: Any, **options: Any) -> Any:
+    async def preprocess_data(event: Any, inputs: Any, *args: Any, **options: Any) -> Any:
         try:
-            json.dumps(args[1:2], ensure_ascii=False, default=str).encode()  # half a character could not be sent back
-            return await as_gradio_does(*args, **options)
+            json.dumps(inputs, ensure_ascii=False, default=str).encode()  # half a character could not be sent back
+            given = [None if _is_no_file(value) else value for value in inputs]
+            return await as_gradio_does(event, given, *args, **options)
         except (InvalidPathError, FileNotFoundError):
             raise gr.Error(GONE, print_exception=False) from None
         except Exception as failure:  # nearly anything: ValueError, TypeError, pydantic's ValidationError, …
@@ -60,6 +62,11 @@ def check_events(page: gr.Blocks) -> None:
         return await as_gradio_runs(*args, event_data=event_data, **options)
 
     page.process_api = process_api
+
+
+def _is_no_file(value: Any) -> bool:
+    """Whether it is a file without a path, as the API page's cURL sends it where nothing was uploaded before."""
+    return isinstance(value, dict) and value.get("path") == "" and is_file_obj_with_meta(value)
 
 
 def _unfit(failure: Exception) -> str:

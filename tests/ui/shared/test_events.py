@@ -133,6 +133,12 @@ def test_answers_to_a_call_that_nobody_made_come_to_an_end(
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_a_file_without_a_path_is_none_as_the_api_pages_curl_sends_it(client: httpx.Client) -> None:
+    body = {"picture": {"path": "", "meta": {"_type": "gradio.FileData"}}, "t": 400, "example": "Lake at dusk"}
+    event = client.post("/gradio_api/call/v2/add_noise", json=body).json()["event_id"]
+    assert client.get(f"/gradio_api/call/add_noise/{event}").text.startswith("event: complete\n")
+
+
 def test_a_client_that_leaves_in_the_middle_of_an_upload_is_no_failure() -> None:
     blank = gr.Blocks()
     blank.max_file_size = None  # which `launch` would set
