@@ -8,9 +8,8 @@ import sqlite3
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +20,12 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from playground import pictures
+from playground.disk import PlainDisk, another_name, file_of, is_broken
 from playground.engine import Result
 from playground.recipe import Recipe
 
 SIZE_LIMIT = 2 * 2**30  # bytes; the least recently used cells go first
 IN_MEMORY = 16  # of the pictures that runs start from, the latest, so that they are there also if nothing can be kept
-COLUMNS = ("key", "raw", "store_time", "expire_time", "access_time", "tag", "size", "mode", "filename", "value")
 LONGEST_NOTE = 500  # characters of what a picture that was made elsewhere says of that
 TEXT_KEY = "diffusion-playground"  # of the PNG text chunk
 
@@ -34,42 +33,6 @@ TEXT_KEY = "diffusion-playground"  # of the PNG text chunk
 def default_folder() -> Path:
     """PLAYGROUND_CELLS if set, else `cells` beside the package."""
     return Path(os.environ.get("PLAYGROUND_CELLS") or Path(__file__).parent.parent / "cells")
-
-
-class PlainDisk(diskcache.Disk):
-    """Bytes and text only, inside the folder only: nothing is ever unpickled, whatever lies there."""
-
-    def store(self, value, read, key=diskcache.UNKNOWN):  # noqa: ANN001, ANN201  (diskcache's signature)
-        if not isinstance(value, bytes | str):
-            raise TypeError("The store keeps bytes and text only.")
-        return super().store(value, read, key=key)
-
-    def fetch(self, mode, filename, value, read):  # noqa: ANN001, ANN201
-        if mode == diskcache.core.MODE_PICKLE:
-            raise ValueError("The store holds no pickles.")
-        if filename is not None and not self._inside(filename):
-            raise ValueError("The store has no files outside its folder.")
-        return super().fetch(mode, filename, value, read)
-
-    def get(self, key, raw):  # noqa: ANN001, ANN201
-        if not raw:
-            raise ValueError("The store holds no pickles.")
-        return super().get(key, raw)
-
-    def remove(self, file_path):  # noqa: ANN001, ANN201
-        if self._inside(file_path):
-            super().remove(file_path)
-
-    def _write(self, full_path, iterator, mode, encoding=None):  # noqa: ANN001, ANN202
-        try:
-            return super()._write(full_path, iterator, mode, encoding)
-        except OSError:
-            Path(full_path).unlink(missing_ok=True)  # what a full disk had room for
-            raise
-
-    def _inside(self, filename: str) -> bool:
-        folder = Path(self._directory).resolve()
-        return (folder / filename).resolve().is_relative_to(folder)
 
 
 class Store:
@@ -165,7 +128,7 @@ class Store:
     def _try(self, operation: Callable[[diskcache.Cache], Any]) -> Any:
         """What the operation gives; None where the store cannot do it now."""
         cache = self._cache
-        if cache is not None and _file_of(self._folder) != self._file:  # it was deleted or replaced meanwhile
+        if cache is not None and file_of(self._folder) != self._file:  # it was deleted or replaced meanwhile
             cache = self._begun_again(cache)
         if cache is None:
             return None
@@ -180,7 +143,7 @@ class Store:
         corrupt = isinstance(problem, sqlite3.DatabaseError) and not isinstance(problem, sqlite3.OperationalError)
         if self._cache is not cache:
             return
-        if corrupt or _is_broken(self._folder):
+        if corrupt or is_broken(self._folder):
             self._begun_again(cache)
         else:
             self._not_kept = _not_kept(problem)
@@ -196,8 +159,8 @@ class Store:
     def _opened(self) -> diskcache.Cache | None:
         begun = False
         try:
-            if _is_broken(self._folder):
-                aside = _another_name(self._folder)
+            if is_broken(self._folder):
+                aside = another_name(self._folder)
                 self._folder.rename(aside)
                 self._set_aside = f"Earlier pictures could not be read; they were set aside in {aside.name}."
             begun = not (self._folder / diskcache.core.DBNAME).exists()
@@ -208,7 +171,7 @@ class Store:
                 eviction_policy="least-recently-used",
                 sqlite_mmap_size=0,  # a file that shrinks under its mapping would end the process
             )
-            self._file = _file_of(self._folder)
+            self._file = file_of(self._folder)
             return cache
         except (sqlite3.Error, diskcache.Timeout, OSError) as problem:
             self._not_kept = _not_kept(problem)
@@ -224,39 +187,6 @@ def _not_kept(problem: Exception) -> str:
     coded = isinstance(problem, OSError) and problem.errno
     reason = os.strerror(problem.errno) if coded else str(problem) or type(problem).__name__
     return f"Finished pictures are shown, but cannot be kept here: {reason.lower()}."
-
-
-def _file_of(folder: Path) -> tuple[int, int] | None:
-    """Which file is the folder's database now. One that is open would go on taking pictures after it was deleted."""
-    try:
-        found = os.stat(folder / diskcache.core.DBNAME)
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def _is_broken(folder: Path) -> bool:
-    """True where something lies in the folder's place that no store can be made of. One that is locked, full or not
-    ours to read is not broken."""
-    if not folder.is_dir():
-        return folder.exists()
-    database = folder / diskcache.core.DBNAME
-    if not database.exists():
-        return False
-    try:
-        with closing(sqlite3.connect(f"{database.resolve().as_uri()}?mode=ro", uri=True)) as connection:
-            connection.execute(f"SELECT {', '.join(COLUMNS)} FROM Cache LIMIT 1")
-            return connection.execute("PRAGMA quick_check(1)").fetchall() != [("ok",)]
-    except sqlite3.OperationalError as problem:
-        return "no such" in str(problem)  # a table or a column
-    except sqlite3.DatabaseError:
-        return True
-
-
-def _another_name(folder: Path) -> Path:
-    """A name beside the folder that nothing has yet."""
-    names = (folder.with_name(f"{folder.name}-broken-{n}") for n in count(1))
-    return next(name for name in names if not name.exists())
 
 
 def to_png(result: Result) -> bytes:

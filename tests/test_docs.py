@@ -64,6 +64,7 @@ FLOORS = {
     "pictures": 0,
     "sources": 0,
     "edges": 0,
+    "disk": 0,
     "emphasis": 0,
     "answer": 1,
     "schedule": 1,
