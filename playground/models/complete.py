@@ -14,6 +14,8 @@ from transformers.tokenization_utils_base import LARGE_INTEGER
 from playground.refusal import Refusal
 from playground.sources.parts import called, index_of
 
+WORDS = ("text_encoder", "tokenizer")  # how the parts that read a prompt are named
+
 
 def read_first(folder: Path, parts: Mapping[str, Any]) -> dict[str, PreTrainedModel]:
     """The networks of transformers' kind in a folder, of which diffusers ships some, by themselves, because only then
@@ -42,7 +44,9 @@ def check_listed(kind: type[DiffusionPipeline], folder: Path, parts: Mapping[str
     """Raises Refusal where a folder's index lists nothing for a part that its pipeline needs, `kind` being its class
     and `parts` those that are there already."""
     listed = {name for name, value in index_of(folder).items() if isinstance(value, list) and value[0] is not None}
-    missing = set(kind._get_signature_keys(kind)[0]) - listed - set(parts) - set(kind._optional_components)
+    # to whoever brings words encoded already, diffusers leaves some encoders and tokenizers optional
+    spared = {name for name in kind._optional_components if not name.startswith(WORDS)}
+    missing = set(kind._get_signature_keys(kind)[0]) - listed - set(parts) - spared
     if missing:
         raise Refusal(f"{called(folder)} is no whole model: it has no {', no '.join(sorted(missing))}.")
 

@@ -14,8 +14,10 @@ from tests.models.tiny import build
 from tests.models.tiny_families import build_family
 
 SCHEDULE, VAE, TRANSFORMER = "scheduler/scheduler_config.json", "vae/config.json", "transformer/config.json"
+UNET = "unet/config.json"
 WHOLE = "must be a whole number above 0"
 NUMBER = "must be a number above 0"
+RATE = "must be a number between 0 and 1"
 
 
 def built(kind: str, folder: Path) -> Path:
@@ -42,6 +44,31 @@ def built(kind: str, folder: Path) -> Path:
         ("sana-tiny", TRANSFORMER, {"sample_size": None}, f"says sample_size: null, which {NUMBER}"),
         ("pixart-alpha-tiny", TRANSFORMER, {"sample_size": [8, 8]}, rf"says sample_size: \[8, 8\], which {NUMBER}"),
         ("aura-tiny", TRANSFORMER, {"sample_size": None}, f"says sample_size: null, which {NUMBER}"),
+        ("sd15-tiny", UNET, {"sample_size": "a"}, f'says sample_size: "a", which {NUMBER}, or two'),
+        ("sd15-tiny", UNET, {"sample_size": [8, -8]}, rf"says sample_size: \[8, -8\], which {NUMBER}, or two"),
+        ("sd15-tiny", SCHEDULE, {"prediction_type": "score"}, 'says prediction_type: "score", which must be one of'),
+        ("pixart-sigma-tiny", SCHEDULE, {"prediction_type": None}, "says prediction_type: null, which must be one of"),
+        ("sd15-tiny", SCHEDULE, {"beta_schedule": "cosine"}, 'says beta_schedule: "cosine", which must be one of'),
+        ("sdxl-tiny", SCHEDULE, {"beta_schedule": "laplace"}, 'says beta_schedule: "laplace", which must be one of'),
+        ("sd15-tiny", SCHEDULE, {"beta_start": "a"}, f'says beta_start: "a", which {RATE}'),
+        ("pixart-alpha-tiny", SCHEDULE, {"beta_end": float("nan")}, f"says beta_end: NaN, which {RATE}"),
+        ("sd15-tiny", SCHEDULE, {"trained_betas": "x"}, 'says trained_betas: "x", which must be 1,000 numbers between'),
+        (
+            "sd15-tiny",
+            SCHEDULE,
+            {"trained_betas": [1, 2]},
+            r"says trained_betas: \[1, 2\], which must be 1,000 numbers",
+        ),
+        ("sana-tiny", SCHEDULE, {"shift": None}, f"says shift: null, which {NUMBER}"),
+        ("sana-tiny", SCHEDULE, {"flow_shift": "a"}, f'says flow_shift: "a", which {NUMBER}'),
+        ("flux-dev-tiny", SCHEDULE, {"max_shift": "x"}, 'says max_shift: "x", which must be a number here'),
+        (
+            "qwen-image-tiny",
+            SCHEDULE,
+            {"shift_terminal": 1},
+            "says shift_terminal: 1, which must be a number from 0 to",
+        ),
+        ("flux-dev-tiny", SCHEDULE, {"base_image_seq_len": None}, f"says base_image_seq_len: null, which {NUMBER}"),
     ],
 )
 def test_a_setting_that_cannot_be_followed_is_named_at_the_start(

@@ -12,6 +12,8 @@ from safetensors.torch import load_file, save_file
 
 from playground.command.line import main
 from playground.models.registry import load_model
+from playground.refusal import Refusal
+from tests.models.tiny_families import build_family
 
 CPU = torch.device("cpu")
 UNET, TEXT = "unet/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"
@@ -168,6 +170,18 @@ def test_what_is_missing_is_one_sentence_and_never_made_up(
         said = capsys.readouterr().err.strip()
         assert kind in said and said.startswith("playground: ") and says in said and "\n" not in said
         assert "overwrite" not in said and "ignore_mismatched" not in said
+
+
+@pytest.mark.parametrize("kind", ["StableDiffusionXLPipeline", "StableDiffusionXLPAGPipeline"])
+def test_an_encoder_that_diffusers_leaves_optional_is_needed(kind: str, tmp_path: Path) -> None:
+    """SDXL's pipeline runs without its first one only on words that were encoded elsewhere."""
+    folder = build_family("sdxl-tiny", tmp_path)
+    index = json.loads((folder / "model_index.json").read_text())
+    none = [None, None]
+    changed = index | {"_class_name": kind, "text_encoder": none, "tokenizer": none}
+    (folder / "model_index.json").write_text(json.dumps(changed))
+    with pytest.raises(Refusal, match="^sdxl-tiny is no whole model: it has no text_encoder, no tokenizer.$"):
+        load_model(folder, CPU, torch.float32)
 
 
 @pytest.mark.parametrize(("said", "side"), [(None, 64), ([8, 12], 8), (9, 9)])
