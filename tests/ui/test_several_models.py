@@ -164,6 +164,21 @@ def test_a_grid_varies_the_model_and_says_what_one_of_them_cannot_draw(browser: 
     assert faults == []
 
 
+def test_pictures_of_several_models_are_as_wide_as_their_places(browser: Browser, server: str) -> None:
+    """Also where the words under them are short."""
+    base = Recipe(prompt="owl", model=FIRST, width=64, height=64, sampler="ddim", num_inference_steps=1)
+    token = to_token(Sweep(base, {"model": [FIRST, SECOND]}), base.replace(num_inference_steps=25, guidance_scale=7.5))
+    page = browser.new_page(viewport={"width": 1280, "height": 1000})
+    opened(page, f"{server}?grid={token}")
+    expect(page.locator("#cost")).to_contain_text("2 pictures", timeout=PATIENCE)
+    page.get_by_role("button", name="Run", exact=True).click()
+    expect(page.locator("#total")).to_contain_text("2 of 2 pictures in", timeout=PATIENCE)
+    for cell in page.locator(".dp-cell").all():
+        place, picture = cell.bounding_box(), cell.locator(".dp-picture").bounding_box()
+        assert abs(picture["x"] - place["x"]) < 1 and abs(picture["width"] - place["width"]) < 1
+    page.close()
+
+
 def test_a_grid_that_waits_for_its_model_says_how_far_that_is(engine: LocalEngine) -> None:
     waiting = empty(Sweep(Recipe(), {"seed": [1, 2]}))
     told = folded(waiting, Waiting(0, None, "turbo-tiny is being read into memory: 3 of about 8 s."))

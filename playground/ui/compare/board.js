@@ -63,7 +63,7 @@ function build() {
   });
   board.replaceChildren(tools(), stale, title, ...begins(), ...(axes.length === 3 ? [tabList(axes[0], panels)] : []), ...panels);
   board.classList.toggle("dp-many", value.cells.length > MANY);
-  board.classList.toggle("dp-models", new Set(value.cells.map((cell) => cell.recipe.model)).size > 1);
+  board.classList.toggle("dp-several", new Set(value.cells.map((cell) => cell.recipe.model)).size > 1);
   reset();
   showSeed(oneSeed < value.seeds ? oneSeed : -1);
 }
