@@ -176,6 +176,7 @@ def test_pictures_of_several_models_are_as_wide_as_their_places(browser: Browser
     for cell in page.locator(".dp-cell").all():
         place, picture = cell.bounding_box(), cell.locator(".dp-picture").bounding_box()
         assert abs(picture["x"] - place["x"]) < 1 and abs(picture["width"] - place["width"]) < 1
+        assert place["width"] > 200
     page.close()
 
 
