@@ -130,6 +130,12 @@ def _runs(built: gr.Blocks, provider: Provider, browser: Browser) -> None:
     )
     expect(page.locator("#cost")).to_contain_text(PRICE)
     assert provider.asked == []
+    page.set_viewport_size({"width": 1280, "height": 600})
+    told = page.locator("#cost").get_by_role("group", name="Before this run")
+    assert told.bounding_box()["height"] < 150 < told.evaluate("it => it.scrollHeight")  # it leaves sight of the form
+    told.focus()
+    page.keyboard.press("End")
+    expect(told.get_by_text("asked of by-openai")).to_be_in_viewport(ratio=1)
     run(page)
     finished(page, 3)
     assert [asked["path"].split("/")[1] for asked in provider.asked] == ["huggingface", "openai"]
