@@ -16,7 +16,7 @@ from playground.store import Store
 from playground.ui.compare.caption import say
 from playground.ui.compare.grid import Grid, folded, payload, stopped
 from playground.ui.compare.scrubber import Asked, Scrubber
-from playground.ui.compare.telling import progress, stop_text, summary
+from playground.ui.compare.telling import progress, stop_text, summary, work
 from playground.ui.shared.events import said
 from playground.ui.shared.html import paragraph
 from playground.ui.shared.latest import Latest, Update
@@ -70,6 +70,7 @@ class Running:
         """`told` with the empty grid that is `asked` for, then the grid as it grows."""
         stage, engine, latest = self._stage, self._engine, self._latest
         begun, grid, drawn, last = time.perf_counter(), asked.grid, 0.0, -1
+        first: tuple[float, float] | None = None
         recipes = grid.sweep.recipes()
         recorder = self._recordings.recorder(recipes)
         yield told | stage.shows(grid, engine.facts, paragraph("Starting …"), ready=False)
@@ -82,7 +83,9 @@ class Running:
                     waiting, looks = isinstance(event, Waiting), visitor not in self._unseen
                     since = time.perf_counter() - drawn
                     if waiting or (event.cell <= last and since >= (REDRAW if looks else UNSEEN)):
-                        line = paragraph(progress(grid, begun, engine))
+                        if not waiting and first is None:
+                            first = time.perf_counter(), work(grid, engine)
+                        line = paragraph(progress(grid, begun, engine, first))
                         yield {stage.total: line} | ({stage.cells: payload(grid)} if looks else {})
                         drawn = time.perf_counter()
                     grid = folded(grid, event)

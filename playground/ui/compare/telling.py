@@ -119,20 +119,27 @@ def _pushed(recipe: Recipe, facts: Facts) -> Recipe:
     return facts.used(recipe)
 
 
-def progress(grid: Grid, begun: float, engine: Engine) -> str:
-    """How far a run is that began at that `time.perf_counter()`, and how long it may still take."""
+def progress(grid: Grid, begun: float, engine: Engine, first: tuple[float, float] | None = None) -> str:
+    """How far a run is that began at that `time.perf_counter()`, and how long it may still take.
+
+    `first`: when its first steps were there, and what `work` was then: what went before, such as reading the model,
+    says nothing about the speed of the rest.
+    """
     if grid.model:
         return f"{grid.finished} of {len(grid.cells)} finished · {grid.model}" if grid.finished else grid.model
-    passed = time.perf_counter() - begun
-    text = f"{grid.finished} of {len(grid.cells)} finished · {passed:.1f} s"
-    if len({cell.recipe.model for cell in grid.cells}) > 1:  # of which one says little about the speed of the next
-        return f"{text} · {sharing(grid.others)}" if grid.others else text
-    facts = engine.of(grid.cells[0].recipe.model).facts
-    work = [facts.evaluations(cell.recipe) for cell in grid.cells if not cell.stored]
-    done = sum(cell.progress * facts.evaluations(cell.recipe) for cell in grid.cells if not cell.stored)
-    if done and done < sum(work):
-        text += f" · {roughly(passed * (sum(work) - done) / done)} left"
+    now = time.perf_counter()
+    text = f"{grid.finished} of {len(grid.cells)} finished · {now - begun:.1f} s"
+    if first is not None and len({cell.recipe.model for cell in grid.cells}) == 1:  # another model has another speed
+        when, then = first
+        if 0 < (left := work(grid, engine)) < then:
+            text += f" · {roughly((now - when) * left / (then - left))} left"
     return f"{text} · {sharing(grid.others)}" if grid.others else text
+
+
+def work(grid: Grid, engine: Engine) -> float:
+    """The network evaluations of a grid that are still to come."""
+    open_cells = [cell for cell in grid.cells if cell.open]
+    return sum((1 - c.progress) * engine.of(c.recipe.model).facts.evaluations(c.recipe) for c in open_cells)
 
 
 def listed(names: Sequence[str]) -> str:

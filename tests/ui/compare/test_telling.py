@@ -1,6 +1,7 @@
 """What is said of a run in numbers, and what is said of a grid."""
 
 import re
+import time
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any
@@ -9,14 +10,14 @@ import numpy as np
 import pytest
 
 from playground import Recipe, Sweep
-from playground.engine import Keep, LocalEngine, Step, Waiting
+from playground.engine import Failed, Keep, LocalEngine, Step, Waiting
 from playground.export.finished import FinishedGrid
 from playground.labels import common_of
 from playground.models.elsewhere import Elsewhere
 from playground.samplers import SAMPLERS
 from playground.ui.compare.caption import alt_of, caption, fixed, place_label, say
-from playground.ui.compare.grid import empty
-from playground.ui.compare.telling import cost, oddities
+from playground.ui.compare.grid import empty, folded
+from playground.ui.compare.telling import cost, oddities, progress, work
 from playground.ui.shared import sure
 from playground.ui.shared.sure import CROWD
 from playground.ui.shared.waits import roughly, waits_for
@@ -221,3 +222,21 @@ def test_what_a_model_does_not_honour_is_not_named_as_fixed(engine: LocalEngine)
     assert fixed(sweep, hosted.honours) == ["seed 7", "128 × 128"]  # what is sent
     both = FinishedGrid(Sweep(base.replace(guidance_scale=5), {"model": ["klein", "pocket"]}), (), named)
     assert "Guidance scale: 5" in both.fixed and "Negative prompt: blur" in both.fixed  # pocket's depends on them
+
+
+def test_what_is_left_is_told_by_the_speed_of_its_steps_and_not_by_what_went_before(engine: LocalEngine) -> None:
+    """Such as reading the model, which may take longer than the whole run."""
+    begun = time.perf_counter() - 1000
+    grid = empty(Sweep(Recipe(guidance_scale=1), {"seed": [1, 2]}))
+    for cell in (0, 1):
+        grid = folded(grid, Step(cell, 1, 20, None))
+    assert "left" not in progress(grid, begun, engine)
+    assert work(grid, engine) == pytest.approx(38)
+    first = time.perf_counter() - 4, work(grid, engine)
+    assert "left" not in progress(grid, begun, engine, first)
+    for cell in (0, 1):
+        grid = folded(grid, Step(cell, 5, 20, None))
+    said = progress(grid, begun, engine, first)  # 8 evaluations in 4 s, so 30 in 15 s
+    assert said.startswith("0 of 2 finished · 1000.") and said.endswith(f"{roughly(15)} left")
+    grid = folded(grid, Failed(1, "No."))
+    assert work(grid, engine) == pytest.approx(15)
