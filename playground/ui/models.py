@@ -55,14 +55,18 @@ class ModelList:
         return f'<nav class="dp-models" aria-label="Models"><h2>Model</h2><ul>{items}</ul></nav>'
 
 
+def parameters(number: int) -> str:
+    """ "0.4 M parameters", "11.9 B parameters" """
+    return f"{number / 1e9:.1f} B parameters" if number >= 1e9 else f"{number / 1e6:.1f} M parameters"
+
+
 def about(facts: Facts) -> str:
     """A model in a line: family, size, what it is made for, licence."""
     usual = facts.usual
-    size = facts.parameters / 1e6
-    parts = [facts.family, f"{size:.0f} M parameters" if size >= 10 else f"{size:.1f} M parameters"]
+    parts = [facts.family, parameters(facts.parameters)]
     made_for = f"made for {usual.width} × {usual.height}, {usual.num_inference_steps} steps"
     parts.append(made_for if facts.guidance != "none" else f"{made_for} without guidance")
-    return " · ".join([*parts, facts.licence] if facts.licence else parts)
+    return " · ".join([*parts, facts.licence or "no licence named"])
 
 
 def good_at(facts: Facts) -> str:

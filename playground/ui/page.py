@@ -23,7 +23,7 @@ from playground.ui.denoise import tab as denoise
 from playground.ui.inside import api as inside_api
 from playground.ui.inside import tab as inside
 from playground.ui.lessons import tab as lessons_tab
-from playground.ui.models import ModelList
+from playground.ui.models import ModelList, parameters
 from playground.ui.predict_noise import api as predict_api
 from playground.ui.predict_noise import tab as predict_noise
 from playground.ui.shared import glossary
@@ -140,7 +140,7 @@ def _head(engine: Engine) -> str:
     """What runs here, and by what at this moment."""
     facts = engine.facts
     name = facts.name.capitalize() if facts.name == SHIPPED else f"{facts.name} · {facts.family}"
-    parts = f"{name} · {facts.parameters / 1e6:.1f} M parameters · {facts.device.upper()} {facts.precision}"
+    parts = f"{name} · {parameters(facts.parameters)} · {facts.device.upper()} {facts.precision}"
     parts += f" · {facts.memory}" if facts.memory else ""
     parts += f" · {engine.runtime}" + (f" · ControlNet {facts.controlnet}" if facts.controlnet else "")
     return f'<header class="dp-head"><h1>Diffusion playground</h1><p>{escaped(parts)}</p>{NEW}</header>'

@@ -25,7 +25,7 @@ from playground.sources.given import source
 from playground.store import Store, to_png
 from playground.ui.compare.grid import empty, folded
 from playground.ui.compare.telling import progress
-from playground.ui.models import LONGEST, ModelList, good_at
+from playground.ui.models import LONGEST, ModelList, about, good_at, parameters
 from playground.ui.site import build_site
 from tests.models.tiny import build
 
@@ -206,6 +206,14 @@ def test_a_sheet_over_models_comes_back_where_all_of_them_are_listed(engine: Loc
 def test_addresses_are_plain_and_differ() -> None:
     models = ModelList(["pocket", "my model", "my-model", "größe"])
     assert [models.address(name) for name in models.names] == ["/", "/m/my-model", "/m/my-model-2", "/m/gr--e"]
+
+
+def test_a_model_in_a_line_says_its_size_as_people_do_and_whether_its_licence_is_known(engine: LocalEngine) -> None:
+    assert about(replace(engine.facts, licence="apache-2.0")).endswith(" · apache-2.0")
+    assert about(replace(engine.facts, licence="")).endswith(" · no licence named")
+    assert [parameters(n) for n in (388_000, 19_000_000, 999_900_000, 11_901_408_320)] == [
+        "0.4 M parameters", "19.0 M parameters", "999.9 M parameters", "11.9 B parameters",
+    ]  # fmt: skip
 
 
 def test_what_a_model_is_good_at_is_one_short_sentence_of_its_own(engine: LocalEngine) -> None:
