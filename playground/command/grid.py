@@ -37,6 +37,7 @@ from playground.export.finished import FinishedGrid
 from playground.export.png import SIGNATURE, texts_of
 from playground.inside.grid_steps import kept_steps
 from playground.inside.recordings import Recordings
+from playground.recipe import Recipe
 from playground.refusal import Refusal
 from playground.render import begun, controlled, facts_of, kept_starts, read_recipe, render, suited, undrawable
 from playground.sources.given import Source
@@ -112,8 +113,36 @@ def draw(
     asked = [recipe for cell, recipe in enumerate(recipes) if cell not in refused]
     for recipe in asked:
         engine.of(recipe.model).check(recipe)
-    results, failed = dict[int, Result](), dict[int, str]()
     runs = recordings_for(engine, asked) if steps else None
+    results, failed = _drawn(engine, store, recipes, set(refused), runs, events)
+    grid = FinishedGrid(sweep, tuple(results.get(i) for i in range(len(recipes))), facts_of(engine))
+    if runs:
+        grid = _with_steps(grid, engine, store, runs, events)
+    filmed, no_film = _films(grid, films)
+    try:
+        written = _write(grid, out, filmed, zipped, kept_starts(store, recipes))
+    except Refusal as refusal:
+        raise Refusal(f"{refusal} {store.notice or 'The pictures are kept all the same.'}") from None
+    if events:
+        stepped = ({"steps_of": shown(grid)} if steps else {}) | ({"no_film": no_film} if no_film else {})
+        _tell({"event": "finished", "pictures": len(results), "failed": len(failed), "files": written} | stepped)
+    else:
+        took = f"{time.perf_counter() - started:.1f} s"
+        told = [f"{len(results)} of {len(recipes)} pictures in {took} → {out}"]
+        told += [said(grid) if runs else NO_ROOM] if steps else []
+        told += [f"Picture {cell} failed: {reason}" for cell, reason in failed.items()]
+        print(*told, *filter(None, [no_film]), sep="\n", file=sys.stderr)
+    if store.notice:
+        print(store.notice, file=sys.stderr)
+    return 1 if failed or no_film else 0
+
+
+def _drawn(
+    engine: Engine, store: Store, recipes: Sequence[Recipe], refused: set[int], runs: Recordings | None, events: bool
+) -> tuple[dict[int, Result], dict[int, str]]:
+    """By cell its picture, or why there is none, of those that are `refused` too. Raises Refusal where there is none at
+    all."""
+    results, failed = dict[int, Result](), dict[int, str]()
     recorder = runs.recorder(recipes) if runs else None
     work = [engine.of(recipe.model).facts.evaluations(recipe) for recipe in recipes]
     total = sum(rows for cell, rows in enumerate(work) if cell not in refused)
@@ -134,29 +163,7 @@ def draw(
                 failed[event.cell] = event.reason
     if not results:
         raise Refusal(f"No picture could be drawn. {next(iter(failed.values()), '')}".strip())
-    grid = FinishedGrid(sweep, tuple(results.get(i) for i in range(len(recipes))), facts_of(engine))
-    if runs:
-        grid = _with_steps(grid, engine, store, runs, events)
-    filmed, no_film = _films(grid, films)
-    try:
-        written = _write(grid, out, filmed, zipped, kept_starts(store, recipes))
-    except Refusal as refusal:
-        raise Refusal(f"{refusal} {store.notice or 'The pictures are kept all the same.'}") from None
-    seconds = time.perf_counter() - started
-    if events:
-        stepped = ({"steps_of": shown(grid)} if steps else {}) | ({"no_film": no_film} if no_film else {})
-        _tell({"event": "finished", "pictures": len(results), "failed": len(failed), "files": written} | stepped)
-    else:
-        print(f"{len(results)} of {len(recipes)} pictures in {seconds:.1f} s → {out}", file=sys.stderr)
-        if steps:
-            print(said(grid) if runs else NO_ROOM, file=sys.stderr)
-        for cell, reason in failed.items():
-            print(f"Picture {cell} failed: {reason}", file=sys.stderr)
-        if no_film:
-            print(no_film, file=sys.stderr)
-    if store.notice:
-        print(store.notice, file=sys.stderr)
-    return 1 if failed or no_film else 0
+    return results, failed
 
 
 def _engine(models: Sequence[Source], given: Given) -> Engine:
