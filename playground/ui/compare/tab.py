@@ -102,8 +102,6 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         return question(engine, reading.left, visitor, what="grid"), about
 
     def check(request: gr.Request, given: Given) -> Update:
-        if not given[ran] and request.query_params.get("grid"):
-            return {}  # the form is about to ask for that grid; of what it asks for until then nothing is told
         reading, visitor = read(given), request.session_hash or ""
         return {
             **form.told(reading),
@@ -193,7 +191,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     checked = [page.load, ran.change, *(c.change for c in form.inputs), form.predict.what.input]
     answers = [*told, *form.marks.values(), form.cost, *form.sure.outputs]
     answers += [*form.begins.told, *form.control.told, *form.predict.told]
-    gr.on(checked, check, {ran, *given}, answers, queue=False, trigger_mode="always_last", **QUIET)
+    gr.on(checked, check, given, answers, queue=False, trigger_mode="always_last", **QUIET)
     page.load(arrived, None, shown, queue=False, **QUIET).then(**named).then(**recheck)
     cells.address(asked_for, None, shown, **QUIET).then(**recheck)
     cells.seen(running.seen, queue=False, **QUIET)

@@ -184,16 +184,17 @@ def test_a_table_begins_at_the_edge_and_its_rows_keep_their_place(page: Page, ad
 
 
 def test_a_grid_that_a_link_opens_is_never_called_that_of_an_earlier_form(browser: Browser, address: str) -> None:
-    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page, failed = browser.new_page(viewport={"width": 1280, "height": 720}), list[int]()
     page.add_init_script(
         "window.told = new Set();"
         "setInterval(() => told.add(document.querySelector('.dp-stale')?.textContent ?? ''), 10)"
     )
+    page.on("response", lambda response: failed.append(response.status) if response.status >= 400 else None)
     for seed in (31, 32):
         sweep = Sweep(Recipe(prompt="red apple", seed=seed), {"num_inference_steps": [2, 3]})
         page.goto(f"{address}?grid={to_token(sweep, Recipe())}")
         expect(page.locator(f'#cost [data-asked="{sweep.digest()}"]')).to_have_count(1)
-        assert page.evaluate("[...told]") == [""]
+        assert page.evaluate("[...told]") == [""] and failed == []
     fill(page, "field-prompt", "cat")
     expect(page.locator(".dp-stale")).to_contain_text("Of an earlier form")
     page.close()
