@@ -85,6 +85,19 @@ def test_a_field_shows_that_it_has_the_keyboard(page: Page, address: str, scheme
         expect(page.locator(field)).to_have_css("box-shadow", re.compile(re.escape(accent)))
 
 
+def test_what_is_chosen_looks_so_under_the_pointer_as_well(page: Page) -> None:
+    page.get_by_role("button", name="Everything else").click()
+    for name, kind in (("Guidance scale", "radio"), ("Prompt weights", "checkbox")):
+        chosen = page.get_by_role(kind, name=name).first
+        chosen.check()
+        chosen.blur()
+        page.mouse.move(0, 0)
+        away = chosen.evaluate("chosen => getComputedStyle(chosen).backgroundColor")
+        chosen.hover()
+        page.wait_for_timeout(300)  # for a transition
+        expect(chosen).to_have_css("background-color", away)
+
+
 def test_nothing_moves_for_those_who_ask_for_that(page: Page) -> None:
     lasts = "getComputedStyle(document.querySelector('#run')).transitionDuration"
     assert page.evaluate(lasts) != "0s"
