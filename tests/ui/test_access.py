@@ -1,11 +1,14 @@
 """What people with a screen reader or a keyboard meet: axe finds nothing serious on any tab, light or dark."""
 
+import io
 import re
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 PATIENCE = 90_000
@@ -118,6 +121,20 @@ def test_what_is_chosen_is_framed_where_the_system_gives_the_colours(page: Page)
     page.get_by_role("tab", name="Denoise", exact=True).click()
     track = "getComputedStyle(document.querySelector('.dpd .dp-range'), '::-webkit-slider-runnable-track')"
     assert page.evaluate(f"{track}.borderTopStyle") == "solid"
+
+
+def test_words_of_the_glossary_are_underlined_and_not_painted_over_where_the_system_gives_the_colours(
+    page: Page,
+) -> None:
+    def drawn() -> np.ndarray:
+        return np.asarray(Image.open(io.BytesIO(page.locator("#field-prompt [data-testid=block-info]").screenshot())))
+
+    page.emulate_media(forced_colors="active")
+    page.wait_for_function("CSS.highlights.get('dp-term')?.size", timeout=PATIENCE)
+    marked = drawn()
+    page.evaluate("CSS.highlights.clear()")
+    rows = (marked != drawn()).any(axis=(1, 2))
+    assert 1 <= rows.sum() <= 2  # of the word “Prompt”, the line under it
 
 
 def test_a_film_on_its_way_is_told_to_screen_readers(page: Page) -> None:
