@@ -6,6 +6,7 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
@@ -26,6 +27,7 @@ from playground.recipe import Recipe
 
 SIZE_LIMIT = 2 * 2**30  # bytes; the least recently used cells go first
 IN_MEMORY = 16  # of the pictures that runs start from, the latest, so that they are there also if nothing can be kept
+AGAIN = 10.0  # seconds after which a folder that could not be opened is tried once more
 LONGEST_NOTE = 500  # characters of what a picture that was made elsewhere says of that
 TEXT_KEY = "diffusion-playground"  # of the PNG text chunk
 
@@ -38,8 +40,8 @@ def default_folder() -> Path:
 class Store:
     """Safe to share between processes; each cell is one PNG that carries its own recipe and receipt.
 
-    What goes wrong with it stops nobody: pictures are then drawn without being kept, and `notice` says so. A folder
-    whose contents are broken is set aside under another name, and a new one takes its place.
+    What goes wrong with it stops nobody: pictures are then drawn without being kept, `notice` says so, and it is tried
+    again. A folder whose contents are broken is set aside under another name, and a new one takes its place.
     """
 
     def __init__(self, folder: Path | None = None, size_limit: int = SIZE_LIMIT) -> None:
@@ -48,6 +50,7 @@ class Store:
         self._pictures: OrderedDict[str, Image.Image] = OrderedDict()
         self._set_aside = ""  # the sentence about it
         self._not_kept = ""  # the sentence about pictures that cannot be kept at the moment
+        self._again = 0.0  # `time.monotonic()` from which on a folder that is not open is tried again
         self._cache = self._opened()
 
     @property
@@ -128,7 +131,9 @@ class Store:
     def _try(self, operation: Callable[[diskcache.Cache], Any]) -> Any:
         """What the operation gives; None where the store cannot do it now."""
         cache = self._cache
-        if cache is not None and file_of(self._folder) != self._file:  # it was deleted or replaced meanwhile
+        if cache is None and time.monotonic() < self._again:
+            return None
+        if cache is None or file_of(self._folder) != self._file:  # it was deleted or replaced meanwhile
             cache = self._begun_again(cache)
         if cache is None:
             return None
@@ -148,16 +153,17 @@ class Store:
         else:
             self._not_kept = _not_kept(problem)
 
-    def _begun_again(self, cache: diskcache.Cache) -> diskcache.Cache | None:
+    def _begun_again(self, cache: diskcache.Cache | None) -> diskcache.Cache | None:
         """What takes this one's place, opened once for all who met the need."""
         with self._mending:
-            if self._cache is cache:
-                cache.close()  # its connections may remember what is not there any more
+            if self._cache is cache and time.monotonic() >= self._again:
+                if cache is not None:
+                    cache.close()  # its connections may remember what is not there any more
                 self._cache = self._opened()
             return self._cache
 
     def _opened(self) -> diskcache.Cache | None:
-        begun = False
+        begun, self._again = False, time.monotonic() + AGAIN
         try:
             if is_broken(self._folder):
                 aside = another_name(self._folder)
@@ -172,6 +178,7 @@ class Store:
                 sqlite_mmap_size=0,  # a file that shrinks under its mapping would end the process
             )
             self._file = file_of(self._folder)
+            self._not_kept, self._again = "", 0.0
             return cache
         except (sqlite3.Error, diskcache.Timeout, OSError) as problem:
             self._not_kept = _not_kept(problem)

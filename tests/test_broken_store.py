@@ -5,6 +5,7 @@ import resource
 import shutil
 import sqlite3
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from playground.store import Store
+from playground.store import AGAIN, Store
 from tests.test_store import picture
 
 SIDE = 184  # of pictures that get a file of their own beside the database
@@ -140,6 +141,23 @@ def test_without_a_folder_pictures_are_given_back_and_it_is_said(tmp_path: Path)
     assert not store.has(picture(1).recipe, "weights")
     assert store.notice.startswith("Finished pictures are shown, but cannot be kept here: ")
     store.close()
+
+
+def test_a_folder_that_could_not_be_opened_is_tried_again_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    store = Store(tmp_path / "file" / "cells")
+    (tmp_path / "file").unlink()
+    assert not kept(store) and store.notice != ""  # not with each of the calls that a page makes
+    now = time.monotonic()
+    monkeypatch.setattr("playground.store.time.monotonic", lambda: now + AGAIN)
+    assert not store.has(picture(100).recipe, "weights") and store.notice == ""
+    assert kept(store)
+    store.close()
+    again = Store(tmp_path / "file" / "cells")
+    assert again.get(picture(100).recipe, "weights") is not None
+    again.close()
 
 
 @contextmanager

@@ -1,11 +1,14 @@
 """What people with a screen reader or a keyboard meet: axe finds nothing serious on any tab, light or dark."""
 
+import io
 import re
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 PATIENCE = 90_000
@@ -85,6 +88,19 @@ def test_a_field_shows_that_it_has_the_keyboard(page: Page, address: str, scheme
         expect(page.locator(field)).to_have_css("box-shadow", re.compile(re.escape(accent)))
 
 
+def test_what_is_chosen_looks_so_under_the_pointer_as_well(page: Page) -> None:
+    page.get_by_role("button", name="Everything else").click()
+    for name, kind in (("Guidance scale", "radio"), ("Prompt weights", "checkbox")):
+        chosen = page.get_by_role(kind, name=name).first
+        chosen.check()
+        chosen.blur()
+        page.mouse.move(0, 0)
+        away = chosen.evaluate("chosen => getComputedStyle(chosen).backgroundColor")
+        chosen.hover()
+        page.wait_for_timeout(300)  # for a transition
+        expect(chosen).to_have_css("background-color", away)
+
+
 def test_nothing_moves_for_those_who_ask_for_that(page: Page) -> None:
     lasts = "getComputedStyle(document.querySelector('#run')).transitionDuration"
     assert page.evaluate(lasts) != "0s"
@@ -105,6 +121,20 @@ def test_what_is_chosen_is_framed_where_the_system_gives_the_colours(page: Page)
     page.get_by_role("tab", name="Denoise", exact=True).click()
     track = "getComputedStyle(document.querySelector('.dpd .dp-range'), '::-webkit-slider-runnable-track')"
     assert page.evaluate(f"{track}.borderTopStyle") == "solid"
+
+
+def test_words_of_the_glossary_are_underlined_and_not_painted_over_where_the_system_gives_the_colours(
+    page: Page,
+) -> None:
+    def drawn() -> np.ndarray:
+        return np.asarray(Image.open(io.BytesIO(page.locator("#field-prompt [data-testid=block-info]").screenshot())))
+
+    page.emulate_media(forced_colors="active")
+    page.wait_for_function("CSS.highlights.get('dp-term')?.size", timeout=PATIENCE)
+    marked = drawn()
+    page.evaluate("CSS.highlights.clear()")
+    rows = (marked != drawn()).any(axis=(1, 2))
+    assert 1 <= rows.sum() <= 2  # of the word “Prompt”, the line under it
 
 
 def test_a_film_on_its_way_is_told_to_screen_readers(page: Page) -> None:

@@ -60,7 +60,6 @@ def test_runs_refusals_lessons_and_pictures_are_brought_into_view(browser: Brows
 
     page.get_by_role("tab", name="Add noise").tap()
     page.locator(".dpn-range").wait_for(timeout=PATIENCE)
-    assert top(page.locator(".dpn-range")) < top(page.locator("#an-seed"))  # to move t, before the settings
     expect(page.locator(LITERAL)).to_have_count(0)
     page.set_viewport_size({"width": 820, "height": HEIGHT})
     assert page.locator(".dpn-strip").evaluate("strip => strip.scrollWidth <= strip.clientWidth")
@@ -76,3 +75,24 @@ def test_runs_refusals_lessons_and_pictures_are_brought_into_view(browser: Brows
     page.get_by_role("button", name="Begin with the lessons").tap()  # whose tab is in a menu here
     expect(page.locator("#lesson-rail")).to_contain_text(re.compile("Lesson 1 of"), timeout=PATIENCE)
     context.close()
+
+
+def test_settings_stand_right_under_the_pictures_that_they_change(browser: Browser, address: str) -> None:
+    page = browser.new_page(viewport={"width": 390, "height": HEIGHT}, has_touch=True, is_mobile=True)
+    page.goto(address)
+    page.get_by_role("tab", name="Add noise").tap()
+    page.locator(".dpn-strip button").first.wait_for(timeout=PATIENCE)
+    samples, settings = ".dp-samples:visible", page.locator("fieldset:has([value=latents])")
+    in_turn = [samples, ".dpn-picture", ".dpn-range", "fieldset:has([value=latents])", "#an-seed", ".dpn-values"]
+    in_turn += [".dpn-formulas", ".dpn-strip", ".dpn-walk-scroll"]
+    assert in_turn == sorted(in_turn, key=lambda part: top(page.locator(part)))
+    page.locator(".dpn-picture").evaluate("picture => picture.scrollIntoView()")
+    before = top(settings)
+    page.get_by_role("radio", name="Latents").tap()  # with its picture in view
+    expect(page.locator(".dpn-decoded")).to_contain_text("decoded at t = 250", timeout=PATIENCE)
+    assert top(settings) == before  # and nothing moves under the finger
+    page.get_by_role("tab", name="Predict noise").tap()
+    page.locator(".dpp-found b").first.wait_for(timeout=PATIENCE)
+    in_turn = [samples, "#pn-t", ".dpp-figures", "#pn-caption", "#pn-wrong", "#pn-seed", ".dpp-notes", ".dpp-found"]
+    assert in_turn == sorted(in_turn, key=lambda part: top(page.locator(part)))
+    page.close()

@@ -130,17 +130,23 @@ function plain(value) {
   return value >= 0.001 ? value.toFixed(4) : value && value.toExponential(1);
 }
 
+/** Four decimals, or four digits where those are more: what is computed of the two amplitudes holds for what is shown. */
+function amplitude(value) {
+  const [decimals, digits] = [value.toFixed(4), value.toPrecision(4)];
+  return Number(decimals) === Number(digits) ? decimals : digits;
+}
+
 // the curve: t runs from 28 to 412, amplitude 1…0 from 12 to 144 (units of the SVG's viewBox)
 const curveX = (at) => 28 + (384 * at) / 999;
-const curveY = (amplitude) => 144 - 132 * amplitude;
+const curveY = (value) => 144 - 132 * value;
 
 function place(selector, attributes) {
   for (const [name, value] of Object.entries(attributes)) find(selector).setAttribute(name, value);
 }
 
 function drawCurve() {
-  const path = (amplitude) =>
-    data.signal.map((_, at) => `${at ? "L" : "M"}${curveX(at).toFixed(1)} ${curveY(amplitude(at)).toFixed(1)}`).join("");
+  const path = (valueAt) =>
+    data.signal.map((_, at) => `${at ? "L" : "M"}${curveX(at).toFixed(1)} ${curveY(valueAt(at)).toFixed(1)}`).join("");
   place(".dpn-line-signal", { d: path(signalAt) });
   place(".dpn-line-noise", { d: path(noiseAt) });
   place(".dpn-name-signal", { x: curveX(999), y: curveY(signalAt(790)) - 12 });
@@ -153,7 +159,7 @@ function goTo(next) {
   range.value = t;
   if (!data) return;
   const [signal, noise] = [signalAt(t), noiseAt(t)];
-  const [power, snr] = [signal ** 2, (signal / noise) ** 2];
+  const snr = (amplitude(signal) / amplitude(noise)) ** 2;
   if (data.kind === "latents") {
     show("decoded", `decoded at t = ${paintDecoded(find(".dpn-picture"), t)}, the nearest of ${data.frames.length} that the VAE decoded`);
     paint(find(".dpn-part-sum"), signal, noise);
@@ -165,9 +171,9 @@ function goTo(next) {
   paint(find(".dpn-part-signal"), signal, 0, 2);
   paint(find(".dpn-part-noise"), 0, noise, 2);
   show("t", t);
-  show("signal", signal.toFixed(4));
-  show("noise", noise.toFixed(4));
-  show("power", plain(power));
+  show("signal", amplitude(signal));
+  show("noise", amplitude(noise));
+  show("power", plain(signal ** 2));
   show("snr", plain(snr));
   show("logsnr", snr ? signed(Math.log(snr)) : "−∞");
   place(".dpn-marker", { x1: curveX(t), x2: curveX(t) });

@@ -19,14 +19,23 @@ function keep(list) {
   } catch { /* a browser that keeps nothing: then there is no history */ }
 }
 
+/** The token of the address, or of a grid too long for one, which the browser keeps beside the address: a reload and
+ * the buttons Back and Forward have it, a copied link has not. tab.py reads it as the page is opened. */
+const tokenHere = () => new URLSearchParams(location.search).get("grid") ?? window.history.state?.grid ?? "";
+
+function visit(token) {
+  if (tokenHere() === token) return;
+  const there = new URL(location.href);
+  const long = token.length > words.longest;
+  if (long) there.searchParams.delete("grid");
+  else there.searchParams.set("grid", token);
+  window.history.pushState(long ? { grid: token } : null, "", there);
+}
+
 /** A grid has come: the visitor's own goes into the address and to the top of the history. */
 function visited(grid) {
   if (!grid.own || !grid.token) return;
-  const there = new URLSearchParams(location.search);
-  if (grid.token.length <= words.longest && there.get("grid") !== grid.token) {
-    there.set("grid", grid.token);
-    window.history.pushState(null, "", `?${there}`);
-  }
+  visit(grid.token);
   const list = history();
   if (list[0]?.token === grid.token) return;
   keep([{ token: grid.token, title: grid.caption.join(" · ") }, ...list.filter((one) => one.token !== grid.token)]);
@@ -39,7 +48,7 @@ function go(token) {
 }
 
 window.addEventListener("popstate", () => {
-  if (element.isConnected) go(new URLSearchParams(location.search).get("grid") ?? "");
+  if (element.isConnected) go(tokenHere());
 });
 
 const past = element.querySelector(".dp-past");
@@ -51,11 +60,7 @@ function listPast() {
   list.forEach((one) => {
     const item = make("li");
     item.append(button(one.title, () => {
-      const there = new URLSearchParams(location.search);
-      if (one.token.length <= words.longest) {
-        there.set("grid", one.token);
-        window.history.pushState(null, "", `?${there}`);
-      }
+      visit(one.token);
       go(one.token);
     }));
     items.append(item);

@@ -10,6 +10,7 @@ const MANY = 48; // cells, from which on those out of sight are not laid out
 let value = null; // what is drawn
 let drawn = []; // per cell, the text that it was drawn from
 let frames = []; // per cell, its button
+let met = false; // whether the form has asked for it since it is shown; one that is opened fills the form field by field
 let oneSeed = -1; // of several seeds per cell the one that is shown, counted from 0; all of them as a mosaic
 
 /** An element with a class, a text and attributes; `null` leaves an attribute out. */
@@ -36,6 +37,7 @@ function receive() {
   if (!other) changed.forEach((i) => { next.cells[i] = JSON.parse(texts[i]); });
   drawn = [...texts];
   value = next;
+  if (news) met = next.own;
   if (other) build();
   changed.forEach((i) => patch(value.cells[i], i));
   new Set(changed.map((i) => frames[i].closest(".dp-cell"))).forEach(sum);
@@ -249,7 +251,8 @@ function announce() {
 /** The form's own sweep, as the check beside Run wrote it; empty where it has an error, absent before any check. */
 function compareForm() {
   const now = document.querySelector("#cost [data-asked]")?.dataset.asked;
-  const old = now !== undefined && value !== null && now !== value.asked;
+  met ||= now !== undefined && now === value?.asked;
+  const old = met && now !== undefined && now !== value.asked;
   board.classList.toggle("dp-old", old);
   board.closest(".dp-stage")?.classList.toggle("dp-old-stage", old);
   stale.textContent = old ? "Of an earlier form: what stands there now has not been run." : "";

@@ -11,10 +11,16 @@ const prompt = () => document.querySelector("#field-prompt textarea, #field-prom
 
 function put(text) {
   const field = prompt();
-  if (field.disabled) return;
   field.value = text;
   field.dispatchEvent(new Event("input", { bubbles: true }));
   offer();
+}
+
+/** While the prompt is varied its field is not used: nothing is put there. */
+function follow() {
+  const off = Boolean(prompt()?.disabled); // it may come later than what stands under it
+  const buttons = [...element.querySelectorAll("button"), document.querySelector("#surprise")];
+  for (const button of buttons) if (button && button.disabled !== off) button.disabled = off;
 }
 
 function chip(text, action) {
@@ -53,6 +59,7 @@ function fill() {
   const more = document.createElement("span");
   more.textContent = found.length > MOST_LISTED ? `and ${found.length - MOST_LISTED} more` : found.length ? "" : "none";
   list.append(more);
+  follow();
 }
 
 element.querySelector(".dp-known p").textContent =
@@ -71,3 +78,6 @@ document.addEventListener("focusout", (event) => {
   if (event.target === prompt() && !offers.contains(event.relatedTarget)) offers.hidden = true;
 });
 fill();
+new MutationObserver(follow).observe(element.closest(".dp-rail"), { // in which the field is made anew at times
+  attributes: true, childList: true, subtree: true, attributeFilter: ["disabled"],
+});

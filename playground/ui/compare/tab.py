@@ -45,6 +45,7 @@ FRAME: str = (HERE / "board.html").read_text("utf-8")  # a template without plac
 # one script of several files, because they share the grid that is drawn; the last one starts it
 PARTS = ("board.js", "keys.js", "dialog.js", "blind.js", "seen.js", "address.js")
 SCRIPT: str = "".join((HERE / name).read_text("utf-8") for name in PARTS)
+REMEMBERED = '() => window.history.state?.grid ?? ""'  # by address.js, of a grid that is too long for an address
 WORDS = {"fields": LABELS, "samplers": {key: row.label for key, row in SAMPLERS.items()}, "longest": LONGEST}
 
 
@@ -102,8 +103,6 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         return question(engine, reading.left, visitor, what="grid"), about
 
     def check(request: gr.Request, given: Given) -> Update:
-        if not given[ran] and request.query_params.get("grid"):
-            return {}  # the form is about to ask for that grid; of what it asks for until then nothing is told
         reading, visitor = read(given), request.session_hash or ""
         return {
             **form.told(reading),
@@ -153,9 +152,10 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         except Refusal as refusal:
             return {total: error(str(refusal))}
 
-    def arrived(request: gr.Request) -> Update:
-        """The page is opened: with the grid of its address, or else with the first one, as far as it is kept now."""
-        if token := request.query_params.get("grid", ""):
+    def arrived(long: str, request: gr.Request) -> Update:
+        """The page is opened: with the grid of its address, or with one too `long` for it that was shown before a
+        reload, or else with the first one, as far as it is kept now."""
+        if token := request.query_params.get("grid", "") or long:
             return opened_link(token, request)
         now = kept_grid(engine, store, start)
         return {cells: payload(now), total: _first(says(engine.facts, now))}
@@ -193,8 +193,10 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     checked = [page.load, ran.change, *(c.change for c in form.inputs), form.predict.what.input]
     answers = [*told, *form.marks.values(), form.cost, *form.sure.outputs]
     answers += [*form.begins.told, *form.control.told, *form.predict.told]
-    gr.on(checked, check, {ran, *given}, answers, queue=False, trigger_mode="always_last", **QUIET)
-    page.load(arrived, None, shown, queue=False, **QUIET).then(**named).then(**recheck)
+    gr.on(checked, check, given, answers, queue=False, trigger_mode="always_last", **QUIET)
+    long = gr.Textbox(visible=False)
+    opens = page.load(arrived, long, shown, js=REMEMBERED, queue=False, **QUIET)
+    opens.then(**named).then(**recheck)
     cells.address(asked_for, None, shown, **QUIET).then(**recheck)
     cells.seen(running.seen, queue=False, **QUIET)
 

@@ -153,11 +153,15 @@ def _has(names: Sequence[str]) -> str:
 
 def summary(grid: Grid, seconds: float, whole: bool = False) -> str:
     """What was measured, after the run; `whole`: by a model that draws whole pictures."""
-    text = f"{grid.finished} of {len(grid.cells)} pictures in {seconds:.1f} s. "
-    if grid.computed or grid.shared:
-        text += f"{grid.computed + grid.shared:,} evaluations, {grid.shared:,} of them shared between cells. "
-    if kept := sum(cell.stored for cell in grid.cells):
-        text += f"{kept} kept from an earlier run. "
+    kept = sum(cell.stored for cell in grid.cells)
+    text = f"{grid.finished} of {len(grid.cells)} pictures"
+    if kept and kept == grid.finished:
+        text += ", all kept from an earlier run; nothing was computed. "
+    else:
+        text += f" in {seconds:.1f} s. "
+        if grid.computed or grid.shared:
+            text += f"{grid.computed + grid.shared:,} evaluations, {grid.shared:,} of them shared between cells. "
+        text += f"{kept} kept from an earlier run. " if kept else ""
     if whole:
         return text + "Each picture was drawn alone."
     if grid.away:

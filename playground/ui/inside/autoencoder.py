@@ -20,12 +20,14 @@ from playground.ui.shared.html import error
 from playground.ui.shared.latest import Latest, Update
 from playground.ui.shared.quiet import QUIET
 from playground.ui.shared.samples import IMAGES, SAMPLES
+from playground.ui.shared.stale import Stale
 
 WORDS = (
     '<section class="dpi-section"><h2>Pixels and latents</h2><p>The VAE turns a picture into far fewer numbers and '
     "back. All denoising happens on those few numbers, so every step is cheaper; the price is what the VAE cannot "
     "bring back.</p></section>"
 )
+EARLIER = '<p class="dp-stale">Of an earlier picture: the one generated since has not been through the VAE.</p>'
 
 
 def build(engine: Engine, generated: gr.State, at_start: Callable[..., Any]) -> None:
@@ -40,14 +42,15 @@ def build(engine: Engine, generated: gr.State, at_start: Callable[..., Any]) -> 
     def sample(index: int) -> Image.Image:
         return pictures.open_picture(IMAGES / SAMPLES[index][0], side)
 
-    def show(request: gr.Request, picture: Image.Image, unselect: bool) -> Iterator[Update]:
-        page = request.session_hash or ""
-        yield from latest.show(page, examine(picture, unselect, page), object(), {shown: gr.skip()})
+    def show(request: gr.Request, picture: Image.Image, unselect: bool, own: bool = False) -> Iterator[Update]:
+        """`own`: it is the generated one, after which another may come."""
+        page, of = request.session_hash or "", pictures.digest(picture) if own else None
+        yield from latest.show(page, examine(picture, unselect, of, page), object(), {shown: gr.skip()})
 
-    def examine(picture: Image.Image, unselect: bool, page: str) -> Iterator[Update]:
+    def examine(picture: Image.Image, unselect: bool, of: str | None, page: str) -> Iterator[Update]:
         anatomy, cost = engine.anatomy(*picture.size), engine.cost(*picture.size)
         # said once: the later times must not take away what is meanwhile said of another picture
-        once = {wrong: ""} | ({samples: gr.Gallery(selected_index=None)} if unselect else {})
+        once = {wrong: ""} | stale.asked(of) | ({samples: gr.Gallery(selected_index=None)} if unselect else {})
         try:
             for found in round_trip(engine, picture, page):
                 yield {shown: view(found, anatomy, cost, engine.facts.network)} | once
@@ -59,10 +62,11 @@ def build(engine: Engine, generated: gr.State, at_start: Callable[..., Any]) -> 
         if picture is None:
             yield {wrong: error("There is no generated picture yet; press Walk first.")}
             return
-        yield from show(request, picture, unselect=True)
+        yield from show(request, picture, unselect=True, own=True)
 
     def at_opening(request: gr.Request, picture: Image.Image | None) -> Iterator[Update]:
-        yield from show(request, picture or sample(0), unselect=picture is not None)
+        there = picture is not None
+        yield from show(request, picture or sample(0), unselect=there, own=there)
 
     def choose(request: gr.Request, event: gr.EventData) -> Iterator[Update]:
         index = picked(event, len(SAMPLES))
@@ -97,8 +101,11 @@ def build(engine: Engine, generated: gr.State, at_start: Callable[..., Any]) -> 
             own = gr.Button("The generated picture", size="sm", elem_id="inside-own")
             upload = gr.UploadButton("Upload your own", file_types=["image"], size="sm", elem_id="inside-upload")
     wrong = gr.HTML(elem_classes="dp-error", elem_id="inside-picture-error")
-    shown = gr.HTML(elem_id="inside-vae", min_height=420)
-    outputs = [wrong, shown, samples]
+    with gr.Column(elem_classes="dp-result"):
+        stale = Stale(mark=EARLIER)
+        shown = gr.HTML(elem_id="inside-vae", min_height=420)
+    stale.watch([generated], lambda given: given[generated] and pictures.digest(given[generated]))
+    outputs = [wrong, shown, samples, *stale.outputs]
     options: dict[str, Any] = {**ENGINE, **QUIET}
     options["trigger_mode"] = "multiple"  # `latest` decides between two
     at_start(at_opening, [generated], outputs)

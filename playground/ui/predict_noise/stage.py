@@ -67,8 +67,8 @@ def _section(sources: Sequence[str], notes: str) -> str:
     named = zip(FIGURES, sources, strict=True)
     figures = "".join(figure(name, says, src, alt) for (name, says, alt), src in named)
     return (
-        f'<section class="dpp-main"><div class="dpp-figures">{figures}</div><div class="dpp-notes">{notes}</div>'
-        "</section>"
+        f'<section class="dpp-main"><div class="dpp-figures dp-first">{figures}</div>'
+        f'<div class="dpp-notes">{notes}</div></section>'
     )
 
 

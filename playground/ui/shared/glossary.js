@@ -2,6 +2,7 @@
 // writes into its text nodes, so nothing is wrapped: words are marked through the CSS Custom Highlight API, and a click
 // looks up what stands under the pointer. With the keyboard, the button opens the whole list.
 const TEXTS = ".dp-say, .dp-words, .dp-total, .dp-ask, .dp-lead, .dp-quiet, [data-testid='block-info']";
+const CONTROLS = "button, a, input, select, textarea"; // which keep what they do when clicked
 const LATER = 300; // ms after the page has changed
 const byWord = new Map();
 for (const entry of props.entries) for (const word of entry.words) byWord.set(word.toLowerCase(), entry);
@@ -10,7 +11,15 @@ const escaped = longestFirst.map((word) => word.replace(/[.*+?^${}()|[\]\\]/g, "
 const pattern = new RegExp(`(?<![\\p{L}\\p{M}_])(?:${escaped.join("|")})(?![\\p{L}\\p{M}_₀-₉])`, "giu");
 
 const sheet = new CSSStyleSheet();
-sheet.replaceSync("::highlight(dp-term) { text-decoration: underline dotted; text-underline-offset: 3px; }");
+// Where the system gives the colours, marked words would be painted like selected ones, unless their texts take the
+// system's colour themselves.
+sheet.replaceSync(`::highlight(dp-term) { text-decoration: underline dotted; text-underline-offset: 3px; }
+  @media (forced-colors: active) {
+    :is(${TEXTS}) { forced-color-adjust: none; }
+    :is(${TEXTS}) :is(${CONTROLS}) { forced-color-adjust: auto; }
+    :is(${TEXTS}), :is(${TEXTS}) :not(:is(${CONTROLS}), :is(${CONTROLS}) *) {
+      background-color: transparent !important; color: CanvasText !important; }
+  }`);
 document.adoptedStyleSheets.push(sheet);
 
 const marked = globalThis.Highlight ? new Highlight() : null;
@@ -23,7 +32,7 @@ function mark() {
     const seen = new Set();
     const walker = document.createTreeWalker(text, NodeFilter.SHOW_TEXT);
     for (let node = walker.nextNode(); node; node = walker.nextNode()) {
-      if (node.parentElement.closest("button, a, input, select, textarea, code, .dp-ask label")) continue;
+      if (node.parentElement.closest(`${CONTROLS}, code, .dp-ask label`)) continue;
       for (const found of node.data.matchAll(pattern)) {
         const entry = byWord.get(found[0].toLowerCase());
         if (seen.has(entry)) continue;
@@ -84,7 +93,7 @@ if (marked) {
   new MutationObserver(later).observe(document.body, { childList: true, subtree: true, characterData: true });
   later();
   document.addEventListener("click", (event) => {
-    if (event.target.closest("button, a, input, select, textarea, dialog, .dp-ask label")) return;
+    if (event.target.closest(`${CONTROLS}, dialog, .dp-ask label`)) return;
     const entry = underPointer(event);
     if (!entry) return;
     event.preventDefault(); // a word in a label does not press its control

@@ -17,9 +17,9 @@ Given = Mapping[gr.components.Component, Any]
 class Stale:
     """The mark above one result, inside the same `gr.Column(elem_classes="dp-result")`; make it there."""
 
-    def __init__(self, asked: Any = None) -> None:
+    def __init__(self, asked: Any = None, mark: str = MARK) -> None:
         """`asked`: what the result was asked for that the page opens with, where there is one."""
-        self._asked = gr.State(asked)
+        self._asked, self._text = gr.State(asked), mark
         self._mark = gr.HTML(elem_classes="dp-flush", apply_default_css=False)
 
     @property
@@ -37,7 +37,7 @@ class Stale:
 
         def compared(given: Given) -> dict[gr.components.Component, Any]:
             asked = given[self._asked]
-            return {self._mark: MARK if asked is not None and read(given) != asked else ""}
+            return {self._mark: self._text if asked is not None and read(given) != asked else ""}
 
         fields = list(fields)
         changed = [field.change for field in fields]

@@ -40,6 +40,15 @@ def test_the_slider_moves_the_picture_without_asking_the_server(opened: Page) ->
     assert requests == []
 
 
+@pytest.mark.parametrize("t", [0, 1, 20, 354, 999])
+def test_the_ratio_of_signal_and_noise_follows_from_the_digits_shown(opened: Page, t: int) -> None:
+    set_t(opened, t)
+    found = number(opened, "snr")
+    assert found == pytest.approx((number(opened, "signal") / number(opened, "noise")) ** 2, rel=5e-4, abs=5e-5)
+    assert found == pytest.approx(noise.coefficients("scaled_linear", t).snr, rel=1e-3, abs=5e-5)
+    assert number(opened, "logsnr") == pytest.approx(np.log(found), abs=2e-2)
+
+
 @pytest.mark.parametrize("t", [0, 354, 999])
 def test_the_canvas_agrees_with_the_server(opened: Page, client: Client, t: int) -> None:
     set_t(opened, t)

@@ -32,4 +32,4 @@ def everything_else(page: Page) -> None:
 
 def finished(page: Page, count: int) -> None:
     """Waits for a run of that many pictures to end."""
-    expect(page.locator("#total")).to_contain_text(f"{count} of {count} pictures in", timeout=RUN_TIMEOUT)
+    expect(page.locator("#total")).to_contain_text(f"{count} of {count} pictures", timeout=RUN_TIMEOUT)

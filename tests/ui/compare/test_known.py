@@ -139,3 +139,8 @@ def test_things_are_offered_and_chosen(page: Page) -> None:
     expect(field(page, "field-prompt")).to_have_value("castle, green background")
     page.get_by_role("button", name="Surprise me").click()
     expect(field(page, "field-prompt")).not_to_have_value("castle, green background")
+    offers = [page.get_by_role("button", name=name, exact=True) for name in ("Surprise me", "green", "castle")]
+    for axis in ("Prompt", "Seed"):
+        vary(page, axis)  # while it is varied, the field that they fill is not used
+        for offer in offers:
+            expect(offer).to_be_disabled() if axis == "Prompt" else expect(offer).to_be_enabled()

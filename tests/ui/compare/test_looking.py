@@ -1,14 +1,19 @@
 """Two cells beside each other, by keyboard; blind rounds; the address and the history of a browser."""
 
+import random
 import re
 import time
+from string import ascii_letters
 
 from playwright.sync_api import Browser, Page, expect
 
-from playground.link import from_token, to_token
+from playground.engine import Engine
+from playground.link import LONGEST, from_token, to_token
 from playground.recipe import Recipe
+from playground.render import render as draw
+from playground.store import Store
 from playground.sweep import Sweep
-from tests.ui.compare.support import cells, fill, finished, run
+from tests.ui.compare.support import RUN_TIMEOUT, cells, everything_else, field, fill, finished, run, vary
 
 
 def test_two_cells_are_compared_by_keyboard_only(page: Page) -> None:
@@ -111,6 +116,37 @@ def test_a_browser_finds_its_own_grids_again_after_a_reload(page: Page) -> None:
     expect(page.locator(".dp-past")).to_be_hidden()
 
 
+def test_a_reload_in_mid_run_comes_back_to_the_form_and_what_is_finished(
+    page: Page, engine: Engine, server_store: Store
+) -> None:
+    """Also of a grid that is too long for an address, to which Back and Forward lead as well."""
+    letters, opening = random.Random(time.time_ns()), page.url  # none is kept, also when this is run again
+    for length in (20, 900):
+        prompts = ["".join(letters.choices(ascii_letters, k=length)) for _ in range(4)]
+        base = Recipe(prompt=field(page, "field-prompt").input_value(), num_inference_steps=400)
+        sweep = Sweep(base, {"prompt": prompts})
+        for _ in draw(engine, server_store, sweep.recipes()[:1], previews=False):
+            pass
+        vary(page, "Prompt")
+        fill(page, "values-prompt", "\n".join(prompts))
+        everything_else(page)
+        field(page, "field-num-inference-steps").fill("400")
+        expect(page.locator("#cost")).to_contain_text("4 pictures (1 kept)")
+        run(page)
+        expect(cells(page, "running")).to_have_count(3, timeout=RUN_TIMEOUT)
+        page.reload()
+        expect(field(page, "values-prompt")).to_have_value("\n".join(prompts), timeout=60_000)
+        expect(cells(page, "done")).to_have_count(1)
+        expect(page.locator("#total")).to_contain_text("1 of 4 rendered earlier by this model; Run draws the rest.")
+    assert len(to_token(sweep, Recipe())) > LONGEST and page.url == opening
+    page.go_back()
+    expect(page).to_have_url(re.compile(r"[?&]grid=1\."))
+    expect(field(page, "values-prompt")).not_to_have_value("\n".join(prompts))
+    page.go_forward()
+    expect(field(page, "values-prompt")).to_have_value("\n".join(prompts))
+    assert page.url == opening
+
+
 def test_a_damaged_link_is_one_sentence_over_the_first_grid(browser: Browser, address: str) -> None:
     page = browser.new_page()
     page.goto(f"{address}?grid=1.nonsense")
@@ -184,16 +220,17 @@ def test_a_table_begins_at_the_edge_and_its_rows_keep_their_place(page: Page, ad
 
 
 def test_a_grid_that_a_link_opens_is_never_called_that_of_an_earlier_form(browser: Browser, address: str) -> None:
-    page = browser.new_page(viewport={"width": 1280, "height": 720})
+    page, failed = browser.new_page(viewport={"width": 1280, "height": 720}), list[int]()
     page.add_init_script(
         "window.told = new Set();"
         "setInterval(() => told.add(document.querySelector('.dp-stale')?.textContent ?? ''), 10)"
     )
+    page.on("response", lambda response: failed.append(response.status) if response.status >= 400 else None)
     for seed in (31, 32):
         sweep = Sweep(Recipe(prompt="red apple", seed=seed), {"num_inference_steps": [2, 3]})
         page.goto(f"{address}?grid={to_token(sweep, Recipe())}")
         expect(page.locator(f'#cost [data-asked="{sweep.digest()}"]')).to_have_count(1)
-        assert page.evaluate("[...told]") == [""]
+        assert page.evaluate("[...told]") == [""] and failed == []
     fill(page, "field-prompt", "cat")
     expect(page.locator(".dp-stale")).to_contain_text("Of an earlier form")
     page.close()

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 
 from playground import Recipe, Sweep
-from playground.engine import Failed, Keep, LocalEngine, Step, Waiting
+from playground.engine import Done, Failed, Keep, LocalEngine, Step, Waiting
 from playground.export.finished import FinishedGrid
 from playground.labels import common_of
 from playground.models.elsewhere import Elsewhere
 from playground.samplers import SAMPLERS
 from playground.ui.compare.caption import alt_of, caption, fixed, place_label, say
 from playground.ui.compare.grid import empty, folded
-from playground.ui.compare.telling import cost, oddities, progress, work
+from playground.ui.compare.telling import cost, oddities, progress, summary, work
 from playground.ui.shared import sure
 from playground.ui.shared.sure import CROWD
 from playground.ui.shared.waits import roughly, waits_for
@@ -129,6 +129,17 @@ def test_of_a_grid_that_is_kept_in_part_what_is_left_is_counted(engine: LocalEng
     assert "<strong>3 pictures</strong> · 60 U-Net evaluations · " in cost(engine, sweep, sweep.recipes())
     assert "(1 kept) · 40 U-Net evaluations left · " in cost(engine, sweep, sweep.recipes()[1:])
     assert cost(engine, sweep, []).endswith("(3 kept) · nothing left to compute</p>")
+
+
+def test_after_a_run_the_seconds_are_said_only_where_something_was_drawn(engine: LocalEngine) -> None:
+    sweep = Sweep(Recipe(num_inference_steps=2), {"seed": [1, 2]})
+    first, second = (engine.render(recipe) for recipe in sweep.recipes())
+    kept = folded(empty(sweep), Done(0, first, stored=True))
+    said = summary(folded(kept, Done(1, second)), 0.34)
+    assert said.startswith("2 of 2 pictures in 0.3 s. 4 evaluations, ") and " 1 kept from an earlier run. " in said
+    said = summary(folded(kept, Done(1, second, stored=True)), 0.01)
+    assert said.startswith("2 of 2 pictures, all kept from an earlier run; nothing was computed. Seconds under ")
+    assert summary(empty(sweep), 0.34).startswith("0 of 2 pictures in 0.3 s. Seconds under ")
 
 
 def test_the_samplers_that_are_said_to_add_noise_are_those_that_do() -> None:

@@ -77,6 +77,30 @@ def test_an_uploaded_picture_marks_the_guess_of_the_one_before_it(page: Page) ->
     marked(page, result)
 
 
+def test_a_new_walk_marks_the_round_trip_of_the_picture_before_it_and_none_of_a_sample(page: Page) -> None:
+    drawn = page.locator('.dpi-box[data-opens="picture"] img')
+
+    def walk(seed: int) -> None:
+        before = drawn.get_attribute("src")
+        page.locator("#inside-seed input").fill(str(seed))
+        page.locator("#inside-run").click()
+        expect(drawn).not_to_have_attribute("src", before, timeout=PATIENCE)
+
+    walked(page)
+    picture = page.locator("#inside-vae").get_by_role("img", name="The picture", exact=True)
+    picture.wait_for(timeout=PATIENCE)
+    walk(77)
+    marked(page, "#inside-vae")
+    for chosen in (page.locator("#inside-own"), page.locator("#inside-samples button.thumbnail-item").nth(1)):
+        before = picture.get_attribute("src")
+        chosen.click()
+        expect(picture).not_to_have_attribute("src", before, timeout=PATIENCE)
+        plain(page, "#inside-vae")
+    walk(78)
+    page.wait_for_timeout(1000)  # for what must not come
+    plain(page, "#inside-vae")
+
+
 def test_without_a_caption_nothing_is_said_of_the_right_words(page: Page) -> None:
     measured(page)
     page.locator("#pn-caption textarea").fill("")
