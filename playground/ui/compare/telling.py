@@ -48,7 +48,7 @@ def cost(engine: Engine, sweep: Sweep | None, open_cells: Sequence[Recipe], page
     ]
     odd = "".join(f'<p class="dp-warning">{escaped(sentence)}</p>' for sentence in told)
     if len(told) > 1:  # scrolled, also by the keyboard, where they would cover the form
-        odd = f'<div class="dp-told" tabindex="0" role="group" aria-label="Before this run">{odd}</div>'
+        odd = f'<div class="dp-warnings" tabindex="0" role="group" aria-label="Before this run">{odd}</div>'
     return f'<p data-asked="{sweep.digest()}">{pictures} · {" · ".join(parts)}</p>{odd}'
 
 
