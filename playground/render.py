@@ -12,6 +12,7 @@ from playground import pictures
 from playground.edges import edges
 from playground.engine import Done, Engine, Event, Failed, Keep, Result, Waiting
 from playground.engine.contract import NO_PICTURE, NOTHING
+from playground.labels import NEEDS
 from playground.models import Facts
 from playground.models.facts import NOT_ASKED
 from playground.models.own_sizes import with_own_sizes
@@ -154,6 +155,13 @@ def controlled(sweep: Sweep, path: str | Path, draw_edges: bool, facts: Facts, s
     facts.check(base)
     store.put_picture(picture)
     return Sweep(base, sweep.axes, sweep.seeds)
+
+
+def check_needs(sweep: Sweep) -> None:
+    """Raises Refusal where a field is varied that is not used without another one, which is empty."""
+    for axis in sweep.axes:
+        if (needed := NEEDS.get(axis)) and not getattr(sweep.base, needed):
+            raise Refusal(f"{axis} changes nothing where {needed} is empty.")
 
 
 def check_cost(engine: Engine, store: Store, cells: Sequence[Recipe]) -> None:

@@ -39,7 +39,17 @@ from playground.inside.grid_steps import kept_steps
 from playground.inside.recordings import Recordings
 from playground.recipe import Recipe
 from playground.refusal import Refusal
-from playground.render import begun, controlled, facts_of, kept_starts, read_recipe, render, suited, undrawable
+from playground.render import (
+    begun,
+    check_needs,
+    controlled,
+    facts_of,
+    kept_starts,
+    read_recipe,
+    render,
+    suited,
+    undrawable,
+)
 from playground.sources.given import Source
 from playground.store import TEXT_KEY, Store
 
@@ -108,6 +118,7 @@ def draw(
         sweep = begun(sweep, given.image, engine.facts, store)
     if given.control_image is not None:
         sweep = controlled(sweep, given.control_image, given.edges, engine.facts, store)
+    check_needs(sweep)
     recipes, started = sweep.recipes(), time.perf_counter()
     refused = undrawable(engine, recipes)
     asked = [recipe for cell, recipe in enumerate(recipes) if cell not in refused]

@@ -30,6 +30,13 @@ def check_configs(folder: Path) -> None:
                 raise Refusal(f"The model in {called(folder)} cannot be loaded: its {part}/{path.name} {wrong}.")
 
 
+def is_told_guidance(folder: Path) -> bool:
+    """Whether a folder's U-Net is told the guidance scale beside the time, as latent consistency models are (Luo et al.
+    2023, https://arxiv.org/abs/2310.04378); of the families none does it."""
+    config = _read(folder / "unet" / CONFIG)
+    return isinstance(config, dict) and config.get("time_cond_proj_dim") is not None
+
+
 def _read(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))

@@ -7,7 +7,7 @@ import diffusers
 import torch
 
 from playground.models import single_file, whole
-from playground.models.configs import check_configs
+from playground.models.configs import check_configs, is_told_guidance
 from playground.models.contract import Model, WholeModel
 from playground.models.families.base import Family
 from playground.models.families.flux import Flux
@@ -72,7 +72,7 @@ def load_model(
     listed = index_of(folder)
     kind = listed["_class_name"]
     check_configs(folder)
-    if not of_a_family(listed):
+    if not of_a_family(listed) or is_told_guidance(path):
         if path.is_file():
             said = listed["scheduler"][-1] if kind in FAMILIES else kind
             raise Refusal(f"The folder beside {path.name} says {said}, which cannot be run from one file here.")

@@ -191,6 +191,9 @@ def test_a_grid_without_a_page(
     photo = ["--control-image", str(IMAGES / "bust.webp"), "--edges"]
     assert main(["grid", str(tmp_path / "recipe.json"), "-o", str(out), *given, "--edges"]) == 2
     assert "--edges draws the edges of the picture of --control-image, and none is given." in capsys.readouterr().err
+    assert main(["grid", str(tmp_path / "recipe.json"), "-o", str(out), *given]) == 2
+    said = "controlnet_conditioning_scale changes nothing where control_image is empty."
+    assert said in capsys.readouterr().err
     assert main(["grid", str(tmp_path / "recipe.json"), "-o", str(out), *given, *photo]) == 0
     found = [from_png(path.read_bytes()) for path in sorted((out / "cells").glob("*.png"))]
     assert [result.recipe.controlnet_conditioning_scale for result in found] == [0, 1]

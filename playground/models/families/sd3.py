@@ -21,11 +21,8 @@ class StableDiffusion3(Family):
     title = "Stable Diffusion 3"
     patch = 2
     reader = "CLIP"
+    besides = f"T5 reads up to {T5_TOKENS} tokens of its own."
     pooled = True
-
-    @property
-    def besides(self) -> str:
-        return f"T5 reads up to {T5_TOKENS} tokens of its own." if self.pipeline.text_encoder_3 else ""
 
     @property
     def clip_skips(self) -> int:

@@ -4,7 +4,8 @@ What changes no picture is tried first: everything in memory, then parts that ta
 block by block. Only where none of these fits, the VAE decodes in tiles, and then the denoiser's layers are kept in fp8.
 """
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from playground.refusal import Refusal
@@ -85,17 +86,21 @@ def plan(name: str, sizes: Sizes, kind: str, free: int, host: int, limit: int | 
     what would do, where nothing fits.
     """
     available = int(SHARE * min(free, limit or free))
-    least = None
+    roomy, on_host = list[int](), list[int]()  # bytes of the ways that the host has room for, and of it
     for placing, storage, tiled in _ways(sizes, kind):
         needs, of_host = _needs(sizes, placing, storage, tiled), _of_host(sizes, storage)
-        if needs <= available and (kind != "cuda" or of_host <= SHARE * host):
+        on_host.append(of_host)
+        if kind == "cuda" and of_host > SHARE * host:
+            continue
+        roomy.append(needs)
+        if needs <= available:
             both = needs + sizes.bytes_of(sizes.denoiser, AS_RUN) + sizes.bytes_of("vae", AS_RUN)
             converts = (placing, storage, tiled) == (ALL, AS_RUN, False) and both <= available
             says = _says(sizes, kind, placing, storage, tiled)
             return Plan(placing, storage, tiled, converts, needs, available, says)
-        if least is None or needs < least:
-            least = needs
-    raise Refusal(_refused(name, least or 0, available, limit is not None and limit <= free))
+    if not roomy:
+        raise Refusal(_refused_by_host(name, min(on_host), host))
+    raise Refusal(_refused(name, min(roomy), available, limit is not None and limit <= free))
 
 
 def plan_whole(
@@ -114,6 +119,8 @@ def plan_whole(
     changes a picture. `each`: bytes a number; `decoding`: bytes that are needed besides weights.
     """
     available, sizes = int(SHARE * min(free, limit or free)), [part.bytes_in(each) for part in parts.values()]
+    if kind == "cuda" and sum(sizes) > SHARE * host:
+        raise Refusal(_refused_by_host(name, sum(sizes), host))
     weights = {ALL: sum(sizes)}
     if kind == "cuda" and by_parts:
         weights[ONE_PART] = max(sizes)
@@ -121,7 +128,7 @@ def plan_whole(
         weights[LAYERS] = max(part.largest_tensor for part in parts.values()) * each
     for placing, of_placing in weights.items():
         needs = of_placing + decoding
-        if needs <= available and (kind != "cuda" or sum(sizes) <= SHARE * host):
+        if needs <= available:
             says = _PLACED[placing].format(network="", away=WAIT) if placing != ALL else ""
             return Plan(placing, converts=False, needs=needs, available=available, says=says)
     least = min(weights.values()) + decoding
@@ -177,11 +184,30 @@ def _says(sizes: Sizes, kind: str, placing: str, storage: str, tiled: bool) -> s
 
 
 def _refused(name: str, least: int, available: int, asked: bool) -> str:
-    enough = gigabytes(1.05 * least / SHARE)
+    enough = _enough(least)
     would = f"--memory {enough.replace(' ', '')} would do" if asked else f"a machine with {enough} free would do"
-    return (
-        f"{name} does not fit: it needs at least {gigabytes(least)}, and {gigabytes(available)} may be used; {would}."
-    )
+    return f"{name} does not fit: {_lacks(least, available)}; {would}."
+
+
+def _refused_by_host(name: str, least: int, host: int) -> str:
+    lacks = _lacks(least, SHARE * host, " of the host's memory while it is read")
+    return f"{name} does not fit: {lacks}; a machine with {_enough(least)} free besides its GPU's would do."
+
+
+def _lacks(least: float, available: float, where: str = "") -> str:
+    """Rounded away from each other, so that too little never looks like enough."""
+    there = gigabytes(_tenths(available, math.floor))
+    return f"it needs at least {gigabytes(_tenths(least, math.ceil))}{where}, and {there} may be used"
+
+
+def _enough(least: float) -> str:
+    return gigabytes(_tenths(1.05 * least / SHARE, math.ceil))
+
+
+def _tenths(size: float, rounded: Callable[[float], int]) -> float:
+    """Bytes in whole tenths of the unit that `gigabytes` says them in."""
+    tenth = 1e8 if size >= 1e8 else 1e5
+    return rounded(size / tenth) * tenth
 
 
 def gigabytes(size: float) -> str:

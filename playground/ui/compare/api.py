@@ -9,7 +9,7 @@ import gradio as gr
 from playground.engine import Done, Engine, Failed
 from playground.export.png import cell_png
 from playground.recipe import Recipe
-from playground.render import LONGEST, begun, check_cost, read_recipe, render, suited
+from playground.render import LONGEST, begun, check_cost, check_needs, read_recipe, render, suited
 from playground.store import Store
 from playground.sweep import Sweep
 from playground.ui.shared.described import PICTURE, describe, sweep_in_words
@@ -42,6 +42,7 @@ def build(engine: Engine, store: Store) -> None:
         asked = suited(engine, Sweep.from_dict(sweep, read_recipe(engine)))
         if picture is not None:
             asked = begun(asked, picture, engine.facts, store)
+        check_needs(asked)
         cells = asked.recipes()
         check_cost(engine, store, cells)
         yield from _rendered(cells)

@@ -15,6 +15,8 @@ from tests import schedulers
 from tests.models.families.conftest import SD, Engines, Pipelines
 from tests.reference import TOLERANCE, called, largest_difference
 
+WITH_SHIFT = ("sd3-tiny", "flux-schnell-tiny", "sana-tiny", "lumina2-tiny", "z-image-tiny", "z-image-turbo-tiny")
+
 
 def base_of(facts: Facts, **changes: Any) -> Recipe:
     given = {"prompt": "red apple", "negative_prompt": "cat", "num_inference_steps": 4, "seed": 3}
@@ -24,6 +26,8 @@ def base_of(facts: Facts, **changes: Any) -> Recipe:
 def drawn(pipeline: DiffusionPipeline, recipe: Recipe, **more: Any) -> np.ndarray:
     if type(pipeline).__name__.startswith("PixArt"):
         more |= {"use_resolution_binning": False, "clean_caption": False}
+    if type(pipeline).__name__ == "SanaPipeline":
+        more["use_resolution_binning"] = False
     more |= {"negative_prompt": recipe.negative_prompt, "width": recipe.width, "height": recipe.height}
     return called(pipeline, recipe, **more)
 
@@ -37,7 +41,7 @@ def compared(engine: LocalEngine, cells: list[Recipe], expected: list[np.ndarray
     assert all(np.abs(one - other).max() > TOLERANCE for one in expected for other in expected if one is not other)
 
 
-@pytest.mark.parametrize("kind", [SD, "sdxl-tiny", "pixart-sigma-tiny"])
+@pytest.mark.parametrize("kind", [SD, "sdxl-tiny", "sdxl-turbo-tiny", "pixart-alpha-tiny", "pixart-sigma-tiny"])
 def test_ddim_with_some_of_ddpms_noise(either: Engines, own: Pipelines, kind: str) -> None:
     base, pipeline = base_of(either(kind).facts, sampler="ddim"), own(kind)
     schedulers.use(pipeline, base)
@@ -45,7 +49,7 @@ def test_ddim_with_some_of_ddpms_noise(either: Engines, own: Pipelines, kind: st
     compared(either(kind), cells, [drawn(pipeline, recipe, eta=recipe.eta) for recipe in cells])
 
 
-@pytest.mark.parametrize("kind", [SD, "sdxl-tiny", "sd3-tiny"])
+@pytest.mark.parametrize("kind", [SD, "sdxl-tiny", "sdxl-turbo-tiny", "sd3-tiny", "sd35-tiny"])
 def test_an_earlier_layer_of_clip(either: Engines, own: Pipelines, kind: str) -> None:
     """Of the prompt alone, as the pipelines have it, also where the negative prompt says the same."""
     facts = either(kind).facts
@@ -56,17 +60,19 @@ def test_an_earlier_layer_of_clip(either: Engines, own: Pipelines, kind: str) ->
     compared(either(kind), cells, [drawn(pipeline, recipe, clip_skip=recipe.clip_skip) for recipe in cells])
 
 
-@pytest.mark.parametrize("kind", ["sd3-tiny", "lumina2-tiny", "z-image-tiny"])
+@pytest.mark.parametrize("kind", WITH_SHIFT)
 def test_flow_matching_with_another_shift(either: Engines, own: Pipelines, kind: str) -> None:
+    """By every sampler that such a family offers."""
     facts, pipeline = either(kind).facts, own(kind)
-    cells = [base_of(facts, sampler="euler", shift=shift) for shift in (0, 1, 2, 9)]
-    expected = []
-    for recipe in cells:
-        schedulers.use(pipeline, recipe)
-        expected.append(drawn(pipeline, recipe))
-    compared(either(kind), cells, expected)
-    middles = [levels(recipe, facts.schedule)[2].noise for recipe in cells[1:]]
-    assert middles == sorted(middles)  # a higher shift stands in stronger noise half-way
+    for sampler in facts.samplers:
+        cells = [base_of(facts, sampler=sampler, shift=shift) for shift in (0, 2, 9)]
+        expected = []
+        for recipe in cells:
+            schedulers.use(pipeline, recipe)
+            expected.append(drawn(pipeline, recipe))
+        compared(either(kind), cells, expected)
+        middles = [levels(recipe, facts.schedule)[2].noise for recipe in cells[1:]]
+        assert middles == sorted(middles)  # a higher shift stands in stronger noise half-way
 
 
 def test_what_a_model_has_no_use_for_is_one_sentence(either: Engines) -> None:

@@ -19,7 +19,7 @@ from playground.sources.single_file import LAYOUTS, PUBLISHED
 from playground.ui.compare.form import special
 from tests.engine.test_from_a_picture import OF_SD, OF_SDXL
 from tests.models import test_control
-from tests.models.families import test_weights
+from tests.models.families import test_late_fields, test_weights
 from tests.models.lora.test_kinds_of_files import CASES
 from tests.models.sources import test_single_file
 from tests.models.test_whole import aura_flow, guided_by_attention
@@ -109,6 +109,7 @@ def test_the_table_is_true(
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     made = {kind: engine_of(kind) if kind in FAMILIES else engines[kind] for kind in KINDS}
     found = [row(title, made[kind], kind) for kind, title in KINDS.items()]
+    assert {kind for kind in KINDS if not made[kind].facts.no_shift} == set(test_late_fields.WITH_SHIFT)
     assert set(FAMILIES) <= set(KINDS)  # each has its row, and its test against its own pipeline
     others = set()
     for folder in (aura_flow(tmp_path / "aura"), guided_by_attention(folders["sd15-tiny"], tmp_path / "pag")):

@@ -14,8 +14,10 @@ from diffusers import (
     EulerDiscreteScheduler,
     FlowMatchEulerDiscreteScheduler,
     IPNDMScheduler,
+    LCMScheduler,
     LMSDiscreteScheduler,
     TCDScheduler,
+    UNet2DConditionModel,
     UniPCMultistepScheduler,
 )
 
@@ -26,7 +28,7 @@ from playground.refusal import Refusal
 from tests.models.families.test_equal import plain
 from tests.models.sources import original_layout
 from tests.models.tiny import BETAS, build
-from tests.models.tiny_families import sdxl
+from tests.models.tiny_families import build_family, sdxl
 from tests.reference import TOLERANCE, called, drawn_by_program, largest_difference
 
 CPU = (torch.device("cpu"), torch.float32, "torch")
@@ -74,6 +76,24 @@ def test_a_model_with_edms_schedule_is_run_by_its_own_pipeline_also_as_a_program
             engine.model.attach_control(tmp_path)
         monkeypatch.chdir(tmp_path)
         assert np.abs(drawn_by_program(to_script(recipe, engine.facts), folder) - expected).max() == 0
+
+
+@pytest.mark.parametrize("kind", ["sd15-tiny", "sdxl-tiny"])
+def test_a_u_net_that_is_told_the_guidance_scale_is_run_by_its_own_pipeline(kind: str, tmp_path: Path) -> None:
+    """As latent consistency models are laid out, which ask it once a step."""
+    folder = build(kind, tmp_path) if kind == "sd15-tiny" else build_family(kind, tmp_path)
+    changed = own(folder)
+    torch.manual_seed(1)
+    changed.unet = UNet2DConditionModel.from_config(changed.unet.config, time_cond_proj_dim=16)
+    changed.scheduler = LCMScheduler.from_config(changed.scheduler.config)
+    changed.save_pretrained(folder)
+    with closing(open_engine(folder, *CPU)) as engine:
+        assert engine.facts.whole and engine.facts.samplers == ("lcm",)
+        for recipe in asked(engine):
+            result = engine.render(recipe)
+            told = {"negative_prompt": recipe.negative_prompt or None, "width": 64, "height": 64}
+            assert largest_difference(result, called(own(folder), recipe, **told)) == 0
+            assert result.evaluations == recipe.num_inference_steps
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Sizes and free bytes -> a plan, as plain data; and what sizes are read of a model's files."""
 
+import re
 from collections.abc import Callable
 from itertools import accumulate
 from pathlib import Path
@@ -122,11 +123,46 @@ def test_what_does_not_fit_says_what_would() -> None:
     with pytest.raises(Refusal) as refused:
         plan("sdxl", SDXL_ON_A_CPU, "cpu", 64 * GB, 64 * GB, 3 * GB)
     sentence = str(refused.value)
-    assert sentence.startswith("sdxl does not fit: it needs at least 3.6 GB, and 2.7 GB may be used; --memory ")
+    assert sentence.startswith("sdxl does not fit: it needs at least 3.7 GB, and 2.7 GB may be used; --memory ")
     enough = check_memory(sentence.split()[-3])
     assert plan("sdxl", SDXL_ON_A_CPU, "cpu", 64 * GB, 64 * GB, enough).needs <= SHARE * enough
     with pytest.raises(Refusal, match=r"a machine with \d\.\d GB free would do\.$"):
         plan("sdxl", SDXL_ON_A_CPU, "cpu", 2 * GB, 2 * GB)
+
+
+@pytest.mark.parametrize("millions", [1, 89, 205])
+def test_what_would_do_does_and_what_lacks_is_less_than_what_is_needed(millions: int) -> None:
+    """Also of models of some 0.1 GB, of which a tenth of a GB is a large part, and of limits that are nearly enough."""
+    parts = {name: part(millions * M // share, M // 20, "F32") for name, share in (("unet", 1), ("vae", 10))}
+    sizes, limit, sentences = Sizes(parts, "unet", {"unet": 4, "vae": 4}, 64, 8), M // 2, []
+    given = ("it", sizes, "cpu", 64 * GB, 64 * GB)
+    while not sentences or sentences[-1]:
+        sentences.append(refusal(plan, *given, limit))
+        limit = int(1.02 * limit)
+    assert len(sentences) > 20
+    for sentence in sentences[:-1]:
+        needed, there = (float(n) * {"G": GB, "M": M}[unit] for n, unit in re.findall(r"([\d.]+) ([GM])B", sentence))
+        assert there < needed, sentence
+        enough = check_memory(sentence.split()[-3])
+        assert not refusal(plan, *given, enough), sentence
+
+
+def refusal(ask: Callable[..., Any], *given: Any) -> str:
+    try:
+        ask(*given)
+    except Refusal as refused:
+        return str(refused)
+    return ""
+
+
+def test_it_is_said_where_the_host_has_no_room_and_not_the_gpu() -> None:
+    for ask in (
+        lambda host: plan("flux", FLUX, "cuda", 80 * GB, host),
+        lambda host: plan_whole("flux", FLUX.parts, 2, 4 * GB, True, "cuda", 80 * GB, host),
+    ):
+        said = refusal(ask, 16 * GB)
+        assert re.match(r"flux does not fit: it needs at least .* GB of the host's memory .* and 14\.4 GB may", said)
+        assert not refusal(ask, int(float(said.split()[-8]) * GB))
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,7 @@ def test_what_does_not_fit_ends_with_a_sentence(folder: Path, tmp_path: Path, ca
     asked = ["grid", str(tmp_path / "recipe.json"), "-o", str(tmp_path / "out"), "--model", str(folder), "--memory"]
     assert main([*asked, "1MB"]) == 2
     assert (
-        "playground: sd3-half does not fit: it needs at least 1.2 MB, and 0.9 MB may be used; --memory 1.4MB would do."
+        "playground: sd3-half does not fit: it needs at least 1.3 MB, and 0.9 MB may be used; --memory 1.5MB would do."
         in capsys.readouterr().err
     )
     assert main([*asked, "much"]) == 2

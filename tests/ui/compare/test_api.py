@@ -95,6 +95,7 @@ def test_a_small_grid_is_served_while_ten_long_ones_go_on(client: Client, engine
         {"base": {}, "axes": {"guidance_scale": [-1]}},
         {"base": {}, "axes": {"seed": list(range(500))}},
         {"base": {"model": "../../etc"}, "axes": {"seed": [1, 2]}},
+        {"base": {}, "axes": {"strength": [0.5, 1]}},  # without a picture
     ],
 )
 def test_render_grid_refuses_bad_json_with_a_sentence(client: Client, sweep: dict) -> None:
