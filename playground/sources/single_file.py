@@ -64,6 +64,8 @@ def layout_of(header: Header, path: Path) -> str:
     for beginnings, said in OTHERS[1:4]:
         if header.any(*beginnings):
             raise Refusal(f"{path.name} {said}.")
+    if any(name.startswith(UNET) and "cond_proj" in name for name in header.shapes):  # of latent consistency models
+        raise Refusal(f"{path.name} is told the guidance scale, which is not read from one file here; {FOLDER}.")
     if header.any("conditioner.embedders.0.model."):
         raise Refusal(
             f"{path.name} is SDXL's refiner, which draws on pictures of another model; it cannot be run here."

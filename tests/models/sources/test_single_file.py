@@ -202,6 +202,7 @@ def changed(whole: Path, to: Path, keep: str = "", rename: tuple[str, str] = (""
         ("text_model", ("cond_stage_model.transformer.", ""), "is one part of a model in diffusers layout"),
         ("position_embedding", ("cond_stage", "some_thing"), "holds no model that is known here"),
         ("", ("first_stage_model.", "edm_mean."), "was taught with EDM's schedule"),
+        ("", ("time_embed.0.bias", "time_embed.cond_proj.weight"), "is told the guidance scale"),
         ("", ("", ""), "has other sizes"),
     ],
 )
