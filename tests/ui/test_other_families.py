@@ -19,6 +19,7 @@ from playground.ui.shared.shipped import EXAMPLES
 from tests.conftest import whole_page
 from tests.models.test_whole import aura_flow
 from tests.models.tiny_families import build_family
+from tests.ui.compare.support import fill
 
 PATIENCE = 120_000  # ms
 SIDE = 64
@@ -192,6 +193,8 @@ def test_a_model_of_no_family_draws_grids_and_says_what_is_not_offered(
         page, faults = after_its_first_run(browser, url)
         expect(page.locator("#total")).to_contain_text("Each picture was drawn alone.")
         expect(page.get_by_text("PyTorch, one picture at a time")).to_be_visible()
+        fill(page, "field-prompt", "another")  # how often its network is asked shows only as it runs
+        expect(page.locator("#cost")).to_contain_text("steps of a pipeline of its own", timeout=PATIENCE)
         for title in ("Add noise", "Predict noise", "Denoise", "Inside"):
             page.get_by_role("tab", name=title, exact=True).click()
             said = page.locator("p:visible").filter(has_text="so this view is not offered for it")

@@ -53,11 +53,18 @@ def cost(engine: Engine, sweep: Sweep | None, open_cells: Sequence[Recipe], page
 
 
 def _evaluations(engine: Engine, recipes: Sequence[Recipe]) -> str:
-    """ "120 U-Net evaluations"; of several kinds of network only that they are of networks. None are of hosted ones."""
-    recipes = [recipe for recipe in recipes if not engine.of(recipe.model).facts.elsewhere]
-    count = sum(engine.of(recipe.model).facts.evaluations(recipe) for recipe in recipes)
-    networks = {engine.of(recipe.model).facts.network for recipe in recipes}
-    return f"{count:,} {networks.pop() if len(networks) == 1 else 'network'} evaluations"
+    """ "120 U-Net evaluations"; of several kinds of network only that they are of networks. None are of hosted ones.
+    How often a pipeline that draws whole pictures asks its network shows only as it runs: of these the steps are said.
+    """
+    by_itself = [recipe for recipe in recipes if engine.of(recipe.model).facts.whole]
+    counted = [r for r in recipes if not engine.of(r.model).facts.elsewhere and r not in by_itself]
+    networks = {engine.of(recipe.model).facts.network for recipe in counted}
+    count = sum(engine.of(recipe.model).facts.evaluations(recipe) for recipe in counted)
+    said = f"{count:,} {networks.pop() if len(networks) == 1 else 'network'} evaluations"
+    if not by_itself:
+        return said
+    steps = f"{sum(recipe.num_inference_steps for recipe in by_itself):,} steps of a pipeline of its own"
+    return f"{said} and {steps}" if counted else steps
 
 
 def _undrawn(recipes: list[Recipe], refused: Mapping[int, str]) -> Iterator[str]:
