@@ -74,7 +74,7 @@ def draw(page: Page, prompt: str) -> tuple[float, float]:
     page.evaluate(SETTLE)
     longest(page)
     page.locator("#run").evaluate("button => button.click()")
-    page.wait_for_function(THERE, arg=f"{CELLS} of {CELLS} pictures in", timeout=120_000)
+    page.wait_for_function(THERE, arg=f"{CELLS} of {CELLS} pictures, all kept", timeout=120_000)
     page.evaluate(SETTLE)
     drawn = longest(page)
     page.locator("#compare-grid .dp-scroll").evaluate(SCROLL)
