@@ -142,6 +142,8 @@ def test_a_reload_in_mid_run_comes_back_to_the_form_and_what_is_finished(
     page.go_back()
     expect(page).to_have_url(re.compile(r"[?&]grid=1\."))
     expect(field(page, "values-prompt")).not_to_have_value("\n".join(prompts))
+    expect(page.locator("#total")).to_contain_text("1 of 4 rendered earlier by this model; Run draws the rest.")
+    page.wait_for_timeout(2000)  # until all of it is there: pressed at once, Forward can still be lost
     page.go_forward()
     expect(field(page, "values-prompt")).to_have_value("\n".join(prompts))
     assert page.url == opening
