@@ -20,7 +20,7 @@ function keep(list) {
 }
 
 /** The token of the address, or of a grid too long for one, which the browser keeps beside the address: a reload and
- * the buttons Back and Forward have it, a copied link has not. tab.py reads it as the page is opened. */
+ * the buttons Back and Forward have it, a copied link has not. tab.py reads it in the same way. */
 const tokenHere = () => new URLSearchParams(location.search).get("grid") ?? window.history.state?.grid ?? "";
 
 function visit(token) {
@@ -42,13 +42,11 @@ function visited(grid) {
   listPast();
 }
 
-/** Ask the server for the grid of a token; an empty one is the grid that the page opens with. */
-function go(token) {
-  trigger("address", { token });
-}
+/** Ask the server for the grid of the address; without a token it is the grid that the page opens with. */
+const go = () => trigger("address");
 
 window.addEventListener("popstate", () => {
-  if (element.isConnected) go(tokenHere());
+  if (element.isConnected) go();
 });
 
 const past = element.querySelector(".dp-past");
@@ -61,7 +59,7 @@ function listPast() {
     const item = make("li");
     item.append(button(one.title, () => {
       visit(one.token);
-      go(one.token);
+      go();
     }));
     items.append(item);
   });

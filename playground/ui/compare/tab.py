@@ -30,7 +30,6 @@ from playground.ui.compare.running import Running, Stage
 from playground.ui.compare.scrubber import GRID, Asked, Scrubber
 from playground.ui.compare.telling import cost
 from playground.ui.shared.endpoint import ENGINE
-from playground.ui.shared.events import said
 from playground.ui.shared.fields import LABELS
 from playground.ui.shared.html import error, escaped
 from playground.ui.shared.known import surprise
@@ -45,7 +44,7 @@ FRAME: str = (HERE / "board.html").read_text("utf-8")  # a template without plac
 # one script of several files, because they share the grid that is drawn; the last one starts it
 PARTS = ("board.js", "keys.js", "dialog.js", "blind.js", "seen.js", "address.js")
 SCRIPT: str = "".join((HERE / name).read_text("utf-8") for name in PARTS)
-REMEMBERED = '() => window.history.state?.grid ?? ""'  # by address.js, of a grid that is too long for an address
+TOKEN = "() => new URLSearchParams(location.search).get('grid') ?? window.history.state?.grid ?? ''"  # see address.js
 WORDS = {"fields": LABELS, "samplers": {key: row.label for key, row in SAMPLERS.items()}, "longest": LONGEST}
 
 
@@ -152,18 +151,12 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
         except Refusal as refusal:
             return {total: error(str(refusal))}
 
-    def arrived(long: str, request: gr.Request) -> Update:
-        """The page is opened: with the grid of its address, or with one too `long` for it that was shown before a
-        reload, or else with the first one, as far as it is kept now."""
-        if token := request.query_params.get("grid", "") or long:
+    def arrived(token: str, request: gr.Request) -> Update:
+        """The page is opened: with the grid of its address, or else with the first one, as far as it is kept now."""
+        if token:
             return opened_link(token, request)
         now = kept_grid(engine, store, start)
         return {cells: payload(now), total: _first(says(engine.facts, now))}
-
-    def asked_for(event: gr.EventData, request: gr.Request) -> Update:
-        """By the browser: a grid of its history, or one to which its buttons Back and Forward lead."""
-        token = said(event, "token")
-        return opened_link(token if isinstance(token, str) else "", request)
 
     def try_example(sweep: Sweep, given: Given) -> Update:
         earlier = form.read(given).sweep
@@ -194,10 +187,13 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     answers = [*told, *form.marks.values(), form.cost, *form.sure.outputs]
     answers += [*form.begins.told, *form.control.told, *form.predict.told]
     gr.on(checked, check, given, answers, queue=False, trigger_mode="always_last", **QUIET)
-    long = gr.Textbox(visible=False)
-    opens = page.load(arrived, long, shown, js=REMEMBERED, queue=False, **QUIET)
+    here = gr.Textbox(visible=False)  # the token that the address has
+    opens = page.load(arrived, here, shown, js=TOKEN, queue=False, **QUIET)
     opens.then(**named).then(**recheck)
-    cells.address(asked_for, None, shown, **QUIET).then(**recheck)
+    # A grid of the browser's history, or one to which its buttons Back and Forward lead, which people press twice. Not
+    # in the queue: it loses an event that comes while the answer to another one ends the page's stream of answers. Of
+    # presses during one answer the last is asked for after it, with the token that the address has then.
+    cells.address(opened_link, here, shown, js=TOKEN, queue=False, trigger_mode="always_last", **QUIET)
     cells.seen(running.seen, queue=False, **QUIET)
 
     axes = form.axes
