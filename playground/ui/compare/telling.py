@@ -27,7 +27,8 @@ def cost(engine: Engine, sweep: Sweep | None, open_cells: Sequence[Recipe], page
     refused = undrawable(engine, recipes)
     kept = len(recipes) - len(refused) - len(open_cells)
     pictures = f"<strong>{len(recipes) - len(refused)} pictures</strong>" + (f" ({kept} kept)" if kept else "")
-    parts = [escaped(_evaluations(engine, open_cells)) + (" left" if kept else "")] if open_cells else []
+    work = _evaluations(engine, open_cells)
+    parts = [escaped(work) + (" left" if kept else "")] if work else []
     outlook = engine.outlook(open_cells, page)
     if not open_cells:
         parts.append("nothing left to compute")
@@ -53,18 +54,17 @@ def cost(engine: Engine, sweep: Sweep | None, open_cells: Sequence[Recipe], page
 
 
 def _evaluations(engine: Engine, recipes: Sequence[Recipe]) -> str:
-    """ "120 U-Net evaluations"; of several kinds of network only that they are of networks. None are of hosted ones.
+    """ "120 U-Net evaluations"; of several kinds of network only that they are of networks; nothing of hosted models.
     How often a pipeline that draws whole pictures asks its network shows only as it runs: of these the steps are said.
     """
-    by_itself = [recipe for recipe in recipes if engine.of(recipe.model).facts.whole]
-    counted = [r for r in recipes if not engine.of(r.model).facts.elsewhere and r not in by_itself]
+    here = [recipe for recipe in recipes if not engine.of(recipe.model).facts.elsewhere]
+    by_itself = [recipe for recipe in here if engine.of(recipe.model).facts.whole]
+    counted = [recipe for recipe in here if not engine.of(recipe.model).facts.whole]
     networks = {engine.of(recipe.model).facts.network for recipe in counted}
     count = sum(engine.of(recipe.model).facts.evaluations(recipe) for recipe in counted)
-    said = f"{count:,} {networks.pop() if len(networks) == 1 else 'network'} evaluations"
-    if not by_itself:
-        return said
-    steps = f"{sum(recipe.num_inference_steps for recipe in by_itself):,} steps of a pipeline of its own"
-    return f"{said} and {steps}" if counted else steps
+    said = [f"{count:,} {networks.pop() if len(networks) == 1 else 'network'} evaluations"] if counted else []
+    steps = sum(recipe.num_inference_steps for recipe in by_itself)
+    return " and ".join([*said, *([f"{steps:,} steps of a pipeline of its own"] if by_itself else [])])
 
 
 def _undrawn(recipes: list[Recipe], refused: Mapping[int, str]) -> Iterator[str]:

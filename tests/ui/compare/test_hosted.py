@@ -94,8 +94,11 @@ def test_the_line_above_run_says_what_is_asked_sent_ignored_and_its_price(severa
         assert "2 cells are the same question, so some show the same picture." in said
         assert "1 picture is asked of by-stability at 127.0.0.1; your prompt is sent there, with seed." in said
         assert f"Price, as noted by whoever started this: {PRICE}." in said
+        assert "evaluations" not in said and "pipeline of its own" not in said  # which are of what is drawn here
         weak = Sweep(sweep.base, {"guidance_scale": [0.5, 1], "model": ["pocket", values[0]]})
-        assert "pocket: all pictures will be the same: at guidance 1 and below" in told(several, store, weak)
+        beside = told(several, store, weak)
+        assert "pocket: all pictures will be the same: at guidance 1 and below" in beside
+        assert "40 U-Net evaluations" in beside and "pipeline of its own" not in beside
         drawn(several, store, *sweep.recipes())
         assert "is asked of" not in told(several, store, sweep)
 
