@@ -143,8 +143,12 @@ def test_a_reload_in_mid_run_comes_back_to_the_form_and_what_is_finished(
     expect(page).to_have_url(re.compile(r"[?&]grid=1\."))
     expect(field(page, "values-prompt")).not_to_have_value("\n".join(prompts))
     expect(page.locator("#total")).to_contain_text("1 of 4 rendered earlier by this model; Run draws the rest.")
-    for press in (page.go_forward, page.go_back, page.go_forward):  # faster than answers come
+    page.go_forward()
+    expect(field(page, "values-prompt")).to_have_value("\n".join(prompts))
+    for press, asks in ((page.go_back, "5 pictures"), (page.go_forward, "4 pictures")):
         press()
+        press()  # before the answer to the first has come
+        expect(page.locator("#cost")).to_contain_text(asks)
     expect(field(page, "values-prompt")).to_have_value("\n".join(prompts))
     assert page.url == opening
 
