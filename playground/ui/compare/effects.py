@@ -30,8 +30,9 @@ JUDGED = ("fit", "saturation", "clipped", "sharpness")  # each of one picture, w
 ASK_SEEDS = "To tell the setting from the seed, draw each value with three seeds or more."
 
 
-def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> None:
-    """`shown_sweep` as in `takeaway.build`."""
+def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> dict[str, Any]:
+    """`shown_sweep` as in `takeaway.build`. Gives the event that takes away what was measured of another grid, for
+    answers outside the queue, which do not tell the page that a state has changed."""
     find = finder(engine, store, start)
     lines: dict[str, gr.LinePlot] = {}
     bars: dict[str, gr.BarPlot] = {}
@@ -73,7 +74,9 @@ def build(engine: Engine, store: Store, shown_sweep: gr.State, start: Sweep) -> 
         }
 
     ask.click(show, shown_sweep, outputs, **QUIET)
-    shown_sweep.change(hidden, None, [verdict, found], queue=False, **QUIET)
+    hides = {"fn": hidden, "inputs": None, "outputs": [verdict, found], "queue": False, **QUIET}
+    shown_sweep.change(**hides)
+    return hides
 
 
 def curve(table: pd.DataFrame, axis: Axis, measure: str) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
             scrubber = Scrubber(offered=not engine.facts.whole)
             shown_sweep = gr.State(start.flat.to_dict())  # of the grid above; several seeds per cell are an axis here
             stage = Stage(header, cells, total, shown_sweep, scrubber)
-            effects.build(engine, store, shown_sweep, start.flat)
+            hides = effects.build(engine, store, shown_sweep, start.flat)
             named = takeaway.build(engine, store, shown_sweep, start.flat, form.fill, form.filled, recordings)
     latest = Latest()
     running = Running(engine, store, recordings, stage, latest)
@@ -193,7 +193,8 @@ def build(page: gr.Blocks, engine: Engine, store: Store) -> gr.State:
     # A grid of the browser's history, or one to which its buttons Back and Forward lead, which people press twice. Not
     # in the queue: it loses an event that comes while the answer to another one ends the page's stream of answers. Of
     # presses during one answer the last is asked for after it, with the token that the address has then.
-    cells.address(opened_link, here, shown, js=TOKEN, queue=False, trigger_mode="always_last", **QUIET)
+    led = cells.address(opened_link, here, shown, js=TOKEN, queue=False, trigger_mode="always_last", **QUIET)
+    led.then(**named).then(**hides)
     cells.seen(running.seen, queue=False, **QUIET)
 
     axes = form.axes

@@ -78,8 +78,8 @@ def build(
 ) -> dict[str, Any]:
     """`recordings` of the runs that are still in memory. `shown_sweep` holds the grid that stands above, as a dict, or
     None for `start`. `fill` gives the values of the form's `inputs` for a sweep, and raises Refusal for one that the
-    form cannot show. Gives the event that names the pictures of the grid, for where a state's change goes unnoticed:
-    when the page is opened."""
+    form cannot show. Gives the event that names the pictures of the grid, for answers outside the queue, which do not
+    tell the page that a state has changed."""
     find = finder(engine, store, start)
     labels = FinishedGrid(start, ()).labels
     with gr.Accordion("Take away, or bring back", open=False, elem_id="take-away"):

@@ -93,9 +93,17 @@ def test_the_address_carries_the_grid_and_back_leads_to_the_one_before(page: Pag
     expect(other.locator("#total")).to_contain_text("Rendered earlier by this model, with the recipe in the form")
     expect(other.locator(".dp-past")).to_be_hidden()  # another browser's history is its own
     other.close()
+    for name in ("Effect curves", "Take away, or bring back"):
+        page.get_by_role("button", name=name).click()
+    page.get_by_role("button", name="Measure this grid").click()
+    expect(page.locator("#verdict")).to_contain_text("three seeds or more")
+    picture = page.locator("#which input")
+    expect(picture).to_have_value("Guidance scale 2")
     page.go_back()
     expect(page.locator("#field-prompt textarea")).to_have_value("red apple, blue background")
     expect(cells(page, "done")).to_have_count(5)
+    expect(picture).to_have_value("Guidance scale 1")  # what is to be taken away is of this grid too
+    expect(page.locator("#verdict")).to_have_text("")
     page.go_forward()
     expect(page.locator("#field-prompt textarea")).to_have_value("fox, orange background")
     expect(cells(page, "done")).to_have_count(2)
