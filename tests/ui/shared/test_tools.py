@@ -5,6 +5,7 @@ import base64
 import io
 import json
 from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ def asked(address: str, question: Callable[[ClientSession], Coroutine[Any, Any, 
                 await session.initialize()
                 return await question(session)
 
-    return asyncio.run(whole())
+    with ThreadPoolExecutor(1) as other:  # in this one Playwright's loop may be running
+        return other.submit(asyncio.run, whole()).result()
 
 
 def called(address: str, tool: str, **given: Any) -> CallToolResult:
