@@ -1,10 +1,8 @@
 """The page's own events under odd values: one sentence, no failure of the server, nothing in its log."""
 
-import asyncio
 import json
 import re
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import gradio as gr
@@ -14,6 +12,7 @@ from gradio.routes import App
 
 from playground.ui.page import launch_options
 from playground.ui.shared.events import GONE, UNFIT, UNKNOWN, UNREAD
+from tests.ui.shared import own_loop
 
 JSON = {"content-type": "application/json"}
 ODD: list[Any] = [
@@ -155,7 +154,5 @@ def test_a_client_that_leaves_in_the_middle_of_an_upload_is_no_failure() -> None
 
     headers = [(b"host", b"x"), (b"content-type", b"multipart/form-data; boundary=x")]
     scope = {"type": "http", "method": "POST", "path": "/gradio_api/upload", "query_string": b"", "headers": headers}
-    answer = app(scope | {"scheme": "http", "client": ("127.0.0.1", 1), "server": ("x", 80)}, receive, send)
-    with ThreadPoolExecutor(1) as other:  # in this one Playwright's loop may be running
-        other.submit(asyncio.run, answer).result()
+    own_loop.run(app(scope | {"scheme": "http", "client": ("127.0.0.1", 1), "server": ("x", 80)}, receive, send))
     assert sent == []

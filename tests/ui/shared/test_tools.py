@@ -1,11 +1,9 @@
 """The endpoints as an agent meets them: by the MCP package's own client, over HTTP, with the embedded model."""
 
-import asyncio
 import base64
 import io
 import json
 from collections.abc import Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +19,7 @@ from playground.recipe import FIELDS
 from playground.store import Store
 from playground.ui.shared.tools import MOST_SHOWN, NO_FILE, NO_PICTURE
 from tests.conftest import whole_page
+from tests.ui.shared import own_loop
 
 TAKES = {
     "render_grid": {"sweep", "picture"},
@@ -52,8 +51,7 @@ def asked(address: str, question: Callable[[ClientSession], Coroutine[Any, Any, 
                 await session.initialize()
                 return await question(session)
 
-    with ThreadPoolExecutor(1) as other:  # in this one Playwright's loop may be running
-        return other.submit(asyncio.run, whole()).result()
+    return own_loop.run(whole())
 
 
 def called(address: str, tool: str, **given: Any) -> CallToolResult:
