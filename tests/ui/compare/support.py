@@ -32,7 +32,7 @@ def everything_else(page: Page) -> None:
     page.get_by_role("button", name="Everything else").click()
 
 
-def finished(page: Page, count: int) -> None:
-    """Waits for a run of that many pictures to end."""
-    ended = re.compile(rf"\b{count} of {count} pictures( in \d|, all kept)")
+def finished(page: Page, count: int | str = r"\d+") -> None:
+    """Waits for a run of that many pictures, or of any number, to end with all of them."""
+    ended = re.compile(rf"\b({count}) of \1 pictures( in \d|, all kept)")
     expect(page.locator("#total")).to_contain_text(ended, timeout=RUN_TIMEOUT)
