@@ -19,10 +19,7 @@ function keep(list) {
   } catch { /* a browser that keeps nothing: then there is no history */ }
 }
 
-/** The token of the address, or of a grid too long for one, which the browser keeps beside the address: a reload and
- * the buttons Back and Forward have it, a copied link has not. tab.py reads it in the same way. */
-const tokenHere = () => new URLSearchParams(location.search).get("grid") ?? window.history.state?.grid ?? "";
-
+/** From now on the address has this token; `tokenHere` is of tab.py, which reads it for the server as well. */
 function visit(token) {
   if (tokenHere() === token) return;
   const there = new URL(location.href);

@@ -43,8 +43,10 @@ HERE = Path(__file__).parent
 FRAME: str = (HERE / "board.html").read_text("utf-8")  # a template without placeholders: no text can enter it
 # one script of several files, because they share the grid that is drawn; the last one starts it
 PARTS = ("board.js", "keys.js", "dialog.js", "blind.js", "seen.js", "address.js")
-SCRIPT: str = "".join((HERE / name).read_text("utf-8") for name in PARTS)
-TOKEN = "() => new URLSearchParams(location.search).get('grid') ?? window.history.state?.grid ?? ''"  # see address.js
+# The token of the address, or of a grid too long for one, which the browser keeps beside the address: a reload and the
+# buttons Back and Forward have it, a copied link has not.
+TOKEN = "() => new URLSearchParams(location.search).get('grid') ?? window.history.state?.grid ?? ''"
+SCRIPT: str = f"const tokenHere = {TOKEN};\n" + "".join((HERE / name).read_text("utf-8") for name in PARTS)
 WORDS = {"fields": LABELS, "samplers": {key: row.label for key, row in SAMPLERS.items()}, "longest": LONGEST}
 
 

@@ -27,7 +27,8 @@ def cost(engine: Engine, sweep: Sweep | None, open_cells: Sequence[Recipe], page
     refused = undrawable(engine, recipes)
     kept = len(recipes) - len(refused) - len(open_cells)
     pictures = f"<strong>{len(recipes) - len(refused)} pictures</strong>" + (f" ({kept} kept)" if kept else "")
-    work = _evaluations(engine, open_cells)
+    here = [recipe for recipe in open_cells if not engine.of(recipe.model).facts.elsewhere]
+    work = _evaluations(engine, here)
     parts = [escaped(work) + (" left" if kept else "")] if work else []
     outlook = engine.outlook(open_cells, page)
     if not open_cells:
@@ -38,7 +39,6 @@ def cost(engine: Engine, sweep: Sweep | None, open_cells: Sequence[Recipe], page
             parts.append(sharing(outlook.others))
     elif outlook.unknown:
         parts.append(escaped(f"time unknown until {listed(outlook.unknown)} {_has(outlook.unknown)} drawn something"))
-    here = [recipe for recipe in open_cells if not engine.of(recipe.model).facts.elsewhere]
     if (models := len({recipe.model for recipe in here})) > 1:
         parts.append(f"{models} models, read in turn")
     told = [
@@ -54,12 +54,11 @@ def cost(engine: Engine, sweep: Sweep | None, open_cells: Sequence[Recipe], page
 
 
 def _evaluations(engine: Engine, recipes: Sequence[Recipe]) -> str:
-    """ "120 U-Net evaluations"; of several kinds of network only that they are of networks; nothing of hosted models.
+    """ "120 U-Net evaluations", of pictures drawn here; of several kinds of network only that they are of networks.
     How often a pipeline that draws whole pictures asks its network shows only as it runs: of these the steps are said.
     """
-    here = [recipe for recipe in recipes if not engine.of(recipe.model).facts.elsewhere]
-    by_itself = [recipe for recipe in here if engine.of(recipe.model).facts.whole]
-    counted = [recipe for recipe in here if not engine.of(recipe.model).facts.whole]
+    by_itself = [recipe for recipe in recipes if engine.of(recipe.model).facts.whole]
+    counted = [recipe for recipe in recipes if not engine.of(recipe.model).facts.whole]
     networks = {engine.of(recipe.model).facts.network for recipe in counted}
     count = sum(engine.of(recipe.model).facts.evaluations(recipe) for recipe in counted)
     said = [f"{count:,} {networks.pop() if len(networks) == 1 else 'network'} evaluations"] if counted else []
